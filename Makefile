@@ -1,0 +1,44 @@
+# `make` lists what there is. VENV, PYTHON, TORCH, TORCH_INDEX and JOBS go to tools/misc/make_venv.sh.
+VENV ?= .venv
+export VENV PYTHON TORCH TORCH_INDEX JOBS
+
+PY := $(VENV)/bin/python
+DEMO_CONFIG := configs/panoptic_fcn/r18_shapes.py
+DEMO_DIR := work_dirs/r18_shapes
+DEMO_PICTURES := $(CURDIR)/$(DEMO_DIR)/pictures
+
+.PHONY: help venv test demo lint clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' \
+	    | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@echo 'Variables: PYTHON=python3.11  TORCH=2.12.0  TORCH_INDEX=<wheel index>  VENV=.venv  JOBS=2'
+
+venv:  ## build the environment in .venv (first time 15 to 30 minutes: mmcv is compiled)
+	@bash tools/misc/make_venv.sh
+
+test: venv  ## run all tests
+	$(PY) -m pytest tests -q
+
+# --resume starts anew where there is no checkpoint, goes on after a stop, and trains no further
+# when the training is finished: running the demo again only tests and draws again.
+demo: venv  ## train on the embedded data set, test, draw pictures (about 10 minutes on 2 cores)
+	$(PY) tools/dataset_converters/make_shapes.py --out data/shapes
+	$(PY) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --resume
+	rm -rf $(DEMO_PICTURES)
+	$(PY) tools/test.py $(DEMO_CONFIG) "$$(cat $(DEMO_DIR)/last_checkpoint)" \
+	    --work-dir $(DEMO_DIR) --show-dir $(DEMO_PICTURES)
+	@echo
+	@echo 'Pictures (image | ground truth | prediction): $(DEMO_PICTURES)'
+	@echo 'Log, curve and checkpoints:                   $(CURDIR)/$(DEMO_DIR)'
+	@echo 'To train from the beginning again: rm -r $(DEMO_DIR) && make demo'
+
+lint: venv  ## check style and spelling (ruff, codespell)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m codespell_lib
+
+clean:  ## remove caches and build files; keeps .venv, data and work_dirs
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,47 @@
+"""Panoptic FCN as components for MMDetection. Importing it registers everything."""
+
+from .compat import check_versions
+
+check_versions()
+
+from .engine import ClassCountHook  # noqa: E402
+from .evaluation import StuffSemSegMetric  # noqa: E402
+from .models import (  # noqa: E402
+    FeatureEncoder,
+    InferenceSettings,
+    KernelFusion,
+    KernelGenerator,
+    ModulatedDeformConv,
+    PanopticFCN,
+    PanopticFCNAssigner,
+    PanopticFCNFusionHead,
+    PanopticFCNHead,
+    PositionLoss,
+    TrainingSettings,
+    WeightedDiceLoss,
+)
+from .structures import ImageTargets, LevelMaps, LevelTargets  # noqa: E402
+from .version import __version__  # noqa: E402
+from .visualization import PanopticVisualizer  # noqa: E402
+
+__all__ = [
+    'ClassCountHook',
+    'FeatureEncoder',
+    'ImageTargets',
+    'InferenceSettings',
+    'KernelFusion',
+    'KernelGenerator',
+    'LevelMaps',
+    'LevelTargets',
+    'ModulatedDeformConv',
+    'PanopticFCN',
+    'PanopticFCNAssigner',
+    'PanopticFCNFusionHead',
+    'PanopticFCNHead',
+    'PanopticVisualizer',
+    'PositionLoss',
+    'StuffSemSegMetric',
+    'TrainingSettings',
+    'WeightedDiceLoss',
+    '__version__',
+]

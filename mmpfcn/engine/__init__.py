@@ -1,0 +1,5 @@
+"""Hooks."""
+
+from .class_count_hook import ClassCountHook
+
+__all__ = ['ClassCountHook']

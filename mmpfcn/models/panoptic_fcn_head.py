@@ -1,0 +1,274 @@
+"""The panoptic head: reads like section 3 of the paper."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures import SampleList
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ..structures import ImageTargets, LevelMaps
+from .kernel_fusion import concat_kernels
+from .sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
+from .settings import InferenceSettings, TrainingSettings, read_settings
+
+
+@MODELS.register_module()
+class PanopticFCNHead(BaseModule):
+    """Kernels for objects and stuff, convolved with one feature map (arXiv 2012.00720).
+
+    It fits the ``panoptic_head`` slot of mmdet's panoptic detectors (:class:`PanopticFCN`,
+    ``MaskFormer``) with a neck that gives P2..P7.
+
+    Args:
+        num_things_classes: T.
+        num_stuff_classes: S.
+        kernel_generator: config of :class:`KernelGenerator` without class counts and widths that
+            follow from the rest.
+        feature_encoder: config of :class:`FeatureEncoder`; its ``num_levels`` first features are
+            encoded, all but the first feature get kernels.
+        kernel_fusion: config of :class:`KernelFusion`.
+        loss_center: config of the loss of object centres.
+        loss_region: config of the loss of stuff regions.
+        loss_thing: config of the loss of thing masks.
+        loss_stuff: config of the loss of stuff masks.
+        train_cfg: see :class:`TrainingSettings`; None for a model that is not trained.
+        test_cfg: see :class:`InferenceSettings`.
+        init_cfg: weights to load.
+
+    Raises:
+        ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key.
+    """
+
+    def __init__(
+        self,
+        num_things_classes: int,
+        num_stuff_classes: int,
+        kernel_generator: dict,
+        feature_encoder: dict,
+        kernel_fusion: dict,
+        loss_center: dict,
+        loss_region: dict,
+        loss_thing: dict,
+        loss_stuff: dict,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.num_things_classes = num_things_classes
+        self.num_stuff_classes = num_stuff_classes
+        self.num_classes = num_things_classes + num_stuff_classes
+        self.feature_encoder = MODELS.build(feature_encoder)
+        self.kernel_generator = MODELS.build(
+            kernel_generator,
+            default_args=dict(
+                num_things_classes=num_things_classes,
+                num_region_channels=num_stuff_classes + 1,
+                embed_channels=self.feature_encoder.out_channels,
+            ),
+        )
+        self.kernel_fusion = MODELS.build(kernel_fusion)
+        self.loss_center = MODELS.build(loss_center)
+        self.loss_region = MODELS.build(loss_region)
+        self.loss_thing = MODELS.build(loss_thing)
+        self.loss_stuff = MODELS.build(loss_stuff)
+        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg) if test_cfg else None
+        self.train_cfg = None
+        if train_cfg:
+            self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
+            self.assigner = TASK_UTILS.build(
+                self.train_cfg.assigner,
+                default_args=dict(
+                    num_things_classes=num_things_classes, num_stuff_classes=num_stuff_classes
+                ),
+            )
+
+    def forward(
+        self, feats: Sequence[Tensor], batch_data_samples: SampleList | None = None
+    ) -> tuple[list[LevelMaps], Tensor]:
+        """The network without targets or post-processing.
+
+        Args:
+            feats: P2..P7, each (N, channels, h, w).
+            batch_data_samples: not used; mmdet's panoptic detectors pass it.
+
+        Returns:
+            Maps of P3..P7, and mask_feats (N, E, H/4, W/4).
+        """
+        num_encoded = len(self.feature_encoder.semantic_fpn)
+        return self.kernel_generator(feats[1:]), self.feature_encoder(feats[:num_encoded])
+
+    # ---- training ----
+
+    def loss(self, feats: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            feats: P2..P7.
+            batch_data_samples: with ``gt_instances`` (masks, labels, bboxes), ``gt_sem_seg`` and
+                ``img_shape``. An image may lack things, stuff or both.
+
+        Returns:
+            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``. Every parameter gets a
+            gradient from their sum whatever the images contain.
+        """
+        levels, mask_feats = self(feats)
+        return self.loss_by_feat(levels, mask_feats, self.get_targets(levels, mask_feats, batch_data_samples))
+
+    def get_targets(
+        self, levels: list[LevelMaps], mask_feats: Tensor, batch_data_samples: SampleList
+    ) -> list[ImageTargets]:
+        """Targets per image; padding of masks and semantic maps is cut off first."""
+        level_sizes = [maps.centers.shape[-2:] for maps in levels]
+        targets = []
+        for sample in batch_data_samples:
+            h, w = sample.img_shape[:2]
+            gt = sample.gt_instances
+            masks = gt.masks.to_tensor(torch.uint8, mask_feats.device)[:, :h, :w]
+            objects = InstanceData(masks=masks, labels=gt.labels, bboxes=gt.bboxes)
+            sem_seg = sample.gt_sem_seg.sem_seg[0, :h, :w]
+            targets.append(
+                self.assigner.assign(objects, sem_seg, level_sizes, mask_feats.shape[-2:])
+            )
+        return targets
+
+    def loss_by_feat(
+        self, levels: list[LevelMaps], mask_feats: Tensor, targets: list[ImageTargets]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch from the network's output and the targets of every image."""
+        num_objects = sum(len(level.objects) for image in targets for level in image.levels)
+        num_regions = sum(len(level.region_rows) for image in targets for level in image.levels)
+        centers = [maps.centers for maps in levels]
+        regions = [maps.regions for maps in levels]
+        by_level = list(zip(*(image.levels for image in targets), strict=True))
+        thing = stuff = 0
+        for index, image in enumerate(targets):
+            maps = [LevelMaps(*(x[index] for x in level)) for level in levels]
+            thing = thing + self._thing_mask_loss(maps, mask_feats[index], image, max(num_objects, 1))
+            stuff = stuff + self._stuff_mask_loss(maps, mask_feats[index], image, max(num_regions, 1))
+        return dict(
+            loss_center=self.loss_center(
+                centers,
+                [torch.stack([image.centers for image in level]) for level in by_level],
+                [max(num_objects, 1)] * len(levels),
+            ),
+            loss_region=self.loss_region(
+                regions,
+                [torch.stack([image.regions for image in level]) for level in by_level],
+                [x.numel() / x.shape[1] for x in regions],
+            ),
+            loss_thing=thing,
+            loss_stuff=stuff,
+        )
+
+    def _thing_mask_loss(
+        self, maps: list[LevelMaps], mask_feats: Tensor, targets: ImageTargets, avg_factor: int
+    ) -> Tensor:
+        """Weighted dice of the k best kernels of every (object, level); maps without N."""
+        kernels, scores = [], []
+        for level, target in zip(maps, targets.levels, strict=True):
+            cells, level_scores = sample_positives(
+                level.centers,
+                targets.labels[target.objects],
+                targets.masks[target.objects],
+                self.train_cfg.num_positives,
+            )
+            flat = level.kernels.flatten(1).T  # (hw, C)
+            kernels.append(flat[cells])
+            scores.append(level_scores)
+        kernels = self.kernel_generator.thing_embed(torch.cat(kernels))  # (P, k, E)
+        logits = convolve(kernels.flatten(0, 1), mask_feats)
+        masks = targets.masks[torch.cat([target.objects for target in targets.levels])]
+        return self.loss_thing(
+            logits.view(*kernels.shape[:2], *mask_feats.shape[1:]), masks, torch.cat(scores), avg_factor
+        )
+
+    def _stuff_mask_loss(
+        self, maps: list[LevelMaps], mask_feats: Tensor, targets: ImageTargets, avg_factor: int
+    ) -> Tensor:
+        """Dice of the pooled kernel of every (region class, level) present; maps without N."""
+        kernels = []
+        for level, target in zip(maps, targets.levels, strict=True):
+            channels = targets.region_channels[target.region_rows]
+            supports = (target.regions[channels] > 0).to(level.kernels.dtype)
+            kernels.append(mean_over_cells(supports.flatten(1), level.kernels))
+        logits = convolve(self.kernel_generator.stuff_embed(torch.cat(kernels)), mask_feats)
+        masks = targets.region_masks[torch.cat([target.region_rows for target in targets.levels])]
+        return self.loss_stuff(logits, masks, avg_factor=avg_factor)
+
+    # ---- inference ----
+
+    def predict(
+        self, feats: Sequence[Tensor], batch_data_samples: SampleList
+    ) -> tuple[list[InstanceData], list[Tensor]]:
+        """Kernels of every image, convolved: what the fusion head turns into a panoptic map.
+
+        Args:
+            feats: P2..P7.
+            batch_data_samples: not used; mmdet's panoptic detectors pass it.
+
+        Returns:
+            Per image the fused kernels, things best first and then stuff (``kernels`` (K, E),
+            ``labels`` (K,) where "any thing" is T + S, ``scores`` (K,)), and their mask logits
+            (K, H/4, W/4).
+        """
+        levels, mask_feats = self(feats)
+        kernels = [
+            concat_kernels([
+                self.kernel_fusion(things, self.test_cfg.similarity_thr),
+                self.kernel_fusion(stuff),
+            ])
+            for things, stuff in zip(
+                self.thing_kernels(levels), self.stuff_kernels(levels), strict=True
+            )
+        ]  # fmt: skip
+        return kernels, [convolve(k.kernels, f) for k, f in zip(kernels, mask_feats, strict=True)]
+
+    def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
+        """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
+        cfg = self.test_cfg
+        if len(cfg.pool_sizes) != len(levels):
+            raise ValueError(
+                f'test_cfg.pool_sizes has {len(cfg.pool_sizes)} entries {cfg.pool_sizes}, but '
+                f'there are {len(levels)} pyramid levels: give one window side for each'
+            )
+        scores, labels, kernels = [], [], []
+        for level, pool_size in zip(levels, cfg.pool_sizes, strict=True):
+            peaks = find_peaks(level.centers, pool_size, cfg.max_per_img // 2)
+            scores.append(peaks.scores)
+            labels.append(peaks.labels)
+            kernels.append(gather_kernels(level.kernels, peaks.cells))
+        scores, order = torch.cat(scores, 1).sort(dim=1, descending=True, stable=True)
+        labels, kernels = torch.cat(labels, 1).gather(1, order), torch.cat(kernels, 1)
+        return [
+            self._select(self.kernel_generator.thing_embed, scores[i] > cfg.center_thr,
+                         kernels[i, order[i]], labels[i], scores[i])
+            for i in range(len(scores))
+        ]  # fmt: skip
+
+    def stuff_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
+        """Per image the embedded kernels of the region classes of all levels, before fusion."""
+        pooled = [pool_regions(level.regions, level.kernels) for level in levels]
+        scores = torch.cat([scores for scores, _ in pooled], 1)
+        kernels = torch.cat([kernels for _, kernels in pooled], 1)
+        labels = torch.arange(self.num_stuff_classes + 1, device=scores.device)
+        labels = labels.repeat(len(levels)) + self.num_things_classes
+        return [
+            self._select(self.kernel_generator.stuff_embed, scores[i] > self.test_cfg.region_thr,
+                         kernels[i], labels, scores[i])
+            for i in range(len(scores))
+        ]  # fmt: skip
+
+    @staticmethod
+    def _select(
+        embed: nn.Module, keep: Tensor, kernels: Tensor, labels: Tensor, scores: Tensor
+    ) -> InstanceData:
+        return InstanceData(kernels=embed(kernels[keep]), labels=labels[keep], scores=scores[keep])
+
+
+def convolve(kernels: Tensor, mask_feats: Tensor) -> Tensor:
+    """Every kernel as a 1 x 1 convolution: (K, E) x (E, H/4, W/4) -> logits (K, H/4, W/4)."""
+    return torch.einsum('ke,ehw->khw', kernels, mask_feats)

@@ -1,0 +1,115 @@
+"""From maps to kernels: which cells speak for an object or a region, in training and in testing.
+
+All functions work on one pyramid level and on logits, know nothing of classes' names or of the
+image, and do not wait for the device.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Peaks(NamedTuple):
+    """Object candidates of one level, best first: each (N, K)."""
+
+    scores: Tensor
+    labels: Tensor
+    cells: Tensor
+
+
+def find_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:
+    """Local maxima of the smoothed centre map (paper 3.2.2, "inference").
+
+    A probability is averaged with its mean over a ``pool_size`` window (zero padding counted), and
+    the cells equal to their 3 x 3 maximum are peaks.
+
+    Args:
+        center_logits: (N, T, h, w).
+        pool_size: odd side of the window in cells.
+        num_peaks: candidates kept over all classes, at most h * w.
+
+    Returns:
+        :class:`Peaks`; cells are ``row * w + column``; a cell that is no peak has score 0.
+    """
+    p = center_logits.sigmoid()
+    p = (p + F.avg_pool2d(p, pool_size, stride=1, padding=pool_size // 2)) / 2
+    p = p * (F.max_pool2d(p, 3, stride=1, padding=1) == p)
+    num_cells = p.shape[-2] * p.shape[-1]
+    scores, index = p.flatten(1).topk(min(num_cells, num_peaks))
+    return Peaks(scores, index // num_cells, index % num_cells)
+
+
+def gather_kernels(kernel_map: Tensor, cells: Tensor) -> Tensor:
+    """Kernels at the given cells.
+
+    Args:
+        kernel_map: (N, C, h, w).
+        cells: (N, K) int64, ``row * w + column``.
+
+    Returns:
+        (N, K, C).
+    """
+    flat = kernel_map.flatten(2).transpose(1, 2)  # (N, hw, C)
+    return flat.gather(1, cells[..., None].expand(-1, -1, flat.shape[-1]))
+
+
+def pool_regions(region_logits: Tensor, kernel_map: Tensor) -> tuple[Tensor, Tensor]:
+    """Kernel and score of every region class (paper 3.2.3, "inference").
+
+    Each cell votes for its best class. The score of a class is its mean probability over its
+    cells (0 without cells); its kernel is the sum over its cells divided by ALL cells of the level.
+
+    Args:
+        region_logits: (N, R, h, w).
+        kernel_map: (N, C, h, w).
+
+    Returns:
+        Scores (N, R) and kernels (N, R, C).
+    """
+    p = region_logits.sigmoid().flatten(2)  # (N, R, hw)
+    votes = torch.zeros_like(p).scatter_(1, p.argmax(1, keepdim=True), 1)
+    scores = (p * votes).sum(-1) / votes.sum(-1).clamp(min=1)
+    return scores, mean_over_cells(votes, kernel_map)
+
+
+def mean_over_cells(supports: Tensor, kernel_map: Tensor) -> Tensor:
+    """Mean of (support * kernel map) over ALL cells of a level, as one matrix product.
+
+    Args:
+        supports: (..., Q, hw).
+        kernel_map: (..., C, h, w).
+
+    Returns:
+        (..., Q, C).
+    """
+    kernels = kernel_map.flatten(-2)
+    return supports @ kernels.transpose(-1, -2) / kernels.shape[-1]  # (Q, hw) x (hw, C)
+
+
+def sample_positives(
+    center_logits: Tensor, labels: Tensor, masks: Tensor, num_positives: int
+) -> tuple[Tensor, Tensor]:
+    """The k best cells inside each object and their scores (paper 3.4, "weighted dice").
+
+    A cell counts where the object's soft mask, resized to the level, exceeds 0.1; its score is the
+    centre probability of the object's class, with gradient.
+
+    Args:
+        center_logits: (T, h, w) of one image.
+        labels: (P,) int64.
+        masks: (P, H/4, W/4) in [0, 1].
+        num_positives: k.
+
+    Returns:
+        Cells (P, k) int64 and scores (P, k). Places without a cell in the object (a level of fewer
+        than k cells, an object without any) have score 0.
+    """
+    size = center_logits.shape[-2:]
+    inside = F.interpolate(masks[:, None], size=size, mode='bilinear', align_corners=False) > 0.1
+    guidance = center_logits.sigmoid()[labels] * inside[:, 0]
+    num_cells = guidance.shape[-2] * guidance.shape[-1]
+    scores, cells = guidance.flatten(1).topk(min(num_positives, num_cells))
+    missing = (0, num_positives - scores.shape[1])
+    return F.pad(cells, missing), F.pad(scores, missing)

@@ -1,0 +1,80 @@
+"""Thresholds of inference and settings of training: every key of ``test_cfg`` and ``train_cfg``."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+T = TypeVar('T')
+
+
+@dataclass
+class InferenceSettings:
+    """``test_cfg`` of the head and the fusion head (paper 3.2, 3.3 and 4.1).
+
+    Attributes:
+        center_thr: least smoothed probability of an object centre.
+        region_thr: least mean probability of a stuff region on a level.
+        pool_sizes: per level the side of the window that smooths centres, in cells.
+        similarity_thr: cosine similarity from which two thing kernels become one.
+        mask_thr_binary: probability from which a pixel belongs to an object.
+        score_thr: least score of an instance after rescoring by its mask.
+        max_per_img: most instances of an image; half as many candidates are taken per level.
+        panoptic_score_thr: least score of an instance in the panoptic map.
+        mask_overlap: an instance is left out when more than this share of it is already taken.
+        stuff_area_limit: least area of a stuff segment in output pixels.
+        panoptic_on: return the panoptic map.
+        instance_on: return instances, for AP.
+        semantic_on: return the semantic map, for mIoU.
+    """
+
+    center_thr: float
+    region_thr: float
+    pool_sizes: Sequence[int]
+    similarity_thr: float
+    mask_thr_binary: float
+    score_thr: float
+    max_per_img: int
+    panoptic_score_thr: float
+    mask_overlap: float
+    stuff_area_limit: int
+    panoptic_on: bool = True
+    instance_on: bool = True
+    semantic_on: bool = True
+
+
+@dataclass
+class TrainingSettings:
+    """``train_cfg`` of the head.
+
+    Attributes:
+        assigner: config of :class:`PanopticFCNAssigner` without the class counts.
+        num_positives: k, cells that speak for an object on a level.
+    """
+
+    assigner: dict
+    num_positives: int
+
+
+def read_settings(settings: type[T], name: str, config: dict[str, Any]) -> T:
+    """Build ``settings`` from a config dict.
+
+    Raises:
+        ValueError: names every unknown key (with the nearest known one) and every missing key.
+    """
+    known = [field.name for field in fields(settings)]
+    problems = []
+    for key in config:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f' (did you mean {near[0]!r}?)' if near else ''
+            problems.append(f'unknown key {key!r}{hint}')
+    for field in fields(settings):
+        if field.default is MISSING and field.name not in config:
+            problems.append(f'missing key {field.name!r}')
+    if problems:
+        raise ValueError(
+            f'{name}: {", ".join(problems)}; known keys are {", ".join(known)} '
+            '(configs/_base_/models/panoptic_fcn_r50.py shows them all)'
+        )
+    return settings(**config)

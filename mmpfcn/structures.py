@@ -1,0 +1,67 @@
+"""The data that flows between the parts, and every letter and shape, documented once.
+
+====== =====================================================================================
+letter meaning
+====== =====================================================================================
+N      images in the batch
+T, S   thing classes, stuff classes. A *label* is 0..T-1 for things and T..T+S-1 for stuff
+R      region channels of the position head, S + 1: stuff class ``c`` is channel ``c - T``; the
+       last channel is "any thing" (mmdet's convention; the published code puts it first)
+C      width of a raw kernel; E: width of ``mask_feats`` and of an embedded kernel
+G      ground truth objects of an image; K kernels of an image; P (object, level) pairs
+(H, W) padded input in pixels; (h, w) the cells of one pyramid level
+====== =====================================================================================
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class LevelMaps(NamedTuple):
+    """What the kernel generator says about one pyramid level.
+
+    Attributes:
+        centers: (N, T, h, w) logits of object centres.
+        regions: (N, R, h, w) logits of stuff regions, "any thing" last.
+        kernels: (N, C, h, w) one raw kernel per cell.
+    """
+
+    centers: Tensor
+    regions: Tensor
+    kernels: Tensor
+
+
+class LevelTargets(NamedTuple):
+    """Targets of one image at one pyramid level.
+
+    Attributes:
+        centers: (T, h, w) in [0, 1], the maximum of the Gaussians of a class.
+        regions: (R, h, w) in {0} or [0.5, 1], how much of a cell a region class covers.
+        objects: (P,) int64, rows of :attr:`ImageTargets.masks` that belong to this level. An
+            object whose size lies in two overlapping scale ranges belongs to two levels.
+        region_rows: (Q,) int64, rows of :attr:`ImageTargets.region_masks` present at this level.
+    """
+
+    centers: Tensor
+    regions: Tensor
+    objects: Tensor
+    region_rows: Tensor
+
+
+class ImageTargets(NamedTuple):
+    """Targets of one image. Masks are soft, in [0, 1], at stride 4, zero-padded to the encoder.
+
+    Attributes:
+        masks: (G, H/4, W/4) one mask per object; objects that vanish at stride 4 are not in it.
+        labels: (G,) int64 thing labels.
+        region_masks: (B, H/4, W/4) one mask per region class present in the image.
+        region_channels: (B,) int64 region channels, ascending.
+        levels: targets per pyramid level, finest first.
+    """
+
+    masks: Tensor
+    labels: Tensor
+    region_masks: Tensor
+    region_channels: Tensor
+    levels: list[LevelTargets]

@@ -1,0 +1,149 @@
+"""The golden numbers of the published implementation, read and brought into our conventions.
+
+The folder is ``MMPFCN_ORACLE``, by default ``../shared/oracle`` beside the repository.
+"""
+
+import importlib.util
+import json
+import os
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = Path(os.environ.get('MMPFCN_ORACLE', ROOT.parent / 'shared' / 'oracle'))
+NUM_THINGS, NUM_STUFF = 80, 53
+
+
+def require_oracle() -> None:
+    """Skip for a stranger, fail in CI."""
+    if (FOLDER / 'units.npz').is_file():
+        return
+    message = f'no oracle in {FOLDER}: set MMPFCN_ORACLE to the folder with units.npz'
+    if os.environ.get('CI', '').lower() == 'true':
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def import_file(path: Path) -> ModuleType:
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def case(name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays and facts of a case."""
+    info = FOLDER / f'{name}.json'
+    with np.load(FOLDER / f'{name}.npz') as arrays:
+        return dict(arrays), json.loads(info.read_text()) if info.is_file() else {}
+
+
+def facts(name: str) -> dict:
+    return json.loads((FOLDER / f'{name}.json').read_text())
+
+
+def published_weights(star: bool) -> dict[str, Tensor]:
+    """The oracle's weights under their published names."""
+    shapes = facts('shapes_star_r50' if star else 'shapes_r50')
+    weights = import_file(FOLDER / 'make_weights.py').make_state_dict(shapes)
+    return {name: torch.from_numpy(weight) for name, weight in weights.items()}
+
+
+def sample(image: str, ground_truth: str | None = None, ori_shape: tuple | None = None) -> dict:
+    """One image as the data preprocessor takes it.
+
+    Args:
+        image: name in inputs.npz.
+        ground_truth: name of its ground truth; 'nothings' has no instances.
+        ori_shape: output size of inference.
+    """
+    inputs, _ = case('inputs')
+    pixels = torch.from_numpy(inputs[f'{image}_bgr']).permute(2, 0, 1)
+    shape = tuple(pixels.shape[1:])
+    data_sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=ori_shape or shape))
+    if ground_truth:
+        instances = inputs.get(f'{ground_truth}_inst', np.zeros(shape, np.uint8))
+        labels = inputs.get(f'{ground_truth}_classes', np.zeros(0, np.int64))
+        masks = (instances == np.arange(1, len(labels) + 1)[:, None, None]).astype(np.uint8)
+        data_sample.gt_instances = InstanceData(
+            masks=BitmapMasks(masks, *shape),
+            labels=torch.from_numpy(labels),
+            bboxes=boxes_around(torch.from_numpy(masks)),
+        )
+        sem_seg = our_semantic_labels(inputs[f'{ground_truth}_sem'])
+        data_sample.gt_sem_seg = PixelData(sem_seg=sem_seg[None])
+    return dict(inputs=pixels, data_samples=data_sample)
+
+
+def batch(samples: list[dict]) -> dict:
+    return {key: [item[key] for item in samples] for key in ('inputs', 'data_samples')}
+
+
+def boxes_around(masks: Tensor) -> Tensor:
+    """x1, y1 = first pixel, x2, y2 = last pixel + 1; (G, 4)."""
+    boxes = torch.zeros(len(masks), 4)
+    for i, mask in enumerate(masks):
+        ys, xs = mask.nonzero(as_tuple=True)
+        if len(xs):
+            boxes[i] = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+    return boxes
+
+
+def our_semantic_labels(sem: np.ndarray) -> Tensor:
+    """Published: 0 any thing, 1..53 stuff, 255 void. Ours: thing labels < 80, stuff 80..132."""
+    sem = torch.from_numpy(sem).long()
+    ours = torch.where(sem == 0, 0, sem - 1 + NUM_THINGS)
+    return ours.where(sem != 255, 255)
+
+
+def our_region_labels(classes: np.ndarray) -> Tensor:
+    """Labels of published region classes, "any thing" 133."""
+    classes = torch.from_numpy(np.asarray(classes)).long()
+    return torch.where(classes == 0, NUM_THINGS + NUM_STUFF, classes - 1 + NUM_THINGS)
+
+
+def any_thing_last(x, dim: int = 1) -> Tensor:
+    """Region channels from the published order to ours."""
+    return torch.as_tensor(x).roll(-1, dim)
+
+
+def any_thing_first(x: Tensor, dim: int = 1) -> Tensor:
+    """Region channels from our order to the published one, in which arrays are subsampled."""
+    return x.roll(1, dim)
+
+
+def unpack(masks: np.ndarray, shape: list[int]) -> Tensor:
+    n, h, w = shape
+    return torch.from_numpy(np.unpackbits(masks, axis=1)[:, : h * w].reshape(n, h, w)).bool()
+
+
+def assert_close(actual: Tensor, golden, atol: float, name: str = '') -> None:
+    golden = torch.as_tensor(golden)
+    assert actual.shape == golden.shape, f'{name}: {tuple(actual.shape)} != {tuple(golden.shape)}'
+    if golden.numel():
+        difference = (actual.double() - golden.double()).abs().max().item()
+        assert difference <= atol, f'{name}: differs by {difference:.3g}, allowed {atol:.3g}'
+
+
+def assert_stored(actual: Tensor, name: str, key: str, atol: float) -> None:
+    """Compare a tensor with an array that may be stored subsampled."""
+    arrays, info = case(name)
+    step = info['stats'][key]['step']
+    assert list(actual.shape) == info['stats'][key]['shape'], f'{key}: {tuple(actual.shape)}'
+    golden = torch.from_numpy(arrays[key])
+    if step == 1:
+        golden = golden.reshape(actual.shape)
+        assert_close(actual.detach(), golden, atol, f'{name} {key}')
+    else:
+        assert_close(actual.detach().reshape(-1)[::step], golden, atol, f'{name} {key}')

@@ -1,0 +1,80 @@
+"""Train a model: python tools/train.py configs/panoptic_fcn/r50_coco.py"""
+import argparse
+import importlib.util
+from collections.abc import Sequence
+
+from _cli import base_parser, load_config, require_file
+from mmdet.registry import RUNNERS
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+# Those mmengine's AmpOptimWrapper knows.
+AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = base_parser('Train a model')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the actual batch size over auto_scale_lr.base_batch_size')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint; without a path, from the latest one in the work dir')
+    parser.add_argument(
+        '--tensorboard', action='store_true', help='also log to TensorBoard, in the work dir')
+    return parser
+
+
+def train_config(argv: Sequence[str] | None = None) -> Config:
+    """The complete config of the run that a command line asks for."""
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.resume not in (None, 'auto'):
+        require_file(parser, '--resume', args.resume)
+    if args.amp and get_device() not in AMP_DEVICES:
+        parser.error(f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only '
+                     f'{get_device()}: leave --amp out')
+    if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
+        parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
+    cfg = load_config(parser, args)
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            parser.error(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size, '
+                         'the batch size its learning rate is for')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        # Without a checkpoint, mmengine looks for the latest one.
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.tensorboard:
+        add_tensorboard(cfg)
+    return cfg
+
+
+def add_tensorboard(cfg: Config) -> None:
+    """Add the backend to those of the visualizer, unless it is there."""
+    backends = list(cfg.visualizer.get('vis_backends') or [])
+    if all(backend.type != 'TensorboardVisBackend' for backend in backends):
+        backends.append(dict(type='TensorboardVisBackend'))
+    cfg.visualizer.vis_backends = backends
+
+
+def main() -> None:
+    cfg = train_config()
+    setup_cache_size_limit_of_dynamo()
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
