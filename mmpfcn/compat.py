@@ -118,8 +118,9 @@ def check_versions() -> None:
     try:
         import mmcv.ops  # noqa: F401
     except ImportError as error:
+        mmcv, torch = found['mmcv'], found['torch']
         raise ImportError(
-            f'mmcv {found["mmcv"]} has no operators that load with torch {found["torch"]}: {error}\n'
+            f'mmcv {mmcv} has no operators that load with torch {torch} ({error}).\n'
             '  Either it is mmcv-lite, or it was compiled for another torch. Remove it '
             '(`pip uninstall mmcv mmcv-lite onedl-mmcv`) and install it for this torch:\n'
             f'      pip install {BUILD_TOOLS}\n'

@@ -2,8 +2,11 @@
 
 Mistakes that can be seen before a model is built end the program with a message and exit code 2.
 """
+
 import argparse
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -30,22 +33,24 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--work-dir',
         help='folder of logs, config and checkpoints; default: work_dir of the config, or else '
-        './work_dirs/<name of the config>')
+        './work_dirs/<name of the config>',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.batch_size=2 or, for '
-        'lists, key="[a,b]"; without white space inside')
+        'lists, key="[a,b]"; without white space inside',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes of a distributed run')
+        help='what started the processes of a distributed run',
+    )
     # torch.distributed.launch passes --local-rank, before PyTorch 2.0 --local_rank.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -59,6 +64,11 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     """Read the config and merge what the command line says about it."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     require_file(parser, 'config', args.config)
+    if importlib.util.find_spec('mmpfcn') is None:
+        parser.error(
+            f'mmpfcn is not installed for {sys.executable}: run "pip install -e ." in the '
+            'repository, or use the python of the environment that "make venv" makes'
+        )
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     try:

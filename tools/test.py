@@ -1,4 +1,5 @@
 """Test a model: python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT"""
+
 import argparse
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,8 +17,10 @@ class NoTestTimeAugmentation(argparse.Action):
     """Says why mmdet's --tta is missing."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        parser.error('there is no --tta: the kernels of Panoptic FCN belong to one input image, '
-                     'and mmdet cannot merge panoptic maps of several')
+        parser.error(
+            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
+            'and mmdet cannot merge panoptic maps of several'
+        )
 
 
 class DumpUnspoiledResults(DumpDetResults):
@@ -29,26 +32,32 @@ class DumpUnspoiledResults(DumpDetResults):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         key = 'pred_panoptic_seg'
-        super().process(data_batch, [
-            {**sample, key: deepcopy(sample[key])} if key in sample else sample
-            for sample in data_samples
-        ])
+        super().process(
+            data_batch,
+            [
+                {**sample, key: deepcopy(sample[key])} if key in sample else sample
+                for sample in data_samples
+            ],
+        )
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = base_parser('Test a model')
     parser.add_argument('checkpoint', help='file or address of the weights')
     parser.add_argument(
-        '--out', metavar='PKL', help='write the predictions to this .pkl file (large)')
+        '--out', metavar='PKL', help='write the predictions to this .pkl file (large)'
+    )
     parser.add_argument('--show', action='store_true', help='show each picture in a window')
     parser.add_argument(
         '--show-dir',
         help='write a picture (input, ground truth, prediction) of each image to this folder: an '
-        'absolute path, or one below <work dir>/<time>/')
+        'absolute path, or one below <work dir>/<time>/; a distributed run writes those of its '
+        'first process only',
+    )
     parser.add_argument(
-        '--wait-time', type=float, default=2, help='seconds that --show shows a picture for')
-    parser.add_argument(
-        '--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
+        '--wait-time', type=float, default=2, help='seconds that --show shows a picture for'
+    )
+    parser.add_argument('--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -63,8 +72,10 @@ def test_config(argv: Sequence[str] | None = None) -> tuple[Config, str | None]:
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         if 'visualization' not in cfg.get('default_hooks', {}):
-            parser.error(f'--show and --show-dir: {args.config} has no default_hooks.visualization;'
-                         " set it to dict(type='DetVisualizationHook')")
+            parser.error(
+                f'--show and --show-dir: {args.config} has no default_hooks.visualization;'
+                " set it to dict(type='DetVisualizationHook')"
+            )
         cfg = trigger_visualization_hook(cfg, args)
     return cfg, args.out
 

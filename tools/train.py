@@ -1,4 +1,5 @@
 """Train a model: python tools/train.py configs/panoptic_fcn/r50_coco.py"""
+
 import argparse
 import importlib.util
 from collections.abc import Sequence
@@ -20,15 +21,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate by the actual batch size over auto_scale_lr.base_batch_size')
+        help='scale the learning rate by the actual batch size over auto_scale_lr.base_batch_size',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint; without a path, from the latest one in the work dir')
+        help='go on from this checkpoint; without a path, from the latest one in the work dir',
+    )
     parser.add_argument(
-        '--tensorboard', action='store_true', help='also log to TensorBoard, in the work dir')
+        '--tensorboard', action='store_true', help='also log to TensorBoard, in the work dir'
+    )
     return parser
 
 
@@ -39,8 +43,10 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
     if args.resume not in (None, 'auto'):
         require_file(parser, '--resume', args.resume)
     if args.amp and get_device() not in AMP_DEVICES:
-        parser.error(f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only '
-                     f'{get_device()}: leave --amp out')
+        parser.error(
+            f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only '
+            f'{get_device()}: leave --amp out'
+        )
     if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
         parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
     cfg = load_config(parser, args)
@@ -49,8 +55,10 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
         cfg.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            parser.error(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size, '
-                         'the batch size its learning rate is for')
+            parser.error(
+                f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size, '
+                'the batch size its learning rate is for'
+            )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True

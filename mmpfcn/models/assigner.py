@@ -90,8 +90,8 @@ class PanopticFCNAssigner:
                     f'{what} labels run from {int(found.min())} to {int(found.max())}, but '
                     f'num_things_classes={self.num_things_classes} and '
                     f'num_stuff_classes={self.num_stuff_classes} allow 0 to {limit - 1}: set both '
-                    'in panoptic_head and panoptic_fusion_head to the counts of the data set, whose '
-                    'thing classes must come first'
+                    'in panoptic_head and panoptic_fusion_head to the counts of the data set, in '
+                    'which thing classes come first'
                 )
 
     def _resize(self, masks: Tensor, mask_size: tuple[int, int], chunk: int = 32) -> Tensor:

@@ -153,7 +153,9 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         stuff_areas = stuff_areas.where(~small, 0).tolist()
         segments += [
             dict(id=label, label=label, isthing=False, score=score, area=stuff_areas[label])
-            for label, score in zip(stuff.labels.tolist(), stuff.scores.tolist(), strict=True)
+            for label, score in sorted(
+                zip(stuff.labels.tolist(), stuff.scores.tolist(), strict=True)
+            )
             if label != self.num_classes and stuff_areas[label]
         ]
         result = PixelData(sem_seg=panoptic[None].int())
@@ -180,7 +182,9 @@ def resize_masks(
     step = max(CHUNK_PIXELS // pixels, 1)
     for start in range(0, len(probs), step):
         rows = slice(start, start + step)
-        part = F.interpolate(probs[rows, None], scale_factor=4, mode='bilinear', align_corners=False)
+        part = F.interpolate(
+            probs[rows, None], scale_factor=4, mode='bilinear', align_corners=False
+        )
         part = part[..., : img_shape[0], : img_shape[1]]
         part = F.interpolate(part, size=out_shape, mode='bilinear', align_corners=False)
         yield rows, part[:, 0]

@@ -18,9 +18,7 @@ class KernelFusion(BaseModule):
     u and w is lost. It has no parameters.
     """
 
-    def forward(
-        self, kernels: InstanceData, similarity_thr: float | None = None
-    ) -> InstanceData:
+    def forward(self, kernels: InstanceData, similarity_thr: float | None = None) -> InstanceData:
         """Fuse the kernels of one image.
 
         Args:

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from mmcv.ops import ModulatedDeformConv2dPack, modulated_deform_conv2d
+from mmcv.ops import ModulatedDeformConv2dPack
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -79,15 +79,11 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, h, w) to (N, O, h, w)."""
+        if x.is_cuda or not self._is_plain:
+            return super().forward(x)
         taps = self.kernel_size[0] * self.kernel_size[1]
         offset, mask = self.conv_offset(x).split([2 * taps, taps], dim=1)
-        mask = mask.sigmoid()
-        if x.is_cuda or not self._is_plain:
-            return modulated_deform_conv2d(
-                x, offset, mask, self.weight, self.bias, self.stride, self.padding,
-                self.dilation, self.groups, self.deform_groups,
-            )  # fmt: skip
-        return deform_conv_by_sampling(x, offset, mask, self.weight, self.bias)
+        return deform_conv_by_sampling(x, offset, mask.sigmoid(), self.weight, self.bias)
 
     @property
     def _is_plain(self) -> bool:

@@ -41,7 +41,8 @@ class PositionLoss(nn.Module):
             Scalar.
         """
         return sum(
-            self.focal(x, t) / factor for x, t, factor in zip(logits, targets, avg_factors, strict=True)
+            self.focal(x, t) / factor
+            for x, t, factor in zip(logits, targets, avg_factors, strict=True)
         )
 
 

@@ -116,7 +116,9 @@ class PanopticFCNHead(BaseModule):
             gradient from their sum whatever the images contain.
         """
         levels, mask_feats = self(feats)
-        return self.loss_by_feat(levels, mask_feats, self.get_targets(levels, mask_feats, batch_data_samples))
+        return self.loss_by_feat(
+            levels, mask_feats, self.get_targets(levels, mask_feats, batch_data_samples)
+        )
 
     def get_targets(
         self, levels: list[LevelMaps], mask_feats: Tensor, batch_data_samples: SampleList
@@ -147,8 +149,12 @@ class PanopticFCNHead(BaseModule):
         thing = stuff = 0
         for index, image in enumerate(targets):
             maps = [LevelMaps(*(x[index] for x in level)) for level in levels]
-            thing = thing + self._thing_mask_loss(maps, mask_feats[index], image, max(num_objects, 1))
-            stuff = stuff + self._stuff_mask_loss(maps, mask_feats[index], image, max(num_regions, 1))
+            thing = thing + self._thing_mask_loss(
+                maps, mask_feats[index], image, max(num_objects, 1)
+            )
+            stuff = stuff + self._stuff_mask_loss(
+                maps, mask_feats[index], image, max(num_regions, 1)
+            )
         return dict(
             loss_center=self.loss_center(
                 centers,
@@ -183,7 +189,10 @@ class PanopticFCNHead(BaseModule):
         logits = convolve(kernels.flatten(0, 1), mask_feats)
         masks = targets.masks[torch.cat([target.objects for target in targets.levels])]
         return self.loss_thing(
-            logits.view(*kernels.shape[:2], *mask_feats.shape[1:]), masks, torch.cat(scores), avg_factor
+            logits.view(*kernels.shape[:2], *mask_feats.shape[1:]),
+            masks,
+            torch.cat(scores),
+            avg_factor,
         )
 
     def _stuff_mask_loss(

@@ -17,23 +17,23 @@ py=$venv/bin/python
 stamps=$venv/.stamps
 log=$venv/make_venv.log
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() { printf 'make venv: %s\n' "$@" >&2; exit 1; }
 
 pin() { sed -n "s/^\($1==[^ #]*\).*/\1/p" "requirements/$2.txt"; }
-
-# ------------------------------------------------------------------ before anything is written
 
 suits() {  # is $1 a Python that can make the environment?
   "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
     >/dev/null 2>&1
 }
 
+version_of() { "$1" --version 2>/dev/null || echo 'no program that runs'; }
+
 find_python() {  # 3.11 first: the version that the benchmarks were made with
   local candidate
   if [[ -n ${PYTHON:-} ]]; then
     suits "$PYTHON" && { echo "$PYTHON"; return; }
-    die "PYTHON=$PYTHON is $("$PYTHON" --version 2>&1 || echo 'no interpreter that runs')." \
+    die "PYTHON=$PYTHON is $(version_of "$PYTHON")." \
         "Python 3.10, 3.11 or 3.12 with the venv module is needed: make venv PYTHON=python3.11"
   fi
   for candidate in python3.11 python3.12 python3.10 python3 python \
@@ -41,7 +41,7 @@ find_python() {  # 3.11 first: the version that the benchmarks were made with
     suits "$candidate" && { echo "$candidate"; return; }
   done
   die "no Python 3.10, 3.11 or 3.12 with the venv module was found" \
-      "(python3 is $(python3 --version 2>&1 || echo 'not installed'))." \
+      "(python3 is $(version_of python3))." \
       "Install one (Debian: python3 and python3-venv; or pyenv, conda, uv), or name it:" \
       "make venv PYTHON=/path/to/python3.11"
 }
@@ -66,8 +66,6 @@ check_disk() {
            "(12 GB for a torch with CUDA). Make room, or build it elsewhere: make venv VENV=/path"
 }
 
-# ------------------------------------------------------------------ steps and their stamps
-
 current() { [[ -f $stamps/$1 && $(<"$stamps/$1") == "$2" ]]; }
 stamp() { mkdir -p "$stamps"; printf '%s\n' "$2" >"$stamps/$1.new"; mv "$stamps/$1.new" "$stamps/$1"; }
 hash_of() { cat "$@" | cksum | cut -d' ' -f1; }
@@ -87,9 +85,15 @@ explain() {  # says why pip failed, from its log
   die "installing $what failed: $reason." "The whole log is $log; run it again to go on from here."
 }
 
+drop_half_installed() {  # pip writes INSTALLER last; without it a killed pip left the package
+  find "$venv"/lib/python3*/site-packages -maxdepth 1 -name '*.dist-info' \
+    ! -exec test -f '{}/INSTALLER' ';' -exec rm -r '{}' +
+}
+
 install() {  # what it is called, then pip's arguments
   local what=$1
   shift
+  drop_half_installed
   : >"$log"
   "$py" -m pip --disable-pip-version-check install --no-warn-conflicts --log "$log" "$@" \
     || explain "$what"
@@ -139,6 +143,7 @@ show_compilation() {  # turns pip's and ninja's output into one line of progress
 }
 
 install_mmcv() {  # pip's arguments
+  drop_half_installed
   : >"$log"
   MMCV_WITH_OPS=1 MAX_JOBS=$jobs "$py" -m pip --disable-pip-version-check install --log "$log" -v \
     --no-build-isolation --no-deps --force-reinstall "$@" "$(pin onedl-mmcv openmmlab)" 2>&1 \
@@ -155,8 +160,8 @@ print(torch.__version__ + ("-gpu" if torch.cuda.is_available() else ""))')
         "Install the CUDA toolkit and set CUDA_HOME, or build for the CPU:" \
         "make venv TORCH_INDEX=https://download.pytorch.org/whl/cpu TORCH=${torch%+*}+cpu"
   fi
-  say "      There is no ready-made wheel: it is compiled, about 30 minutes of one core" \
-      "      (15 on 2 cores; $jobs at a time here). pip keeps the wheel: next time it takes seconds."
+  say "      It has no ready-made wheel. The first time it is compiled: about 15 minutes on 2 cores," \
+      "      $jobs files at a time here. pip keeps the wheel it made: the next time takes seconds."
   # pip does not know which torch the wheel in its cache was compiled against. Its own cache is for
   # the pinned torch without CUDA, every other torch has one beside it.
   cache=$("$py" -m pip cache dir)
@@ -168,21 +173,52 @@ print(torch.__version__ + ("-gpu" if torch.cuda.is_available() else ""))')
   install_mmcv --cache-dir "$cache/mmpfcn/torch-$build"
 }
 
-make_check() {
-  "$py" - <<'END' || die "the packages are installed but cannot be imported, see above"
-import cv2, mmcv, mmcv.ops, mmdet, mmengine, numpy, panopticapi, torch  # noqa: E401
-import mmpfcn
-print(f'      Python packages: torch {torch.__version__}, mmengine {mmengine.__version__}, '
-      f'mmcv {mmcv.__version__}, mmdet {mmdet.__version__}, numpy {numpy.__version__}, '
-      f'opencv {cv2.__version__}, mmpfcn {mmpfcn.__version__}')
+make_openmmlab() {
+  grep -v '^onedl-mmcv==' requirements/openmmlab.txt >"$stamps/openmmlab.txt"
+  install requirements/openmmlab.txt --no-deps --no-build-isolation -r "$stamps/openmmlab.txt"
+}
+
+make_mmpfcn() {
+  install mmpfcn -q --no-deps --no-build-isolation -e .
+  "$py" -W ignore - 2>"$log" <<'END' || { cat "$log" >&2; die "$venv is complete but does not work"; }
+import cv2, mmcv, mmcv.ops, mmdet, mmengine, mmpfcn, numpy, panopticapi, torch  # noqa: E401,F401
+for package in (torch, mmengine, mmcv, mmdet, numpy, cv2, mmpfcn):
+    print(f'      {package.__name__} {package.__version__}')
 END
 }
 
-# ------------------------------------------------------------------ the run
+step() {  # name, key, title, command...: runs the command unless the stamp holds the key
+  local name=$1 key=$2 title=$3
+  shift 3
+  if current "$name" "$key"; then return; fi
+  say "$title"
+  "$@"
+  stamp "$name" "$key"
+  worked=yes
+}
+
+take_base() {
+  if ! current base made || ! suits "$py"; then rm -f "$stamps/base"; fi
+  step base made "[1/7] virtual environment $venv" make_base
+  version=$("$py" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  if [[ -n ${PYTHON:-} && $(version_of "$PYTHON") != "Python $version."* ]]; then
+    die "$venv has Python $version, PYTHON=$PYTHON is $(version_of "$PYTHON")." \
+        "Remove $venv, or build a second one: make venv VENV=.venv2 PYTHON=$PYTHON"
+  fi
+}
+
+choose_torch() {  # what the user asks for, asked for last time, or what is pinned
+  torch=${TORCH:-} torch_index=${TORCH_INDEX:-}
+  if [[ -n $torch$torch_index ]]; then
+    stamp choice "$torch"$'\n'"$torch_index"
+  elif [[ -f $stamps/choice ]]; then
+    { read -r torch; read -r torch_index; } <"$stamps/choice"
+  fi
+  torch=${torch:-$(pin torch build | sed 's/.*==//')}
+}
 
 main() {
-  local torch torch_index jobs version base key_torch key_all
-  jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
+  local worked=no version torch torch_index jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN)} key
   mkdir -p "$(dirname "$venv")"
   if command -v flock >/dev/null; then  # two at a time (make -j, two shells) would break it
     exec 9>"$venv.lock"
@@ -190,58 +226,20 @@ main() {
   fi
   trap 'echo; say "make venv: stopped; run it again to go on from here"; exit 130' INT TERM
 
-  if current base made && suits "$py"; then
-    version=$("$py" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    if [[ -n ${PYTHON:-} ]] && suits "$PYTHON" && [[ $("$PYTHON" --version) != *" $version."* ]]; then
-      die "$venv has Python $version, PYTHON=$PYTHON is another one." \
-          "Remove $venv, or build a second one: make venv VENV=.venv2 PYTHON=$PYTHON"
-    fi
-  else
-    say "[1/7] virtual environment $venv"
-    make_base
-    stamp base made
-    version=$("$py" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  fi
-
-  torch=${TORCH:-} torch_index=${TORCH_INDEX:-}
-  if [[ -z $torch && -z $torch_index && -f $stamps/choice ]]; then
-    { read -r torch; read -r torch_index || true; } <"$stamps/choice"
-  fi
-  torch=${torch:-$(pin torch build | sed 's/.*==//')}
-  stamp choice "$torch"$'\n'"$torch_index"
-
-  key_torch="$(hash_of requirements/build.txt) $torch $torch_index"
-  if ! current torch "$key_torch"; then
-    say "[2/7] torch $torch and build tools"
-    make_torch
-    stamp torch "$key_torch"
-  fi
-  if ! current runtime "$(hash_of requirements/runtime.txt)"; then
-    say '[3/7] packages that mmdet needs'
-    install 'requirements/runtime.txt' -r requirements/runtime.txt
-    stamp runtime "$(hash_of requirements/runtime.txt)"
-  fi
-  if ! current tests "$(hash_of requirements/tests.txt)"; then
-    say '[4/7] test and lint tools'
-    install 'requirements/tests.txt' -r requirements/tests.txt
-    stamp tests "$(hash_of requirements/tests.txt)"
-  fi
-  if ! current mmcv "$key_torch $(pin onedl-mmcv openmmlab)"; then
-    say "[5/7] $(pin onedl-mmcv openmmlab) with its operators"
-    make_mmcv
-    stamp mmcv "$key_torch $(pin onedl-mmcv openmmlab)"
-  fi
-  if ! current openmmlab "$(hash_of requirements/openmmlab.txt)"; then
-    say '[6/7] mmengine, mmdet, panopticapi'
-    install 'requirements/openmmlab.txt' --no-deps --no-build-isolation -r requirements/openmmlab.txt
-    stamp openmmlab "$(hash_of requirements/openmmlab.txt)"
-  fi
-  key_all="$PWD $key_torch $(hash_of requirements/*.txt setup.py pyproject.toml)"
-  if ! current mmpfcn "$key_all"; then
-    say '[7/7] mmpfcn itself (editable), then importing everything'
-    install mmpfcn -q --no-deps --no-build-isolation -e .
-    make_check
-    stamp mmpfcn "$key_all"
+  take_base
+  choose_torch
+  key="$(hash_of requirements/build.txt) $torch $torch_index"
+  step torch "$key" "[2/7] torch $torch and build tools" make_torch
+  step runtime "$(hash_of requirements/runtime.txt)" '[3/7] packages that mmdet needs' \
+    install requirements/runtime.txt -r requirements/runtime.txt
+  step tests "$(hash_of requirements/tests.txt)" '[4/7] test and lint tools' \
+    install requirements/tests.txt -r requirements/tests.txt
+  step openmmlab "$(hash_of requirements/openmmlab.txt)" '[5/7] mmengine, mmdet, panopticapi' \
+    make_openmmlab
+  step mmcv "$key $(pin onedl-mmcv openmmlab)" "[6/7] $(pin onedl-mmcv openmmlab)" make_mmcv
+  step mmpfcn "$PWD $key $(hash_of requirements/*.txt setup.py pyproject.toml)" \
+    '[7/7] mmpfcn itself (editable), then importing everything' make_mmpfcn
+  if [[ $worked == yes ]]; then
     say "make venv: $venv is ready"
   else
     say "make venv: $venv is up to date (Python $version, torch $torch)"

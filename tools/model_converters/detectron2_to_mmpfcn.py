@@ -22,29 +22,39 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'panoptic_fcn'
 
 GENERATOR = 'panoptic_head.kernel_generator'
 ENCODER = 'panoptic_head.feature_encoder'
-HEAD = r'(?:position|kernel|encode)_head_head'
-# (pattern of the published name, ours); a number in <> is computed by `rename`
+# (pattern of the published name, ours), applied one after the other
 RULES = (
-    (r'backbone\.bottom_up\.stem\.conv1\.norm\.(\w+)', r'backbone.bn1.\1'),
-    (r'backbone\.bottom_up\.stem\.conv1\.(\w+)', r'backbone.conv1.\1'),
-    (r'backbone\.bottom_up\.res(\d)\.(\d+)\.conv(\d)\.norm\.(\w+)', r'backbone.layer<\1-1>.\2.bn\3.\4'),
-    (r'backbone\.bottom_up\.res(\d)\.(\d+)\.conv(\d)\.(\w+)', r'backbone.layer<\1-1>.\2.conv\3.\4'),
-    (r'backbone\.bottom_up\.res(\d)\.(\d+)\.shortcut\.norm\.(\w+)', r'backbone.layer<\1-1>.\2.downsample.1.\3'),
-    (r'backbone\.bottom_up\.res(\d)\.(\d+)\.shortcut\.(\w+)', r'backbone.layer<\1-1>.\2.downsample.0.\3'),
-    (r'backbone\.fpn_lateral(\d)\.(\w+)', r'neck.lateral_convs.<\1-2>.conv.\2'),
-    (r'backbone\.(?:fpn_output|top_block\.p)(\d)\.(\w+)', r'neck.fpn_convs.<\1-2>.conv.\2'),
-    (r'semantic_fpn\.p(\d)\.(\d)\.norm\.(\w+)', rf'{ENCODER}.semantic_fpn.<\1-2>.conv.<\2/2>.gn.\3'),
-    (r'semantic_fpn\.p(\d)\.(\d)\.(\w+)', rf'{ENCODER}.semantic_fpn.<\1-2>.conv.<\2/2>.conv.\3'),
-    (r'position_head\.out_inst\.(\w+)', rf'{GENERATOR}.center_out.\1'),
-    (r'position_head\.out_sem\.(\w+)', rf'{GENERATOR}.region_out.\1'),
-    (r'kernel_head\.out_conv\.(\w+)', rf'{GENERATOR}.kernel_out.\1'),
-    (r'(thing|stuff)_generator\.embed_extractor\.(\w+)', rf'{GENERATOR}.\1_embed.\2'),
-    (rf'(position|kernel)_head\.\1_head\.{HEAD}_(\d)\.(?:dcnv2\.)?norm\.(\w+)', rf'{GENERATOR}.\1_convs.<\2-1>.gn.\3'),
-    (rf'(position|kernel)_head\.\1_head\.{HEAD}_(\d)\.offset_mask_conv\.(\w+)', rf'{GENERATOR}.\1_convs.<\2-1>.conv.conv_offset.\3'),
-    (rf'(position|kernel)_head\.\1_head\.{HEAD}_(\d)\.(?:dcnv2\.)?(\w+)', rf'{GENERATOR}.\1_convs.<\2-1>.conv.\3'),
-    (rf'feature_encoder\.encode_head\.{HEAD}_(\d)\.offset_mask_conv\.(\w+)', rf'{ENCODER}.convs.<\1-1>.conv.conv_offset.\2'),
-    (rf'feature_encoder\.encode_head\.{HEAD}_(\d)\.(?:dcnv2\.)?(\w+)', rf'{ENCODER}.convs.<\1-1>.conv.\2'),
-)  # fmt: skip
+    (r'^backbone\.bottom_up\.(stem\.)?', 'backbone.'),
+    (r'^backbone\.res(\d)', lambda m: f'backbone.layer{int(m[1]) - 1}'),
+    (r'^(backbone\..*)shortcut\.norm', r'\1downsample.1'),
+    (r'^(backbone\..*)shortcut', r'\1downsample.0'),
+    (r'^(backbone\..*)conv(\d)\.norm', r'\1bn\2'),
+    (r'^backbone\.fpn_lateral(\d)', lambda m: f'neck.lateral_convs.{int(m[1]) - 2}.conv'),
+    (
+        r'^backbone\.(?:fpn_output|top_block\.p)(\d)',
+        lambda m: f'neck.fpn_convs.{int(m[1]) - 2}.conv',
+    ),
+    # a convolution and its upsampling are two steps there, one here
+    (
+        r'^semantic_fpn\.p(\d)\.(\d)',
+        lambda m: f'{ENCODER}.semantic_fpn.{int(m[1]) - 2}.conv.{int(m[2]) // 2}.conv',
+    ),
+    (r'^position_head\.out_inst', f'{GENERATOR}.center_out'),
+    (r'^position_head\.out_sem', f'{GENERATOR}.region_out'),
+    (r'^kernel_head\.out_conv', f'{GENERATOR}.kernel_out'),
+    (r'^(thing|stuff)_generator\.embed_extractor', rf'{GENERATOR}.\1_embed'),
+    (
+        r'^(position|kernel)_head\.\1_head\.\1_head_head_(\d)',
+        lambda m: f'{GENERATOR}.{m[1]}_convs.{int(m[2]) - 1}.conv',
+    ),
+    (
+        r'^feature_encoder\.encode_head\.encode_head_head_(\d)',
+        lambda m: f'{ENCODER}.convs.{int(m[1]) - 1}.conv',
+    ),
+    (r'\.offset_mask_conv\.', '.conv_offset.'),
+    (r'\.dcnv2\.', '.'),
+    (r'\.conv\.norm\.', '.gn.'),
+)
 # what detectron2 checkpoints may hold besides weights
 IGNORED = re.compile(r'pixel_(mean|std)')
 
@@ -107,19 +117,17 @@ def load_weights(path: Path, trust: bool) -> dict[str, Tensor]:
             if isinstance(value, (Tensor, np.ndarray))
         }
     if not weights:
-        raise ConversionError(f'{path} holds no weights, neither at its top level nor under "model"')
+        raise ConversionError(
+            f'{path} holds no weights, neither at its top level nor under "model"'
+        )
     return weights
 
 
-def rename(name: str) -> str | None:
-    """Our name of a published weight, or None."""
+def rename(name: str) -> str:
+    """Our name of a published weight; whether we have it is for the caller to see."""
     for pattern, ours in RULES:
-        match = re.fullmatch(pattern, name)
-        if match:
-            place = match.expand(ours)
-            place = re.sub(r'<(\d+)-(\d)>', lambda m: str(int(m[1]) - int(m[2])), place)
-            return re.sub(r'<(\d+)/2>', lambda m: str(int(m[1]) // 2), place)
-    return None
+        name = re.sub(pattern, ours, name)
+    return name
 
 
 def adapt(name: str, weight: Tensor) -> Tensor:
@@ -144,7 +152,7 @@ def convert(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str
     converted, problems = {}, []
     for name, weight in weights.items():
         ours = rename(name)
-        if ours is None or ours not in expected:
+        if ours not in expected:
             if not IGNORED.fullmatch(name):
                 problems.append(f'no place for {name} {tuple(weight.shape)}')
             continue
@@ -166,9 +174,10 @@ def convert(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str
 
 def build_model(star: bool) -> torch.nn.Module:
     """The model whose weights are expected, without pretrained weights."""
-    import mmpfcn  # noqa: F401 (registers)
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
+
+    import mmpfcn  # noqa: F401 (registers)
 
     config = Config.fromfile(CONFIGS / ('r50_star_coco_3x.py' if star else 'r50_coco.py'))
     init_default_scope(config.default_scope)
@@ -201,7 +210,9 @@ def main(argv: list[str] | None = None) -> int:
         converted = convert(weights, build_model(args.star).state_dict())
     except ConversionError as error:
         hint = 'without' if args.star else 'with'
-        print(f'{error}\nNothing was written. (Another variant? Try {hint} --star.)', file=sys.stderr)
+        print(
+            f'{error}\nNothing was written. (Another variant? Try {hint} --star.)', file=sys.stderr
+        )
         return 1
     save_atomically(dict(state_dict=converted, meta=dict(source=args.src.name)), args.dst)
     print(f'{len(weights)} entries of {args.src} converted to {args.dst}')

@@ -1,0 +1,119 @@
+"""Texts on pictures: their size, where they go and how they are written.
+
+Pillow writes them, because OpenCV's fonts know ASCII only.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+Box = tuple[int, int, int, int]
+
+MIN_FONT_SIZE = 14  # px
+BOX_BRIGHTNESS = 0.3  # of the picture behind a text
+
+
+def font_size(height: int, width: int) -> int:
+    """Font size in pixels that is readable on an image of this size."""
+    return max(MIN_FONT_SIZE, round((height * width) ** 0.5 / 44))
+
+
+def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[int, Box]:
+    """Find room for a text on each segment, away from the texts already there.
+
+    Small segments choose first because large ones have more room; one smaller than its text has
+    no text.
+
+    Args:
+        index: (H, W) integers: segment number of each pixel, -1 for none.
+        sizes: (width, height) of each segment's text in pixels.
+
+    Returns:
+        Segment number -> (x0, y0, x1, y1) in pixels, inside the image, no two overlapping.
+    """
+    height, width = index.shape
+    areas = np.bincount(index[index >= 0], minlength=len(sizes))
+    windows = ndimage.find_objects(index + 1, max_label=len(sizes))
+    boxes: dict[int, Box] = {}
+    for number in np.argsort(areas, kind='stable').tolist():
+        w, h = sizes[number]
+        if areas[number] < w * h or w > width or h > height:
+            continue
+        top, left = (window.start - 1 for window in windows[number])
+        segment = np.pad(index[windows[number]] == number, 1).astype(np.uint8)
+        taken = [(x0 - left, y0 - top, x1 - left, y1 - top) for x0, y0, x1, y1 in boxes.values()]
+        center = _text_center(segment, (w, h), taken)
+        if center is None:
+            continue
+        x0 = min(max(0, left + center[0] - w // 2), width - w)
+        y0 = min(max(0, top + center[1] - h // 2), height - h)
+        box = (x0, y0, x0 + w, y0 + h)
+        if not any(_overlap(box, other) for other in boxes.values()):
+            boxes[number] = box
+    return boxes
+
+
+def _text_center(
+    segment: np.ndarray, size: tuple[int, int], taken: Sequence[Box]
+) -> tuple[int, int] | None:
+    """(x, y) on a segment, where a text covers most of it and is far from its edge.
+
+    Args:
+        segment: (h, w) uint8, 0 or 1, 0 along the border.
+        size: (width, height) of the text.
+        taken: Boxes that the text may not overlap.
+
+    Returns:
+        None if there is no such place.
+    """
+    w, h = size
+    free = segment.copy()
+    for x0, y0, x1, y1 in taken:
+        rows = slice(max(0, y0 - h // 2), max(0, y1 + h // 2 + 1))
+        columns = slice(max(0, x0 - w // 2), max(0, x1 + w // 2 + 1))
+        free[rows, columns] = 0
+    if not free.any():
+        return None
+    cover = cv2.blur(segment.astype(np.float32), size, borderType=cv2.BORDER_CONSTANT)
+    distance = cv2.distanceTransform(free, cv2.DIST_L2, 3)
+    merit = (cover + distance / distance.max()) * free
+    # Of many equally good places (a wide rectangle has a line of them), the one in the middle.
+    y, x = np.nonzero(merit > merit.max() - 0.02)
+    middle = np.argmin((y - y.mean()) ** 2 + (x - x.mean()) ** 2)
+    return int(x[middle]), int(y[middle])
+
+
+def draw_texts(
+    image: np.ndarray, texts: Sequence[tuple[str, Box]], font: ImageFont.FreeTypeFont
+) -> np.ndarray:
+    """Write white texts, each on a darkened box of the size that text_size gives."""
+    image = image.copy()
+    for _, (x0, y0, x1, y1) in texts:
+        image[y0:y1, x0:x1] = image[y0:y1, x0:x1] * BOX_BRIGHTNESS
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    for text, (x0, y0, x1, y1) in texts:
+        draw.text(((x0 + x1) / 2, (y0 + y1) / 2), text, (255, 255, 255), font, anchor='mm')
+    return np.array(canvas)
+
+
+def text_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:
+    """(width, height) in pixels of a text's box, which has a margin."""
+    return int(font.getlength(text)) + 7, sum(font.getmetrics()) + 2
+
+
+@cache
+def load_font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which every matplotlib (hence every mmdet) brings along."""
+    path = Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')
+    return ImageFont.truetype(str(path), size)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,0 +1,221 @@
+from collections.abc import Mapping, Sequence
+
+import mmcv
+import numpy as np
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.registry import VISUALIZERS
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer, get_palette
+from mmengine.dist import master_only
+from mmengine.fileio import get
+from mmengine.structures import PixelData
+
+from .drawing import Segment, draw_panoptic, enlarge, join_panels
+
+MIN_PANEL_HEIGHT = 480  # px: smaller images are enlarged, or no text would fit
+
+
+@VISUALIZERS.register_module()
+class PanopticVisualizer(DetLocalVisualizer):
+    """Panoptic results as one picture: input | ground truth | prediction.
+
+    Segments carry their class name and, where the model gives one, their score. The colour of a
+    class is that of ``dataset_meta['palette']``; the things of one class are shades of it. Data
+    samples without a panoptic prediction or ground truth are drawn as mmdet draws them.
+
+    The prediction is ``pred_panoptic_seg``: ``sem_seg`` (1, H, W) of
+    ``label + instance * INSTANCE_OFFSET``, void being the number of classes, and optionally
+    ``segments_info``, a list of ``dict(id, label, score, ...)``. The ground truth is the COCO
+    panoptic PNG at ``seg_map_path``, with ``segments_info`` as mmdet's ``CocoPanopticDataset``
+    gives it; without a ``seg_map_path`` there is no panel for it.
+
+    Args:
+        name (str): Name of the instance.
+        image (np.ndarray, optional): Image to start with, RGB.
+        vis_backends (list, optional): Configs of the backends.
+        save_dir (str, optional): Folder of all backends.
+        alpha (float): Opacity of the colours, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        name: str = 'visualizer',
+        image: np.ndarray | None = None,
+        vis_backends: list | None = None,
+        save_dir: str | None = None,
+        alpha: float = 0.6,
+    ) -> None:
+        super().__init__(
+            name=name, image=image, vis_backends=vis_backends, save_dir=save_dir, alpha=alpha
+        )
+
+    @master_only
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: DetDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        pred_score_thr: float = 0.3,
+        step: int = 0,
+    ) -> None:
+        """Draw a data sample, then show it, write it to ``out_file`` or give it to the backends.
+
+        Args:
+            name: Identifier of the picture.
+            image: (H, W, 3) RGB, in the original size.
+            data_sample: Ground truth and prediction, both in the original size.
+            draw_gt: Whether to draw the ground truth.
+            draw_pred: Whether to draw the prediction.
+            show: Whether to open a window.
+            wait_time: Seconds to show it for; 0 is until a key is pressed.
+            out_file: File to write.
+            pred_score_thr: Not used for panoptic maps: the model has chosen their segments, and a
+                map that lacks some would no longer be the one that is evaluated.
+            step: Global step.
+
+        Raises:
+            ValueError: ``dataset_meta`` does not fit the map, or the map not the image.
+            FileNotFoundError: There is no file at ``seg_map_path``.
+        """
+        has_gt = draw_gt and data_sample is not None and data_sample.get('seg_map_path') is not None
+        has_pred = draw_pred and data_sample is not None and 'pred_panoptic_seg' in data_sample
+        if not has_gt and not has_pred:
+            super().add_datasample(
+                name,
+                image,
+                data_sample,
+                draw_gt,
+                draw_pred,
+                show,
+                wait_time,
+                out_file,
+                pred_score_thr,
+                step,
+            )
+            return
+        image = image.clip(0, 255).astype(np.uint8)
+        panels = [('input', enlarge(image, MIN_PANEL_HEIGHT))]
+        if has_gt:
+            ids, segments = self._ground_truth(data_sample)
+            panels.append(self._panel('ground truth', image, ids, segments))
+        if has_pred:
+            ids, segments = self._prediction(data_sample.pred_panoptic_seg)
+            panels.append(self._panel('prediction', image, ids, segments))
+        self._give_out(name, join_panels(panels), show, wait_time, out_file, step)
+
+    def _panel(
+        self, title: str, image: np.ndarray, ids: np.ndarray, segments: Sequence[Segment]
+    ) -> tuple[str, np.ndarray]:
+        """A title and the image, enlarged where it is small, with the segments on it."""
+        if ids.shape != image.shape[:2]:
+            raise ValueError(
+                f'The {title} is {ids.shape} (H, W) but the image is '
+                f'{image.shape[:2]}: both must have the original size'
+            )
+        classes = self._classes()
+        palette = self.dataset_meta.get('palette')
+        if (
+            not isinstance(palette, Sequence)
+            or isinstance(palette, str)
+            or len(palette) < len(classes)
+        ):
+            palette = get_palette('random', len(classes))  # seeded: the same every time
+        drawn = draw_panoptic(
+            enlarge(image, MIN_PANEL_HEIGHT),
+            enlarge(ids, MIN_PANEL_HEIGHT),
+            segments,
+            classes,
+            palette,
+            self.alpha,
+        )
+        return (title if segments else f'{title} (no segments)'), drawn
+
+    def _classes(self) -> Sequence[str]:
+        classes = self.dataset_meta.get('classes')
+        if classes is None:
+            raise ValueError(
+                "dataset_meta has no 'classes': a panoptic map cannot be drawn "
+                'without them. Set visualizer.dataset_meta = dataset.metainfo'
+            )
+        return classes
+
+    def _thing_labels(self) -> set[int]:
+        things = set(self.dataset_meta.get('thing_classes', ()))
+        return {label for label, name in enumerate(self._classes()) if name in things}
+
+    def _ground_truth(self, data_sample: DetDataSample) -> tuple[np.ndarray, list[Segment]]:
+        """(H, W) ids and the segments of the annotation."""
+        path = data_sample.seg_map_path
+        try:
+            content = get(path)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"No ground truth to draw at {path}: mend data_prefix['seg'] of the data set, or "
+                "leave 'seg_map_path' out of the meta_keys of PackDetInputs"
+            ) from error
+        png = mmcv.imfrombytes(content, flag='color', channel_order='rgb')
+        ids = png @ np.array([1, 256, 256**2])  # (H, W, 3) x (3,) -> (H, W)
+        things = self._thing_labels()
+        segments = [
+            # mmdet's data sets mark a crowd by a thing class with is_thing False.
+            Segment(
+                info['id'],
+                info['category'],
+                crowd=info['category'] in things and not info['is_thing'],
+            )
+            for info in data_sample.get('segments_info', ())
+        ]
+        return ids, segments
+
+    def _prediction(self, panoptic_seg: PixelData) -> tuple[np.ndarray, list[Segment]]:
+        """(H, W) ids and the segments of a predicted map."""
+        panoptic_seg = panoptic_seg.cpu().numpy()
+        ids = panoptic_seg.sem_seg[0]
+        infos = panoptic_seg.metainfo.get('segments_info')
+        return ids, self._predicted_segments(np.unique(ids).tolist(), infos)
+
+    def _predicted_segments(
+        self, values: Sequence[int], infos: Sequence[Mapping] | None
+    ) -> list[Segment]:
+        by_id = {int(info['id']): info for info in infos or ()}
+        num_classes = len(self._classes())
+        # mmdet's CocoPanopticMetric, which runs before the pictures are drawn, overwrites void by
+        # 0 in the map itself (on the CPU). No thing has that id, for instances count from 1.
+        zero_is_void = infos is not None or 0 in self._thing_labels()
+        segments = []
+        for value in values:
+            label = value % INSTANCE_OFFSET
+            if label > num_classes:
+                raise ValueError(
+                    f'The panoptic map has the label {label} (id {value}), but dataset_meta has '
+                    f'{num_classes} classes, so that the labels are 0 to {num_classes - 1} and '
+                    f'{num_classes} for void: the model was made for another data set'
+                )
+            if value in by_id:
+                segments.append(Segment(value, by_id[value]['label'], by_id[value].get('score')))
+            elif label < num_classes and not (value == 0 and zero_is_void):
+                segments.append(Segment(value, label))
+        return segments
+
+    def _give_out(
+        self,
+        name: str,
+        picture: np.ndarray,
+        show: bool,
+        wait_time: float,
+        out_file: str | None,
+        step: int,
+    ) -> None:
+        """Keep the picture for get_image(), as mmdet does, and deliver it."""
+        self.set_image(picture)
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(picture[..., ::-1], out_file)
+        else:
+            self.add_image(name, picture, step)

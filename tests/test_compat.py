@@ -1,0 +1,113 @@
+"""The version check that runs when mmpfcn is imported."""
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
+ONEDL = {'torch': '2.13.0+cpu', 'mmengine': '0.10.12', 'mmcv': '2.3.6', 'mmdet': '3.5.1'}
+UPSTREAM = {'torch': '2.1.2', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0'}
+
+
+def run(*command: object, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+
+
+def fake_packages(folder: Path, versions: dict[str, str | None]) -> Path:
+    """Importable packages with these versions; mmcv with operators that load."""
+    for name, version in versions.items():
+        if version is not None:
+            (folder / name).mkdir(parents=True)
+            (folder / name / '__init__.py').write_text('')
+            (folder / name / 'version.py').write_text(f"__version__ = '{version}'\n")
+    if versions.get('mmcv'):
+        (folder / 'mmcv' / 'ops.py').write_text('')
+    return folder
+
+
+def check(folder: Path, code: str = 'compat.check_versions()') -> subprocess.CompletedProcess:
+    """Runs the check where only ``folder`` is importable beside the standard library."""
+    return run(
+        sys.executable, '-S', '-c',
+        f'import runpy, sys, types; sys.path[:0] = [{str(folder)!r}]\n'
+        f'compat = types.SimpleNamespace(**runpy.run_path({str(ROOT / "mmpfcn/compat.py")!r}))\n'
+        + code,
+        env={'PATH': os.environ['PATH']},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize('versions', [ONEDL, UPSTREAM, {**UPSTREAM, 'mmcv': '2.0.0rc4'}])
+def test_both_sets_are_accepted(tmp_path, versions):
+    done = check(fake_packages(tmp_path, versions))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ('versions', 'message'),
+    [
+        ({**ONEDL, 'mmdet': None}, r'mmdet is not installed \(onedl-mmdetection>=3.5.0,<3.6\)'),
+        ({**ONEDL, 'mmdet': '3.2.0'}, r'mmdet 3.2.0 does not fit \(onedl-mmdetection>=3.5.0,<3.6'),
+        ({**ONEDL, 'mmdet': '3.3.0'}, r'mmcv 2.3.6 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
+        ({**ONEDL, 'mmengine': '0.10.7'}, r'mmengine 0.10.7 does not fit \(onedl-mmengine>=0.10'),
+        ({**ONEDL, 'torch': None}, r'torch is not installed \(torch>=2.4\)'),
+        ({**UPSTREAM, 'mmcv': '2.2.0'}, r'mmcv 2.2.0 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
+        ({**UPSTREAM, 'torch': '2.6.0+cu124'}, r'torch 2.6.0\+cu124 does not fit \(torch>=2.0,<2'),
+        ({}, r'found: torch not found, mmengine not found, mmcv not found, mmdet not found'),
+    ],
+)
+def test_a_wrong_package_is_named_with_the_commands(tmp_path, versions, message):
+    done = check(fake_packages(tmp_path, versions))
+    assert done.returncode == 1
+    assert 'ImportError: mmpfcn needs torch and one of two sets' in done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert (
+        'pip install --no-build-isolation "onedl-mmengine>=0.10.12,<0.11" '
+        '"onedl-mmcv>=2.3.0,<2.4" "onedl-mmdetection>=3.5.0,<3.6"\n' in done.stderr
+    )
+    assert (
+        'mim install "mmengine>=0.10.4,<0.11" "mmcv>=2.0.0,<2.2.0" "mmdet>=3.3.0,<3.4"\n'
+        in done.stderr
+    )
+
+
+def test_mmcv_without_operators_is_named(tmp_path):
+    folder = fake_packages(tmp_path, ONEDL)
+    (folder / 'mmcv' / 'ops.py').write_text('from . import _ext\n')  # as in mmcv-lite
+    done = check(folder)
+    assert done.returncode == 1
+    assert 'mmcv 2.3.6 has no operators that load with torch 2.13.0+cpu' in done.stderr
+    assert '--no-cache-dir "onedl-mmcv>=2.3.0,<2.4"' in done.stderr
+
+
+def test_version_without_a_version_file_comes_from_the_metadata(tmp_path):
+    folder = fake_packages(tmp_path, ONEDL)
+    (folder / 'mmdet' / 'version.py').unlink()
+    info = folder / 'onedl_mmdetection-3.4.9.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: onedl-mmdetection\nVersion: 3.4.9')
+    assert check(folder, "print(compat.find_version('mmdet'))").stdout == '3.4.9\n'
+
+
+def test_importing_mmpfcn_checks_before_it_imports_anything(tmp_path):
+    """A wrong mmdet gives our message, not the AttributeError of some name it does not have."""
+    fake_packages(tmp_path, {'mmdet': '2.28.2'})
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = run(sys.executable, '-c', 'import mmpfcn', env={**os.environ, 'PYTHONPATH': path})
+    assert done.returncode == 1
+    assert 'mmdet 2.28.2 does not fit (onedl-mmdetection>=3.5.0,<3.6)' in done.stderr
+
+
+def test_versions_of_this_environment_are_found_as_imported():
+    import mmcv
+    import mmdet
+    import mmengine
+    import torch
+
+    for package in (torch, mmengine, mmcv, mmdet):
+        assert COMPAT['find_version'](package.__name__) == package.__version__

@@ -1,0 +1,140 @@
+"""Targets and positives by small drawn examples."""
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+from oracle import boxes_around
+
+from mmpfcn import PanopticFCNAssigner
+from mmpfcn.models.sampling import find_peaks, gather_kernels, pool_regions, sample_positives
+
+RANGES = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
+SIZES = [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]  # of an input of 128 x 192
+VOID, THINGS, STUFF = 255, 2, 3
+
+
+def assign(*boxes, labels=None, sem_seg=None, shape=(128, 192)):
+    masks = torch.zeros(len(boxes), *shape, dtype=torch.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks, boxes, strict=True):
+        mask[y1:y2, x1:x2] = 1
+    instances = InstanceData(
+        masks=masks,
+        labels=torch.tensor(labels or [0] * len(boxes), dtype=torch.long),
+        bboxes=boxes_around(masks),
+    )
+    sem_seg = torch.full(shape, VOID) if sem_seg is None else sem_seg
+    return PanopticFCNAssigner(THINGS, STUFF, RANGES).assign(instances, sem_seg, SIZES, (32, 48))
+
+
+@pytest.mark.parametrize(
+    'side, levels',
+    [(8, [0]), (31, [0]), (32, [0, 1]), (64, [0, 1, 2]), (65, [1, 2]), (128, [1, 2, 3])],
+)
+def test_levels_by_size(side, levels):
+    targets = assign((0, 0, side, side))
+    assert [i for i, level in enumerate(targets.levels) if len(level.objects)] == levels
+
+
+def test_centre_of_an_object():
+    """40 x 40 pixels at (40, 60): mean cell of the mask (14.5, 19.5) / 48 * 24 is cell (7, 9)."""
+    centers = assign((40, 60, 80, 100), labels=[1]).levels[0].centers
+    assert centers[0].max() == 0
+    assert (centers[1] == 1).nonzero().tolist() == [[9, 7]]
+
+
+def test_objects_of_a_class_keep_the_larger_value():
+    one = assign((40, 60, 80, 100)).levels[0].centers
+    other = assign((56, 60, 96, 100)).levels[0].centers
+    both = assign((40, 60, 80, 100), (56, 60, 96, 100)).levels[0].centers
+    assert torch.equal(both, torch.maximum(one, other))
+
+
+def test_vanishing_objects_do_not_shift_the_others():
+    targets = assign((0, 0, 1, 1), (40, 60, 80, 100), labels=[0, 1])
+    assert targets.labels.tolist() == [1]
+    assert [level.objects.tolist() for level in targets.levels[:2]] == [[0], [0]]
+    assert targets.levels[0].centers[0].eq(0).all()
+
+
+def test_regions_crowds_and_void():
+    sem_seg = torch.full((128, 192), VOID)
+    sem_seg[:64] = THINGS + 1  # a stuff class
+    sem_seg[64:, :96] = 1  # things, or a crowd, without an instance
+    targets = assign(sem_seg=sem_seg)
+    assert targets.region_channels.tolist() == [1, STUFF]  # "any thing" is the last
+    regions = targets.levels[0].regions
+    assert regions[1, :8].eq(1).all() and regions[1, 9:].eq(0).all()
+    assert regions[STUFF, 9:, :11].eq(1).all() and regions[STUFF, :, 13:].eq(0).all()
+    assert regions[:, 9:, 13:].eq(0).all()  # void is negative for every class
+    assert targets.levels[0].region_rows.tolist() == [0, 1]
+
+
+def test_presence_of_a_region_at_a_level():
+    """Levels sample the map of stride 4 without antialiasing.
+
+    The middle (48, 48) of the square is a corner of four P4 cells, each sampled at a corner of the
+    square (0.25 < 0.5: absent), and the centre of a P5 cell (1: present).
+    """
+    sem_seg = torch.full((128, 192), VOID)
+    sem_seg[40:56, 40:56] = THINGS
+    targets = assign(sem_seg=sem_seg)
+    assert [len(level.region_rows) for level in targets.levels] == [1, 0, 1, 0, 0]
+
+
+def test_padding_is_empty():
+    """A 100 x 150 image in a canvas of 128 x 192."""
+    targets = assign((0, 0, 150, 100), sem_seg=torch.full((100, 150), THINGS), shape=(100, 150))
+    assert targets.masks[0, :25, :38].eq(1).all()
+    assert targets.masks[0, 25:].eq(0).all() and targets.masks[0, :, 38:].eq(0).all()
+    assert targets.region_masks[0, :25, :38].eq(1).all()
+
+
+def test_many_masks_are_resized_as_few():
+    boxes = [(i, i, i + 30, i + 30) for i in range(70)]  # more than a chunk of 32
+    assert torch.equal(assign(*boxes).masks[-1], assign(boxes[-1]).masks[0])
+
+
+def test_positives_are_the_best_cells_inside():
+    logits = torch.full((2, 8, 8), -5.0)
+    logits[1, 2, 3], logits[1, 4, 4], logits[1, 7, 7] = 2.0, 1.0, 9.0
+    masks = torch.zeros(1, 16, 16)
+    masks[0, 4:11, 4:11] = 1  # cells 2..5, not 7
+    cells, scores = sample_positives(logits, torch.tensor([1]), masks, 3)
+    assert cells[0, :2].tolist() == [2 * 8 + 3, 4 * 8 + 4]
+    torch.testing.assert_close(scores[0], torch.tensor([2.0, 1.0, -5.0]).sigmoid())
+
+
+def test_fewer_cells_than_positives():
+    masks = torch.ones(2, 4, 4)
+    cells, scores = sample_positives(torch.zeros(1, 1, 2), torch.zeros(2).long(), masks, 7)
+    assert cells.shape == scores.shape == (2, 7)
+    assert scores[:, :2].eq(0.5).all() and scores[:, 2:].eq(0).all()
+
+
+def test_peaks_are_smoothed_maxima():
+    logits = torch.full((1, 1, 5, 5), -20.0)
+    logits[0, 0, 2, 2], logits[0, 0, 0, 4] = 20.0, 20.0
+    peaks = find_peaks(logits, 3, 50)
+    assert peaks.scores.shape == (1, 25)  # no more than the cells
+    # (1 + 1/9) / 2 both: the padding of the corner counts as zeros
+    assert peaks.scores[0, :2].tolist() == pytest.approx([5 / 9, 5 / 9])
+    assert set(peaks.cells[0, :2].tolist()) == {12, 4}
+    # the neighbours of a peak are smeared, (0 + 1/9) / 2, but no maxima
+    assert peaks.scores[0, 2:].max() < 1 / 18
+
+
+def test_regions_vote_and_pool_over_all_cells():
+    logits = torch.full((1, 2, 2, 2), -3.0)
+    logits[0, 0, 0, 0] = 3.0
+    logits[0, 1, 1] = 1.0
+    kernels = torch.arange(4.0).view(1, 1, 2, 2)
+    scores, pooled = pool_regions(logits, kernels)
+    p = torch.tensor([3.0, 1.0, -3.0]).sigmoid()
+    # cell 1 is a tie and goes to the first class
+    torch.testing.assert_close(scores[0], torch.stack([(p[0] + p[2]) / 2, p[1]]))
+    assert pooled[0, :, 0].tolist() == [(0 + 1) / 4, (2 + 3) / 4]
+
+
+def test_gather_kernels():
+    kernels = torch.arange(24.0).view(1, 2, 3, 4)
+    assert gather_kernels(kernels, torch.tensor([[5, 0]])).tolist() == [[[5, 17], [0, 12]]]

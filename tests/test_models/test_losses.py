@@ -1,0 +1,71 @@
+"""The losses against mmdet's, and their edges."""
+
+import pytest
+import torch
+from mmdet.models.losses import DiceLoss, FocalLoss
+
+from mmpfcn import PositionLoss, WeightedDiceLoss
+
+
+def test_position_loss_is_the_sum_of_the_levels():
+    logits = [torch.randn(2, 3, 4, 5), torch.randn(2, 3, 2, 3)]
+    targets = [torch.rand(2, 3, 4, 5), torch.rand(2, 3, 2, 3)]
+    focal = FocalLoss(reduction='sum')
+    expected = focal(logits[0], targets[0]) / 7 + focal(logits[1], targets[1]) / 11
+    torch.testing.assert_close(PositionLoss(loss_weight=2)(logits, targets, [7, 11]), 2 * expected)
+
+
+def test_focal_loss_by_hand():
+    """p = 0.5, t = 1: alpha (1 - p)^2 ln 2."""
+    loss = PositionLoss()([torch.zeros(1, 1, 1, 1)], [torch.ones(1, 1, 1, 1)], [1])
+    assert loss.item() == pytest.approx(0.25 * 0.25 * 0.693147, rel=1e-5)
+
+
+def test_one_candidate_is_the_dice_loss_of_mmdet():
+    pred, target = torch.randn(5, 6, 7), torch.rand(5, 6, 7)
+    golden = DiceLoss(eps=1e-8)(pred, target)
+    torch.testing.assert_close(WeightedDiceLoss()(pred, target), golden)
+    torch.testing.assert_close(WeightedDiceLoss()(pred, target, torch.rand(5)), golden)
+
+
+def test_candidates_count_by_their_share_of_the_scores():
+    pred, target = torch.randn(2, 3, 4, 4), torch.rand(2, 4, 4)
+    weight = torch.tensor([[1.0, 3.0, 0.0], [2.0, 2.0, 4.0]])
+    dice = DiceLoss(eps=1e-8, reduction='none')
+    expected = [
+        sum(w / ws.sum() * dice(p[None], t[None])[0] for w, p in zip(ws, ps, strict=True))
+        for ws, ps, t in zip(weight, pred, target, strict=True)
+    ]
+    loss = WeightedDiceLoss()(pred, target, weight, reduction_override='none')
+    torch.testing.assert_close(loss, torch.stack(expected))
+    assert WeightedDiceLoss()(pred, target, weight, avg_factor=4).item() == pytest.approx(
+        sum(expected).item() / 4
+    )
+
+
+def test_perfect_and_empty_masks():
+    target = torch.zeros(2, 4, 4)
+    target[0, :2] = 1
+    logits = (target * 2 - 1) * 50
+    loss = WeightedDiceLoss()(logits, target, reduction_override='none')
+    assert loss[0].item() == pytest.approx(0, abs=1e-6)
+    assert loss.isfinite().all()
+
+
+def test_objects_without_scores_contribute_nothing():
+    pred = torch.randn(2, 3, 4, 4, requires_grad=True)
+    loss = WeightedDiceLoss()(pred, torch.rand(2, 4, 4), torch.tensor([[0.0, 0, 0], [1, 1, 1]]))
+    loss.backward()
+    assert pred.grad[0].eq(0).all() and pred.grad[1].ne(0).any()
+
+
+def test_no_object():
+    pred = torch.zeros(0, 7, 4, 4, requires_grad=True)
+    loss = WeightedDiceLoss()(pred, torch.zeros(0, 4, 4), torch.zeros(0, 7))
+    loss.backward()
+    assert loss == 0 and pred.grad is not None
+
+
+def test_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r'logits \(2, 3, 4, 4\) and target \(3, 4, 4\)'):
+        WeightedDiceLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))

@@ -1,0 +1,137 @@
+"""The package as users get it: wheel, editable install, pins, Makefile, CI."""
+
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import zipfile
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
+PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
+ALONE = ('--no-deps', '--no-build-isolation', '--no-index')
+
+
+def run(*command: object, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Distribution -> pinned version of requirements/``name``.txt."""
+    text = (ROOT / 'requirements' / f'{name}.txt').read_text()
+    return dict(re.findall(r'^([\w-]+)==([\w.]+)', text, re.MULTILINE))
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory) -> Path:
+    """A copy of what packaging reads, so that building leaves nothing in the repository."""
+    target = tmp_path_factory.mktemp('source')
+    ignore = shutil.ignore_patterns('__pycache__', '.mim')
+    for folder in ('mmpfcn', 'configs', 'tools', 'tests', 'requirements'):
+        shutil.copytree(ROOT / folder, target / folder, ignore=ignore)
+    for file in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / file, target)
+    shutil.copy(ROOT / 'model-index.yml', target)
+    (target / 'data').mkdir()
+    (target / 'data' / 'image.png').write_bytes(b'png')
+    return target
+
+
+@pytest.fixture(scope='module')
+def wheel(source, tmp_path_factory) -> zipfile.ZipFile:
+    out = tmp_path_factory.mktemp('wheel')
+    built = run(*PIP, 'wheel', *ALONE, '-w', out, source)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (file,) = out.glob('*.whl')
+    return zipfile.ZipFile(file)
+
+
+def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source):
+    names = {name for name in wheel.namelist() if '.dist-info/' not in name}
+    expected = {
+        f'{prefix}{file.relative_to(source).as_posix()}'
+        for folder, prefix in (
+            ('mmpfcn', ''),
+            ('configs', 'mmpfcn/.mim/'),
+            ('tools', 'mmpfcn/.mim/'),
+        )
+        for file in (source / folder).rglob('*.py' if folder == 'mmpfcn' else '*')
+        if file.is_file()
+    } | {'mmpfcn/.mim/model-index.yml'}
+    assert names == expected
+    assert 'mmpfcn/.mim/tools/train.py' in names
+    assert 'mmpfcn/.mim/configs/panoptic_fcn/r18_shapes.py' in names
+
+
+def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
+    metadata = message_from_bytes(wheel.read(name))
+    requires = metadata.get_all('Requires-Dist')
+    assert sorted(r for r in requires if 'extra ==' not in r) == ['numpy', 'pillow']
+    extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in ('onedl', 'openmmlab')}
+    assert [re.match(r'[\w-]+', r)[0] for r in extras['onedl']] == [
+        'torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
+    ]  # fmt: skip
+    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == [
+        'torch', 'mmengine', 'mmcv', 'mmdet',
+    ]  # fmt: skip
+    assert metadata['Version'] == runpy.run_path(str(ROOT / 'mmpfcn/version.py'))['__version__']
+    assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
+
+
+def test_editable_install_links_the_mim_files(source, tmp_path):
+    done = run(*PIP, 'install', *ALONE, '--prefix', tmp_path, '-e', source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    mim = source / 'mmpfcn' / '.mim'
+    for entry in ('configs', 'tools', 'model-index.yml'):
+        assert (mim / entry).is_symlink()
+        assert (mim / entry).resolve() == (source / entry).resolve()
+    assert not os.path.isabs(os.readlink(mim / 'tools'))  # a moved clone keeps working
+
+
+def test_pinned_environment_is_one_that_the_check_accepts():
+    pinned = {**pins('openmmlab'), 'torch': pins('build')['torch']}
+    packages = COMPAT['SUPPORTED']['onedl (the maintained distribution)']
+    found = {name: pinned[distribution] for name, (distribution, _, _) in packages.items()}
+    assert COMPAT['misfits'](found, packages) == []
+
+
+def test_pre_commit_and_make_lint_use_the_same_versions():
+    text = (ROOT / '.pre-commit-config.yaml').read_text()
+    revisions = dict(re.findall(r'github\.com/[\w-]+/([\w-]+)\n +rev: v([\d.]+)', text))
+    assert revisions['ruff-pre-commit'] == pins('tests')['ruff']
+    assert revisions['codespell'] == pins('tests')['codespell']
+
+
+@pytest.mark.parametrize('name', ['build', 'runtime', 'openmmlab', 'tests'])
+def test_every_requirement_is_pinned(name):
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    requirements = [line for line in lines if line and not line.startswith('#')]
+    assert len(requirements) == len(pins(name))
+
+
+def test_make_without_a_target_lists_all_targets():
+    done = run('make', cwd=ROOT)
+    listed = re.findall(r'^  make (\w+) ', done.stdout, re.MULTILINE)
+    assert listed == ['help', 'venv', 'test', 'demo', 'lint', 'clean']
+
+
+@pytest.mark.parametrize(('tests', 'lint', 'code'), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 2, 1)])
+def test_ci_runs_both_and_fails_when_either_fails(tmp_path, tests, lint, code):
+    """The real .ci/run with a Makefile whose targets only report."""
+    (tmp_path / '.ci').mkdir()
+    shutil.copy(ROOT / '.ci' / 'run', tmp_path / '.ci')
+    (tmp_path / 'Makefile').write_text(
+        f'test:\n\t@echo "3 passed in 0.10s, CI=$(CI)"; exit {tests}\n'
+        f'lint:\n\t@echo linted; exit {lint}\n'
+    )
+    done = run('bash', tmp_path / '.ci' / 'run')
+    assert done.returncode == code
+    assert 'tests: 3 passed in 0.10s, CI=true\n' in done.stdout
+    assert 'linted\n' in done.stdout

@@ -1,0 +1,129 @@
+"""Painting one thing: outline, colour gradient, bevel, rim and cast shadow."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .outlines import make_outline
+from .textures import hsv, mix
+
+RIM_FROM_RADIUS = 7  # px; smaller things have no room for a drawn rim
+
+
+@dataclass
+class Sprite:
+    """A thing ready to be pasted. All maps cover the same square patch.
+
+    Attributes:
+        left, top: Position of the patch's first pixel in the image, px; may lie outside.
+        alpha: (d, d) coverage in [0, 1]; the mask is alpha >= 0.5.
+        color: (d, d, 3) float32 RGB in [0, 1].
+        shadow: (d, d) darkening of the ground in [0, 1].
+    """
+
+    left: int
+    top: int
+    alpha: np.ndarray
+    color: np.ndarray
+    shadow: np.ndarray
+
+
+def _bevel(distance: np.ndarray, radius: float, width: float, light: np.ndarray) -> np.ndarray:
+    """Lambert-like shade in about (-1, 1) of a rounded edge `width` (px) wide."""
+    slope_y, slope_x = np.gradient(distance)
+    steep = np.clip(1 + distance / width, 0, 1)  # 1 at the edge, 0 on the plateau
+    return steep**1.5 * (slope_x * light[0] + slope_y * light[1])
+
+
+def contrasting_color(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
+    """The one of four random colours that differs most from the (3,) mean ground colour."""
+    colors = [hsv(rng.random(), rng.uniform(0.35, 1), rng.uniform(0.45, 1)) for _ in range(4)]
+    return max(colors, key=lambda color: float(np.abs(color - ground).sum()))
+
+
+def make_sprite(
+    name: str,
+    rng: np.random.Generator,
+    center: tuple[float, float],
+    radius: float,
+    light: np.ndarray,
+    ground: np.ndarray,
+) -> Sprite:
+    """Draw one thing with random rotation, proportion and finish.
+
+    Args:
+        name: Thing class.
+        rng: Source of all its chance.
+        center: (x, y) in image pixels.
+        radius: Half its largest extent, px.
+        light: (2,) unit vector towards the light.
+        ground: (3,) mean colour around it, RGB in [0, 1].
+    """
+    margin = int(np.ceil(1.4 * radius)) + 4
+    left, top = int(center[0]) - margin, int(center[1]) - margin
+    y, x = np.mgrid[: 2 * margin + 1, : 2 * margin + 1].astype(np.float64)
+    x, y = (x + left - center[0]) / radius, (y + top - center[1]) / radius
+    turn, squash = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 1.0)
+    u = np.cos(turn) * x + np.sin(turn) * y
+    v = (np.cos(turn) * y - np.sin(turn) * x) / squash
+    distance = make_outline(name, rng)(u, v) * squash * radius
+    alpha = np.clip(0.5 - distance, 0, 1).astype(np.float32)
+    color = _finish(name, rng, distance, (u, v), radius, light, contrasting_color(rng, ground))
+    return Sprite(left, top, alpha, color, _cast_shadow(rng, alpha, radius, light))
+
+
+def _finish(
+    name: str,
+    rng: np.random.Generator,
+    distance: np.ndarray,
+    axes: tuple[np.ndarray, np.ndarray],
+    radius: float,
+    light: np.ndarray,
+    base: np.ndarray,
+) -> np.ndarray:
+    """(d, d, 3) RGB: gradient or stripes between two colours, then bevel, then rim."""
+    other = np.clip(base * rng.uniform(0.55, 0.8) + rng.normal(0, 0.08, 3), 0, 1)
+    other = other.astype(np.float32)
+    along = 0.5 + 0.5 * axes[1]
+    if radius > 12 and rng.random() < 0.2:
+        along = 0.5 + 0.5 * np.sign(np.sin(axes[1] * rng.uniform(7, 12)))
+    color = mix(base, other, along)
+    bevel_width = radius if name == 'ball' else max(1.5, rng.uniform(0.1, 0.3) * radius)
+    shade = _bevel(distance, radius, bevel_width, light) * rng.uniform(0.25, 0.45)
+    color = mix(color, np.float32([1, 1, 1]), shade)
+    color = mix(color, np.float32([0, 0, 0]), -shade)
+    if radius >= RIM_FROM_RADIUS and rng.random() < 0.35:
+        rim = base * np.float32(0.25) if rng.random() < 0.6 else np.float32([0.95, 0.95, 0.92])
+        color = mix(color, rim, distance + max(1.2, 0.07 * radius) + 0.5)
+    return color.astype(np.float32)
+
+
+def _cast_shadow(
+    rng: np.random.Generator, alpha: np.ndarray, radius: float, light: np.ndarray
+) -> np.ndarray:
+    length = min(rng.uniform(0.08, 0.25) * radius, 10)
+    shift = np.float32([[1, 0, -light[0] * length], [0, 1, -light[1] * length]])
+    moved = cv2.warpAffine(alpha, shift, alpha.shape[::-1])
+    blurred = cv2.GaussianBlur(moved, (0, 0), max(0.8, 0.35 * length))
+    return blurred * np.float32(rng.uniform(0.25, 0.5))
+
+
+def paste(canvas: np.ndarray, sprite: Sprite) -> np.ndarray:
+    """Paint a sprite onto the (H, W, 3) canvas in place.
+
+    Returns:
+        (H, W) bool mask of the pixels it covers; empty when it lies outside.
+    """
+    height, width = canvas.shape[:2]
+    mask = np.zeros((height, width), dtype=bool)
+    side = sprite.alpha.shape[0]
+    x0, y0 = max(sprite.left, 0), max(sprite.top, 0)
+    x1, y1 = min(sprite.left + side, width), min(sprite.top + side, height)
+    if x0 >= x1 or y0 >= y1:
+        return mask
+    inner = np.s_[y0 - sprite.top : y1 - sprite.top, x0 - sprite.left : x1 - sprite.left]
+    ground = canvas[y0:y1, x0:x1] * (1 - sprite.shadow[inner])[..., None]
+    canvas[y0:y1, x0:x1] = mix(ground, sprite.color[inner], sprite.alpha[inner])
+    mask[y0:y1, x0:x1] = sprite.alpha[inner] >= 0.5
+    return mask
