@@ -5,7 +5,6 @@ and mmdet that are there; mmpfcn/compat.py checks them at import. See requiremen
 environment of the tests.
 """
 
-import os
 import runpy
 import shutil
 from pathlib import Path
@@ -18,25 +17,25 @@ MIM_ENTRIES = ('configs', 'tools', 'model-index.yml')
 
 
 class BuildWithMim(build_py):
-    """Puts configs, tools and the model index under mmpfcn/.mim, where `mim train mmpfcn` looks.
+    """Copies configs, tools and the model index to mmpfcn/.mim, where `mim train mmpfcn` looks.
 
-    Wheels get copies; an editable install gets links, so that edits are seen.
+    Not in an editable install: mim looks for them beside the metadata in site-packages only, and
+    there they are not. In a clone one calls tools/train.py.
     """
 
     def run(self):
         super().run()
-        base = ROOT if self.editable_mode else Path(self.build_lib)
-        target = base / 'mmpfcn' / '.mim'
+        if getattr(self, 'editable_mode', False):  # setuptools < 64 has no such attribute
+            return
+        target = Path(self.build_lib, 'mmpfcn', '.mim')
         shutil.rmtree(target, ignore_errors=True)  # entries deleted since the last build
         target.mkdir(parents=True)
         for entry in MIM_ENTRIES:
-            source, copy = ROOT / entry, target / entry
-            if self.editable_mode:
-                copy.symlink_to(os.path.relpath(source, target), source.is_dir())
-            elif source.is_dir():
-                shutil.copytree(source, copy, ignore=shutil.ignore_patterns('__pycache__'))
+            if (ROOT / entry).is_dir():
+                ignore = shutil.ignore_patterns('__pycache__')
+                shutil.copytree(ROOT / entry, target / entry, ignore=ignore)
             else:
-                shutil.copyfile(source, copy)
+                shutil.copyfile(ROOT / entry, target / entry)
 
 
 def distribution_extras() -> dict[str, list[str]]:

@@ -140,34 +140,40 @@ class PanopticFCNHead(BaseModule):
     def loss_by_feat(
         self, levels: list[LevelMaps], mask_feats: Tensor, targets: list[ImageTargets]
     ) -> dict[str, Tensor]:
-        """Losses of a batch from the network's output and the targets of every image."""
-        num_objects = sum(len(level.objects) for image in targets for level in image.levels)
-        num_regions = sum(len(level.region_rows) for image in targets for level in image.levels)
-        centers = [maps.centers for maps in levels]
-        regions = [maps.regions for maps in levels]
+        """Losses of a batch from the network's output and the targets of every image.
+
+        Computed in float32, also under autocast: the smallest scores and the lower bound 1e-8 of
+        the dice loss do not exist in float16.
+        """
+        with torch.autocast(mask_feats.device.type, enabled=False):
+            levels = [LevelMaps(*(x.float() for x in level)) for level in levels]
+            return self._losses(levels, mask_feats.float(), targets)
+
+    def _losses(
+        self, levels: list[LevelMaps], mask_feats: Tensor, targets: list[ImageTargets]
+    ) -> dict[str, Tensor]:
         by_level = list(zip(*(image.levels for image in targets), strict=True))
-        thing = stuff = 0
-        for index, image in enumerate(targets):
-            maps = [LevelMaps(*(x[index] for x in level)) for level in levels]
-            thing = thing + self._thing_mask_loss(
-                maps, mask_feats[index], image, max(num_objects, 1)
-            )
-            stuff = stuff + self._stuff_mask_loss(
-                maps, mask_feats[index], image, max(num_regions, 1)
-            )
+        num_objects = max(sum(len(t.objects) for level in by_level for t in level), 1)
+        num_regions = max(sum(len(t.region_rows) for level in by_level for t in level), 1)
+        things, stuff = [], []
+        for i, (feats, image) in enumerate(zip(mask_feats, targets, strict=True)):
+            maps = [LevelMaps(*(x[i] for x in level)) for level in levels]
+            things.append(self._thing_mask_loss(maps, feats, image, num_objects))
+            stuff.append(self._stuff_mask_loss(maps, feats, image, num_regions))
+        regions = [maps.regions for maps in levels]
         return dict(
             loss_center=self.loss_center(
-                centers,
-                [torch.stack([image.centers for image in level]) for level in by_level],
-                [max(num_objects, 1)] * len(levels),
+                [maps.centers for maps in levels],
+                [torch.stack([t.centers for t in level]) for level in by_level],
+                [num_objects] * len(levels),
             ),
             loss_region=self.loss_region(
                 regions,
-                [torch.stack([image.regions for image in level]) for level in by_level],
-                [x.numel() / x.shape[1] for x in regions],
+                [torch.stack([t.regions for t in level]) for level in by_level],
+                [x.numel() / x.shape[1] for x in regions],  # N * h * w
             ),
-            loss_thing=thing,
-            loss_stuff=stuff,
+            loss_thing=sum(things),
+            loss_stuff=sum(stuff),
         )
 
     def _thing_mask_loss(
@@ -182,8 +188,7 @@ class PanopticFCNHead(BaseModule):
                 targets.masks[target.objects],
                 self.train_cfg.num_positives,
             )
-            flat = level.kernels.flatten(1).T  # (hw, C)
-            kernels.append(flat[cells])
+            kernels.append(level.kernels.flatten(1).T[cells])  # (hw, C) -> (P, k, C)
             scores.append(level_scores)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels))  # (P, k, E)
         logits = convolve(kernels.flatten(0, 1), mask_feats)

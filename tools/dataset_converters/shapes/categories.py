@@ -1,4 +1,4 @@
-"""The ten classes: six things told apart by shape, four stuff classes by texture."""
+"""The ten classes: six things told apart by shape (and mostly colour), four stuff by texture."""
 
 THING_COLORS = {
     'ball': (226, 74, 51),

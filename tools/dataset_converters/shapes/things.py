@@ -1,14 +1,19 @@
 """Painting one thing: outline, colour gradient, bevel, rim and cast shadow."""
 
+import colorsys
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from .categories import THING_COLORS
 from .outlines import make_outline
 from .textures import hsv, mix
 
 RIM_FROM_RADIUS = 7  # px; smaller things have no room for a drawn rim
+# As with fruit and post boxes, colour is a hint and shape decides: the hint lets a small network
+# learn the classes in minutes, and one thing in five wears any colour.
+TYPICAL_COLOR_CHANCE = 0.8
 
 
 @dataclass
@@ -36,9 +41,18 @@ def _bevel(distance: np.ndarray, radius: float, width: float, light: np.ndarray)
     return steep**1.5 * (slope_x * light[0] + slope_y * light[1])
 
 
-def contrasting_color(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
-    """The one of four random colours that differs most from the (3,) mean ground colour."""
-    colors = [hsv(rng.random(), rng.uniform(0.35, 1), rng.uniform(0.45, 1)) for _ in range(4)]
+def thing_color(name: str, rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
+    """Mostly the typical hue of the class, else any; of four shades the one that stands out most.
+
+    Args:
+        name: Thing class.
+        rng: Source of all its chance.
+        ground: (3,) mean colour around it, RGB in [0, 1].
+    """
+    typical = rng.random() < TYPICAL_COLOR_CHANCE
+    typical_hue = colorsys.rgb_to_hsv(*THING_COLORS[name])[0]
+    hues = typical_hue + rng.uniform(-0.03, 0.03, 4) if typical else rng.random(4)
+    colors = [hsv(hue, rng.uniform(0.35, 1), rng.uniform(0.45, 1)) for hue in hues]
     return max(colors, key=lambda color: float(np.abs(color - ground).sum()))
 
 
@@ -69,7 +83,7 @@ def make_sprite(
     v = (np.cos(turn) * y - np.sin(turn) * x) / squash
     distance = make_outline(name, rng)(u, v) * squash * radius
     alpha = np.clip(0.5 - distance, 0, 1).astype(np.float32)
-    color = _finish(name, rng, distance, (u, v), radius, light, contrasting_color(rng, ground))
+    color = _finish(name, rng, distance, (u, v), radius, light, thing_color(name, rng, ground))
     return Sprite(left, top, alpha, color, _cast_shadow(rng, alpha, radius, light))
 
 

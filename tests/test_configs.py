@@ -1,0 +1,102 @@
+"""Every config builds, says what it should and trains a step on a tiny drawn image."""
+
+import re
+
+import pytest
+import tiny
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from oracle import ROOT
+
+CONFIGS = sorted(tiny.CONFIGS.glob('*.py'))
+NAMES = [path.stem for path in CONFIGS]
+
+REQUIRED = {
+    'r50_coco', 'r50_coco_3x', 'r50_coco_3x_fast',
+    'r50_400_coco_3x', 'r50_512_coco_3x', 'r50_600_coco_3x',
+    'r50_400_coco_3x_fast', 'r50_512_coco_3x_fast', 'r50_600_coco_3x_fast',
+    'r50_star_coco_3x', 'r50_star_coco_3x_fast', 'r101_coco_3x', 'r101_star_coco_3x',
+    'swin-t_coco_3x', 'swin-l_coco_3x', 'r18_shapes',
+}  # fmt: skip
+
+
+def load(name: str) -> Config:
+    return Config.fromfile(tiny.CONFIGS / f'{name}.py')
+
+
+def test_all_are_there():
+    assert set(NAMES) >= REQUIRED
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_config_trains_a_step(name):
+    cfg = load(name)
+    cfg.model.backbone.init_cfg = None  # pretrained weights are not for a test
+    cfg.model.backbone.pop('convert_weights', None)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    item = tiny.sample((64, 64), boxes=[(4, 4, 60, 60)])
+    item['data_samples'].gt_sem_seg.sem_seg.fill_(cfg.model.panoptic_head.num_things_classes)
+    name_, before = next(
+        (n, p.detach().clone()) for n, p in model.named_parameters() if n.endswith('kernel_out.weight')
+    )
+    # two images: batch norm of r18_shapes needs more than one value per channel
+    losses = model.train().train_step(tiny.batch(item, item), wrapper)
+    assert {'loss_center', 'loss_region', 'loss_thing', 'loss_stuff'} < set(losses)
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert not torch.equal(model.get_parameter(name_), before)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_configs_are_short(path):
+    lines = [line for line in path.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 16, f'{path.name} has {len(lines)} lines: numbers belong to _base_'
+
+
+@pytest.mark.parametrize(
+    'name, positives, sides, train_long, test_scale',
+    [
+        ('r50_coco_3x', 7, range(640, 801, 32), 1333, (1333, 800)),
+        ('r50_400_coco_3x', 3, range(352, 513, 32), 854, (666, 400)),
+        ('r50_512_coco_3x', 3, range(352, 513, 32), 854, (854, 512)),
+        ('r50_600_coco_3x', 5, range(440, 601, 32), 1000, (1000, 600)),
+    ],
+)
+@pytest.mark.parametrize('fast', [False, True])
+def test_input_sizes_and_thresholds(name, positives, sides, train_long, test_scale, fast):
+    cfg = load(f'{name}_fast' if fast else name)
+    assert cfg.model.train_cfg.num_positives == positives
+    scales = cfg.train_dataloader.dataset.pipeline[2].scales
+    assert [tuple(scale) for scale in scales] == [(train_long, side) for side in sides]
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        assert tuple(loader.dataset.pipeline[1].scale) == test_scale
+    thresholds = (cfg.model.test_cfg.center_thr, cfg.model.test_cfg.region_thr)
+    assert thresholds == ((0.2, 0.1) if fast else (0.05, 0.05))
+    assert cfg.train_cfg.max_iters == 270000 and cfg.param_scheduler[1].end == 270001
+
+
+def test_shapes_config_names_the_classes_of_the_tool():
+    from oracle import import_file
+
+    categories = import_file(ROOT / 'tools/dataset_converters/shapes/categories.py')
+    metainfo = load('r18_shapes').train_dataloader.dataset.metainfo
+    for key, value in categories.METAINFO.items():
+        assert [*metainfo[key]] == [*value], key
+
+
+def test_published_normalisation_is_kept():
+    """BGR with the mean in RGB order: converted weights need it."""
+    preprocessor = load('r50_coco').model.data_preprocessor
+    assert list(preprocessor.mean) == [123.675, 116.28, 103.53]
+    assert list(preprocessor.std) == [1.0, 1.0, 1.0] and not preprocessor.bgr_to_rgb
+
+
+def test_model_index_names_every_config():
+    metafile = (tiny.CONFIGS / 'metafile.yml').read_text()
+    listed = set(re.findall(r'Config: configs/panoptic_fcn/([\w-]+)\.py', metafile))
+    assert listed == set(NAMES)
+    card = (tiny.CONFIGS / 'README.md').read_text()
+    assert not [name for name in NAMES if f'{name}.py' not in card]

@@ -1,0 +1,266 @@
+"""The parts in other models: what the README shows, trained for a step and used to predict."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from mmdet.models.losses import DiceLoss
+from mmdet.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.optim import OptimWrapper
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mmpfcn import FeatureEncoder, KernelFusion, PanopticFCNHead, WeightedDiceLoss
+
+# ---- configs, as in the README ----
+
+HEAD_IN_MASKFORMER = """
+_base_ = './r18_shapes.py'
+model = dict(type='MaskFormer', test_cfg=dict(semantic_on=False))
+val_evaluator = _base_.val_evaluator[:2]  # mmdet's MaskFormer has no semantic map: no mIoU
+test_evaluator = val_evaluator
+"""
+
+LOSS_IN_SOLOV2 = """
+_base_ = 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'
+custom_imports = dict(imports=['mmpfcn'])
+model = dict(mask_head=dict(loss_mask=dict(_delete_=True, type='WeightedDiceLoss', loss_weight=3.0)))
+"""
+
+LOSS_IN_CONDINST = """
+_base_ = 'mmdet::condinst/condinst_r50_fpn_ms-poly-90k_coco_instance.py'
+custom_imports = dict(imports=['mmpfcn'])
+model = dict(mask_head=dict(loss_mask=dict(_delete_=True, type='WeightedDiceLoss')))
+"""
+
+
+def read(text: str, folder: Path) -> Config:
+    """A config of the README, as a file beside our configs."""
+    path = folder / 'reuse.py'
+    path.write_text(text.replace("'./", f"'{tiny.CONFIGS.as_posix()}/"))
+    return Config.fromfile(path)
+
+
+def train_step(model: nn.Module, *samples: dict) -> dict[str, Tensor]:
+    """One step of SGD; checks that losses and parameters are finite and all parameters move."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    losses = model.train().train_step(tiny.batch(*samples), wrapper)
+    assert all(value.isfinite() for value in losses.values()), losses
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, f'{name} has no gradient'
+        assert parameter.isfinite().all(), name
+    still = [n for n, p in model.named_parameters() if torch.equal(p, before[n])]
+    moved = len(before) - len(still)
+    assert moved > 0.9 * len(before), f'these did not move: {still}'
+    return losses
+
+
+# ---- our head in mmdet's MaskFormer ----
+
+
+@pytest.fixture
+def maskformer(tmp_path) -> nn.Module:
+    model = read(HEAD_IN_MASKFORMER, tmp_path).model
+    narrow = tiny.config()
+    model.update({part: narrow[part] for part in ('backbone', 'neck', 'panoptic_head')})
+    model = MODELS.build(model)
+    model.init_weights()
+    return model
+
+
+def test_our_head_trains_in_maskformer(maskformer):
+    assert type(maskformer).__module__ == 'mmdet.models.detectors.maskformer'
+    assert type(maskformer.panoptic_head) is PanopticFCNHead
+    losses = train_step(maskformer, tiny.sample(), tiny.sample((50, 70), boxes=[]))
+    assert {'loss_center', 'loss_region', 'loss_thing', 'loss_stuff'} < set(losses)
+    assert losses['loss'].item() == pytest.approx(
+        sum(losses[f'loss_{part}'].item() for part in ('center', 'region', 'thing', 'stuff'))
+    )
+
+
+def test_our_head_predicts_in_maskformer_as_in_panoptic_fcn(maskformer):
+    thresholds = dict(center_thr=0.0, region_thr=0.0, score_thr=0.0, panoptic_score_thr=0.0)
+    for head in (maskformer.panoptic_head, maskformer.panoptic_fusion_head):
+        vars(head.test_cfg).update(thresholds, stuff_area_limit=1)
+    ours = tiny.build(test_cfg=thresholds | dict(stuff_area_limit=1))
+    ours.load_state_dict(maskformer.state_dict(), strict=True)
+    items = [tiny.sample(), tiny.sample((50, 70), boxes=[])]
+    for theirs, own in zip(tiny.predict(maskformer, *items), tiny.predict(ours, *items), strict=True):
+        assert 'pred_sem_seg' not in theirs and 'pred_sem_seg' in own
+        assert torch.equal(theirs.pred_panoptic_seg.sem_seg, own.pred_panoptic_seg.sem_seg)
+        assert len(theirs.pred_panoptic_seg.segments_info) > 1
+        assert torch.equal(theirs.pred_instances.masks, own.pred_instances.masks)
+        assert torch.equal(theirs.pred_instances.scores, own.pred_instances.scores)
+
+
+# ---- FeatureEncoder and KernelFusion in a semantic segmentor ----
+
+
+class PrototypeSegmentor(nn.Module):
+    """Semantic segmentation: a few kernels per class, of which an image chooses those that suit."""
+
+    def __init__(self, backbone: dict, neck: dict, num_classes: int, num_kernels: int = 4):
+        super().__init__()
+        self.backbone, self.neck = MODELS.build(backbone), MODELS.build(neck)
+        self.encoder = FeatureEncoder(
+            in_channels=16, feat_channels=16, out_channels=8, norm_cfg=dict(type='GN', num_groups=4)
+        )
+        self.kernels = nn.Parameter(torch.randn(num_classes, num_kernels, 8))
+        self.choice = nn.Linear(8, num_classes * num_kernels)
+        self.fusion = KernelFusion()
+        self.loss_mask = WeightedDiceLoss()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """mask_feats (N, 8, H/4, W/4) and a score for each kernel, (N, classes, kernels)."""
+        mask_feats = self.encoder(self.neck(self.backbone(images))[:4])
+        scores = self.choice(mask_feats.mean((2, 3))).sigmoid()
+        return mask_feats, scores.view(-1, *self.kernels.shape[:2])
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """labels (N, H/4, W/4): all kernels of a class present in the image learn its mask."""
+        total = 0
+        for feats, scores, image_labels in zip(*self(images), labels, strict=True):
+            present = torch.zeros(len(scores)).index_fill(0, image_labels.unique(), 1)
+            classes = present.nonzero()[:, 0]
+            logits = torch.einsum('pke,ehw->pkhw', self.kernels[classes], feats)
+            total += self.loss_mask(logits, image_labels == classes[:, None, None], scores[classes])
+            total += F.binary_cross_entropy(scores, present[:, None].expand_as(scores))
+        return total / len(images)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> list[tuple[InstanceData, Tensor]]:
+        """Per image the fused kernels and the label map (H/4, W/4)."""
+        results = []
+        for feats, scores in zip(*self(images), strict=True):
+            label, which = (scores > 0.5).nonzero(as_tuple=True)
+            kernels = InstanceData(
+                kernels=self.kernels[label, which], labels=label, scores=scores[label, which]
+            )
+            kernels = self.fusion(kernels, similarity_thr=0.8)
+            logits = torch.einsum('ke,ehw->khw', kernels.kernels, feats)
+            results.append((kernels, kernels.labels[logits.argmax(0)]))
+        return results
+
+
+def painted_images() -> tuple[Tensor, Tensor]:
+    """Two drawn images, a colour for each class, and their label maps at stride 4."""
+    items = [tiny.sample(), tiny.sample(boxes=[(16, 8, 70, 48)], labels=[2])]
+    labels = torch.stack([item['data_samples'].gt_sem_seg.sem_seg[0] for item in items])
+    colors = torch.randn(labels.max() + 1, 3, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(2))
+    return colors[labels].permute(0, 3, 1, 2) + 0.1 * noise, labels[:, 2::4, 2::4]
+
+
+@pytest.fixture(scope='module')
+def segmentor() -> tuple[PrototypeSegmentor, list[float]]:
+    torch.manual_seed(0)
+    narrow = tiny.config()
+    model = PrototypeSegmentor(narrow.backbone, narrow.neck, tiny.NUM_THINGS + tiny.NUM_STUFF)
+    images, labels = painted_images()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(60):
+        loss = model.train().loss(images, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return model, losses
+
+
+def test_segmentor_learns(segmentor):
+    model, losses = segmentor
+    assert losses[-1] < 0.3 * losses[0]
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    # the two coarsest outputs of the neck are not encoded
+    assert all(name.startswith(('neck.fpn_convs.4', 'neck.fpn_convs.5')) for name in missing)
+    images, labels = painted_images()
+    for (_, prediction), truth in zip(model.train().predict(images), labels, strict=True):
+        assert (prediction == truth).float().mean() > 0.95
+
+
+def test_segmentor_fuses_kernels_of_a_class(segmentor):
+    model, _ = segmentor
+    images, labels = painted_images()
+    scores = model.train()(images)[1]
+    for (kernels, _), chosen, truth in zip(
+        model.predict(images), scores > 0.5, labels, strict=True
+    ):
+        assert sorted(set(kernels.labels.tolist())) == truth.unique().tolist()
+        assert len(kernels) < chosen.sum()
+
+
+# ---- our loss in mmdet's SOLOv2 and CondInst ----
+
+
+def narrow_solov2(model: ConfigDict) -> None:
+    norm_cfg = dict(type='GN', num_groups=4)
+    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
+    model.mask_head.update(
+        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1, num_grids=[12, 10, 8, 6, 4],
+        norm_cfg=norm_cfg,
+    )  # fmt: skip
+    model.mask_head.mask_feature_head.update(feat_channels=16, out_channels=8, norm_cfg=norm_cfg)
+
+
+def narrow_condinst(model: ConfigDict) -> None:
+    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
+    norm_cfg = dict(type='GN', num_groups=4)
+    model.bbox_head.update(
+        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1, norm_cfg=norm_cfg
+    )
+    model.mask_head.mask_feature_head.update(in_channels=16, feat_channels=16, num_stacked_convs=1)
+
+
+def build_instance_model(text: str, folder: Path) -> nn.Module:
+    model = read(text, folder).model
+    model.backbone.update(depth=18, base_channels=16, frozen_stages=-1, init_cfg=None)
+    (narrow_solov2 if model.type == 'SOLOv2' else narrow_condinst)(model)
+    model.test_cfg.score_thr = 0.0
+    torch.manual_seed(0)
+    model = MODELS.build(model)
+    model.init_weights()
+    return model
+
+
+def instance_sample(**options) -> dict:
+    item = tiny.sample(**options)
+    item['data_samples'].set_metainfo(dict(scale_factor=(1.0, 1.0)))
+    return item
+
+
+SAMPLES = [dict(), dict(boxes=[(8, 8, 80, 60)], labels=[4], seed=1)]
+INSTANCE_MODELS = dict(SOLOv2=LOSS_IN_SOLOV2, CondInst=LOSS_IN_CONDINST)
+
+
+@pytest.mark.parametrize('name', INSTANCE_MODELS)
+def test_our_loss_trains_an_mmdet_head(name, tmp_path):
+    """These heads hand logits over, which our loss expects; and with them it is mmdet's dice."""
+    model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
+    head = model.mask_head
+    assert type(head.loss_mask) is WeightedDiceLoss
+    items = [instance_sample(**options) for options in SAMPLES]
+    ours = tiny.losses(model, *items)['loss_mask']
+    weight, head.loss_mask = head.loss_mask.loss_weight, head.loss_mask
+    gradients = torch.autograd.grad(ours, list(head.mask_feature_head.parameters()))
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+    ours_module, head.loss_mask = head.loss_mask, DiceLoss(loss_weight=weight, eps=1e-8)
+    theirs = tiny.losses(model, *items)['loss_mask']
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    head.loss_mask = ours_module
+    losses = train_step(model, *items)
+    assert 0 < losses['loss_mask'].item() < weight
+
+
+@pytest.mark.parametrize('name', INSTANCE_MODELS)
+def test_a_model_with_our_loss_predicts(name, tmp_path):
+    model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
+    for result, options in zip(
+        tiny.predict(model, *(instance_sample(**o) for o in SAMPLES)), SAMPLES, strict=True
+    ):
+        assert result.pred_instances.masks.shape[1:] == (64, 96), options
+        assert result.pred_instances.labels.lt(6).all()
