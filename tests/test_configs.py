@@ -41,7 +41,9 @@ def test_config_trains_a_step(name):
     item = tiny.sample((64, 64), boxes=[(4, 4, 60, 60)])
     item['data_samples'].gt_sem_seg.sem_seg.fill_(cfg.model.panoptic_head.num_things_classes)
     name_, before = next(
-        (n, p.detach().clone()) for n, p in model.named_parameters() if n.endswith('kernel_out.weight')
+        (n, p.detach().clone())
+        for n, p in model.named_parameters()
+        if n.endswith('kernel_out.weight')
     )
     # two images: batch norm of r18_shapes needs more than one value per channel
     losses = model.train().train_step(tiny.batch(item, item), wrapper)

@@ -86,7 +86,8 @@ def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
 
 def test_editable_install_uses_the_sources_and_adds_nothing_to_them(source, tmp_path):
     before = set((source / 'mmpfcn').rglob('*'))
-    done = run(*PIP, 'install', *ALONE, '--prefix', tmp_path, '-e', source)
+    # without --ignore-installed pip removes the mmpfcn of the environment that runs the tests
+    done = run(*PIP, 'install', *ALONE, '--ignore-installed', '--prefix', tmp_path, '-e', source)
     assert done.returncode == 0, done.stdout + done.stderr
     (site,) = tmp_path.glob('lib/python3*/site-packages')
     code = (

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmdet.models.losses import DiceLoss
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
-from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -27,7 +27,9 @@ test_evaluator = val_evaluator
 LOSS_IN_SOLOV2 = """
 _base_ = 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['mmpfcn'])
-model = dict(mask_head=dict(loss_mask=dict(_delete_=True, type='WeightedDiceLoss', loss_weight=3.0)))
+model = dict(
+    mask_head=dict(loss_mask=dict(_delete_=True, type='WeightedDiceLoss', loss_weight=3.0))
+)
 """
 
 LOSS_IN_CONDINST = """
@@ -44,18 +46,22 @@ def read(text: str, folder: Path) -> Config:
     return Config.fromfile(path)
 
 
-def train_step(model: nn.Module, *samples: dict) -> dict[str, Tensor]:
-    """One step of SGD; checks that losses and parameters are finite and all parameters move."""
+def train_step(model: nn.Module, part: str, *samples: dict) -> dict[str, Tensor]:
+    """One step of SGD: every parameter gets a gradient, and all of the part change.
+
+    (Of the backbone only some change: mmdet starts its residual branches with a factor of 0.)
+    """
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    losses = model.train().train_step(tiny.batch(*samples), wrapper)
-    assert all(value.isfinite() for value in losses.values()), losses
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss, losses = model.parse_losses(tiny.losses(model, *samples))
+    assert loss.isfinite(), losses
+    loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, f'{name} has no gradient'
-        assert parameter.isfinite().all(), name
-    still = [n for n, p in model.named_parameters() if torch.equal(p, before[n])]
-    moved = len(before) - len(still)
-    assert moved > 0.9 * len(before), f'these did not move: {still}'
+        assert parameter.grad.isfinite().all(), name
+    optimizer.step()
+    still = [name for name, p in model.named_parameters() if torch.equal(p, before[name])]
+    assert not [name for name in still if name.startswith(part)]
     return losses
 
 
@@ -75,7 +81,7 @@ def maskformer(tmp_path) -> nn.Module:
 def test_our_head_trains_in_maskformer(maskformer):
     assert type(maskformer).__module__ == 'mmdet.models.detectors.maskformer'
     assert type(maskformer.panoptic_head) is PanopticFCNHead
-    losses = train_step(maskformer, tiny.sample(), tiny.sample((50, 70), boxes=[]))
+    losses = train_step(maskformer, 'panoptic_head', tiny.sample(), tiny.sample((50, 70), boxes=[]))
     assert {'loss_center', 'loss_region', 'loss_thing', 'loss_stuff'} < set(losses)
     assert losses['loss'].item() == pytest.approx(
         sum(losses[f'loss_{part}'].item() for part in ('center', 'region', 'thing', 'stuff'))
@@ -83,16 +89,19 @@ def test_our_head_trains_in_maskformer(maskformer):
 
 
 def test_our_head_predicts_in_maskformer_as_in_panoptic_fcn(maskformer):
-    thresholds = dict(center_thr=0.0, region_thr=0.0, score_thr=0.0, panoptic_score_thr=0.0)
-    for head in (maskformer.panoptic_head, maskformer.panoptic_fusion_head):
-        vars(head.test_cfg).update(thresholds, stuff_area_limit=1)
-    ours = tiny.build(test_cfg=thresholds | dict(stuff_area_limit=1))
+    generator = maskformer.panoptic_head.kernel_generator
+    for layer in ('center_out', 'region_out', 'kernel_out', 'thing_embed', 'stuff_embed'):
+        torch.nn.init.normal_(getattr(generator, layer).weight, std=0.5)  # many predictions
+    ours = tiny.build(test_cfg=dict(stuff_area_limit=1))
     ours.load_state_dict(maskformer.state_dict(), strict=True)
+    maskformer.panoptic_fusion_head.test_cfg.stuff_area_limit = 1
     items = [tiny.sample(), tiny.sample((50, 70), boxes=[])]
-    for theirs, own in zip(tiny.predict(maskformer, *items), tiny.predict(ours, *items), strict=True):
+    for theirs, own in zip(
+        tiny.predict(maskformer, *items), tiny.predict(ours, *items), strict=True
+    ):
         assert 'pred_sem_seg' not in theirs and 'pred_sem_seg' in own
-        assert torch.equal(theirs.pred_panoptic_seg.sem_seg, own.pred_panoptic_seg.sem_seg)
         assert len(theirs.pred_panoptic_seg.segments_info) > 1
+        assert torch.equal(theirs.pred_panoptic_seg.sem_seg, own.pred_panoptic_seg.sem_seg)
         assert torch.equal(theirs.pred_instances.masks, own.pred_instances.masks)
         assert torch.equal(theirs.pred_instances.scores, own.pred_instances.scores)
 
@@ -109,7 +118,7 @@ class PrototypeSegmentor(nn.Module):
         self.encoder = FeatureEncoder(
             in_channels=16, feat_channels=16, out_channels=8, norm_cfg=dict(type='GN', num_groups=4)
         )
-        self.kernels = nn.Parameter(torch.randn(num_classes, num_kernels, 8))
+        self.kernels = nn.Parameter(0.1 * torch.randn(num_classes, num_kernels, 8))
         self.choice = nn.Linear(8, num_classes * num_kernels)
         self.fusion = KernelFusion()
         self.loss_mask = WeightedDiceLoss()
@@ -124,11 +133,11 @@ class PrototypeSegmentor(nn.Module):
         """labels (N, H/4, W/4): all kernels of a class present in the image learn its mask."""
         total = 0
         for feats, scores, image_labels in zip(*self(images), labels, strict=True):
-            present = torch.zeros(len(scores)).index_fill(0, image_labels.unique(), 1)
-            classes = present.nonzero()[:, 0]
+            classes = image_labels.unique()
             logits = torch.einsum('pke,ehw->pkhw', self.kernels[classes], feats)
             total += self.loss_mask(logits, image_labels == classes[:, None, None], scores[classes])
-            total += F.binary_cross_entropy(scores, present[:, None].expand_as(scores))
+            present = torch.zeros_like(scores).index_fill(0, classes, 1)
+            total += F.binary_cross_entropy(scores, present)
         return total / len(images)
 
     @torch.no_grad()
@@ -136,11 +145,12 @@ class PrototypeSegmentor(nn.Module):
         """Per image the fused kernels and the label map (H/4, W/4)."""
         results = []
         for feats, scores in zip(*self(images), strict=True):
-            label, which = (scores > 0.5).nonzero(as_tuple=True)
+            labels, which = (scores > 0.5).nonzero(as_tuple=True)
             kernels = InstanceData(
-                kernels=self.kernels[label, which], labels=label, scores=scores[label, which]
+                kernels=self.kernels[labels, which], labels=labels, scores=scores[labels, which]
             )
-            kernels = self.fusion(kernels, similarity_thr=0.8)
+            best_first = kernels.scores.argsort(descending=True)
+            kernels = self.fusion(kernels[best_first], similarity_thr=0.8)
             logits = torch.einsum('ke,ehw->khw', kernels.kernels, feats)
             results.append((kernels, kernels.labels[logits.argmax(0)]))
         return results
@@ -157,13 +167,15 @@ def painted_images() -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope='module')
 def segmentor() -> tuple[PrototypeSegmentor, list[float]]:
+    """Trained for 80 steps (2 seconds), and the losses on the way."""
+    init_default_scope('mmdet')
     torch.manual_seed(0)
     narrow = tiny.config()
     model = PrototypeSegmentor(narrow.backbone, narrow.neck, tiny.NUM_THINGS + tiny.NUM_STUFF)
     images, labels = painted_images()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     losses = []
-    for _ in range(60):
+    for _ in range(80):
         loss = model.train().loss(images, labels)
         optimizer.zero_grad()
         loss.backward()
@@ -172,38 +184,45 @@ def segmentor() -> tuple[PrototypeSegmentor, list[float]]:
     return model, losses
 
 
-def test_segmentor_learns(segmentor):
+def test_encoder_and_loss_train_a_segmentor(segmentor):
     model, losses = segmentor
-    assert losses[-1] < 0.3 * losses[0]
-    missing = [name for name, p in model.named_parameters() if p.grad is None]
-    # the two coarsest outputs of the neck are not encoded
-    assert all(name.startswith(('neck.fpn_convs.4', 'neck.fpn_convs.5')) for name in missing)
+    assert losses[-1] < 0.1 * losses[0]
+    for name, parameter in model.named_parameters():
+        # the neck's two coarsest outputs, P6 and P7, are not encoded
+        if not name.startswith(('neck.fpn_convs.4', 'neck.fpn_convs.5')):
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
     images, labels = painted_images()
-    for (_, prediction), truth in zip(model.train().predict(images), labels, strict=True):
-        assert (prediction == truth).float().mean() > 0.95
+    for (_, prediction), truth in zip(model.predict(images), labels, strict=True):
+        assert (prediction == truth).float().mean() > 0.8
 
 
-def test_segmentor_fuses_kernels_of_a_class(segmentor):
+def test_fusion_leaves_one_kernel_a_class(segmentor):
+    """Training made the kernels of a class alike; before it, they point anywhere."""
     model, _ = segmentor
     images, labels = painted_images()
-    scores = model.train()(images)[1]
+    _, scores = model(images)
     for (kernels, _), chosen, truth in zip(
         model.predict(images), scores > 0.5, labels, strict=True
     ):
-        assert sorted(set(kernels.labels.tolist())) == truth.unique().tolist()
-        assert len(kernels) < chosen.sum()
+        assert sorted(kernels.labels.tolist()) == truth.unique().tolist()
+        assert chosen.sum() > 2 * len(kernels)
 
 
 # ---- our loss in mmdet's SOLOv2 and CondInst ----
 
 
 def narrow_solov2(model: ConfigDict) -> None:
+    model.test_cfg.update(filter_thr=0.0, mask_thr=0.4)  # untrained masks are all near 0.5
     norm_cfg = dict(type='GN', num_groups=4)
     model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     model.mask_head.update(
-        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1, num_grids=[12, 10, 8, 6, 4],
+        num_classes=6,
+        in_channels=16,
+        feat_channels=16,
+        stacked_convs=1,
+        num_grids=[12, 10, 8, 6, 4],
         norm_cfg=norm_cfg,
-    )  # fmt: skip
+    )
     model.mask_head.mask_feature_head.update(feat_channels=16, out_channels=8, norm_cfg=norm_cfg)
 
 
@@ -239,21 +258,25 @@ INSTANCE_MODELS = dict(SOLOv2=LOSS_IN_SOLOV2, CondInst=LOSS_IN_CONDINST)
 
 @pytest.mark.parametrize('name', INSTANCE_MODELS)
 def test_our_loss_trains_an_mmdet_head(name, tmp_path):
-    """These heads hand logits over, which our loss expects; and with them it is mmdet's dice."""
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
-    head = model.mask_head
-    assert type(head.loss_mask) is WeightedDiceLoss
+    assert type(model.mask_head.loss_mask) is WeightedDiceLoss
+    losses = train_step(model, 'mask_head', *(instance_sample(**options) for options in SAMPLES))
+    assert 0 < losses['loss_mask'].item() < model.mask_head.loss_mask.loss_weight
+
+
+@pytest.mark.parametrize('name', INSTANCE_MODELS)
+def test_these_heads_hand_over_logits(name, tmp_path):
+    """Our loss takes logits: given probabilities, it would not equal mmdet's dice.
+
+    (mmdet's DecoupledSOLOHead gives its loss probabilities, so ours is not for it.)
+    """
+    model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
     items = [instance_sample(**options) for options in SAMPLES]
     ours = tiny.losses(model, *items)['loss_mask']
-    weight, head.loss_mask = head.loss_mask.loss_weight, head.loss_mask
-    gradients = torch.autograd.grad(ours, list(head.mask_feature_head.parameters()))
-    assert all(gradient.abs().sum() > 0 for gradient in gradients)
-    ours_module, head.loss_mask = head.loss_mask, DiceLoss(loss_weight=weight, eps=1e-8)
+    weight = model.mask_head.loss_mask.loss_weight
+    model.mask_head.loss_mask = DiceLoss(activate=True, loss_weight=weight, eps=1e-8)
     theirs = tiny.losses(model, *items)['loss_mask']
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    head.loss_mask = ours_module
-    losses = train_step(model, *items)
-    assert 0 < losses['loss_mask'].item() < weight
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', INSTANCE_MODELS)
@@ -262,5 +285,6 @@ def test_a_model_with_our_loss_predicts(name, tmp_path):
     for result, options in zip(
         tiny.predict(model, *(instance_sample(**o) for o in SAMPLES)), SAMPLES, strict=True
     ):
-        assert result.pred_instances.masks.shape[1:] == (64, 96), options
+        assert len(result.pred_instances) > 0, options
+        assert result.pred_instances.masks.shape[1:] == (64, 96)
         assert result.pred_instances.labels.lt(6).all()

@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/panoptic_fcn_r18.py',
     '../_base_/datasets/shapes_panoptic.py',
-    '../_base_/schedules/schedule_shapes.py',
+    '../_base_/schedules/schedule_scratch.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(

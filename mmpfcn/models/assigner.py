@@ -1,4 +1,4 @@
-"""Ground truth of one image to the targets of every pyramid level (paper 3.4)."""
+"""Ground truth of one image to the targets of every pyramid level."""
 
 from collections.abc import Sequence
 

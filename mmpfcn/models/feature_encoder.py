@@ -1,4 +1,4 @@
-"""Feature encoder (paper 3.3): the one high-resolution map on which every kernel is convolved."""
+"""The paper's feature encoder: the one high-resolution map on which every kernel is convolved."""
 
 from collections.abc import Sequence
 

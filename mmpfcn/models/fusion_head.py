@@ -20,7 +20,7 @@ CHUNK_PIXELS = 2**24
 
 @MODELS.register_module()
 class PanopticFCNFusionHead(BasePanopticFusionHead):
-    """Rescore, resize and merge the masks of one image (paper 3.3 and 4.1, "inference").
+    """Rescore, resize and merge the masks of one image, as in the paper's inference.
 
     Args:
         num_things_classes: T.
@@ -124,7 +124,7 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         return labels
 
     def _merge(self, things: InstanceData, sem_seg: Tensor, stuff: InstanceData) -> PixelData:
-        """Things in score order on the free part, then large enough stuff (paper 3.3)."""
+        """Things in score order on the free part, then large enough stuff."""
         cfg = self.test_cfg
         instance = torch.zeros_like(sem_seg)  # 0 is free, i + 1 the i-th thing
         for i, (mask, score) in enumerate(zip(things.masks, things.scores, strict=True)):

@@ -1,4 +1,4 @@
-"""Kernel fusion (paper 3.3): kernels that mean the same object or class become one."""
+"""The paper's kernel fusion: kernels that mean the same object or class become one."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""Kernel generator (paper 3.2): where the objects and regions are, and a kernel for each cell."""
+"""The paper's kernel generator: where the objects and regions are, and a kernel for each cell."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The losses of Panoptic FCN (paper 3.4): focal on positions, weighted dice on masks."""
+"""The losses of Panoptic FCN: focal on positions, weighted dice on masks."""
 
 from collections.abc import Sequence
 
@@ -48,7 +48,7 @@ class PositionLoss(nn.Module):
 
 @MODELS.register_module()
 class WeightedDiceLoss(nn.Module):
-    """Dice loss of several candidate masks per object, weighted by normalised scores (eq. 6).
+    """Dice loss of several candidate masks per object, weighted by normalised scores.
 
     ``dice = 1 - 2 sum(p t) / max(sum(p^2) + sum(t^2), eps)`` with ``p = sigmoid(logits)``; each
     candidate counts with ``weight / max(sum of the object's weights, eps)``. The weights carry

@@ -1,6 +1,6 @@
 """From maps to kernels: which cells speak for an object or a region, in training and in testing.
 
-All functions work on one pyramid level and on logits, know nothing of classes' names or of the
+All functions work on one pyramid level, take centres and regions as logits, know nothing of the
 image, and do not wait for the device.
 """
 
@@ -20,7 +20,7 @@ class Peaks(NamedTuple):
 
 
 def find_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:
-    """Local maxima of the smoothed centre map (paper 3.2.2, "inference").
+    """Local maxima of the smoothed centre map (the paper's inference).
 
     A probability is averaged with its mean over a ``pool_size`` window (zero padding counted), and
     the cells equal to their 3 x 3 maximum are peaks.
@@ -56,7 +56,7 @@ def gather_kernels(kernel_map: Tensor, cells: Tensor) -> Tensor:
 
 
 def pool_regions(region_logits: Tensor, kernel_map: Tensor) -> tuple[Tensor, Tensor]:
-    """Kernel and score of every region class (paper 3.2.3, "inference").
+    """Kernel and score of every region class (the paper's inference).
 
     Each cell votes for its best class. The score of a class is its mean probability over its
     cells (0 without cells); its kernel is the sum over its cells divided by ALL cells of the level.
@@ -91,7 +91,7 @@ def mean_over_cells(supports: Tensor, kernel_map: Tensor) -> Tensor:
 def sample_positives(
     center_logits: Tensor, labels: Tensor, masks: Tensor, num_positives: int
 ) -> tuple[Tensor, Tensor]:
-    """The k best cells inside each object and their scores (paper 3.4, "weighted dice").
+    """The k best cells inside each object and their scores (the paper's training).
 
     A cell counts where the object's soft mask, resized to the level, exceeds 0.1; its score is the
     centre probability of the object's class, with gradient.

@@ -10,14 +10,14 @@ T = TypeVar('T')
 
 @dataclass
 class InferenceSettings:
-    """``test_cfg`` of the head and the fusion head (paper 3.2, 3.3 and 4.1).
+    """``test_cfg`` of the head and the fusion head.
 
     Attributes:
-        center_thr: least smoothed probability of an object centre.
-        region_thr: least mean probability of a stuff region on a level.
+        center_thr: the smoothed probability of an object centre must exceed it.
+        region_thr: the mean probability of a stuff region on a level must exceed it.
         pool_sizes: per level the side of the window that smooths centres, in cells.
         similarity_thr: cosine similarity from which two thing kernels become one.
-        mask_thr_binary: probability from which a pixel belongs to an object.
+        mask_thr_binary: the probability of a pixel of an object must exceed it.
         score_thr: least score of an instance after rescoring by its mask.
         max_per_img: most instances of an image; half as many candidates are taken per level.
         panoptic_score_thr: least score of an instance in the panoptic map.

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 from mmengine.dataset import BaseDataset
+
 from mmpfcn import ClassCountHook
 
 

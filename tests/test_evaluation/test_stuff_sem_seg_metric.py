@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+
 from mmpfcn import StuffSemSegMetric
 from mmpfcn.evaluation.stuff_sem_seg_metric import merge_things
 
-META = dict(classes=('a', 'b', 'sky', 'sea'), thing_classes=('a', 'b'), stuff_classes=('sky', 'sea'))
+META = dict(
+    classes=('a', 'b', 'sky', 'sea'), thing_classes=('a', 'b'), stuff_classes=('sky', 'sea')
+)
 
 
 def test_merge_things():

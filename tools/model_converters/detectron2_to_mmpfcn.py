@@ -101,9 +101,9 @@ def load_weights(path: Path, trust: bool) -> dict[str, Tensor]:
                 content = unpickler(file, encoding='latin1').load()
         else:
             content = torch.load(path, map_location='cpu', weights_only=not trust)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
+    except Exception as error:  # bytes that are no pickle raise nearly anything
         raise ConversionError(
-            f'{path} could not be read as a weight file: {error}\n'
+            f'{path} could not be read as a weight file: {error or type(error).__name__}\n'
             'If it is a complete checkpoint whose maker you trust, --trust loads it with pickle, '
             'which runs code from the file.'
         ) from error
@@ -205,6 +205,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not args.src.is_file():
         parser.error(f'SRC {args.src} is not a file')
+    if args.dst.exists() and args.dst.samefile(args.src):
+        parser.error(f'DST {args.dst} is SRC, which would be lost: choose another name')
     try:
         weights = load_weights(args.src, args.trust)
         converted = convert(weights, build_model(args.star).state_dict())
@@ -214,7 +216,11 @@ def main(argv: list[str] | None = None) -> int:
             f'{error}\nNothing was written. (Another variant? Try {hint} --star.)', file=sys.stderr
         )
         return 1
-    save_atomically(dict(state_dict=converted, meta=dict(source=args.src.name)), args.dst)
+    try:
+        save_atomically(dict(state_dict=converted, meta=dict(source=args.src.name)), args.dst)
+    except (OSError, RuntimeError) as error:  # torch.save raises either when the disk is full
+        print(f'{args.dst} could not be written: {error}', file=sys.stderr)
+        return 1
     print(f'{len(weights)} entries of {args.src} converted to {args.dst}')
     return 0
 

@@ -1,0 +1,188 @@
+"""The tools as a user runs them: draw a data set, train, test, resume; and the COCO config."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from oracle import ROOT
+
+from mmpfcn.visualization.drawing import GAP, title_height
+
+CONFIGS = ROOT / 'configs' / 'panoptic_fcn'
+COCO200 = Path(
+    os.environ.get('MMPFCN_COCO200', ROOT.parent / 'shared' / 'data' / 'coco200')
+).resolve()
+SIZE = (96, 128)  # of the drawn images, in pixels
+QUICK = [
+    'default_hooks.logger.interval=1',
+    'train_dataloader.batch_size=2',
+    *(
+        f'{loader}_dataloader.{option}'
+        for loader in ('train', 'val', 'test')
+        for option in ('num_workers=0', 'persistent_workers=False')
+    ),
+]
+ANY_PREDICTION = [f'model.test_cfg.{key}=0' for key in ('center_thr', 'region_thr', 'score_thr')]
+"""Options after which even an untrained model has something for every metric."""
+
+
+def run_tool(name: str, *arguments, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        timeout=300,
+    )
+
+
+def ran(name: str, *arguments, cwd: Path) -> str:
+    """What a tool that must succeed printed."""
+    result = run_tool(name, *arguments, cwd=cwd)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+def train_shapes(max_iters: int, *options: str, flags: tuple[str, ...] = ()) -> list[str]:
+    """Arguments of train.py for a few iterations of r18_shapes."""
+    return [
+        str(CONFIGS / 'r18_shapes.py'), *flags, '--cfg-options', *QUICK,
+        f'train_cfg.max_iters={max_iters}', 'default_hooks.checkpoint.interval=2', *options,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    """A folder with the drawn data set where r18_shapes looks for it."""
+    folder = tmp_path_factory.mktemp('user')
+    counts = ['--train', 8, '--val', 4, '--size', *SIZE, '--workers', 1]
+    ran('dataset_converters/make_shapes.py', '--out', 'data/shapes', *counts, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(folder) -> Path:
+    """The work dir of two iterations."""
+    ran('train.py', *train_shapes(2), cwd=folder)
+    return folder / 'work_dirs' / 'r18_shapes'
+
+
+def newest(work_dir: Path, pattern: str) -> str:
+    """A file of the last run."""
+    return max(work_dir.glob(f'*/{pattern}'), key=lambda path: path.stat().st_mtime_ns).read_text()
+
+
+def test_train_leaves_checkpoint_config_and_log(trained):
+    assert Path((trained / 'last_checkpoint').read_text()).name == 'iter_2.pth'
+    checkpoint = torch.load(trained / 'iter_2.pth', weights_only=False)
+    assert checkpoint['meta']['iter'] == 2
+    assert checkpoint['optimizer']['state'] and checkpoint['param_schedulers']
+    config = (trained / 'r18_shapes.py').read_text()
+    assert "type='PanopticFCNHead'" in config and 'max_iters=2' in config  # complete, as run
+    log = newest(trained, '*.log')
+    for i in (1, 2):
+        line = re.search(rf'Iter\(train\) \[{i}/2\].*', log)[0]
+        assert 'eta: ' in line
+        for name in ('loss_center', 'loss_region', 'loss_thing', 'loss_stuff'):
+            assert float(re.search(rf'{name}: ([\d.]+)', line)[1]) > 0
+
+
+def test_training_measures_at_its_end(trained):
+    figures = [json.loads(line) for line in newest(trained, 'vis_data/scalars.json').splitlines()]
+    assert {'coco_panoptic/PQ', 'coco/segm_mAP', 'mIoU'} < set(figures[-1])
+    assert [line['step'] for line in figures] == [1, 2, 2]  # two losses, one measurement
+
+
+def test_test_measures_and_draws(folder, trained):
+    """PQ, segm AP and mIoU in one run, the predictions of --out and a picture an image."""
+    pictures = folder / 'pictures'
+    output = ran(
+        'test.py', CONFIGS / 'r18_shapes.py', trained / 'iter_2.pth', '--out', 'results.pkl',
+        '--show-dir', pictures, '--cfg-options', *QUICK, *ANY_PREDICTION, cwd=folder,
+    )  # fmt: skip
+    assert 'Iter(test) [1/1]    eta: ' in output
+    figures = json.loads(newest(trained, '*.json'))
+    for name in ('PQ', 'SQ', 'RQ', 'PQ_th', 'PQ_st'):
+        assert 0 <= figures[f'coco_panoptic/{name}'] <= 100
+    assert 0 <= figures['coco/segm_mAP'] <= 1
+    assert 0 < figures['mIoU'] <= 100  # some stuff pixel is right even untrained
+    results = pickle.loads((folder / 'results.pkl').read_bytes())
+    assert [result['pred_panoptic_seg']['sem_seg'].shape for result in results] == [(1, *SIZE)] * 4
+    names = {path.name for path in (folder / 'data' / 'shapes' / 'val').iterdir()}
+    assert {path.name for path in pictures.iterdir()} == names
+    for name in names:
+        image = cv2.imread(str(folder / 'data' / 'shapes' / 'val' / name))
+        height, width = 480, 640  # small images are enlarged to this height
+        picture = cv2.imread(str(pictures / name))
+        strip = title_height(height, width)
+        assert picture.shape == (strip + height, 3 * width + 2 * GAP, 3)
+        shown = cv2.resize(picture[strip:, :width], SIZE[::-1], interpolation=cv2.INTER_AREA)
+        assert abs(shown.astype(int) - image).mean() < 10  # the first panel is the image
+
+
+def test_resume_goes_on_after_the_checkpoint(folder, trained):
+    shutil.copytree(trained, folder / 'resumed')
+    flags = ('--work-dir', 'resumed', '--resume')
+    ran('train.py', *train_shapes(3, flags=flags), cwd=folder)
+    log = newest(folder / 'resumed', '*.log')
+    assert 'resumed epoch: 0, iter: 2' in log
+    assert 'Iter(train) [3/3]' in log and 'Iter(train) [2/3]' not in log
+    assert (folder / 'resumed' / 'iter_3.pth').is_file()
+
+
+def test_wrong_class_counts_are_explained(folder):
+    heads = ('panoptic_head', 'panoptic_fusion_head')
+    counts = [f'model.{head}.num_things_classes=5' for head in heads]
+    result = run_tool(
+        'train.py', *train_shapes(1, *counts, flags=('--work-dir', 'wrong')), cwd=folder
+    )
+    assert result.returncode != 0
+    assert (
+        'ValueError: the model has num_things_classes=5, but the data set has 6 thing_classes: '
+        'set model.panoptic_head.num_things_classes=6'
+    ) in result.stderr
+    assert not list((folder / 'wrong').rglob('*.pth'))
+
+
+def require_coco200() -> None:
+    """Skip for a stranger, fail in CI."""
+    if (COCO200 / 'annotations' / 'panoptic_val2017.json').is_file():
+        return
+    message = f'no photos in {COCO200}: set MMPFCN_COCO200 to a COCO panoptic data set'
+    if os.environ.get('CI', '').lower() == 'true':
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def test_coco_config_trains_elsewhere_by_options_alone(tmp_path):
+    """One iteration of r50_coco on small versions of real photos, and no validation."""
+    require_coco200()
+    annotations = COCO200 / 'annotations'
+    where = [
+        f'train_dataloader.dataset.data_root={COCO200}',
+        f'val_dataloader.dataset.data_root={COCO200}',
+        f'val_evaluator.0.ann_file={annotations}/panoptic_val2017.json',
+        f'val_evaluator.0.seg_prefix={annotations}/panoptic_val2017/',
+        f'val_evaluator.1.ann_file={annotations}/instances_val2017.json',
+    ]
+    small = [
+        'model.backbone.init_cfg=None',
+        'train_dataloader.dataset.pipeline.2.scales=[(128,96)]',
+        'train_cfg.max_iters=1',
+        'train_cfg.val_begin=2',
+        'default_hooks.checkpoint.save_last=False',
+    ]
+    config = CONFIGS / 'r50_coco.py'
+    ran('train.py', config, '--cfg-options', *where, *small, *QUICK, cwd=tmp_path)
+    log = newest(tmp_path / 'work_dirs' / 'r50_coco', '*.log')
+    line = re.search(r'Iter\(train\) \[1/1\].*', log)[0]
+    assert float(re.search(r' loss: ([\d.]+)', line)[1]) > 0

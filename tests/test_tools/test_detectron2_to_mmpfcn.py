@@ -1,0 +1,332 @@
+"""The converter of published checkpoints, on real files with the published names and shapes."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+from functools import cache
+from pathlib import Path
+
+import oracle
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import Tensor
+
+TOOL = oracle.ROOT / 'tools' / 'model_converters' / 'detectron2_to_mmpfcn.py'
+CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
+ENTRIES = {False: 346, True: 352}
+
+converter = oracle.import_file(TOOL)
+converter.build_model = cache(converter.build_model)  # a model takes a second
+
+
+@pytest.fixture(scope='module')
+def published() -> dict[bool, dict[str, Tensor]]:
+    """Weights of both variants (star or not) under their published names."""
+    oracle.require_oracle()
+    return {star: oracle.published_weights(star) for star in (False, True)}
+
+
+@pytest.fixture
+def run(capsys):
+    """The command line in this process: exit code and what it printed."""
+
+    def call(*argv) -> tuple[int, str]:
+        try:
+            code = converter.main([str(arg) for arg in argv])
+        except SystemExit as error:
+            code = error.code
+        out, err = capsys.readouterr()
+        assert 'Traceback' not in err
+        return code, out + err
+
+    return call
+
+
+def write_pkl(content: object, path: Path) -> Path:
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    return path
+
+
+def write_pth(content: object, path: Path) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def as_detectron2(weights: dict[str, Tensor]) -> dict:
+    """What its pickles hold."""
+    arrays = {name: weight.numpy() for name, weight in weights.items()}
+    return dict(model=arrays, __author__='published', matching_heuristics=True)
+
+
+def as_training_checkpoint(weights: dict[str, Tensor]) -> dict:
+    optimizer = dict(state={0: dict(momentum_buffer=torch.ones(3))}, param_groups=[dict(lr=0.01)])
+    return dict(model=OrderedDict(weights), optimizer=optimizer, iteration=89999)
+
+
+# ---- what fits ----
+
+
+def test_from_the_shell(published, tmp_path):
+    source = write_pkl(as_detectron2(published[True]), tmp_path / 'published.pkl')
+    target = tmp_path / 'ours' / 'weights.pth'
+    result = subprocess.run(
+        [sys.executable, str(TOOL), str(source), str(target), '--star'],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+    assert result.returncode == 0, result.stderr
+    assert f'352 entries of {source} converted to {target}' in result.stdout
+    assert [path.name for path in target.parent.iterdir()] == ['weights.pth']
+    assert_loads_strictly(target, 'r50_star_coco_3x.py', published[True])
+
+
+def assert_loads_strictly(path: Path, config_name: str, published: dict[str, Tensor]) -> None:
+    """As a user loads it: into a model of the config, by mmengine."""
+    config = Config.fromfile(CONFIGS / config_name)
+    config.model.backbone.init_cfg = None
+    init_default_scope('mmdet')
+    model = MODELS.build(config.model)
+    load_checkpoint(model, str(path), map_location='cpu', strict=True)
+    kernels = model.panoptic_head.kernel_generator.kernel_out.weight
+    assert torch.equal(kernels, published['kernel_head.out_conv.weight'])
+
+
+@pytest.mark.parametrize('star', [False, True])
+def test_every_entry_is_accounted_for(published, star):
+    """Each published entry has its own place, and only counters of batches have none."""
+    expected = converter.build_model(star).state_dict()
+    places = {name: converter.rename(name) for name in published[star]}
+    assert len(places) == len(set(places.values())) == ENTRIES[star]
+    without = expected.keys() - set(places.values())
+    assert all(name.endswith('num_batches_tracked') for name in without), without
+    converted = converter.convert(published[star], expected)
+    assert converted.keys() == expected.keys()
+    for name, place in places.items():  # the same numbers, if in another layout
+        for power in (1, 2):
+            theirs = published[star][name].double().pow(power).sum()
+            ours = converted[place].double().pow(power).sum()
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_all_containers_give_the_same(published, run, tmp_path):
+    weights = published[False]
+    golden = converter.convert(weights, converter.build_model(False).state_dict())
+    for write, content in (
+        (write_pth, weights),
+        (write_pth, as_training_checkpoint(weights)),
+        (write_pkl, as_detectron2(weights)),
+    ):
+        source = write(content, tmp_path / f'published.{write.__name__[-3:]}')
+        code, output = run(source, tmp_path / 'ours.pth')
+        assert code == 0 and f'346 entries of {source}' in output, output
+        result = torch.load(tmp_path / 'ours.pth', weights_only=True)['state_dict']
+        assert result.keys() == golden.keys()
+        assert all(torch.equal(result[name], golden[name]) for name in golden)
+    assert_loads_strictly(tmp_path / 'ours.pth', 'r50_coco.py', weights)
+
+
+def test_pixel_statistics_are_left_out(published, run, tmp_path):
+    """Older checkpoints of detectron2 hold the normalisation, which is in our config."""
+    weights = published[False] | dict(
+        pixel_mean=torch.zeros(3, 1, 1), pixel_std=torch.ones(3, 1, 1)
+    )
+    assert run(write_pth(weights, tmp_path / 'a.pth'), tmp_path / 'b.pth')[0] == 0
+
+
+# ---- what does not fit ----
+
+
+def changed(weights: dict[str, Tensor], change: str) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights with one flaw, and what the message must name."""
+    name = 'kernel_head.out_conv.bias'
+    ours = 'panoptic_head.kernel_generator.kernel_out.bias'
+    weights = dict(weights)
+    if change == 'extra':
+        weights['roi_head.mask.weight'] = torch.zeros(2, 5)
+        return weights, ['roi_head.mask.weight (2, 5)', '1 entries do not fit']
+    if change == 'missing':
+        del weights[name]
+        return weights, [f'{ours} (256,)', '1 entries do not fit']
+    if change == 'misshaped':
+        weights[name] = torch.zeros(255)
+        return weights, [f'{name} (255,)', f'{ours} (256,)', '1 entries do not fit']
+    weights[name] = torch.zeros(255)
+    del weights['kernel_head.out_conv.weight']
+    weights['roi_head.mask.weight'] = torch.zeros(2, 5)
+    return weights, ['kernel_out.weight', f'{name} (255,)', 'roi_head', '3 entries do not fit']
+
+
+@pytest.mark.parametrize('change', ['extra', 'missing', 'misshaped', 'all three'])
+@pytest.mark.parametrize('star', [False, True])
+def test_every_misfit_is_named(published, run, change, star, tmp_path):
+    weights, messages = changed(published[star], change)
+    source = write_pth(weights, tmp_path / 'published.pth')
+    code, output = run(source, tmp_path / 'ours.pth', *(['--star'] if star else []))
+    assert code == 1
+    for message in (*messages, 'Nothing was written'):
+        assert message in output
+    assert [path.name for path in tmp_path.iterdir()] == ['published.pth']
+
+
+@pytest.mark.parametrize('star', [False, True])
+def test_the_other_variant_is_suggested(published, run, star, tmp_path):
+    source = write_pth(published[star], tmp_path / 'published.pth')
+    code, output = run(source, tmp_path / 'ours.pth', *([] if star else ['--star']))
+    assert code == 1
+    assert f'Try {"with" if star else "without"} --star' in output
+    assert 'feature_encoder' in output
+
+
+# ---- files that are no weights ----
+
+
+class Touch:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f'touch {self.path}',)
+
+
+@pytest.mark.parametrize('write', [write_pkl, write_pth])
+def test_code_in_a_file_is_refused(run, write, tmp_path):
+    touched = tmp_path / 'touched'
+    source = write(dict(model={}, evil=Touch(touched)), tmp_path / f'a.{write.__name__[-3:]}')
+    code, output = run(source, tmp_path / 'ours.pth')
+    assert code == 1
+    assert not touched.exists()
+    assert 'posix.system' in output and '--trust' in output and str(source) in output
+    assert not (tmp_path / 'ours.pth').exists()
+
+
+@pytest.mark.parametrize('write', [write_pkl, write_pth])
+def test_trust_loads_other_objects(published, run, write, tmp_path):
+    weights = published[False]
+    content = as_detectron2(weights) if write is write_pkl else as_training_checkpoint(weights)
+    source = write(content | dict(folder=Path('work')), tmp_path / f'a.{write.__name__[-3:]}')
+    code, output = run(source, tmp_path / 'ours.pth')
+    assert code == 1 and 'pathlib' in output and '--trust' in output
+    code, output = run(source, tmp_path / 'ours.pth', '--trust')
+    assert code == 0 and '346 entries' in output
+    assert (tmp_path / 'ours.pth').is_file()
+
+
+NO_CHECKPOINTS = {
+    'text': b'Not weights, but a page that says: 404\n',
+    'page': b'<!doctype html>\n<html></html>\n',
+    'picture': b'\x89PNG\r\n\x1a\n' + bytes(100),
+    'archive': b'PK\x03\x04' + bytes(100),
+    'zeros': bytes(100),
+    'empty': b'',
+}
+
+
+@pytest.mark.parametrize('suffix', ['pth', 'pkl'])
+@pytest.mark.parametrize('flaw', ['truncated', *NO_CHECKPOINTS])
+def test_no_checkpoint(published, run, suffix, flaw, tmp_path):
+    source = tmp_path / f'published.{suffix}'
+    if flaw == 'truncated':
+        weights = dict(list(published[False].items())[:5])
+        if suffix == 'pth':
+            write_pth(weights, source)
+        else:
+            write_pkl(as_detectron2(weights), source)
+        os.truncate(source, source.stat().st_size // 2)
+    else:
+        source.write_bytes(NO_CHECKPOINTS[flaw])
+    code, output = run(source, tmp_path / 'ours.pth')
+    assert code == 1
+    assert f'{source} could not be read as a weight file: ' in output
+    assert 'Nothing was written' in output
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize(
+    'content', [[1, 2], dict(), dict(model={}), dict(epoch=3, lr=0.1)], ids=str
+)
+def test_a_file_without_weights(run, content, tmp_path):
+    code, output = run(write_pth(content, tmp_path / 'a.pth'), tmp_path / 'b.pth')
+    assert code == 1
+    assert 'holds no weights, neither at its top level nor under "model"' in output
+
+
+def test_missing_source(run, tmp_path):
+    code, output = run(tmp_path / 'none.pth', tmp_path / 'ours.pth')
+    assert code == 2
+    assert f'SRC {tmp_path / "none.pth"} is not a file' in output
+
+
+def test_the_source_is_not_overwritten(run, tmp_path):
+    source = write_pth(dict(a=torch.ones(1)), tmp_path / 'a.pth')
+    before = source.read_bytes()
+    code, output = run(source, tmp_path / '..' / tmp_path.name / 'a.pth')
+    assert code == 2 and 'is SRC, which would be lost' in output
+    assert source.read_bytes() == before
+
+
+# ---- writing ----
+
+
+@pytest.fixture
+def source(published, tmp_path) -> Path:
+    return write_pth(published[False], tmp_path / 'published.pth')
+
+
+def test_a_missing_folder_is_made(run, source, tmp_path):
+    assert run(source, tmp_path / 'a' / 'b' / 'ours.pth')[0] == 0
+    assert (tmp_path / 'a' / 'b' / 'ours.pth').is_file()
+
+
+@pytest.mark.parametrize('obstacle', ['a file as folder', 'a folder as file', 'no permission'])
+def test_a_target_that_can_not_be_written(run, source, obstacle, tmp_path, monkeypatch):
+    target = tmp_path / 'place' / 'ours.pth'
+    if obstacle == 'a file as folder':
+        target.parent.write_text('a file')
+    elif obstacle == 'a folder as file':
+        target.mkdir(parents=True)
+    else:
+        if os.geteuid() == 0:
+            pytest.skip('permissions do not bind the superuser')
+        target.parent.mkdir(mode=0o500)
+    code, output = run(source, target)
+    assert code == 1
+    assert str(target) in output and 'could not be written' in output
+    assert not list(tmp_path.rglob('*.partial'))
+
+
+def test_an_interrupted_save_leaves_the_old_file(run, source, tmp_path, monkeypatch):
+    target = tmp_path / 'ours.pth'
+    target.write_bytes(b'the older one')
+    save = torch.save
+
+    def interrupted(content, path) -> None:
+        save(content, path)
+        with open(path, 'r+b') as file:
+            file.truncate(1000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(converter.torch, 'save', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        converter.main([str(source), str(target)])
+    assert target.read_bytes() == b'the older one'
+    assert {path.name for path in tmp_path.iterdir()} == {'ours.pth', 'published.pth'}
+
+
+def test_a_full_disk_is_a_message(run, source, tmp_path, monkeypatch):
+    def full(content, path) -> None:
+        Path(path).write_bytes(b'half')
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(converter.torch, 'save', full)
+    code, output = run(source, tmp_path / 'ours.pth')
+    assert code == 1 and 'No space left on device' in output
+    assert [path.name for path in tmp_path.iterdir()] == ['published.pth']
