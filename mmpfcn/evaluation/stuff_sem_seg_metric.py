@@ -12,8 +12,8 @@ class StuffSemSegMetric(SemSegMetric):
     """mmdet's :class:`SemSegMetric` with all thing classes as one class "things", the last one.
 
     The semantic map of Panoptic FCN and Panoptic FPN knows the stuff classes and "any thing", so
-    their mIoU, the paper's too, is over S + 1 classes. Predictions are labels of the data set; T + S
-    and every thing label mean "things". The ground truth's void, 255, is left out.
+    their mIoU, the paper's too, is over S + 1 classes. Predictions are labels of the data set; T +
+    S and every thing label mean "things". The ground truth's void, 255, is left out.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:

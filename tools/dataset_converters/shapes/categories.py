@@ -5,7 +5,7 @@ THING_COLORS = {
     'square': (66, 133, 244),
     'triangle': (251, 188, 5),
     'star': (171, 71, 188),
-    'ring': (255, 112, 167),
+    'ring': (46, 174, 96),
     'cross': (0, 172, 193),
 }
 STUFF_COLORS = {

@@ -12,8 +12,8 @@ from .textures import hsv, mix
 
 RIM_FROM_RADIUS = 7  # px; smaller things have no room for a drawn rim
 # As with fruit and post boxes, colour is a hint and shape decides: the hint lets a small network
-# learn the classes in minutes, and one thing in five wears any colour.
-TYPICAL_COLOR_CHANCE = 0.8
+# learn the classes in minutes, and one thing in ten wears any colour.
+TYPICAL_COLOR_CHANCE = 0.9
 
 
 @dataclass
@@ -51,8 +51,8 @@ def thing_color(name: str, rng: np.random.Generator, ground: np.ndarray) -> np.n
     """
     typical = rng.random() < TYPICAL_COLOR_CHANCE
     typical_hue = colorsys.rgb_to_hsv(*THING_COLORS[name])[0]
-    hues = typical_hue + rng.uniform(-0.03, 0.03, 4) if typical else rng.random(4)
-    colors = [hsv(hue, rng.uniform(0.35, 1), rng.uniform(0.45, 1)) for hue in hues]
+    hues = typical_hue + rng.uniform(-0.02, 0.02, 4) if typical else rng.random(4)
+    colors = [hsv(hue, rng.uniform(0.55, 1), rng.uniform(0.5, 1)) for hue in hues]
     return max(colors, key=lambda color: float(np.abs(color - ground).sum()))
 
 
