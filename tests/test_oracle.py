@@ -4,6 +4,7 @@ Where our rule differs on purpose, the test says so, adds back what the publishe
 done, and checks our rule on its own.
 """
 
+import zlib
 from functools import cache
 
 import numpy as np
@@ -65,6 +66,14 @@ def converted_model(star: bool) -> torch.nn.Module:
 
 def units() -> dict[str, torch.Tensor]:
     return {key: torch.from_numpy(value) for key, value in oracle.case('units')[0].items()}
+
+
+@pytest.mark.parametrize('star', [False, True])
+def test_weights_are_the_ones_the_cases_were_made_with(star):
+    shapes = 'shapes_star_r50.json' if star else 'shapes_r50.json'
+    checksums = oracle.facts('weights_crc')['crc32_of_float32_bytes'][shapes]
+    for name, weight in oracle.published_weights(star).items():
+        assert zlib.crc32(weight.numpy().tobytes()) == checksums[name], name
 
 
 # ---- units ----

@@ -205,4 +205,5 @@ def draw_gaussians(
         bell = torch.exp(-distance.square() / (2 * sigma.square()))
         axes.append(bell * (distance.abs() <= radius[:, None]))
     drawn = axes[0][:, :, None] * axes[1][:, None]  # (P, h, 1) x (P, 1, w)
-    return drawn.new_zeros(num_classes, h, w).index_reduce_(0, labels, drawn, 'amax')
+    index = labels[:, None, None].expand_as(drawn)
+    return drawn.new_zeros(num_classes, h, w).scatter_reduce_(0, index, drawn, 'amax')

@@ -5,6 +5,8 @@ import tiny
 import torch
 from mmdet.evaluation import INSTANCE_OFFSET
 
+from mmpfcn import PanopticFCNAssigner
+
 VOID = tiny.NUM_THINGS + tiny.NUM_STUFF
 MANY = [(x, y, x + 8, y + 8) for y in range(0, 120, 10) for x in range(0, 120, 10)]  # 144 squares
 
@@ -128,6 +130,32 @@ def test_result_has_the_original_size():
     result = tiny.predict(confident_model(), item)[0]
     assert result.pred_panoptic_seg.sem_seg.shape == (1, 100, 150)
     assert result.pred_instances.masks.shape[1:] == (100, 150)
+
+
+@pytest.mark.parametrize('name', ['two sizes', 'vanishes at stride 4', 'no things'])
+def test_mixed_precision_changes_the_losses_little(name):
+    model = tiny.build()
+    expected = tiny.losses(model, *BATCHES[name])
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = tiny.losses(model, *BATCHES[name])
+    for key, value in losses.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(expected[key].item(), rel=0.02), key
+
+
+def test_targets_are_the_same_under_mixed_precision(monkeypatch):
+    """In bfloat16 the sum of 128 column numbers is off by whole cells."""
+    seen = []
+    assign = PanopticFCNAssigner.assign
+    monkeypatch.setattr(
+        PanopticFCNAssigner, 'assign', lambda *a: seen.append(assign(*a)) or seen[-1]
+    )
+    model = tiny.build()
+    tiny.losses(model, tiny.sample((128, 512), boxes=[(301, 5, 490, 120)]))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        tiny.losses(model, tiny.sample((128, 512), boxes=[(301, 5, 490, 120)]))
+    for one, other in zip(seen[0].levels, seen[1].levels, strict=True):
+        assert torch.equal(one.centers, other.centers)
 
 
 # ---- wrong configs ----
