@@ -19,8 +19,8 @@ def config() -> ConfigDict:
     """The model of r18_shapes with 16 channels and group norms of 4."""
     model = Config.fromfile(CONFIGS / 'r18_shapes.py').model
     model.backbone.base_channels = 16
+    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     norm_cfg = dict(type='GN', num_groups=4)
-    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16, norm_cfg=norm_cfg)
     for part in (model.panoptic_head.kernel_generator, model.panoptic_head.feature_encoder):
         part.update(in_channels=16, feat_channels=16, norm_cfg=norm_cfg)
     model.panoptic_head.feature_encoder.out_channels = 8

@@ -13,11 +13,7 @@ model = dict(
         style='pytorch',
         init_cfg=None,
     ),
-    neck=dict(
-        in_channels=[32, 64, 128, 256],
-        out_channels=64,
-        norm_cfg=dict(type='GN', num_groups=32),  # without pretraining the pyramid wants a norm
-    ),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     panoptic_head=dict(
         kernel_generator=dict(in_channels=64, feat_channels=64),
         feature_encoder=dict(in_channels=64, feat_channels=64),

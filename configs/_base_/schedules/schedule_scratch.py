@@ -1,6 +1,6 @@
-max_iters = 840
+max_iters = 800
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=210)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
