@@ -120,7 +120,7 @@ make_base() {
 make_torch() {
   if [[ -z $torch_index && $(uname) == Linux ]] && ! command -v nvidia-smi >/dev/null; then
     say "      No NVIDIA GPU here. If the 3 GB torch with CUDA is downloaded below, stop it and use" \
-        "      make venv TORCH_INDEX=https://download.pytorch.org/whl/cpu   (200 MB)"
+        "      make venv TORCH_INDEX=<CPU wheel index, see pytorch.org>   (200 MB)"
   fi
   grep -v '^torch==' requirements/build.txt >"$stamps/build.txt"
   install "torch $torch" -r "$stamps/build.txt" "torch==$torch" \
@@ -158,7 +158,7 @@ print(torch.__version__ + ("-gpu" if torch.cuda.is_available() else ""))')
       && ! command -v nvcc >/dev/null; then
     die "torch $build sees a GPU, but there is no nvcc to compile mmcv's operators for it." \
         "Install the CUDA toolkit and set CUDA_HOME, or build for the CPU:" \
-        "make venv TORCH_INDEX=https://download.pytorch.org/whl/cpu TORCH=${torch%+*}+cpu"
+        "make venv TORCH_INDEX=<CPU wheel index, see pytorch.org> TORCH=${torch%+*}+cpu"
   fi
   say "      It has no ready-made wheel. The first time it is compiled: about 15 minutes on 2 cores," \
       "      $jobs files at a time here. pip keeps the wheel it made: the next time takes seconds."

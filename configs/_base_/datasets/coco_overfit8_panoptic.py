@@ -7,7 +7,8 @@ photos = dict(
     data_prefix=dict(img='train2017/', seg='annotations/panoptic_train2017/'),
     indices=[1, 5, 15, 22, 41, 86, 91, 99],
 )
-train_dataloader = dict(batch_size=4, dataset=photos)
+# not filtered, so that the indices mean the same photos in training and in testing
+train_dataloader = dict(batch_size=4, dataset=dict(filter_cfg=None, **photos))
 val_dataloader = dict(dataset=photos)
 test_dataloader = val_dataloader
 val_evaluator = [
