@@ -288,3 +288,8 @@ def test_a_model_with_our_loss_predicts(name, tmp_path):
         assert len(result.pred_instances) > 0, options
         assert result.pred_instances.masks.shape[1:] == (64, 96)
         assert result.pred_instances.labels.lt(6).all()
+
+
+@pytest.mark.parametrize('snippet', [HEAD_IN_MASKFORMER, LOSS_IN_SOLOV2])
+def test_readme_shows_what_is_tested(snippet):
+    assert snippet.strip() in (tiny.ROOT / 'README.md').read_text()
