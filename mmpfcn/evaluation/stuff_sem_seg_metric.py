@@ -34,7 +34,14 @@ class StuffSemSegMetric(SemSegMetric):
         names = (*meta['stuff_classes'], 'things')
         try:
             self.dataset_meta = dict(meta, classes=names)  # the names in the base's table
-            return super().compute_metrics(results)
+            metrics = super().compute_metrics(results)
+            # the base averages over classes, which is mAcc; aAcc is over pixels
+            right, labelled = (
+                sum(r[key].sum().item() for r in results)
+                for key in ('area_intersect', 'area_label')
+            )
+            metrics['aAcc'] = 100 * right / max(labelled, 1)
+            return metrics
         finally:
             self.dataset_meta = meta
 
