@@ -117,10 +117,9 @@ class PanopticFCNAssigner:
     def _region_masks(self, sem_seg: Tensor, mask_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Soft masks (B, H/4, W/4) of the region classes present and their channels (B,)."""
         void = self.num_stuff_classes + 1
-        channels = (sem_seg.long() - self.num_things_classes).where(
-            sem_seg >= self.num_things_classes, torch.tensor(self.num_stuff_classes)
-        )
-        channels = channels.where(sem_seg != VOID, torch.tensor(void))
+        channels = sem_seg.long() - self.num_things_classes
+        channels = channels.masked_fill(channels < 0, self.num_stuff_classes)  # "any thing"
+        channels = channels.masked_fill(sem_seg == VOID, void)
         present = channels.unique()
         present = present[present != void]
         return self._resize(channels == present[:, None, None], mask_size), present
