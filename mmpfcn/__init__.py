@@ -4,6 +4,13 @@ from .compat import check_versions
 
 check_versions()
 
+from .datasets import (  # noqa: E402
+    LoadImage,
+    LoadPanopticGroundTruth,
+    PackPanopticInputs,
+    PanopticDataset,
+    SegmentMasks,
+)
 from .engine import ClassCountHook  # noqa: E402
 from .evaluation import StuffSemSegMetric  # noqa: E402
 from .models import (  # noqa: E402
@@ -33,13 +40,18 @@ __all__ = [
     'KernelGenerator',
     'LevelMaps',
     'LevelTargets',
+    'LoadImage',
+    'LoadPanopticGroundTruth',
     'ModulatedDeformConv',
+    'PackPanopticInputs',
+    'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',
     'PanopticFCNFusionHead',
     'PanopticFCNHead',
     'PanopticVisualizer',
     'PositionLoss',
+    'SegmentMasks',
     'StuffSemSegMetric',
     'TrainingSettings',
     'WeightedDiceLoss',

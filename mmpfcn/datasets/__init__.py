@@ -1,0 +1,21 @@
+"""Panoptic data sets: reading, ground truth, augmentation."""
+
+from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs
+from .panoptic_dataset import PanopticDataset
+from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
+from .panoptic_png import read_panoptic_png, segment_index, write_panoptic_png
+from .segment_masks import SegmentMasks
+
+__all__ = [
+    'LoadImage',
+    'LoadPanopticGroundTruth',
+    'PackPanopticInputs',
+    'PanopticDataset',
+    'PanopticJson',
+    'SegmentMasks',
+    'arrange_classes',
+    'read_panoptic_json',
+    'read_panoptic_png',
+    'segment_index',
+    'write_panoptic_png',
+]

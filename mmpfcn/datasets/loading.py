@@ -1,0 +1,187 @@
+"""Ground truth of a panoptic PNG, decoded once; and how it reaches the model."""
+
+import warnings
+from collections.abc import Sequence
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.datasets.transforms import PackDetInputs
+from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.registry import TRANSFORMS
+from mmengine.structures import PixelData
+
+from .label_map import segment_areas, segment_index
+from .panoptic_png import read_panoptic_png, read_whole
+from .segment_masks import SegmentMasks
+
+VOID = 255
+"""Semantic label of unlabelled pixels, mmdet's ``seg_pad_value``."""
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Read an image; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
+
+    Adds ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape``, (H, W) in pixels.
+
+    Args:
+        backend_args: of mmengine's file client.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is cut off or no image.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        path = results['img_path']
+        image = mmcv.imfrombytes(read_whole(path, 'image', self.backend_args), flag='color')
+        if image is None:
+            raise ValueError(f'image {path} can not be decoded: copy or make it again')
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticGroundTruth(BaseTransform):
+    """Read a panoptic PNG once and look everything up in it.
+
+    For a record of :class:`PanopticDataset` (or of mmdet's ``CocoPanopticDataset``) it gives what
+    mmdet's ``LoadPanopticAnnotations`` gives, with boxes taken from the pixels. Crowds are no
+    instances; the semantic map has their thing label. A record whose ``seg_map_path`` is None
+    passes unchanged. Pixels whose id the JSON lacks become void and a segment without pixels is
+    left out, each with a warning that names the file.
+
+    Args:
+        instances: add ``gt_masks`` (:class:`SegmentMasks`), ``gt_bboxes`` (G, 4),
+            ``gt_bboxes_labels`` (G,) int64, ``gt_ignore_flags`` (G,) all False.
+        semantic: add ``gt_seg_map`` (H, W) uint8 of labels, 255 for void.
+        panoptic: add ``gt_panoptic_map`` (H, W) int32 and ``gt_panoptic_segments``, which
+            :class:`PackPanopticInputs` turns into ``gt_panoptic_seg``.
+        backend_args: of mmengine's file client.
+
+    Raises:
+        FileNotFoundError: there is no such PNG.
+        ValueError: the PNG is cut off, of a wrong type, or its size is not the image's.
+    """
+
+    def __init__(
+        self,
+        instances: bool = True,
+        semantic: bool = True,
+        panoptic: bool = False,
+        backend_args: dict | None = None,
+    ) -> None:
+        self.instances = instances
+        self.semantic = semantic
+        self.panoptic = panoptic
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        path, segments = results.get('seg_map_path'), results['segments_info']
+        if path is None:
+            return results
+        ids = read_panoptic_png(path, self.backend_args)
+        _check_size(ids.shape, results)
+        index = segment_index(ids, [segment['id'] for segment in segments])
+        areas = segment_areas(index, len(segments))
+        _warn_about_ids(ids, index, areas, path, segments)
+        if self.semantic:
+            labels = [VOID, *(segment['category'] for segment in segments)]
+            results['gt_seg_map'] = np.array(labels, np.uint8).take(index)
+        if self.instances:
+            rows = [i for i, s in enumerate(segments) if s['is_thing'] and areas[i + 1]]
+            masks = SegmentMasks(index, [row + 1 for row in rows])
+            results['gt_masks'] = masks
+            results['gt_bboxes'] = masks.get_bboxes('hbox')
+            results['gt_bboxes_labels'] = np.array([segments[i]['category'] for i in rows], int)
+            results['gt_ignore_flags'] = np.zeros(len(rows), bool)
+        if self.panoptic:
+            infos = _encode(segments, areas[1:])
+            values = [VOID, *(info['id'] for info in infos)]
+            results['gt_panoptic_map'] = np.array(values, np.int32).take(index)
+            results['gt_panoptic_segments'] = infos
+        return results
+
+
+def _check_size(size: tuple[int, int], results: dict) -> None:
+    image_size = tuple(results.get('ori_shape', (results['height'], results['width'])))
+    if size != image_size:
+        raise ValueError(
+            f'panoptic PNG {results["seg_map_path"]} is {size} (H, W), but the image '
+            f'{results.get("img_path")} is {image_size}: make one of them anew (an image turned by '
+            'its EXIF orientation is swapped: store it upright)'
+        )
+
+
+def _warn_about_ids(
+    ids: np.ndarray, index: np.ndarray, areas: np.ndarray, path: str, segments: Sequence[dict]
+) -> None:
+    empty = [s['id'] for s, area in zip(segments, areas[1:], strict=True) if not area]
+    if empty:
+        warnings.warn(
+            f'{path}: no pixel has the ids {empty[:5]} of {len(empty)} segments in the JSON; they '
+            'are left out. Remove them from the JSON or mend the PNG',
+            stacklevel=2,
+        )
+    if np.count_nonzero(ids) > ids.size - areas[0]:
+        unknown = ids[(index == 0) & (ids != 0)]
+        warnings.warn(
+            f'{path}: {len(unknown)} pixels have ids without a segment in the JSON, such as '
+            f'{unknown[0]}; they are void. Add the segment to the JSON or set them to 0',
+            stacklevel=2,
+        )
+
+
+def _encode(segments: Sequence[dict], areas: np.ndarray) -> list[dict]:
+    """Segments with ids that tell the label: label + n * INSTANCE_OFFSET."""
+    counts: dict[int, int] = {}
+    infos = []
+    for segment, area in zip(segments, areas.tolist(), strict=True):
+        label, crowd = segment['category'], segment.get('iscrowd', False)
+        number = counts.setdefault(label, int(segment['is_thing'] or crowd))
+        counts[label] += 1
+        infos.append(
+            dict(
+                id=label + number * INSTANCE_OFFSET,
+                label=label,
+                isthing=segment['is_thing'],
+                iscrowd=crowd,
+                area=area,
+            )
+        )
+    return infos
+
+
+@TRANSFORMS.register_module()
+class PackPanopticInputs(PackDetInputs):
+    """mmdet's ``PackDetInputs`` with the panoptic ground truth beside the rest.
+
+    Adds ``gt_panoptic_seg`` to the data sample if :class:`LoadPanopticGroundTruth` read it:
+    ``sem_seg`` (1, H, W) int32 at the size of the file, ``label + n * INSTANCE_OFFSET`` (n counts
+    the segments of a label, from 1 for things and crowds, from 0 for stuff) and 255 for void. Its
+    metainfo: ``ignore_index`` 255, and ``segments_info`` with ``id`` in the map, ``label``,
+    ``isthing`` (False for crowds), ``iscrowd`` and ``area`` in pixels of each segment, in the order
+    of the JSON.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
+            'flip_direction', 'seg_map_path', 'seg_file_name', 'segments_info',
+        ),
+    ) -> None:  # fmt: skip
+        super().__init__(meta_keys=tuple(meta_keys))
+
+    def transform(self, results: dict) -> dict:
+        packed = super().transform(results)
+        if 'gt_panoptic_map' in results:
+            gt = PixelData(sem_seg=torch.from_numpy(results['gt_panoptic_map'][None]))
+            gt.set_metainfo(dict(ignore_index=VOID, segments_info=results['gt_panoptic_segments']))
+            packed['data_samples'].gt_panoptic_seg = gt
+        return packed

@@ -1,0 +1,185 @@
+"""A data set in COCO's panoptic format, whatever its files and categories are called."""
+
+import os.path as osp
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mmdet.datasets import BaseDetDataset
+from mmdet.registry import DATASETS
+from mmengine.logging import print_log
+
+from .panoptic_json import arrange_classes, read_panoptic_json
+from .panoptic_png import NUM_IDS
+
+
+@DATASETS.register_module()
+class PanopticDataset(BaseDetDataset):
+    """Images with a COCO panoptic JSON and its PNGs, for panoptic models of mmpfcn and mmdet.
+
+    Labels are things first, whatever the order of the JSON's categories, and which are things is
+    said by the JSON's ``isthing`` or by ``metainfo``; category ids may come in any order and with
+    gaps. A PNG is found by the ``file_name`` of its annotation. (``CocoPanopticDataset`` takes the
+    JSON's order, and the image's name with ``.jpg`` replaced.) Segments of a category that
+    ``metainfo`` leaves out are void.
+
+    A record has ``img_path``, ``img_id``, ``height``, ``width``, ``seg_map_path`` (None in a file
+    without annotations), ``seg_file_name`` (the PNG's name in the JSON), ``instances`` (of objects
+    that are no crowds: ``bbox`` as x1, y1, x2, y2 in pixels where the JSON has one, ``bbox_label``,
+    ``ignore_flag``) and ``segments_info`` (``id``: value in the PNG, ``category``: label,
+    ``is_thing``: False for crowds as well, ``iscrowd``), in the order of the JSON.
+
+    Args:
+        ann_file: COCO panoptic JSON.
+        metainfo: ``thing_classes`` and ``stuff_classes``, or ``classes``, to choose and order
+            classes of the JSON; ``palette``. None for all classes of the JSON.
+        data_root: folder of ``ann_file`` and ``data_prefix``.
+        data_prefix: ``img``: folder of the images' ``file_name``; ``seg``: of the annotations'.
+        filter_cfg: ``filter_empty_gt=True`` leaves out images without things, ``min_size`` those
+            with a smaller side, in pixels. For training only.
+        indices: use these images only, or so many first ones; after the filter.
+        serialize_data: share the records among workers.
+        pipeline: transforms.
+        test_mode: do not filter.
+        lazy_init: do not read the JSON yet; until then ``metainfo`` is that of the config.
+        max_refetch: attempts when a transform returns None.
+        backend_args: of mmengine's file client.
+
+    Raises:
+        FileNotFoundError: the JSON is not there.
+        ValueError: the JSON is broken, see :func:`read_panoptic_json` and :func:`arrange_classes`,
+            a segment has an unknown category or an impossible id, or no image is left.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        metainfo: Mapping | None = None,
+        data_root: str = '',
+        data_prefix: dict = dict(img='', seg=''),  # noqa: B006 (never modified)
+        filter_cfg: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+        backend_args: dict | None = None,
+    ) -> None:
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=data_prefix,
+            filter_cfg=filter_cfg,
+            indices=indices,
+            serialize_data=serialize_data,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+            backend_args=backend_args,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Read the JSON and arrange its classes."""
+        content = read_panoptic_json(self.ann_file, self.backend_args)
+        self._metainfo.update(arrange_classes(content.categories, self._metainfo, self.ann_file))
+        labels = {id_: label for label, id_ in enumerate(self._metainfo['category_ids'])}
+        # None: in the file, but left out by metainfo
+        self.cat2label = {c['id']: labels.get(c['id']) for c in content.categories}
+        if content.annotations is None:
+            return [self._parse_image(image, None) for image in content.images]
+        annotated = [image for image in content.images if image['id'] in content.annotations]
+        if len(annotated) < len(content.images):
+            missing = next(i for i in content.images if i['id'] not in content.annotations)
+            print_log(
+                f'{self.ann_file}: {len(content.images) - len(annotated)} of '
+                f'{len(content.images)} images are left out because they have no annotation, such '
+                f'as {missing["file_name"]}',
+                logger='current',
+                level=30,
+            )
+        return [self._parse_image(image, content.annotations[image['id']]) for image in annotated]
+
+    def _parse_image(self, image: dict, annotation: dict | None) -> dict[str, Any]:
+        if annotation is None:
+            seg_file_name = osp.splitext(image['file_name'])[0] + '.png'
+            segments = []
+        else:
+            seg_file_name = annotation['file_name']
+            segments = self._parse_segments(annotation)
+        return dict(
+            img_path=osp.join(self.data_prefix['img'], image['file_name']),
+            img_id=image['id'],
+            height=image['height'],
+            width=image['width'],
+            seg_map_path=annotation and osp.join(self.data_prefix['seg'], seg_file_name),
+            seg_file_name=seg_file_name,
+            instances=[s.pop('instance') for s in segments if 'instance' in s],
+            segments_info=segments,
+        )
+
+    def _parse_segments(self, annotation: dict) -> list[dict]:
+        self._check_segments(annotation)
+        num_things = len(self._metainfo['thing_classes'])
+        segments = []
+        for info in annotation['segments_info']:
+            label = self.cat2label[info['category_id']]
+            if label is None:
+                continue
+            crowd = bool(info.get('iscrowd', 0))
+            is_object = label < num_things and not crowd
+            segment = dict(id=info['id'], category=label, is_thing=is_object, iscrowd=crowd)
+            if is_object:
+                segment['instance'] = dict(bbox_label=label, ignore_flag=0)
+                if 'bbox' in info:
+                    x, y, w, h = info['bbox']
+                    segment['instance']['bbox'] = [x, y, x + w, y + h]
+            segments.append(segment)
+        return segments
+
+    def _check_segments(self, annotation: dict) -> None:
+        name, infos = annotation['file_name'], annotation['segments_info']
+        for info in infos:
+            if info['category_id'] not in self.cat2label:
+                raise ValueError(
+                    f'{self.ann_file}: segment {info["id"]} of {name} has the category_id '
+                    f'{info["category_id"]}, which is not among the categories '
+                    f'{sorted(self.cat2label)}: add the category or mend the segment'
+                )
+            if not 0 < info['id'] < NUM_IDS:
+                raise ValueError(
+                    f'{self.ann_file}: a segment of {name} has the id {info["id"]}, expected 1 to '
+                    f'{NUM_IDS - 1} (0 is void): number it anew, in the PNG as well'
+                )
+        ids = [info['id'] for info in infos]
+        if len(set(ids)) < len(ids):
+            twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+            raise ValueError(
+                f'{self.ann_file}: several segments of {name} have the ids {twice[:5]}: one id in '
+                'the PNG can only be one segment, join or renumber them'
+            )
+
+    def filter_data(self) -> list[dict]:
+        """Leave out images as ``filter_cfg`` says; never in ``test_mode``.
+
+        Raises:
+            ValueError: no image is left.
+        """
+        if self.test_mode or self.filter_cfg is None:
+            return self.data_list
+        things_only = self.filter_cfg.get('filter_empty_gt', False)
+        min_size = self.filter_cfg.get('min_size', 0)
+        kept = [
+            record
+            for record in self.data_list
+            if min(record['height'], record['width']) >= min_size
+            and (record['instances'] or not things_only)
+        ]
+        if not kept:
+            raise ValueError(
+                f'none of the {len(self.data_list)} images of {self.ann_file} passes '
+                f'filter_cfg={dict(self.filter_cfg)}: filter_empty_gt=True leaves out images '
+                'without things, set it to False for data without things'
+            )
+        return kept

@@ -1,0 +1,167 @@
+"""The JSON of the COCO panoptic format, and the order of its classes."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from mmdet.visualization import get_palette
+from mmengine.fileio import get_text
+
+MAX_CLASSES = 254
+"""Labels of a semantic map are bytes, and 255 is void."""
+
+
+class PanopticJson(NamedTuple):
+    """A panoptic annotation file.
+
+    Attributes:
+        categories: as in the file, ids different.
+        images: as in the file, at least one, ids (numbers or texts) different.
+        annotations: by image id; None in a file without annotations, such as that of a test set.
+    """
+
+    categories: list[dict]
+    images: list[dict]
+    annotations: dict[Any, dict] | None
+
+
+def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJson:
+    """Read a COCO panoptic JSON.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no JSON, empty, of another format, or an id is there twice.
+    """
+    try:
+        content = json.loads(get_text(path, backend_args=backend_args))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(
+            f'annotation file {path} is not there: mend data_root or ann_file of the data set'
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f'annotation file {path} is no complete JSON ({error}): copy or make it again'
+        ) from error
+    for key in ('categories', 'images'):
+        if not isinstance(content, dict) or not content.get(key):
+            raise ValueError(
+                f'annotation file {path} has no {key}: expected a COCO panoptic JSON with '
+                'images, annotations and categories (docs/datasets.md shows one)'
+            )
+        _check_unique(path, key, [item['id'] for item in content[key]])
+    annotations = content.get('annotations')
+    if annotations and 'segments_info' not in annotations[0]:
+        raise ValueError(
+            f'annotation file {path} has annotations without segments_info: it looks like COCO '
+            'instances; tools/dataset_converters/coco_panoptic.py makes a panoptic data set of it'
+        )
+    if annotations is not None:
+        _check_unique(path, 'annotations', [item['image_id'] for item in annotations])
+        annotations = {item['image_id']: item for item in annotations}
+    return PanopticJson(content['categories'], content['images'], annotations)
+
+
+def _check_unique(path: str, key: str, ids: Sequence) -> None:
+    twice = [id_ for id_, count in Counter(ids).items() if count > 1]
+    if twice:
+        what = 'image_id' if key == 'annotations' else 'id'
+        raise ValueError(
+            f'annotation file {path}: {len(twice)} {key} share their {what}, such as {twice[:5]}: '
+            'remove or renumber them'
+        )
+
+
+def arrange_classes(
+    categories: Sequence[Mapping], metainfo: Mapping[str, Any], path: str
+) -> dict[str, Any]:
+    """Classes in the order of labels: things first, whatever the order in the file.
+
+    Args:
+        categories: of a panoptic JSON.
+        metainfo: of the config. Which classes there are, and their order, is said by
+            ``thing_classes`` and ``stuff_classes`` (then ``isthing`` of the file does not count),
+            or by ``classes``, or by neither of them: then all of the file's. ``palette`` is in the
+            order of ``classes``, or of things and stuff.
+        path: of the JSON, for messages.
+
+    Returns:
+        ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``; labels
+        are places in ``classes``.
+
+    Raises:
+        ValueError: a name that the file lacks or has twice, ``isthing`` missing, more than 254
+            classes.
+    """
+    by_name = {category['name']: category for category in categories}
+    if len(by_name) < len(categories):
+        counts = Counter(category['name'] for category in categories)
+        twice = [name for name, count in counts.items() if count > 1]
+        raise ValueError(f'{path}: several categories are called {twice}: give each its own name')
+    things, stuff = _split(by_name, metainfo, path)
+    classes = (*things, *stuff)
+    if not 0 < len(classes) <= MAX_CLASSES:
+        raise ValueError(
+            f'{path}: the data set has {len(classes)} classes, expected 1 to {MAX_CLASSES}: choose '
+            'them by metainfo=dict(thing_classes=..., stuff_classes=...)'
+        )
+    return dict(
+        classes=classes,
+        thing_classes=things,
+        stuff_classes=stuff,
+        palette=_palette(by_name, classes, metainfo),
+        category_ids=[by_name[name]['id'] for name in classes],
+    )
+
+
+def _split(by_name: dict, metainfo: Mapping, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of things and of stuff."""
+    chosen = tuple(metainfo.get('classes', by_name))
+    if 'thing_classes' in metainfo or 'stuff_classes' in metainfo:
+        things = tuple(metainfo.get('thing_classes', ()))
+        rest = (name for name in metainfo.get('classes', ()) if name not in things)
+        stuff = tuple(metainfo.get('stuff_classes', rest))
+        both = set(things) & set(stuff)
+        if both:
+            raise ValueError(f'metainfo names {sorted(both)} as thing_classes and stuff_classes')
+        chosen = (*things, *stuff)
+    _check_known(chosen, by_name, path)
+    if 'thing_classes' in metainfo or 'stuff_classes' in metainfo:
+        return things, stuff
+    unknown = [name for name in chosen if 'isthing' not in by_name[name]]
+    if unknown:
+        raise ValueError(
+            f'{path}: categories {unknown[:5]} have no "isthing": add 1 (countable things) or 0 '
+            '(stuff) to each category of the file, or name them in the config by '
+            'metainfo=dict(thing_classes=(...), stuff_classes=(...))'
+        )
+    return tuple(name for name in chosen if by_name[name]['isthing']), tuple(
+        name for name in chosen if not by_name[name]['isthing']
+    )
+
+
+def _check_known(names: Sequence[str], by_name: dict, path: str) -> None:
+    for name in names:
+        if name not in by_name:
+            near = get_close_matches(name, by_name, 1)
+            hint = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(by_name)}'
+            raise ValueError(f'metainfo names the class {name!r}, which {path} lacks: {hint}')
+    if len(set(names)) < len(names):
+        raise ValueError(f'metainfo names a class twice: {names}')
+
+
+def _palette(by_name: dict, classes: Sequence[str], metainfo: Mapping) -> list[tuple[int, ...]]:
+    """RGB of each class: of the config, else of the file, else random but the same every time."""
+    if metainfo.get('palette') is not None:
+        order = metainfo.get('classes', classes)
+        if len(metainfo['palette']) != len(order):
+            raise ValueError(
+                f'metainfo has {len(metainfo["palette"])} colours in its palette for '
+                f'{len(order)} classes: give one for each'
+            )
+        colours = dict(zip(order, metainfo['palette'], strict=True))
+        return [tuple(colours[name]) for name in classes]
+    if all('color' in by_name[name] for name in classes):
+        return [tuple(by_name[name]['color']) for name in classes]
+    return get_palette('random', len(classes))
