@@ -5,8 +5,9 @@ letter meaning
 ====== =====================================================================================
 N      images in the batch
 T, S   thing classes, stuff classes. A *label* is 0..T-1 for things and T..T+S-1 for stuff
-R      region channels of the position head, S + 1: stuff class ``c`` is channel ``c - T``; the
-       last channel is "any thing" (mmdet's convention; the published code puts it first)
+R      region channels of the position head: stuff class ``c`` is channel ``c - T``. Then comes
+       "any thing", R = S + 1 (last is mmdet's convention; the published code puts it first); or,
+       with ``separate_thing_regions``, thing class ``c`` is channel ``S + c``, R = S + T
 C      width of a raw kernel; E: width of ``mask_feats`` and of an embedded kernel
 G      ground truth objects of an image; K kernels of an image; P (object, level) pairs
 (H, W) padded input in pixels; (h, w) the cells of one pyramid level

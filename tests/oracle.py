@@ -25,9 +25,21 @@ NUM_THINGS, NUM_STUFF = 80, 53
 
 def require_oracle() -> None:
     """Skip for a stranger, fail in CI."""
-    if (FOLDER / 'units.npz').is_file():
+    require(FOLDER / 'units.npz', f'no oracle in {FOLDER}: set MMPFCN_ORACLE')
+
+
+def coco200() -> Path:
+    """The folder of 200 COCO photos in panoptic format; skip for a stranger, fail in CI."""
+    folder = os.environ.get('MMPFCN_COCO200', ROOT.parent / 'shared' / 'data' / 'coco200')
+    folder = Path(folder).resolve()
+    require(folder / 'annotations' / 'panoptic_val2017.json', f'no {folder}: set MMPFCN_COCO200')
+    return folder
+
+
+def require(path: Path, message: str) -> None:
+    """Skip the test when ``path`` is missing; fail in CI, where everything has to be there."""
+    if path.exists():
         return
-    message = f'no oracle in {FOLDER}: set MMPFCN_ORACLE to the folder with units.npz'
     if os.environ.get('CI', '').lower() == 'true':
         pytest.fail(message)
     pytest.skip(message)

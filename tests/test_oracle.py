@@ -215,14 +215,14 @@ def test_panoptic_merge():
     info = oracle.facts('units')
     shape = (7, *info['combine.hw'])
     fusion_head = PanopticFCNFusionHead(NUM_THINGS, NUM_STUFF, coco_config().model.test_cfg)
-    things = InstanceData(
-        masks=oracle.unpack(u['combine.masks_packed'].numpy(), shape),
-        labels=u['combine.class'].long(),
-        scores=u['combine.score'],
-    )
+    masks = oracle.unpack(u['combine.masks_packed'].numpy(), shape)
+    things = InstanceData(labels=u['combine.class'].long(), scores=u['combine.score'])
     labels = torch.arange(NUM_THINGS, NUM_THINGS + NUM_STUFF + 1)
     stuff = InstanceData(labels=labels, scores=torch.ones(len(labels)))
-    merged = fusion_head._merge(things, oracle.our_region_labels(u['combine.sem'].numpy()), stuff)
+    sem_seg = oracle.our_region_labels(u['combine.sem'].numpy()).short()
+    instance = torch.zeros_like(sem_seg)
+    fusion_head._take_free_pixels(instance, masks, things.scores, first=0)
+    merged = fusion_head._merge(instance, things, sem_seg, stuff)
     assert_same_panoptic(merged, u['combine.panoptic'], info['combine.segments_info'], 0)
 
 
@@ -356,11 +356,10 @@ def inference(name: str, image: str) -> dict:
         hook.remove()
     out['offsets'] = offsets[: len(convs)]  # the first level is P3
     out['things'] = head.thing_kernels(out['levels'])[0]
-    out['stuff'] = head.stuff_kernels(out['levels'])[0]
-    out['kernels'], out['logits'] = head.predict(feats, data['data_samples'])
-    out['results'] = model.panoptic_fusion_head.predict(
-        out['kernels'], out['logits'], data['data_samples']
-    )[0]
+    out['regions'] = head.region_kernels(out['levels'])[0]
+    fused = head.predict(feats, data['data_samples'])
+    out['fused_things'], out['fused_regions'] = (images[0] for images in fused)
+    out['results'] = model.panoptic_fusion_head.predict(*fused, data['data_samples'])[0]
     return out
 
 
@@ -420,15 +419,15 @@ def test_peaks_and_regions(name, image):
 def test_kernels_before_and_after_fusion(name, image):
     out = inference(name, image)
     arrays, info = oracle.case(name)
-    things, stuff, fused = out['things'], out['stuff'], out['kernels'][0]
-    for kernels, key in ((things, 'before'), (fused[fused.labels < NUM_THINGS], 'after')):
+    things = out['things']
+    for kernels, key in ((things, 'before'), (out['fused_things'], 'after')):
         assert len(kernels) == info['counts'][f'things_{key}']
         assert kernels.labels.tolist() == arrays[f'thing.{key}.class'].tolist()
         assert_close(kernels.scores, arrays[f'thing.{key}.score'], 1e-5)
         assert_close(kernels.kernels, arrays[f'thing.{key}.kernel'], 5e-5)
     direction = torch.nn.functional.normalize(things.kernels, dim=1)
     assert_close(direction @ direction.T, arrays['thing.similarity'], 1e-5)
-    for kernels, key in ((stuff, 'before'), (fused[fused.labels >= NUM_THINGS], 'after')):
+    for kernels, key in ((out['regions'], 'before'), (out['fused_regions'], 'after')):
         golden = oracle.our_region_labels(arrays[f'stuff.{key}.class'])
         # classes of a level come in the order of channels, which is not the published one
         order, golden_order = (labels.argsort(stable=True) for labels in (kernels.labels, golden))
@@ -442,8 +441,7 @@ def test_kernels_before_and_after_fusion(name, image):
 def test_masks_instances_and_maps(name, image):
     out = inference(name, image)
     arrays, info = oracle.case(name)
-    is_thing = out['kernels'][0].labels < NUM_THINGS
-    assert_stored(out['logits'][0][is_thing][None], name, 'thing.mask_logits', 3e-4)
+    assert_stored(out['fused_things'].mask_logits[None], name, 'thing.mask_logits', 3e-4)
     instances = out['results']['ins_results']
     assert_close(instances.scores, arrays['inst.score'], 2e-5)
     assert instances.labels.tolist() == arrays['inst.class'].tolist()
@@ -464,13 +462,12 @@ def test_stuff_probabilities(name, image):
 
     out = inference(name, image)
     _, info = oracle.case(name)
-    fused = out['kernels'][0]
-    is_stuff = fused.labels >= NUM_THINGS
+    fused = out['fused_regions']
     height, width = info['output_hw']
     probs = torch.zeros(NUM_STUFF + 1, height, width)
-    parts = resize_masks(out['logits'][0][is_stuff].sigmoid(), info['input_hw'], (height, width))
+    parts = resize_masks(fused.mask_logits.sigmoid(), info['input_hw'], (height, width))
     for rows, part in parts:
-        probs[fused.labels[is_stuff][rows] - NUM_THINGS] = part
+        probs[fused.labels[rows] - NUM_THINGS] = part
     assert_stored(oracle.any_thing_first(probs, 0), name, 'sem_seg', 2e-5)
 
 

@@ -4,6 +4,7 @@ from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs
 from .panoptic_dataset import PanopticDataset
 from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
 from .panoptic_png import read_panoptic_png, segment_index, write_panoptic_png
+from .random_crop import RandomCropWithInstance
 from .segment_masks import SegmentMasks
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     'PackPanopticInputs',
     'PanopticDataset',
     'PanopticJson',
+    'RandomCropWithInstance',
     'SegmentMasks',
     'arrange_classes',
     'read_panoptic_json',

@@ -65,7 +65,7 @@ class SegmentMasks(BitmapMasks):
     @property
     def areas(self) -> np.ndarray:
         """(G,) pixels."""
-        return segment_areas(self.index_map, int(self.index_map.max()))[self.values]
+        return segment_areas(self.index_map, self._highest)[self.values]
 
     def get_bboxes(self, dst_type: str = 'hbox') -> BaseBoxes:
         """Boxes around the masks; an empty mask has the box 0, 0, 0, 0.
@@ -76,13 +76,18 @@ class SegmentMasks(BitmapMasks):
         _, box_type = get_box_type(dst_type)
         if box_type is not get_box_type('hbox')[1]:
             return super().get_bboxes(dst_type)
-        boxes = segment_boxes(self.index_map, int(self.index_map.max(initial=0)))
+        boxes = segment_boxes(self.index_map, self._highest)
         return box_type(boxes[self.values.astype(np.int64) - 1].astype(np.float32))
 
     def to_tensor(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         index_map = torch.from_numpy(self.index_map.astype(np.int32)).to(device)
         values = torch.from_numpy(self.values.astype(np.int32)).to(device)
         return (index_map == values[:, None, None]).to(dtype)
+
+    @property
+    def _highest(self) -> int:
+        """Highest value of the map or of a mask, which need not have pixels."""
+        return int(max(self.index_map.max(initial=0), self.values.max(initial=0)))
 
     def _with(self, index_map: np.ndarray) -> 'SegmentMasks':
         return SegmentMasks(index_map, self.values)

@@ -23,6 +23,8 @@ class PanopticFCNAssigner:
         num_stuff_classes: S.
         scale_ranges: per level the least and greatest sqrt(box area) in input pixels, inclusive;
             ranges may overlap.
+        separate_thing_regions: every thing class is a region class of its own, as in the head,
+            instead of one region class "any thing".
     """
 
     def __init__(
@@ -30,10 +32,14 @@ class PanopticFCNAssigner:
         num_things_classes: int,
         num_stuff_classes: int,
         scale_ranges: Sequence[tuple[float, float]],
+        separate_thing_regions: bool = False,
     ) -> None:
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.scale_ranges = scale_ranges
+        self.separate_thing_regions = separate_thing_regions
+        num_thing_regions = num_things_classes if separate_thing_regions else 1
+        self.num_region_channels = num_stuff_classes + num_thing_regions
 
     @torch.no_grad()
     def assign(
@@ -116,9 +122,11 @@ class PanopticFCNAssigner:
 
     def _region_masks(self, sem_seg: Tensor, mask_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Soft masks (B, H/4, W/4) of the region classes present and their channels (B,)."""
-        void = self.num_stuff_classes + 1
-        channels = sem_seg.long() - self.num_things_classes
-        channels = channels.masked_fill(channels < 0, self.num_stuff_classes)  # "any thing"
+        void = self.num_region_channels
+        labels = sem_seg.long()
+        thing_channels = self.num_stuff_classes + labels * self.separate_thing_regions
+        channels = labels - self.num_things_classes
+        channels = channels.where(channels >= 0, thing_channels)
         channels = channels.masked_fill(sem_seg == VOID, void)
         present = channels.unique()
         present = present[present != void]
@@ -153,7 +161,7 @@ class PanopticFCNAssigner:
             region_masks[:, None], size=size, mode='bilinear', align_corners=False
         )[:, 0].clamp(max=1)
         regions = regions.where(regions >= 0.5, regions.new_tensor(0))
-        region_map = regions.new_zeros(self.num_stuff_classes + 1, *size)
+        region_map = regions.new_zeros(self.num_region_channels, *size)
         region_map[region_channels] = regions
         return LevelTargets(centers, region_map, objects, regions.flatten(1).any(1).nonzero()[:, 0])
 

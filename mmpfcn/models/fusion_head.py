@@ -45,16 +45,18 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
 
     def predict(
         self,
-        kernels: list[InstanceData],
-        mask_logits: list[Tensor],
+        things: list[InstanceData],
+        regions: list[InstanceData],
         batch_data_samples: SampleList,
         rescale: bool = True,
     ) -> list[dict]:
         """Results of every image.
 
         Args:
-            kernels: per image ``labels`` (K,) and ``scores`` (K,); "any thing" is T + S.
-            mask_logits: per image (K, H/4, W/4).
+            things: per image ``labels`` (K,), ``scores`` (K,) and ``mask_logits`` (K, H/4, W/4).
+            regions: likewise; labels of stuff, T + S for "any thing", or labels of things. Only
+                regions of stuff become segments; where another one is best, pixels stay void
+                unless an object takes them.
             batch_data_samples: with ``img_shape`` and ``ori_shape``.
             rescale: results in ``ori_shape`` (else in ``img_shape``).
 
@@ -66,101 +68,133 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
               segment: ``id`` in the map, ``label``, ``isthing``, ``score``, ``area`` in pixels.
             - ``ins_results``: InstanceData, best first: ``masks`` (n, H, W) bool, ``bboxes`` (n, 4)
               around the masks, ``labels``, ``scores``.
-            - ``sem_results``: PixelData, ``sem_seg`` (1, H, W) int64: stuff labels, and T + S
-              where "any thing" or nothing is best.
+            - ``sem_results``: PixelData, ``sem_seg`` (1, H, W) int16: the label of the best region,
+              T + S where "any thing" or nothing is best.
         """
         return [
-            self._predict_single(k, logits.sigmoid(), sample, rescale)
-            for k, logits, sample in zip(kernels, mask_logits, batch_data_samples, strict=True)
+            self._predict_single(*image, rescale)
+            for image in zip(things, regions, batch_data_samples, strict=True)
         ]
 
     def _predict_single(
-        self, kernels: InstanceData, probs: Tensor, sample: DetDataSample, rescale: bool
+        self, things: InstanceData, regions: InstanceData, sample: DetDataSample, rescale: bool
     ) -> dict:
-        is_thing = kernels.labels < self.num_things_classes
-        img_shape = sample.img_shape[:2]
-        out_shape = sample.ori_shape[:2] if rescale else img_shape
-        things = self._instances(kernels[is_thing], probs[is_thing], img_shape, out_shape)
-        sem_seg = self._semantic_map(kernels[~is_thing], probs[~is_thing], img_shape, out_shape)
+        sizes = dict(img_shape=sample.img_shape[:2], out_shape=sample.ori_shape[:2])
+        if not rescale:
+            sizes['out_shape'] = sizes['img_shape']
+        things = self._rescore(things)
+        instance, masks = self._place_things(things, **sizes)
+        sem_seg = self._semantic_map(regions, **sizes)
         results = {}
         if self.test_cfg.panoptic_on:
-            results['pan_results'] = self._merge(things, sem_seg, kernels[~is_thing])
+            results['pan_results'] = self._merge(instance, things, sem_seg, regions)
         if self.test_cfg.instance_on:
-            results['ins_results'] = things
+            results['ins_results'] = InstanceData(
+                masks=masks, bboxes=mask2bbox(masks), labels=things.labels, scores=things.scores
+            )
         if self.test_cfg.semantic_on:
             results['sem_results'] = PixelData(sem_seg=sem_seg[None])
         return results
 
-    def _instances(
-        self, kernels: InstanceData, probs: Tensor, img_shape: tuple, out_shape: tuple
-    ) -> InstanceData:
-        """Rescore by the mean probability inside the mask, keep the best, resize."""
-        thr = self.test_cfg.mask_thr_binary
-        inside = probs > thr
+    def _rescore(self, things: InstanceData) -> InstanceData:
+        """Rescore by the mean probability inside the mask, keep the best."""
+        probs = things.mask_logits.sigmoid()
+        inside = probs > self.test_cfg.mask_thr_binary
         quality = (probs * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
-        scores = kernels.scores * quality
+        scores = things.scores * quality
         order = scores.argsort(descending=True, stable=True)[: self.test_cfg.max_per_img]
         order = order[scores[order] >= self.test_cfg.score_thr]
-        masks = probs.new_empty(len(order), *out_shape, dtype=torch.bool)
-        for rows, part in resize_masks(probs[order], img_shape, out_shape):
-            masks[rows] = part > thr
-        return InstanceData(
-            masks=masks,
-            bboxes=mask2bbox(masks),
-            labels=kernels.labels[order],
-            scores=scores[order],
-        )
+        return InstanceData(probs=probs[order], labels=things.labels[order], scores=scores[order])
 
-    def _semantic_map(
-        self, kernels: InstanceData, probs: Tensor, img_shape: tuple, out_shape: tuple
-    ) -> Tensor:
-        """(H, W) label of the most probable region class; T + S where there is none."""
-        best = probs.new_zeros(out_shape)
-        labels = torch.full(out_shape, self.num_classes, device=probs.device)
-        for rows, part in resize_masks(probs, img_shape, out_shape):
-            part_best, index = part.max(0)
-            labels = kernels.labels[rows][index].where(part_best > best, labels)
-            best = torch.maximum(best, part_best)
-        return labels
+    def _place_things(
+        self, things: InstanceData, img_shape: tuple, out_shape: tuple
+    ) -> tuple[Tensor, Tensor | None]:
+        """(H, W) number of the thing on each pixel, and the masks if ``instance_on``."""
+        masks = None
+        if self.test_cfg.instance_on:
+            masks = things.probs.new_empty(len(things), *out_shape, dtype=torch.bool)
+        instance = things.probs.new_zeros(out_shape, dtype=torch.int16)
+        for rows, part in resize_masks(things.probs, img_shape, out_shape):
+            part = part > self.test_cfg.mask_thr_binary
+            if masks is not None:
+                masks[rows] = part
+            self._take_free_pixels(instance, part, things.scores[rows], rows.start)
+        return instance, masks
 
-    def _merge(self, things: InstanceData, sem_seg: Tensor, stuff: InstanceData) -> PixelData:
-        """Things in score order on the free part, then large enough stuff."""
-        cfg = self.test_cfg
-        instance = torch.zeros_like(sem_seg)  # 0 is free, i + 1 the i-th thing
-        for i, (mask, score) in enumerate(zip(things.masks, things.scores, strict=True)):
+    def _take_free_pixels(
+        self, instance: Tensor, masks: Tensor, scores: Tensor, first: int
+    ) -> None:
+        """Give things, in score order, the pixels that no better one has taken.
+
+        Args:
+            instance: (H, W), changed in place: 0 is free, i + 1 the i-th thing.
+            masks: (n, H, W) bool.
+            scores: (n,) of these things.
+            first: number of the first of them.
+        """
+        for i, (mask, score) in enumerate(zip(masks, scores, strict=True), start=first):
             free = mask & (instance == 0)
             # integers: "more than half is taken" must not depend on rounding
             taken = mask.sum() - free.sum()
-            fits = (score >= cfg.panoptic_score_thr) & (taken <= cfg.mask_overlap * mask.sum())
-            instance = instance.masked_fill(free & fits, i + 1)
+            fits = (score >= self.test_cfg.panoptic_score_thr) & (
+                taken <= self.test_cfg.mask_overlap * mask.sum()
+            )
+            instance.masked_fill_(free & fits, i + 1)
+
+    def _semantic_map(self, regions: InstanceData, img_shape: tuple, out_shape: tuple) -> Tensor:
+        """(H, W) label of the most probable region class; T + S where there is none."""
+        probs = regions.mask_logits.sigmoid()
+        best = probs.new_zeros(out_shape)
+        sem_seg = best.new_full(out_shape, self.num_classes, dtype=torch.int16)
+        for rows, part in resize_masks(probs, img_shape, out_shape):
+            for label, prob in zip(regions.labels[rows].tolist(), part, strict=True):
+                sem_seg.masked_fill_(prob > best, label)
+                torch.maximum(best, prob, out=best)
+        return sem_seg
+
+    def _merge(
+        self, instance: Tensor, things: InstanceData, sem_seg: Tensor, regions: InstanceData
+    ) -> PixelData:
+        """Things, then stuff that is large enough on the free part."""
         areas = torch.bincount(instance.flatten(), minlength=len(things) + 1)[1:]
-        sem_seg = sem_seg.where(instance == 0, self.num_classes)
-        stuff_areas = torch.bincount(sem_seg.flatten(), minlength=self.num_classes + 1)
-        small = stuff_areas < cfg.stuff_area_limit
-        sem_seg = sem_seg.masked_fill(small[sem_seg], self.num_classes)
+        free = sem_seg.where(instance == 0, self.num_classes)
+        stuff_areas = torch.bincount(free.flatten(), minlength=self.num_classes + 1)
+        is_segment = stuff_areas >= self.test_cfg.stuff_area_limit
+        is_segment[: self.num_things_classes] = False
+        is_segment[self.num_classes] = False
 
         numbers = (areas > 0).cumsum(0)  # instances that got pixels are numbered from 1
-        ids = torch.cat([areas.new_zeros(1), things.labels + numbers * INSTANCE_OFFSET])
-        panoptic = ids[instance].where(instance > 0, sem_seg)
+        thing_ids = things.labels + numbers * INSTANCE_OFFSET
+        labels = torch.arange(self.num_classes + 1, device=areas.device)
+        stuff_ids = labels.where(is_segment, self.num_classes)
+        # one table for both: a thing is looked up behind the labels of stuff
+        ids = torch.cat([stuff_ids, thing_ids])
+        panoptic = look_up(ids.int(), free.where(instance == 0, instance + self.num_classes))
         segments = [
             dict(id=id_, label=label, isthing=True, score=score, area=area)
             for id_, label, score, area in zip(
-                ids[1:].tolist(), things.labels.tolist(), things.scores.tolist(), areas.tolist(),
+                *(x.tolist() for x in (thing_ids, things.labels, things.scores, areas)),
                 strict=True,
             )
             if area
-        ]  # fmt: skip
-        stuff_areas = stuff_areas.where(~small, 0).tolist()
+        ]
+        is_segment, stuff_areas = is_segment.tolist(), stuff_areas.tolist()
         segments += [
             dict(id=label, label=label, isthing=False, score=score, area=stuff_areas[label])
             for label, score in sorted(
-                zip(stuff.labels.tolist(), stuff.scores.tolist(), strict=True)
+                zip(regions.labels.tolist(), regions.scores.tolist(), strict=True)
             )
-            if label != self.num_classes and stuff_areas[label]
+            if is_segment[label]
         ]
-        result = PixelData(sem_seg=panoptic[None].int())
+        result = PixelData(sem_seg=panoptic[None])
         result.set_metainfo(dict(segments_info=segments))
         return result
+
+
+def look_up(table: Tensor, index: Tensor) -> Tensor:
+    """``table[index]`` for an (H, W) index, a band of rows at a time: PyTorch's index is int64."""
+    rows = max(CHUNK_PIXELS // max(index.shape[1], 1), 1)
+    return torch.cat([table[band.long()] for band in index.split(rows)])
 
 
 def resize_masks(

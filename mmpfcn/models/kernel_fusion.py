@@ -1,6 +1,5 @@
 """The paper's kernel fusion: kernels that mean the same object or class become one."""
 
-import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
@@ -45,10 +44,3 @@ class KernelFusion(BaseModule):
             labels=labels[keep],
             scores=kernels.scores[keep] if similarity_thr is not None else members @ kernels.scores,
         )
-
-
-def concat_kernels(parts: list[InstanceData]) -> InstanceData:
-    """Concatenate ``kernels``, ``labels`` and ``scores``; a part may have no row."""
-    return InstanceData(
-        **{key: torch.cat([part[key] for part in parts]) for key in ('kernels', 'labels', 'scores')}
-    )

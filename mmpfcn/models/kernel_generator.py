@@ -17,7 +17,7 @@ class KernelGenerator(BaseModule):
 
     Args:
         num_things_classes: T.
-        num_region_channels: R; stuff classes + 1.
+        num_region_channels: R; see :mod:`mmpfcn.structures`.
         in_channels: channels of the pyramid.
         feat_channels: width of both heads, and C.
         embed_channels: E, the width of ``mask_feats``.

@@ -10,7 +10,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..structures import ImageTargets, LevelMaps
-from .kernel_fusion import concat_kernels
 from .sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
 from .settings import InferenceSettings, TrainingSettings, read_settings
 
@@ -37,6 +36,8 @@ class PanopticFCNHead(BaseModule):
         train_cfg: see :class:`TrainingSettings`; None for a model that is not trained.
         test_cfg: see :class:`InferenceSettings`.
         init_cfg: weights to load.
+        separate_thing_regions: every thing class is a region class of its own (the paper's
+            Cityscapes recipe, R = S + T), instead of one region class "any thing" (R = S + 1).
 
     Raises:
         ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key.
@@ -56,20 +57,25 @@ class PanopticFCNHead(BaseModule):
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
+        separate_thing_regions: bool = False,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
+        num_thing_regions = num_things_classes if separate_thing_regions else 1
         self.feature_encoder = MODELS.build(feature_encoder)
         self.kernel_generator = MODELS.build(
             kernel_generator,
             default_args=dict(
                 num_things_classes=num_things_classes,
-                num_region_channels=num_stuff_classes + 1,
+                num_region_channels=num_stuff_classes + num_thing_regions,
                 embed_channels=self.feature_encoder.out_channels,
             ),
         )
+        # of the region channels: stuff, then things or "any thing"
+        thing_regions = range(num_things_classes) if separate_thing_regions else [self.num_classes]
+        self.region_labels = [*range(num_things_classes, self.num_classes), *thing_regions]
         self.kernel_fusion = MODELS.build(kernel_fusion)
         self.loss_center = MODELS.build(loss_center)
         self.loss_region = MODELS.build(loss_region)
@@ -82,7 +88,9 @@ class PanopticFCNHead(BaseModule):
             self.assigner = TASK_UTILS.build(
                 self.train_cfg.assigner,
                 default_args=dict(
-                    num_things_classes=num_things_classes, num_stuff_classes=num_stuff_classes
+                    num_things_classes=num_things_classes,
+                    num_stuff_classes=num_stuff_classes,
+                    separate_thing_regions=separate_thing_regions,
                 ),
             )
 
@@ -209,7 +217,7 @@ class PanopticFCNHead(BaseModule):
 
     def predict(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList
-    ) -> tuple[list[InstanceData], list[Tensor]]:
+    ) -> tuple[list[InstanceData], list[InstanceData]]:
         """Kernels of every image, convolved: what the fusion head turns into a panoptic map.
 
         Args:
@@ -217,21 +225,19 @@ class PanopticFCNHead(BaseModule):
             batch_data_samples: not used; mmdet's panoptic detectors pass it.
 
         Returns:
-            Per image the fused kernels, things best first and then stuff (``kernels`` (K, E),
-            ``labels`` (K,) where "any thing" is T + S, ``scores`` (K,)), and their mask logits
-            (K, H/4, W/4).
+            Things, best first, and regions of every image, after kernel fusion: ``kernels`` (K, E),
+            ``labels`` (K,), ``scores`` (K,) and ``mask_logits`` (K, H/4, W/4). The labels of
+            regions are those of stuff, T + S for "any thing", and with
+            ``separate_thing_regions`` those of things.
         """
         levels, mask_feats = self(feats)
-        kernels = [
-            concat_kernels([
-                self.kernel_fusion(things, self.test_cfg.similarity_thr),
-                self.kernel_fusion(stuff),
-            ])
-            for things, stuff in zip(
-                self.thing_kernels(levels), self.stuff_kernels(levels), strict=True
-            )
-        ]  # fmt: skip
-        return kernels, [convolve(k.kernels, f) for k, f in zip(kernels, mask_feats, strict=True)]
+        similarity_thr = self.test_cfg.similarity_thr
+        things = [self.kernel_fusion(k, similarity_thr) for k in self.thing_kernels(levels)]
+        regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
+        for kernels in (things, regions):
+            for image, feats in zip(kernels, mask_feats, strict=True):
+                image.mask_logits = convolve(image.kernels, feats)
+        return things, regions
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
@@ -255,13 +261,12 @@ class PanopticFCNHead(BaseModule):
             for i in range(len(scores))
         ]  # fmt: skip
 
-    def stuff_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
+    def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of the region classes of all levels, before fusion."""
         pooled = [pool_regions(level.regions, level.kernels) for level in levels]
         scores = torch.cat([scores for scores, _ in pooled], 1)
         kernels = torch.cat([kernels for _, kernels in pooled], 1)
-        labels = torch.arange(self.num_stuff_classes + 1, device=scores.device)
-        labels = labels.repeat(len(levels)) + self.num_things_classes
+        labels = torch.tensor(self.region_labels * len(levels), device=scores.device)
         return [
             self._select(self.kernel_generator.stuff_embed, scores[i] > self.test_cfg.region_thr,
                          kernels[i], labels, scores[i])

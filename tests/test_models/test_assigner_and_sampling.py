@@ -13,7 +13,7 @@ SIZES = [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]  # of an input of 128 x 192
 VOID, THINGS, STUFF = 255, 2, 3
 
 
-def assign(*boxes, labels=None, sem_seg=None, shape=(128, 192)):
+def assign(*boxes, labels=None, sem_seg=None, shape=(128, 192), **settings):
     masks = torch.zeros(len(boxes), *shape, dtype=torch.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes, strict=True):
         mask[y1:y2, x1:x2] = 1
@@ -23,7 +23,8 @@ def assign(*boxes, labels=None, sem_seg=None, shape=(128, 192)):
         bboxes=boxes_around(masks),
     )
     sem_seg = torch.full(shape, VOID) if sem_seg is None else sem_seg
-    return PanopticFCNAssigner(THINGS, STUFF, RANGES).assign(instances, sem_seg, SIZES, (32, 48))
+    assigner = PanopticFCNAssigner(THINGS, STUFF, RANGES, **settings)
+    return assigner.assign(instances, sem_seg, SIZES, (32, 48))
 
 
 @pytest.mark.parametrize(
@@ -138,3 +139,16 @@ def test_regions_vote_and_pool_over_all_cells():
 def test_gather_kernels():
     kernels = torch.arange(24.0).view(1, 2, 3, 4)
     assert gather_kernels(kernels, torch.tensor([[5, 0]])).tolist() == [[[5, 17], [0, 12]]]
+
+
+def test_regions_of_separate_things():
+    sem_seg = torch.full((128, 192), VOID)
+    sem_seg[:64, :96], sem_seg[:64, 96:], sem_seg[64:] = 0, 1, THINGS + 2
+    apart = assign(sem_seg=sem_seg, separate_thing_regions=True)
+    # channels: three stuff classes, then two thing classes
+    assert apart.region_channels.tolist() == [2, 3, 4]
+    regions = apart.levels[0].regions
+    assert regions.shape == (STUFF + THINGS, *SIZES[0])
+    assert regions.flatten(1).sum(1).tolist() == [0, 0, 8 * 24, 8 * 12, 8 * 12]
+    together = assign(sem_seg=sem_seg).levels[0].regions
+    assert torch.equal(together[-1], regions[3] + regions[4])

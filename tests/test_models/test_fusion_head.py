@@ -23,16 +23,19 @@ def head(**changes) -> PanopticFCNFusionHead:
 
 def merge(things: list[tuple], stuff: list[str], **changes):
     """Things as (label, score, rows of '#' and '.'); stuff as rows of 'a', 'b' and '.'."""
-    masks = [[[cell == '#' for cell in row] for row in rows] for _, _, rows in things]
+    masks = torch.tensor(
+        [[[cell == '#' for cell in row] for row in rows] for _, _, rows in things], dtype=torch.bool
+    )
     instances = InstanceData(
-        masks=torch.tensor(masks, dtype=torch.bool).reshape(len(things), len(stuff), len(stuff[0])),
         labels=torch.tensor([label for label, _, _ in things], dtype=torch.long),
         scores=torch.tensor([score for _, score, _ in things]),
     )
-    codes = {'a': THINGS, 'b': THINGS + 1, '.': ANY}
-    sem_seg = torch.tensor([[codes[cell] for cell in row] for row in stuff])
+    codes = {'a': THINGS, 'b': THINGS + 1, '.': ANY, 't': 0}
+    sem_seg = torch.tensor([[codes[cell] for cell in row] for row in stuff], dtype=torch.int16)
     regions = InstanceData(labels=torch.tensor([2, 3, 4]), scores=torch.tensor([0.5, 0.6, 0.7]))
-    return head(**changes)._merge(instances, sem_seg, regions)
+    fusion, instance = head(**changes), torch.zeros_like(sem_seg)
+    fusion._take_free_pixels(instance, masks, instances.scores, 0)
+    return fusion._merge(instance, instances, sem_seg, regions)
 
 
 def ids(result, names: dict[int, str]) -> list[str]:
@@ -96,41 +99,55 @@ def test_nothing_at_all():
     assert result.segments_info == [] and result.sem_seg.dtype == torch.int32
 
 
-def predict(labels, logits, img_shape=(16, 16), ori_shape=(16, 16), rescale=True, **changes):
-    kernels = InstanceData(labels=torch.tensor(labels), scores=torch.ones(len(labels)))
+def test_a_region_of_a_thing_class_is_never_a_segment():
+    result = merge([(0, 0.9, ['##..', '....'])], ['tttt', 'ttaa'])
+    assert ids(result, NAMES) == ['11..', '..aa']
+    assert [segment['id'] for segment in result.segments_info] == [INSTANCE_OFFSET, 2]
+
+
+def predict(things=(), regions=(), img_shape=(16, 16), ori_shape=(16, 16), rescale=True, **changes):
+    """Things and regions as (labels, logits)."""
     sample = DetDataSample(metainfo=dict(img_shape=img_shape, ori_shape=ori_shape))
-    return head(**changes).predict([kernels], [logits], [sample], rescale)[0]
+    images = [
+        InstanceData(
+            labels=torch.tensor(labels, dtype=torch.long),
+            scores=torch.ones(len(labels)),
+            mask_logits=logits,
+        )
+        for labels, logits in (part or ((), torch.zeros(0, 4, 4)) for part in (things, regions))
+    ]
+    return head(**changes).predict(*([image] for image in images), [sample], rescale)[0]
 
 
 def test_rescoring_is_the_mean_probability_inside():
     logits = torch.full((1, 4, 4), -9.0)
     logits[0, 1, 1:3] = torch.tensor([0.0, 2.0])  # probabilities 0.5 and 0.88
-    instances = predict([0], logits)['ins_results']
+    instances = predict(([0], logits))['ins_results']
     assert instances.scores.item() == pytest.approx((0.5 + 0.8808) / 2, abs=1e-4)
 
 
 def test_instances_are_sorted_limited_and_thresholded():
     logits = torch.tensor([0.5, 3.0, 1.0, -9.0])[:, None, None].expand(4, 4, 4)
-    result = predict([0, 1, 0, 1], logits, max_per_img=2)['ins_results']
+    result = predict(([0, 1, 0, 1], logits), max_per_img=2)['ins_results']
     assert result.labels.tolist() == [1, 0]
     assert result.scores.tolist() == pytest.approx([0.9526, 0.7311], abs=1e-4)
-    assert len(predict([0, 1, 0, 1], logits, score_thr=0.9)['ins_results']) == 1
+    assert len(predict(([0, 1, 0, 1], logits), score_thr=0.9)['ins_results']) == 1
 
 
 def test_semantic_map_takes_the_best_region():
     logits = torch.full((3, 4, 4), -9.0)
     logits[0, :, :2], logits[1, :, 2:], logits[2, 2:] = 1.0, 1.0, 5.0
-    sem_seg = predict([2, 3, ANY], logits)['sem_results'].sem_seg[0]
-    assert (
-        sem_seg[:4, :4].eq(2).all() and sem_seg[:4, 12:].eq(3).all() and sem_seg[12:].eq(ANY).all()
-    )
+    for last in (ANY, 1):  # 1: a region of a thing class
+        sem_seg = predict(regions=([2, 3, last], logits))['sem_results'].sem_seg[0]
+        assert sem_seg[:4, :4].eq(2).all() and sem_seg[:4, 12:].eq(3).all()
+        assert sem_seg[12:].eq(last).all()
 
 
 @pytest.mark.parametrize('rescale, shape', [(True, (37, 21)), (False, (14, 9))])
 def test_padding_is_cut_before_resizing(rescale, shape):
     logits = torch.full((2, 4, 4), -9.0)
     logits[0, :, :2], logits[1, :, 2:] = 9.0, 9.0  # the right half of the canvas
-    result = predict([2, 3], logits, (14, 9), (37, 21), rescale)
+    result = predict((), ([2, 3], logits), (14, 9), (37, 21), rescale)
     sem_seg = result['sem_results'].sem_seg[0]
     assert sem_seg.shape == shape
     assert sem_seg.eq(3).float().mean() == pytest.approx(1 / 9, abs=0.03)  # column 8 of 9
@@ -143,10 +160,18 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     chunks = list(resize_masks(probs, (22, 19), (40, 30)))
     assert [rows for rows, _ in chunks] == [slice(0, 3), slice(3, 6), slice(6, 9)]
     assert torch.equal(torch.cat([part for _, part in chunks]), whole)
-    logits = torch.randn(9, 4, 4)
-    labels = [0, 1, 0, 2, 3, 4, 2, 3, 4]
-    in_chunks = predict(labels, logits, score_thr=0.0)
+    kernels = ([0, 1, 0], torch.randn(3, 4, 4)), ([2, 3, 4], torch.randn(3, 4, 4))
+    monkeypatch.setattr(module, 'CHUNK_PIXELS', 2 * 16 * 16)
+    in_chunks = predict(*kernels, score_thr=0.0)
     monkeypatch.undo()
-    at_once = predict(labels, logits, score_thr=0.0)
+    at_once = predict(*kernels, score_thr=0.0)
     assert torch.equal(in_chunks['pan_results'].sem_seg, at_once['pan_results'].sem_seg)
     assert torch.equal(in_chunks['sem_results'].sem_seg, at_once['sem_results'].sem_seg)
+
+
+def test_instances_are_not_kept_when_they_are_not_asked_for():
+    logits = torch.randn(3, 4, 4)
+    with_masks = predict(([0, 1, 0], logits))
+    without = predict(([0, 1, 0], logits), instance_on=False)
+    assert 'ins_results' not in without
+    assert torch.equal(without['pan_results'].sem_seg, with_masks['pan_results'].sem_seg)

@@ -212,3 +212,25 @@ def test_input_that_is_not_padded_to_32():
     model = tiny.build(data_preprocessor=dict(pad_size_divisor=1))
     with pytest.raises(ValueError, match='pad_size_divisor=32'):
         tiny.losses(model, tiny.sample((50, 70), boxes=[]))
+
+
+def test_separate_thing_regions_are_in_the_semantic_map_only():
+    """The Cityscapes variant: thing regions never become segments, free pixels there are void."""
+    model = tiny.build(
+        panoptic_head=dict(separate_thing_regions=True),
+        test_cfg=dict(center_thr=2.0, region_thr=0.0, stuff_area_limit=1),  # no objects
+    )
+    region_out = model.panoptic_head.kernel_generator.region_out
+    assert region_out.out_channels == VOID  # all classes, no "any thing"
+    torch.nn.init.normal_(region_out.weight)  # every class is somewhere the best
+    torch.nn.init.normal_(model.panoptic_head.kernel_generator.stuff_embed.weight)
+    result = tiny.predict(model, tiny.sample((128, 128)))[0]
+    sem_seg, panoptic = result.pred_sem_seg.sem_seg, result.pred_panoptic_seg
+    is_thing, is_stuff = sem_seg < tiny.NUM_THINGS, (sem_seg >= tiny.STUFF) & (sem_seg < VOID)
+    assert is_thing.any() and is_stuff.any()
+    assert panoptic.sem_seg[is_thing].eq(VOID).all()
+    assert torch.equal(panoptic.sem_seg[is_stuff], sem_seg[is_stuff].int())
+    assert not any(segment['isthing'] for segment in panoptic.segments_info)
+    losses = tiny.losses(model, tiny.sample())
+    sum(losses.values()).backward()
+    assert region_out.weight.grad.flatten(1).abs().sum(1).gt(0).all()
