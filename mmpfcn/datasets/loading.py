@@ -109,8 +109,8 @@ class LoadPanopticGroundTruth(BaseTransform):
 
 
 def _check_size(size: tuple[int, int], results: dict) -> None:
-    image_size = tuple(results.get('ori_shape', (results['height'], results['width'])))
-    if size != image_size:
+    image_size = results.get('ori_shape') or (results['height'], results['width'])
+    if size != tuple(image_size):
         raise ValueError(
             f'panoptic PNG {results["seg_map_path"]} is {size} (H, W), but the image '
             f'{results.get("img_path")} is {image_size}: make one of them anew (an image turned by '

@@ -77,7 +77,7 @@ def read_whole(path: str, what: str, backend_args: dict | None = None) -> bytes:
     content = bytes(content)
     is_jpeg, is_png = content.startswith(b'\xff\xd8'), content.startswith(PNG_SIGNATURE)
     # Inside a JPEG's pixels no marker occurs by chance; a thumbnail ends before they start.
-    cut_off = (is_jpeg and content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')) or (
+    cut_off = (is_jpeg and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda')) or (
         is_png and content.rfind(b'IEND') < 0
     )
     if cut_off or not content:

@@ -1,0 +1,228 @@
+"""What the converters have in common: writing COCO panoptic format in parallel and restartably."""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from _measure import image_size, measure
+from _work_folder import Job, Record, WorkFolder, load_json
+from _workers import run_all
+
+# mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
+# the command line should be answered at once.
+
+__all__ = ['Job', 'Record', 'base_parser', 'build', 'convert', 'image_size', 'measure']
+
+
+class ImageError(RuntimeError):
+    """An image cannot be converted; the message names it."""
+
+
+def base_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments of every converter: `--workers` and `--overwrite`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    parser.add_argument(
+        '--workers', type=_positive, default=cores, help='number of processes (%(default)s)'
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace annotations that are there, whatever made them',
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'got {text!r}, expected a whole number of at least 1')
+    return int(text)
+
+
+def convert(
+    jobs: Sequence[Job],
+    read: Callable[..., tuple[np.ndarray, list[dict]]],
+    categories: list[dict],
+    json_file: Path,
+    *,
+    recipe: dict,
+    workers: int,
+    overwrite: bool = False,
+) -> None:
+    """Write a COCO panoptic JSON and, in the folder of the same name, its PNGs.
+
+    A run that is stopped goes on where it was; a complete result is left as it is; anything else
+    that is there is replaced only with `overwrite`.
+
+    Args:
+        jobs: The images, in the order of the JSON.
+        read: Called as `read(*job.source)` in a worker process; returns (H, W) integer ids, 0 for
+            void, and the segments (`id`, `category_id`, `iscrowd`). Segments without pixels are
+            left out. It raises OSError or ValueError, with the name of the file, for what cannot
+            be used.
+        categories: The categories of the JSON.
+        json_file: What to write; the PNGs go to its path without `.json`.
+        recipe: What the result depends on, besides the jobs: plain JSON values, with the name and
+            the version of the converter.
+        workers: Number of processes.
+        overwrite: Replace what is there, whatever made it.
+
+    Raises:
+        SystemExit: With a message, for exit code 1.
+    """
+    annotate = partial(_write_png, read, frozenset(c['id'] for c in categories))
+    build(
+        jobs,
+        annotate,
+        categories,
+        json_file,
+        png_root=json_file.with_suffix(''),
+        recipe=recipe,
+        workers=workers,
+        overwrite=overwrite,
+    )
+
+
+def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) -> Record:
+    from mmpfcn.datasets.panoptic_png import write_panoptic_png
+
+    ids, segments = read(*job.source)
+    height, width = map(int, ids.shape)
+    image = dict(dict(height=height, width=width), **job.image)
+    if (image['height'], image['width']) != (height, width):
+        raise ValueError(
+            f'the image has {image["width"]} x {image["height"]} pixels (width x height), '
+            f'its annotation {width} x {height}: they must have the same size'
+        )
+    unknown = {segment['category_id'] for segment in segments} - category_ids
+    if unknown:
+        raise ValueError(f'category id {min(unknown)} is none of {sorted(category_ids)}')
+    segments, unlisted = measure(ids, segments)
+    if unlisted:
+        raise ValueError(f'ids {unlisted[:5]} in the map belong to no segment')
+    write_panoptic_png(folder / job.png_name, ids)
+    entry = dict(image_id=image['id'], file_name=job.png_name, segments_info=segments)
+    return Record(image, entry, [])
+
+
+def build(
+    jobs: Sequence[Job],
+    annotate: Callable[[Job, Path], Record],
+    categories: list[dict],
+    json_file: Path,
+    *,
+    png_root: Path,
+    recipe: dict,
+    workers: int,
+    overwrite: bool = False,
+) -> None:
+    """Like `convert`, for what makes more of an image than ids and segments.
+
+    Args:
+        annotate: Called as `annotate(job, folder)` in a worker process; may write
+            `folder / job.png_name`.
+        png_root: Folder that the PNG names are relative to: `json_file` without `.json` where
+            `annotate` writes them, else where they are already.
+    """
+    _check_jobs(jobs, json_file)
+    if _is_complete(jobs, json_file, png_root, recipe):
+        print(f'{json_file} is already complete.')
+        return
+    work = WorkFolder(json_file)
+    try:
+        if not work.merged.is_file():  # else it was stopped while it replaced them
+            _check_targets([json_file, work.png_target], png_root, overwrite)
+        work.prepare(recipe, overwrite)
+        _run(jobs, annotate, work, workers)
+        records = work.merge(jobs, categories, recipe)
+        work.publish()
+    except OSError as error:
+        raise SystemExit(
+            f'error: cannot write {json_file}: {error}: mend that or choose another --out\n'
+            f'{work.leave()}'
+        ) from None
+    _print_notes(records)
+    print(f'Done: {json_file} ({len(jobs)} images)')
+
+
+def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
+    if not jobs:
+        raise SystemExit(f'error: there are no images for {json_file}')
+    for what, values in (
+        ('image id', [job.image['id'] for job in jobs]),
+        ('PNG name', [job.png_name for job in jobs]),
+    ):
+        value, count = Counter(values).most_common(1)[0]
+        if count > 1:
+            names = [j.image['file_name'] for j, v in zip(jobs, values, strict=True) if v == value]
+            raise SystemExit(f'error: {" and ".join(names[:2])} have the same {what}, {value!r}')
+
+
+def _is_complete(jobs: Sequence[Job], json_file: Path, png_root: Path, recipe: dict) -> bool:
+    """Whether the JSON was made by this recipe of these images, and every PNG is there."""
+    found = load_json(json_file)
+    if found is None or found.get('info') != dict(recipe=recipe):
+        return False
+    same = len(found['images']) == len(jobs) and all(
+        job.image.items() <= image.items() for job, image in zip(jobs, found['images'], strict=True)
+    )
+    return same and all((png_root / a['file_name']).is_file() for a in found['annotations'])
+
+
+def _check_targets(targets: list[Path], png_root: Path, overwrite: bool) -> None:
+    for path in targets:
+        written = path.suffix == '.json' or path == png_root
+        empty = path.is_dir() and not any(path.iterdir())
+        if written and path.exists() and not empty and not overwrite:
+            raise SystemExit(
+                f'error: {path} exists, but is no finished result of this command for these images '
+                'and arguments: delete it, or pass --overwrite to replace it'
+            )
+
+
+def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int) -> None:
+    """Convert the images that are not done yet, with a progress bar."""
+    from tqdm import tqdm
+
+    import mmpfcn.datasets.panoptic_png  # noqa: F401 (so that the processes inherit it)
+
+    missing = [job for job in jobs if not work.is_done(job)]
+    task = partial(_convert_one, annotate, work)
+    begin = len(jobs) - len(missing)
+    try:
+        with tqdm(total=len(jobs), initial=begin, desc=work.json_file.name, unit='image') as bar:
+            run_all(task, missing, workers, bar.update)
+    except ImageError as error:
+        raise SystemExit(f'error: {error}\n{work.leave()}') from None
+    except (MemoryError, BrokenProcessPool):
+        raise SystemExit(
+            'error: a process was killed or found no memory: use fewer, such as '
+            f'--workers {max(1, workers // 2)}\n{work.leave()}'
+        ) from None
+    except KeyboardInterrupt:
+        raise SystemExit(f'Interrupted. {work.leave()}') from None
+
+
+def _convert_one(annotate: Callable, work: WorkFolder, job: Job) -> None:
+    """What a worker process does for an image."""
+    try:
+        work.add(job, annotate(job, work.png))
+    except (OSError, ValueError) as error:
+        raise ImageError(f'{job.image["file_name"]}: {error}') from error
+
+
+def _print_notes(records: Sequence[Record]) -> None:
+    notes: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.notes:
+            notes.setdefault(note, []).append(record.image['file_name'])
+    for note, names in notes.items():
+        print(f'warning: {note}: {len(names)} images, such as {names[0]}', file=sys.stderr)

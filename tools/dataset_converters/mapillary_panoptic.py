@@ -1,0 +1,218 @@
+"""Prepare Mapillary Vistas, as it is downloaded, for training: v1.2 and v2.0, what is there.
+
+    python tools/dataset_converters/mapillary_panoptic.py data/mapillary
+
+Vistas has panoptic annotations already: `panoptic_2018.json` (v1.2) or `panoptic_2020.json` (v2.0)
+among the PNGs in `{training,validation}/panoptic` or `{training,validation}/{v1.2,v2.0}/panoptic`.
+Of them it makes `annotations/panoptic_{train,val}.json` (v2.0: `..._v2.0.json`), in which
+
+- categories are things first;
+- images have the name of the file that is there, and names of PNGs are relative to `training` or
+  `validation`, so that one data_prefix fits to either place. The PNGs stay where they are;
+- height, width, area and bbox are those of the pixels, and segments without pixels are left out. A
+  warning counts what was different (v1.2 has height and width exchanged).
+
+What cannot be put right without a guess stops it: files that are missing or damaged, a JPEG and a
+PNG of different size, ids in a PNG that the JSON lacks (both versions mixed up), or unknown
+categories. For that every PNG is decoded once, one at a time in each process. A run that is stopped
+goes on where it was.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from _writer import Job, Record, base_parser, build, image_size, measure
+
+VERSION = 1  # to be raised when the result changes
+SPLITS = {'training': 'train', 'validation': 'val'}
+JSON_NAMES = {'v1.2': 'panoptic_2018.json', 'v2.0': 'panoptic_2020.json'}
+LAYOUT = """expected the folder that the download of
+www.mapillary.com/dataset/vistas was unpacked in:
+  {training,validation}/images/*.jpg
+  {training,validation}/panoptic/: panoptic_2018.json, *.png; or both in v1.2/panoptic/
+  {training,validation}/v2.0/panoptic/: panoptic_2020.json, *.png"""
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = base_parser(__doc__)
+    parser.add_argument(
+        'path', type=Path, help='folder with training and validation', metavar='PATH'
+    )
+    parser.add_argument(
+        '--out', type=Path, help='folder in which annotations/ is made (default: PATH)'
+    )
+    parser.add_argument(
+        '--version', choices=[*JSON_NAMES], help='prepare this one only (default: what is there)'
+    )
+    parser.add_argument(
+        '--splits',
+        nargs='+',
+        choices=[*SPLITS],
+        default=[*SPLITS],
+        help='folders to prepare (default: training validation)',
+    )
+    args = parser.parse_args(argv)
+    for split in args.splits:
+        if not (args.path / split / 'images').is_dir():
+            parser.error(f'{args.path} has no folder {split}/images: {LAYOUT}')
+    return args
+
+
+def find_json(split_folder: Path, version: str) -> Path | None:
+    """The JSON of a version, in either of its places."""
+    for place in ('panoptic', f'{version}/panoptic'):
+        path = split_folder / place / JSON_NAMES[version]
+        if path.is_file():
+            return path
+    return None
+
+
+def find_sources(args: argparse.Namespace) -> dict[tuple[str, str], Path]:
+    """(folder, version) -> JSON; every folder has all the versions.
+
+    Raises:
+        SystemExit: There is none, or a version is not in every folder.
+    """
+    versions = [args.version] if args.version else [*JSON_NAMES]
+    found = {
+        (split, version): find_json(args.path / split, version)
+        for version in versions
+        for split in args.splits
+    }
+    present = {key: path for key, path in found.items() if path is not None}
+    wanted = {version for _, version in present} or versions
+    for (split, version), path in found.items():
+        if path is None and version in wanted:
+            raise SystemExit(
+                f'error: {args.path / split} has no panoptic/{JSON_NAMES[version]}, nor in '
+                f'{version}/: {LAYOUT}'
+            )
+    return present
+
+
+def load(path: Path) -> dict:
+    """The JSON of a split, with categories things first.
+
+    Raises:
+        SystemExit: It is damaged or of another kind.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        content['categories'].sort(key=lambda category: not category['isthing'])
+        content['annotations'] = {a['image_id']: a for a in content['annotations']}
+        content['images'] = {image['id']: image for image in content['images']}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SystemExit(
+            f'error: {path} is no complete panoptic JSON of Mapillary Vistas '
+            f'({type(error).__name__}: {error}): unpack it again'
+        ) from None
+    for image_id in content['images'].keys() ^ content['annotations'].keys():
+        where = 'images' if image_id in content['images'] else 'annotations'
+        raise SystemExit(f'error: {path} has the id {image_id!r} only in its {where}')
+    return content
+
+
+def make_jobs(json_path: Path, split_folder: Path, content: dict) -> list[Job]:
+    """The images of a split with their files.
+
+    Raises:
+        SystemExit: A file is missing.
+    """
+    images = {path.stem: path.name for path in sorted((split_folder / 'images').iterdir())}
+    pngs = {path.name for path in json_path.parent.glob('*.png')}
+    jobs = []
+    for image_id, image in content['images'].items():
+        annotation = content['annotations'][image_id]
+        stem = Path(image['file_name']).stem
+        png_name = Path(annotation['file_name']).with_suffix('.png').name
+        for name, there, folder in (
+            (image['file_name'], stem in images, split_folder / 'images'),
+            (png_name, png_name in pngs, json_path.parent),
+        ):
+            if not there:
+                raise SystemExit(
+                    f'error: {folder / name} is missing; {json_path} names it: unpack it again'
+                )
+        path = split_folder / 'images' / images[stem]
+        png = json_path.parent / png_name
+        record = dict(image, file_name=path.name)
+        size = record.pop('height', None), record.pop('width', None)
+        jobs.append(
+            Job(
+                image=record,
+                png_name=png.relative_to(split_folder).as_posix(),
+                source=(path, png, size, annotation['segments_info']),
+            )
+        )
+    return jobs
+
+
+def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
+    """Compare an image's part of the JSON with its files; nothing is written to the folder.
+
+    Raises:
+        OSError, ValueError: They do not belong together, or a file cannot be used.
+    """
+    from mmpfcn.datasets.panoptic_png import read_panoptic_png  # here: it takes seconds
+
+    image, png, said_size, said = job.source
+    ids = read_panoptic_png(str(png))
+    height, width = ids.shape
+    size = image_size(image)
+    if ids.shape != size:
+        raise ValueError(
+            f'{png} has {width} x {height} pixels (width x height), {image} {size[1]} x {size[0]}: '
+            'they must have the same size; unpack both again'
+        )
+    unknown = {segment['category_id'] for segment in said} - category_ids
+    if unknown:
+        raise ValueError(f'category id {min(unknown)} is none of {sorted(category_ids)}')
+    segments, unlisted = measure(ids, [dict(dict(iscrowd=0), **segment) for segment in said])
+    if unlisted:
+        raise ValueError(
+            f'{png} has pixels of the ids {unlisted[:5]}, for which the JSON has no segment: PNG '
+            'and JSON are of different versions; unpack both again'
+        )
+    notes = differences(said, segments)
+    if said_size == (width, height) != (height, width):
+        notes.append('height and width were exchanged in the JSON and are put right')
+    elif said_size != (height, width):
+        notes.append('height and width were wrong in the JSON and are put right')
+    entry = dict(image_id=job.image['id'], file_name=job.png_name, segments_info=segments)
+    return Record(dict(job.image, height=height, width=width), entry, notes)
+
+
+def differences(said: Sequence[dict], segments: Sequence[dict]) -> list[str]:
+    """What the user should know about the segments of the JSON."""
+    notes = []
+    if len(segments) < len(said):
+        notes.append('segments without pixels are left out')
+    by_id = {segment['id']: segment for segment in said}
+    for key in ('area', 'bbox'):
+        if any(by_id[segment['id']].get(key) != segment[key] for segment in segments):
+            notes.append(f'{key} of a segment was not that of its pixels and is put right')
+    return notes
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    for (split, version), json_path in find_sources(args).items():
+        content = load(json_path)
+        end = '' if version == 'v1.2' else f'_{version}'
+        build(
+            make_jobs(json_path, args.path / split, content),
+            partial(check, frozenset(c['id'] for c in content['categories'])),
+            content['categories'],
+            (args.out or args.path) / 'annotations' / f'panoptic_{SPLITS[split]}{end}.json',
+            png_root=args.path / split,
+            recipe=dict(made_by='mapillary_panoptic.py', version=VERSION, vistas=version),
+            workers=args.workers,
+            overwrite=args.overwrite,
+        )
+
+
+if __name__ == '__main__':
+    main()
