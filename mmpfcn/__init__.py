@@ -9,10 +9,11 @@ from .datasets import (  # noqa: E402
     LoadPanopticGroundTruth,
     PackPanopticInputs,
     PanopticDataset,
+    RandomCropWithInstance,
     SegmentMasks,
 )
 from .engine import ClassCountHook  # noqa: E402
-from .evaluation import StuffSemSegMetric  # noqa: E402
+from .evaluation import PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
 from .models import (  # noqa: E402
     FeatureEncoder,
     InferenceSettings,
@@ -49,10 +50,12 @@ __all__ = [
     'PanopticFCNAssigner',
     'PanopticFCNFusionHead',
     'PanopticFCNHead',
+    'PanopticQualityMetric',
     'PanopticVisualizer',
     'PositionLoss',
+    'RandomCropWithInstance',
+    'RegionSemSegMetric',
     'SegmentMasks',
-    'StuffSemSegMetric',
     'TrainingSettings',
     'WeightedDiceLoss',
     '__version__',

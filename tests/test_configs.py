@@ -8,7 +8,6 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from oracle import ROOT
 
 CONFIGS = sorted(tiny.CONFIGS.glob('*.py'))
 NAMES = [path.stem for path in CONFIGS]
@@ -19,6 +18,7 @@ REQUIRED = {
     'r50_400_coco_3x_fast', 'r50_512_coco_3x_fast', 'r50_600_coco_3x_fast',
     'r50_star_coco_3x', 'r50_star_coco_3x_fast', 'r101_coco_3x', 'r101_star_coco_3x',
     'swin-t_coco_3x', 'swin-l_coco_3x', 'r18_shapes',
+    'r50_cityscapes', 'r50_star_cityscapes', 'r50_mapillary', 'r50_star_mapillary',
 }  # fmt: skip
 
 
@@ -77,13 +77,45 @@ def test_input_sizes_and_thresholds(name, positives, sides, train_long, test_sca
     assert cfg.train_cfg.max_iters == 270000 and cfg.param_scheduler[1].end == 270001
 
 
-def test_shapes_config_names_the_classes_of_the_tool():
-    from oracle import import_file
+@pytest.mark.parametrize('star', ['', 'star_'])
+@pytest.mark.parametrize(
+    'name, iterations, clip, weight, positives, thresholds, test_scale, crop',
+    [
+        ('cityscapes', 65000, 5, 4, 7, (0.01, 200, 0.1, 0.5, 0.97, 2048),
+         (2048, 1024), (1024, 512)),
+        ('mapillary', 150000, 15, 3, 3, (0.2, 200, 0.1, 0.5, 0.95, 4096),
+         (2048, 2048), (1024, 1024)),
+    ],
+)  # fmt: skip
+def test_recipes_of_street_scenes(
+    star, name, iterations, clip, weight, positives, thresholds, test_scale, crop
+):
+    cfg = load(f'r50_{star}{name}')
+    assert cfg.train_cfg.max_iters == iterations and cfg.param_scheduler[1].end == iterations + 1
+    assert cfg.optim_wrapper.optimizer.lr == 0.02 and cfg.optim_wrapper.clip_grad.clip_value == clip
+    assert cfg.optim_wrapper.clip_grad.type == 'value' and cfg.auto_scale_lr.base_batch_size == 32
+    head, test = cfg.model.panoptic_head, cfg.model.test_cfg
+    assert head.loss_thing.loss_weight == head.loss_stuff.loss_weight == weight
+    assert cfg.model.train_cfg.num_positives == positives
+    assert thresholds == (
+        test.center_thr, test.max_per_img, test.region_thr, test.mask_thr_binary,
+        test.similarity_thr, test.stuff_area_limit,
+    )  # fmt: skip
+    assert head.feature_encoder.out_channels == (256 if star else 64)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert tuple(pipeline[3].crop_size) == crop
+    sides = [scale[1] for scale in pipeline[2].scales]
+    assert (min(sides), max(sides)) == (512 if name == 'cityscapes' else 1024, 2048)
+    assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == test_scale
 
-    categories = import_file(ROOT / 'tools/dataset_converters/shapes/categories.py')
-    metainfo = load('r18_shapes').train_dataloader.dataset.metainfo
-    for key, value in categories.METAINFO.items():
-        assert [*metainfo[key]] == [*value], key
+
+def test_region_channels_of_street_scenes():
+    channels = {}
+    for name in ('cityscapes', 'mapillary'):
+        cfg = load(f'r50_{name}')
+        channels[name] = MODELS.build(cfg.model).panoptic_head.kernel_generator.region_out
+    assert channels['cityscapes'].out_channels == 19  # every class, no "any thing"
+    assert channels['mapillary'].out_channels == 28 + 1
 
 
 def test_published_normalisation_is_kept():

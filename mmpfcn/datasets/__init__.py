@@ -1,9 +1,10 @@
 """Panoptic data sets: reading, ground truth, augmentation."""
 
+from .label_map import segment_areas, segment_boxes, segment_index
 from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs
 from .panoptic_dataset import PanopticDataset
 from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
-from .panoptic_png import read_panoptic_png, segment_index, write_panoptic_png
+from .panoptic_png import read_panoptic_png, write_panoptic_png
 from .random_crop import RandomCropWithInstance
 from .segment_masks import SegmentMasks
 
@@ -18,6 +19,8 @@ __all__ = [
     'arrange_classes',
     'read_panoptic_json',
     'read_panoptic_png',
+    'segment_areas',
+    'segment_boxes',
     'segment_index',
     'write_panoptic_png',
 ]

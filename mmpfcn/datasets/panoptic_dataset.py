@@ -8,7 +8,7 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from .panoptic_json import arrange_classes, read_panoptic_json
+from .panoptic_json import arrange_classes, read_panoptic_json, require_fields
 from .panoptic_png import NUM_IDS
 
 
@@ -47,7 +47,8 @@ class PanopticDataset(BaseDetDataset):
     Raises:
         FileNotFoundError: the JSON is not there.
         ValueError: the JSON is broken, see :func:`read_panoptic_json` and :func:`arrange_classes`,
-            a segment has an unknown category or an impossible id, or no image is left.
+            a segment has an unknown category or an impossible id, there are no annotations to
+            train on, or no image is left.
     """
 
     def __init__(
@@ -88,8 +89,18 @@ class PanopticDataset(BaseDetDataset):
         # None: in the file, but left out by metainfo
         self.cat2label = {c['id']: labels.get(c['id']) for c in content.categories}
         if content.annotations is None:
+            if not self.test_mode:
+                raise ValueError(
+                    f'{self.ann_file} has no annotations, so there is nothing to train on: take '
+                    'the JSON of an annotated split, or set test_mode=True for inference'
+                )
             return [self._parse_image(image, None) for image in content.images]
         annotated = [image for image in content.images if image['id'] in content.annotations]
+        if not annotated:
+            raise ValueError(
+                f'{self.ann_file}: no annotation has an image_id that is the id of an image, such '
+                f'as {content.images[0]["id"]!r}: write the same ids in both'
+            )
         if len(annotated) < len(content.images):
             missing = next(i for i in content.images if i['id'] not in content.annotations)
             print_log(
@@ -132,7 +143,7 @@ class PanopticDataset(BaseDetDataset):
             segment = dict(id=info['id'], category=label, is_thing=is_object, iscrowd=crowd)
             if is_object:
                 segment['instance'] = dict(bbox_label=label, ignore_flag=0)
-                if 'bbox' in info:
+                if info.get('bbox'):
                     x, y, w, h = info['bbox']
                     segment['instance']['bbox'] = [x, y, x + w, y + h]
             segments.append(segment)
@@ -140,6 +151,7 @@ class PanopticDataset(BaseDetDataset):
 
     def _check_segments(self, annotation: dict) -> None:
         name, infos = annotation['file_name'], annotation['segments_info']
+        require_fields(self.ann_file, f'segment of {name}', infos, ('id', 'category_id'))
         for info in infos:
             if info['category_id'] not in self.cat2label:
                 raise ValueError(

@@ -13,6 +13,13 @@ MAX_CLASSES = 254
 """Labels of a semantic map are bytes, and 255 is void."""
 
 
+FIELDS = dict(
+    categories=('id', 'name'),
+    images=('id', 'file_name', 'height', 'width'),
+    annotations=('image_id', 'file_name', 'segments_info'),
+)
+
+
 class PanopticJson(NamedTuple):
     """A panoptic annotation file.
 
@@ -32,7 +39,8 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON, empty, of another format, or an id is there twice.
+        ValueError: the file is no JSON, empty, of another format, a record lacks a field, or an id
+            is there twice.
     """
     try:
         content = json.loads(get_text(path, backend_args=backend_args))
@@ -50,17 +58,31 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
                 f'annotation file {path} has no {key}: expected a COCO panoptic JSON with '
                 'images, annotations and categories (docs/datasets.md shows one)'
             )
+        require_fields(path, key, content[key], FIELDS[key])
         _check_unique(path, key, [item['id'] for item in content[key]])
-    annotations = content.get('annotations')
+    annotations = content.get('annotations') or None
     if annotations and 'segments_info' not in annotations[0]:
         raise ValueError(
             f'annotation file {path} has annotations without segments_info: it looks like COCO '
             'instances; tools/dataset_converters/coco_panoptic.py makes a panoptic data set of it'
         )
     if annotations is not None:
+        require_fields(path, 'annotations', annotations, FIELDS['annotations'])
         _check_unique(path, 'annotations', [item['image_id'] for item in annotations])
         annotations = {item['image_id']: item for item in annotations}
     return PanopticJson(content['categories'], content['images'], annotations)
+
+
+def require_fields(path: str, what: str, records: Sequence[Mapping], fields: Sequence[str]) -> None:
+    """Raise ValueError, with the start of the record, if one of the fields is not there."""
+    for record in records:
+        lacking = [field for field in fields if field not in record]
+        if lacking:
+            raise ValueError(
+                f'annotation file {path}: {what} without {", ".join(lacking)}: '
+                f'{str(record)[:100]}: add it (docs/datasets.md shows the format) or remove the '
+                'record'
+            )
 
 
 def _check_unique(path: str, key: str, ids: Sequence) -> None:

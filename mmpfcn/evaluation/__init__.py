@@ -1,5 +1,6 @@
 """Metrics."""
 
-from .stuff_sem_seg_metric import StuffSemSegMetric
+from .panoptic_quality_metric import PanopticQualityMetric
+from .region_sem_seg_metric import RegionSemSegMetric
 
-__all__ = ['StuffSemSegMetric']
+__all__ = ['PanopticQualityMetric', 'RegionSemSegMetric']

@@ -1,10 +1,13 @@
 """A model that does not fit the data set is stopped before anything is computed."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import tiny
+from mmdet.registry import DATASETS, METRICS
 from mmengine.dataset import BaseDataset
+from mmengine.evaluator import Evaluator
 
 from mmpfcn import ClassCountHook
 
@@ -12,9 +15,18 @@ from mmpfcn import ClassCountHook
 def runner(things: int, stuff: int, **metainfo):
     metainfo = metainfo or dict(thing_classes=('a',) * things, stuff_classes=('b',) * stuff)
     dataset = BaseDataset(metainfo=metainfo, lazy_init=True)
-    loader = SimpleNamespace(dataset=dataset)
+    return runner_with(dataset)
+
+
+def runner_with(dataset: BaseDataset, *metrics):
+    loader, evaluator = SimpleNamespace(dataset=dataset), Evaluator(list(metrics))
     return SimpleNamespace(
-        model=tiny.build(), train_dataloader=loader, val_dataloader=loader, test_dataloader=loader
+        model=tiny.build(),
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        val_evaluator=evaluator,
+        test_evaluator=evaluator,
     )
 
 
@@ -30,3 +42,51 @@ def test_counts_are_compared(when):
 
 def test_data_sets_without_the_two_lists_are_left_alone():
     ClassCountHook().before_train(runner(0, 0, classes=('a', 'b')))
+
+
+def write_json(path, names: str, **content) -> str:
+    """Six things, capital letters, and four stuff classes, in the given order."""
+    categories = [dict(id=i, name=n, isthing=int(n.isupper())) for i, n in enumerate(names, 1)]
+    image = dict(id=1, file_name='a.jpg', height=4, width=4)
+    path.write_text(json.dumps(dict(images=[image], categories=categories, **content)))
+    return str(path)
+
+
+def dataset_of(kind: str, ann_file: str) -> BaseDataset:
+    meta = dict(classes=[*'ABCDEFwxyz'], thing_classes=[*'ABCDEF'], stuff_classes=[*'wxyz'])
+    annotations = dict(
+        type=kind, ann_file=ann_file, metainfo=meta, data_prefix=dict(img='', seg='')
+    )
+    return DATASETS.build(dict(annotations, test_mode=True))
+
+
+def test_stuff_first_is_refused_for_the_stock_data_set_only(tmp_path):
+    def annotations(thing: int) -> dict:
+        segment = dict(id=7, category_id=thing, area=4, bbox=[0, 0, 2, 2], iscrowd=0)
+        return dict(annotations=[dict(image_id=1, file_name='a.png', segments_info=[segment])])
+
+    things_first = write_json(tmp_path / 'a.json', 'ABCDEFwxyz', **annotations(6))
+    stuff_first = write_json(tmp_path / 'b.json', 'wxyzABCDEF', **annotations(10))
+    check = ClassCountHook().before_train
+    for kind, path in (
+        ('CocoPanopticDataset', things_first),
+        ('PanopticDataset', things_first),
+        ('PanopticDataset', stuff_first),
+    ):
+        check(runner_with(dataset_of(kind, path)))
+    with pytest.raises(ValueError, match='b.json, so that .* label 9, .*PanopticDataset'):
+        check(runner_with(dataset_of('CocoPanopticDataset', stuff_first)))
+
+
+def test_another_order_in_the_json_of_ap_is_refused(tmp_path):
+    dataset = dataset_of('PanopticDataset', write_json(tmp_path / 'p.json', 'wxyzABCDEF'))
+    same = write_json(tmp_path / 'same.json', 'ABCDEF', annotations=[])
+    other = write_json(tmp_path / 'other.json', 'BACDEF', annotations=[])
+    fewer = write_json(tmp_path / 'fewer.json', 'ABCDE', annotations=[])
+    ap = [METRICS.build(dict(type='CocoMetric', ann_file=path)) for path in (same, other, fewer)]
+    for when in ('before_val', 'before_test'):
+        check = getattr(ClassCountHook(), when)
+        check(runner_with(dataset, ap[0]))
+        for metric in ap[1:]:
+            with pytest.raises(ValueError, match='JSON of CocoMetric has the thing classes'):
+                check(runner_with(dataset, metric))

@@ -11,13 +11,7 @@ photos = dict(
 train_dataloader = dict(batch_size=4, dataset=dict(filter_cfg=None, **photos))
 val_dataloader = dict(dataset=photos)
 test_dataloader = val_dataloader
-val_evaluator = [
-    dict(
-        type='CocoPanopticMetric',
-        ann_file='data/coco/annotations/panoptic_train2017.json',
-        seg_prefix='data/coco/annotations/panoptic_train2017/',
-    )
-]
+val_evaluator = [dict(type='PanopticQualityMetric')]
 test_evaluator = val_evaluator
 
 _base_.train_dataloader.dataset.pipeline[2].scales = [(480, 480)]

@@ -1,10 +1,10 @@
-dataset_type = 'CocoPanopticDataset'
+dataset_type = 'PanopticDataset'
 data_root = 'data/coco/'
 backend_args = None
 
 train_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='LoadPanopticAnnotations', backend_args=backend_args),
+    dict(type='LoadImage', backend_args=backend_args),
+    dict(type='LoadPanopticGroundTruth', backend_args=backend_args),
     dict(
         type='RandomChoiceResize',
         scales=[(1333, side) for side in range(640, 801, 32)],
@@ -12,28 +12,15 @@ train_pipeline = [
         keep_ratio=True,
     ),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='PackPanopticInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    # after Resize: the semantic map is compared at the original size
-    dict(
-        type='LoadPanopticAnnotations',
-        with_bbox=False,
-        with_label=False,
-        with_mask=False,
-        with_seg=True,
-        backend_args=backend_args,
-    ),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor',
-            'seg_map_path', 'segments_info',
-        ),
-    ),
-]  # fmt: skip
+    # after Resize: predictions are compared at the original size
+    dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True, backend_args=backend_args),
+    dict(type='PackPanopticInputs'),
+]
 
 train_dataloader = dict(
     batch_size=2,
@@ -70,18 +57,13 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = [
-    dict(
-        type='CocoPanopticMetric',
-        ann_file=data_root + 'annotations/panoptic_val2017.json',
-        seg_prefix=data_root + 'annotations/panoptic_val2017/',
-        backend_args=backend_args,
-    ),
+    dict(type='PanopticQualityMetric', backend_args=backend_args),
     dict(
         type='CocoMetric',
         ann_file=data_root + 'annotations/instances_val2017.json',
         metric='segm',
         backend_args=backend_args,
     ),
-    dict(type='StuffSemSegMetric'),
+    dict(type='RegionSemSegMetric', backend_args=backend_args),
 ]
 test_evaluator = val_evaluator

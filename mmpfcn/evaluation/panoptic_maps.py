@@ -1,0 +1,106 @@
+"""The panoptic maps of a data sample: ground truth and prediction."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mmdet.evaluation import INSTANCE_OFFSET
+from torch import Tensor
+
+from mmpfcn.datasets.panoptic_png import read_panoptic_png
+
+from .panoptic_quality import Segment
+
+
+def read_ground_truth(
+    sample: Mapping, is_thing: Sequence[bool], backend_args: dict | None
+) -> tuple[np.ndarray, dict[int, Segment]]:
+    """``gt_panoptic_seg`` where it is there, otherwise the PNG.
+
+    Args:
+        sample: the data sample as a dict.
+        is_thing: (C,) of each label.
+        backend_args: of mmengine's file client.
+
+    Returns:
+        (H, W) integers; and value in the map to segment, in the order of the JSON.
+
+    Raises:
+        ValueError: neither is there.
+    """
+
+    def segment(label: int, info: Mapping, key: str) -> Segment:
+        # mmdet's data sets say it of crowds only by denying that they are things
+        return Segment(label, bool(info.get('iscrowd') or is_thing[label] and not info[key]))
+
+    gt = sample.get('gt_panoptic_seg')
+    if gt is not None and 'segments_info' in gt:
+        return as_map(gt['sem_seg'], sample), {
+            info['id']: segment(info['label'], info, 'isthing') for info in gt['segments_info']
+        }
+    path, infos = sample.get('seg_map_path'), sample.get('segments_info')
+    if path is None or infos is None:
+        raise ValueError(
+            f'no panoptic ground truth for {sample.get("img_path")}: put '
+            "dict(type='LoadPanopticGroundTruth', panoptic=True) into the test pipeline and pack "
+            "with PackPanopticInputs, or add 'seg_map_path' and 'segments_info' to meta_keys of "
+            'PackDetInputs; a data set without annotations can only be tested with format_only=True'
+        )
+    return read_panoptic_png(path, backend_args), {
+        info['id']: segment(info['category'], info, 'is_thing') for info in infos
+    }
+
+
+def predicted_map(sample: Mapping) -> np.ndarray:
+    """(H, W) integers.
+
+    Raises:
+        ValueError: the model predicted none.
+    """
+    if 'pred_panoptic_seg' not in sample:
+        raise ValueError(
+            f'no pred_panoptic_seg for {sample.get("img_path")}: use a panoptic model, with '
+            'panoptic_on=True in its test_cfg'
+        )
+    return as_map(sample['pred_panoptic_seg']['sem_seg'], sample)
+
+
+def predicted_segments(values: np.ndarray, sample: Mapping, num_classes: int) -> dict[int, Segment]:
+    """Segments among the different values (n,) of a predicted map.
+
+    Raises:
+        ValueError: a value has a label that is neither a class nor void.
+    """
+    labels = values % INSTANCE_OFFSET
+    void = sample['pred_panoptic_seg'].get('ignore_index', num_classes)
+    is_void = (labels == num_classes) | (labels == void)
+    wrong = values[(values < 0) | (labels >= num_classes) & ~is_void]
+    if len(wrong):
+        raise ValueError(
+            f'pred_panoptic_seg of {sample.get("img_path")} has the value {wrong[0]}, label '
+            f'{wrong[0] % INSTANCE_OFFSET}, but labels run from 0 to {num_classes - 1} and '
+            f'{num_classes} is void: the number of classes in the model and in the data set must '
+            'agree'
+        )
+    kept = zip(values[~is_void].tolist(), labels[~is_void].tolist(), strict=True)
+    return {value: Segment(label) for value, label in kept}
+
+
+def check_sizes(gt: np.ndarray, pred: np.ndarray, sample: Mapping) -> None:
+    """Raise ValueError unless the maps have one size."""
+    if gt.shape != pred.shape:
+        raise ValueError(
+            f'the prediction for {sample.get("img_path")} is {pred.shape} (H, W), its '
+            f'ground truth {gt.shape}: predict at the size of the file (rescale=True, '
+            "'ori_shape' in meta_keys) and check that the PNG has the image's size"
+        )
+
+
+def as_map(sem_seg: Tensor | np.ndarray, sample: Mapping) -> np.ndarray:
+    """(1, H, W) integers to (H, W) on the CPU; not a copy if they are there."""
+    array = sem_seg.cpu().numpy() if isinstance(sem_seg, Tensor) else sem_seg
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 3 or len(array) != 1:
+        raise ValueError(
+            f'a panoptic map of {sample.get("img_path")} is {array.shape} {array.dtype}, expected '
+            '(1, H, W) integers'
+        )
+    return array[0]

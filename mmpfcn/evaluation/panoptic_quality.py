@@ -1,0 +1,159 @@
+"""Panoptic quality of one image from two maps in memory, counted as panopticapi counts it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+CHUNK_PIXELS = 2**18
+"""Pixels looked at together: the working memory is a few MiB, however large the maps are."""
+
+STATISTICS = ('iou', 'tp', 'fp', 'fn')
+"""Columns of the statistics: sum of the IoU of the matches, and counts of segments."""
+
+
+class Segment(NamedTuple):
+    """What is known of a segment besides its pixels."""
+
+    label: int
+    is_crowd: bool = False
+
+
+def count_pairs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How often each pair of values lies on the same pixel.
+
+    Neighbours mostly agree, so runs of equal pairs are counted and only the runs are sorted.
+
+    Args:
+        gt: (H, W) integers in [0, 2^31).
+        pred: (H, W) integers in [-2^31, 2^31).
+
+    Returns:
+        (n, 2) int64 different pairs of values, in ascending order; (n,) int64 pixels.
+    """
+    gt, pred = gt.ravel(), pred.ravel()
+    counts: Counter[int] = Counter()
+    for start in range(0, len(gt), CHUNK_PIXELS):
+        part = slice(start, start + CHUNK_PIXELS)
+        keys, lengths = _runs(gt[part], pred[part])
+        keys, place = np.unique(keys, return_inverse=True)
+        # exact in float64: an image has less than 2^53 pixels
+        pixels = np.bincount(place, lengths).astype(np.int64)
+        counts.update(dict(zip(keys.tolist(), pixels.tolist(), strict=True)))
+    keys = np.array(sorted(counts), np.int64)
+    pixels = np.array([counts[key] for key in keys.tolist()], np.int64)
+    return np.stack([keys >> 32, (keys & (2**32 - 1)) - 2**31], axis=1), pixels
+
+
+def _runs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs as one number each, gt * 2^32 + pred + 2^31, and lengths of their runs in (n,)."""
+    changes = gt[1:] != gt[:-1]
+    changes |= pred[1:] != pred[:-1]
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    keys = (gt[starts].astype(np.int64) << 32) + pred[starts].astype(np.int64) + 2**31
+    return keys, np.diff(starts, append=len(gt))
+
+
+def image_statistics(
+    pairs: np.ndarray,
+    pixels: np.ndarray,
+    gt_segments: Mapping[int, Segment],
+    pred_segments: Mapping[int, Segment],
+    num_classes: int,
+) -> np.ndarray:
+    """TP, FP, FN and IoU of the matches of one image, as in panopticapi.
+
+    A match is a pair of one class with IoU > 0.5, where pixels of the prediction on void do not
+    count. A segment of the ground truth without a match, or without a pixel, is missed, a crowd
+    never. A prediction without a match is wrong unless more than half of it lies on void or on the
+    crowd of its class (the last one of the class, as in panopticapi). Areas are counted in the
+    maps; panopticapi takes those of the ground truth from its JSON.
+
+    Args:
+        pairs: (n, 2) values of ground truth and prediction, of :func:`count_pairs`.
+        pixels: (n,) how often.
+        gt_segments: value in the map to segment, in the order of the JSON; the rest is void.
+        pred_segments: the same for the prediction.
+        num_classes: C.
+
+    Returns:
+        (C, 4) float64, columns as :data:`STATISTICS`.
+    """
+    overlap = _overlap(pairs, pixels, list(gt_segments), list(pred_segments))
+    on_void = overlap[-1, :-1]
+    gt_areas, pred_areas = overlap[:-1].sum(1), overlap[:, :-1].sum(0)
+    intersection = overlap[:-1, :-1]
+    gt_labels, is_crowd = _columns(gt_segments)
+    pred_labels, _ = _columns(pred_segments)
+
+    union = gt_areas[:, None] + (pred_areas - on_void) - intersection
+    iou = intersection / np.maximum(union, 1)  # both 0 if one has no pixel, the other only void
+    comparable = (gt_labels[:, None] == pred_labels) & ~is_crowd[:, None]
+    rows, columns = np.nonzero(comparable & (iou > 0.5))
+
+    missed = ~is_crowd
+    missed[rows] = False
+    crowd_rows = {label: row for row, label in enumerate(gt_labels.tolist()) if is_crowd[row]}
+    ignored = on_void.copy()
+    for column, label in enumerate(pred_labels.tolist()):
+        if label in crowd_rows:
+            ignored[column] += intersection[crowd_rows[label], column]
+    wrong = 2 * ignored <= pred_areas
+    wrong[columns] = False
+
+    labels = (gt_labels[rows], gt_labels[rows], pred_labels[wrong], gt_labels[missed])
+    weights = (iou[rows, columns], None, None, None)
+    counts = (np.bincount(*x, num_classes) for x in zip(labels, weights, strict=True))
+    return np.stack(list(counts), axis=1).astype(np.float64)
+
+
+def _overlap(
+    pairs: np.ndarray, pixels: np.ndarray, gt_ids: Sequence[int], pred_ids: Sequence[int]
+) -> np.ndarray:
+    """Pixels of each pair of segments, (G + 1, P + 1) int64; last row and column: void."""
+    places = []
+    for values, ids in ((pairs[:, 0], gt_ids), (pairs[:, 1], pred_ids)):
+        index = {id_: i for i, id_ in enumerate(ids)}
+        places.append([index.get(value, len(ids)) for value in values.tolist()])
+    overlap = np.zeros((len(gt_ids) + 1, len(pred_ids) + 1), np.int64)
+    np.add.at(overlap, tuple(places), pixels)
+    return overlap
+
+
+def _columns(segments: Mapping[int, Segment]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) int64 and crowds (n,) bool."""
+    table = np.array(list(segments.values()), np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1].astype(bool)
+
+
+def class_quality(statistics: np.ndarray) -> np.ndarray:
+    """PQ, SQ and RQ of each class.
+
+    Args:
+        statistics: (C, 4), columns as :data:`STATISTICS`.
+
+    Returns:
+        (C, 3) in [0, 1]; nan for classes that neither ground truth nor prediction have.
+    """
+    iou, tp, fp, fn = statistics.T
+    segments = tp + fp / 2 + fn / 2
+    quality = np.full((len(statistics), 3), np.nan)
+    seen = segments > 0
+    quality[seen, 0] = iou[seen] / segments[seen]
+    quality[seen, 1] = iou[seen] / np.maximum(tp[seen], 1)  # without a match the IoU is 0
+    quality[seen, 2] = tp[seen] / segments[seen]
+    return quality
+
+
+def mean_quality(quality: np.ndarray) -> tuple[np.ndarray, int]:
+    """Mean over the classes that occur.
+
+    Args:
+        quality: (C, 3) of :func:`class_quality`.
+
+    Returns:
+        (3,) PQ, SQ, RQ in [0, 1], nan if no class occurs; and the number of classes that do.
+    """
+    seen = quality[~np.isnan(quality[:, 0])]
+    return (seen.mean(0) if len(seen) else np.full(3, np.nan)), len(seen)

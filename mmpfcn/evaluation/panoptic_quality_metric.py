@@ -1,0 +1,249 @@
+"""PQ from the predictions as they come: no files, no list of results."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.dist import get_dist_info
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from terminaltables import AsciiTable
+
+from mmpfcn.datasets.label_map import find_runs
+
+from .panoptic_files import PartFile, write_coco_json, write_per_image_file, write_prediction
+from .panoptic_maps import check_sizes, predicted_map, predicted_segments, read_ground_truth
+from .panoptic_quality import (
+    STATISTICS,
+    Segment,
+    class_quality,
+    count_pairs,
+    image_statistics,
+    mean_quality,
+)
+
+
+class _Measured(NamedTuple):
+    """One image: statistics (C, 4), and its records in the files that were asked for."""
+
+    statistics: np.ndarray
+    records: dict
+
+
+@METRICS.register_module()
+class PanopticQualityMetric(BaseMetric):
+    """PQ, SQ and RQ of all, thing and stuff classes, in percent.
+
+    Matches are counted as panopticapi does, see :func:`image_statistics`; only a running sum is
+    kept. The ground truth is ``gt_panoptic_seg`` of the data sample where the pipeline gave it
+    (``LoadPanopticGroundTruth(panoptic=True)``); otherwise the PNG ``seg_map_path`` is read, with
+    ``segments_info`` of the data sample. Pixels of its segments count, all others are void. Classes
+    come from the data set: ``classes`` and ``thing_classes`` of its metainfo.
+
+    Predictions are ``pred_panoptic_seg.sem_seg`` (1, H, W), ``label + instance * INSTANCE_OFFSET``,
+    at the size of the ground truth; void has the label C or the ``ignore_index`` beside it. They
+    are not changed. (mmdet's ``CocoPanopticMetric`` changes them: list it last.)
+
+    In a distributed test the samples that mmengine's sampler repeats at the end do not count.
+
+    Args:
+        classwise: log a table of all classes.
+        per_image_file: CSV with PQ, SQ, RQ (means over the classes in the image), TP, FP and FN of
+            each image, lowest PQ first; written when all are done.
+        outfile_prefix: write the predictions for the COCO server: ``{outfile_prefix}.panoptic/``
+            with PNGs named by ``seg_file_name`` of the data sample (by the image's name without
+            it), and ``{outfile_prefix}.panoptic.json`` with ``category_ids`` of the metainfo.
+        format_only: only write them; a ground truth is not needed.
+        backend_args: of mmengine's file client, for ``seg_map_path``.
+        collect_device: 'cpu' or 'gpu', how processes send their sums.
+        prefix: of the names in the results. Default: 'coco_panoptic', as mmdet's metric.
+
+    Raises:
+        ValueError: the arguments contradict each other, or a data sample lacks something, has
+            another size than its prediction, or labels beyond the classes.
+    """
+
+    default_prefix = 'coco_panoptic'
+
+    def __init__(
+        self,
+        classwise: bool = False,
+        per_image_file: str | None = None,
+        outfile_prefix: str | None = None,
+        format_only: bool = False,
+        backend_args: dict | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if format_only and outfile_prefix is None:
+            raise ValueError(
+                'format_only=True writes predictions and nothing else: say where by '
+                "outfile_prefix, such as 'work_dirs/results'"
+            )
+        if format_only and per_image_file is not None:
+            raise ValueError(
+                'format_only=True measures nothing, so there is nothing for '
+                f'per_image_file={per_image_file!r}: leave one of them out'
+            )
+        self.classwise = classwise
+        self.format_only = format_only
+        self.outfile_prefix = outfile_prefix
+        self.backend_args = backend_args
+        self.targets = {}
+        if per_image_file is not None:
+            self.targets['images'] = per_image_file
+        if outfile_prefix is not None:
+            self.targets['coco'] = f'{outfile_prefix}.panoptic.json'
+        self._reset()
+
+    def _reset(self) -> None:
+        self._total: np.ndarray | None = None
+        self._last: _Measured | None = None
+        self._count = 0
+        for part in getattr(self, '_parts', {}).values():
+            part.close()
+        self._parts: dict[str, PartFile] = {}
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Measure a batch, a dict of each data sample."""
+        self._open_files()  # first of all, in case they can not be written
+        for sample in data_samples:
+            self._keep_last()
+            self._last = self._measure(sample)
+            self._count += 1
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The results of a data set of ``size`` samples; resets the metric.
+
+        The processes take the samples in turn, and the first ones a second time where the last
+        round lacks some: at most the last sample of a process is such a duplicate.
+        """
+        rank, world_size = get_dist_info()
+        try:
+            if self._count > math.ceil(size / world_size):
+                raise ValueError(
+                    f'{self._count} samples came to process {rank} of {world_size} for a data set '
+                    f"of {size}: use mmengine's DefaultSampler and give evaluate the number of "
+                    'samples'
+                )
+            if (self._count - 1) * world_size + rank < size:
+                self._keep_last()
+            self._open_files()
+            for part in self._parts.values():
+                part.flush()
+            paths = {name: part.path for name, part in self._parts.items()}
+            self.results = [(self._sum(), paths)]
+            return super().evaluate(world_size)
+        finally:
+            self._reset()
+
+    def compute_metrics(self, results: list[tuple[np.ndarray, dict]]) -> dict[str, float]:
+        """The percentages, from (sum of statistics (C, 4), part files) of each process."""
+        sums, paths = zip(*results, strict=True)
+        writers = dict(images=write_per_image_file, coco=write_coco_json)
+        for name, target in self.targets.items():
+            writers[name](target, [part[name] for part in paths])
+            print_log(f'Wrote {target}', logger='current')
+        if self.format_only:
+            return {}
+        return self._report(np.sum(sums, axis=0))
+
+    def _keep_last(self) -> None:
+        """Count what was kept aside because it might be a duplicate."""
+        if self._last is None:
+            return
+        self._total = self._sum() + self._last.statistics
+        for name, record in self._last.records.items():
+            self._parts[name].add(record)
+        self._last = None
+
+    def _open_files(self) -> None:
+        for name, target in self.targets.items():
+            if name not in self._parts:
+                self._parts[name] = PartFile(target)
+
+    def _sum(self) -> np.ndarray:
+        if self._total is not None:
+            return self._total
+        return np.zeros((len(self._meta('classes')), len(STATISTICS)))
+
+    def _measure(self, sample: Mapping) -> _Measured:
+        num_classes = len(self._meta('classes'))
+        pred = predicted_map(sample)
+        statistics, records = np.zeros((num_classes, len(STATISTICS))), {}
+        if self.format_only:
+            segments = predicted_segments(np.unique(find_runs(pred).values), sample, num_classes)
+        else:
+            is_thing = self._is_thing()
+            gt, gt_segments = read_ground_truth(sample, is_thing, self.backend_args)
+            check_sizes(gt, pred, sample)
+            pairs, pixels = count_pairs(gt, pred)
+            segments = predicted_segments(np.unique(pairs[:, 1]), sample, num_classes)
+            statistics = image_statistics(pairs, pixels, gt_segments, segments, num_classes)
+        if 'images' in self.targets:
+            records['images'] = per_image_record(statistics, sample)
+        if 'coco' in self.targets:
+            records['coco'] = self._write(pred, segments, sample)
+        return _Measured(statistics, records)
+
+    def _write(self, pred: np.ndarray, segments: Mapping[int, Segment], sample: Mapping) -> dict:
+        category_ids = self._meta('category_ids')
+        name = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
+        infos = write_prediction(
+            f'{self.outfile_prefix}.panoptic',
+            name,
+            pred,
+            list(segments),
+            [int(category_ids[segment.label]) for segment in segments.values()],
+        )
+        return dict(image_id=sample['img_id'], file_name=name, segments_info=infos)
+
+    def _report(self, total: np.ndarray) -> dict[str, float]:
+        is_thing = self._is_thing()
+        quality = class_quality(total)
+        groups = dict(All=is_thing | True, Things=is_thing, Stuff=~is_thing)
+        rows = [['', 'PQ', 'SQ', 'RQ', 'categories']]
+        metrics = {}
+        for (name, group), suffix in zip(groups.items(), ('', '_th', '_st'), strict=True):
+            mean, count = mean_quality(quality[group])
+            rows.append([name, *percent(mean), count])
+            for key, value in zip(('PQ', 'SQ', 'RQ'), mean.tolist(), strict=True):
+                metrics[key + suffix] = 100 * value
+        print_log(f'Panoptic quality:\n{AsciiTable(rows).table}', logger='current')
+        if self.classwise:
+            rows = [['category', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN']]
+            for name, values, row in zip(self._meta('classes'), quality, total, strict=True):
+                rows.append([name, *percent(values), *row[1:].astype(int).tolist()])
+            print_log(f'Panoptic quality by class:\n{AsciiTable(rows).table}', logger='current')
+        return metrics
+
+    def _is_thing(self) -> np.ndarray:
+        """(C,) bool."""
+        things = set(self._meta('thing_classes'))
+        return np.array([name in things for name in self._meta('classes')], bool)
+
+    def _meta(self, key: str) -> Sequence:
+        if key not in (self.dataset_meta or {}):
+            raise ValueError(
+                f'PanopticQualityMetric needs {key} in the metainfo of the data set, which has '
+                f'{sorted(self.dataset_meta or {})}: use PanopticDataset, or give '
+                f'metainfo=dict({key}=[...]) to the data set of the config'
+            )
+        return self.dataset_meta[key]
+
+
+def per_image_record(statistics: np.ndarray, sample: Mapping) -> list:
+    """A row of the CSV."""
+    quality, _ = mean_quality(class_quality(statistics))
+    quality = [None if math.isnan(value) else 100 * value for value in quality.tolist()]
+    counts = statistics[:, 1:].sum(0).astype(int).tolist()
+    return [sample.get('img_id'), sample.get('img_path'), *quality, *counts]
+
+
+def percent(values: np.ndarray) -> list[str]:
+    """Fractions as text, '-' for nan."""
+    return ['-' if math.isnan(value) else f'{100 * value:.3f}' for value in values]

@@ -1,0 +1,554 @@
+"""Counted as panopticapi counts, in one process or several, from maps that stay as they are."""
+
+import contextlib
+import csv
+import json
+import os
+import socket
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from mmdet.datasets import CocoPanopticDataset
+from mmdet.evaluation import INSTANCE_OFFSET, CocoPanopticMetric
+from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import Evaluator
+from mmengine.structures import PixelData
+from oracle import coco200
+from panopticapi.evaluation import PQStat, pq_compute, pq_compute_single_core
+
+from mmpfcn.datasets import LoadPanopticGroundTruth, PackPanopticInputs, PanopticDataset
+from mmpfcn.datasets.panoptic_png import read_panoptic_png, write_panoptic_png
+from mmpfcn.evaluation import PanopticQualityMetric
+from mmpfcn.evaluation.panoptic_quality import CHUNK_PIXELS, count_pairs
+
+NAMES = ('car', 'cat', 'sky', 'sea', 'road')
+THINGS = NAMES[:2]
+VOID = len(NAMES)
+META = dict(classes=NAMES, thing_classes=THINGS, category_ids=[7, 3, 200, 12, 90])
+KEYS = ('', '_th', '_st')
+CATEGORIES = {
+    label: dict(id=label, name=name, isthing=int(name in THINGS))
+    for label, name in enumerate(NAMES)
+}
+
+
+def metric(meta: dict = META, **arguments) -> PanopticQualityMetric:
+    result = PanopticQualityMetric(**arguments)
+    result.dataset_meta = meta
+    return result
+
+
+def write_image(folder: Path, name: str, ids: np.ndarray, segments: list[tuple]) -> dict:
+    """A ground truth in files: (id, label, crowd) of the segments; its record in the data set."""
+    write_panoptic_png(folder / name, ids)
+    infos = [
+        dict(id=id_, category=label, is_thing=label < len(THINGS) and not crowd, iscrowd=crowd)
+        for id_, label, crowd in segments
+    ]
+    height, width = ids.shape
+    return dict(
+        img=np.zeros((height, width, 3), np.uint8),
+        img_id=name.removesuffix('.png'),
+        img_path=f'images/{name.replace(".png", ".jpg")}',
+        ori_shape=(height, width),
+        img_shape=(height, width),
+        height=height,
+        width=width,
+        seg_map_path=str(folder / name),
+        seg_file_name=name,
+        segments_info=infos,
+    )
+
+
+def with_prediction(sample: dict, pred: np.ndarray, **metainfo) -> dict:
+    return dict(sample, pred_panoptic_seg=dict(sem_seg=torch.tensor(pred)[None], **metainfo))
+
+
+def loaded(record: dict) -> dict:
+    """The data sample of our pipeline, as the evaluator passes it on."""
+    results = LoadPanopticGroundTruth(instances=False, panoptic=True)(dict(record))
+    return PackPanopticInputs()(results)['data_samples'].to_dict()
+
+
+def panopticapi_statistics(
+    folder: Path, record: dict, pred: np.ndarray
+) -> tuple[np.ndarray, PQStat]:
+    """(C, 4) IoU, TP, FP, FN of panopticapi from files, and its own sum."""
+    ids = np.unique(pred[pred % INSTANCE_OFFSET < VOID])
+    png = np.zeros(pred.shape, int)
+    for number, value in enumerate(ids, 1):
+        png[pred == value] = number
+    write_panoptic_png(folder / 'pred.png', png)
+    gt = read_panoptic_png(record['seg_map_path'])
+    gt_infos = [
+        dict(
+            id=info['id'],
+            category_id=info['category'],
+            iscrowd=int(info['iscrowd']),
+            area=int((gt == info['id']).sum()),
+        )
+        for info in record['segments_info']
+    ]
+    pred_infos = [
+        dict(id=number, category_id=value % INSTANCE_OFFSET)
+        for number, value in enumerate(ids.tolist(), 1)
+    ]
+    images = [
+        (
+            dict(image_id=1, file_name=record['seg_file_name'], segments_info=gt_infos),
+            dict(image_id=1, file_name='pred.png', segments_info=pred_infos),
+        )
+    ]
+    with contextlib.redirect_stdout(None):
+        stat = pq_compute_single_core(0, images, str(folder), str(folder), CATEGORIES)
+    rows = [stat[label] for label in CATEGORIES]
+    return np.array([(row.iou, row.tp, row.fp, row.fn) for row in rows], float), stat
+
+
+@st.composite
+def scenes(draw) -> tuple[np.ndarray, list[tuple], np.ndarray]:
+    """Ground truth ids, its segments, and a predicted map that resembles it more or less."""
+    shape = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    count = draw(st.integers(0, 6))
+    ids = draw(st.lists(st.integers(1, 2**24 - 1), min_size=count, max_size=count, unique=True))
+    labels = draw(st.lists(st.integers(0, VOID - 1), min_size=count, max_size=count))
+    crowds = draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    index = draw(arrays(np.int64, shape, elements=st.integers(0, count), fill=st.just(count)))
+    gt = np.array([0, *ids])[index]
+
+    guesses = draw(
+        st.lists(
+            st.tuples(st.booleans(), st.integers(0, VOID)), min_size=count + 1, max_size=count + 1
+        )
+    )
+    values = [
+        label if label == VOID else label + number * INSTANCE_OFFSET
+        for number, label in enumerate(
+            true if right else guess
+            for true, (right, guess) in zip([VOID, *labels], guesses, strict=True)
+        )
+    ]
+    moved = draw(arrays(bool, shape, fill=st.just(False)))
+    other = draw(arrays(np.int64, shape, elements=st.integers(0, count)))
+    return (
+        gt,
+        list(zip(ids, labels, crowds, strict=True)),
+        np.array(values)[np.where(moved, other, index)],
+    )
+
+
+@pytest.mark.filterwarnings('ignore:.*no pixel has the ids')
+@settings(max_examples=150, deadline=None)
+@given(scenes())
+def test_statistics_and_means_are_panopticapis(scene):
+    gt, segments, pred = scene
+    with tempfile.TemporaryDirectory() as folder:
+        record = write_image(Path(folder), 'a.png', gt, segments)
+        expected, stat = panopticapi_statistics(Path(folder), record, pred)
+        for sample in (record, loaded(record)):
+            measured = metric()
+            measured.process({}, [with_prediction(sample, pred)])
+            assert measured._last.statistics == pytest.approx(expected, abs=1e-12)
+            result = measured.evaluate(1)
+            for suffix, isthing in (('', None), ('_th', True), ('_st', False)):
+                if not expected[:, 1:].any():
+                    assert all(np.isnan(list(result.values())))
+                    continue
+                try:
+                    means = stat.pq_average(CATEGORIES, isthing)[0]
+                except ZeroDivisionError:
+                    means = dict.fromkeys(('pq', 'sq', 'rq'), np.nan)
+                for name in ('pq', 'sq', 'rq'):
+                    value = result[f'coco_panoptic/{name.upper()}{suffix}']
+                    assert value == pytest.approx(100 * means[name], nan_ok=True)
+
+
+def test_only_the_last_crowd_of_a_class_excuses_as_in_panopticapi(tmp_path):
+    gt, pred = np.array([[5, 5, 5, 9, 9, 9]]), np.array([[1000, 1000, 1000, 2000, 2000, 2000]])
+    record = write_image(tmp_path, 'a.png', gt, [(9, 0, True), (5, 0, True)])
+    expected, _ = panopticapi_statistics(tmp_path, record, pred)
+    measured = metric()
+    measured.process({}, [with_prediction(record, pred)])
+    assert measured._last.statistics.tolist() == expected.tolist()
+    assert measured._last.statistics[0].tolist() == [0, 0, 1, 0]
+
+
+def test_crowds_of_mmdets_data_sets(tmp_path):
+    """``is_thing`` False on a thing class is all that they say; stuff says the same, being none."""
+    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 8, 8]]), [(5, 0, True), (8, 2, False)])
+    for info in record['segments_info']:
+        del info['iscrowd']
+    measured = metric()
+    measured.process({}, [with_prediction(record, np.array([[VOID] * 4]))])
+    assert measured._last.statistics[:, 3].tolist() == [0, 0, 1, 0, 0]  # only the stuff is missed
+
+
+@pytest.mark.parametrize('dtype', [np.int32, np.int64])
+def test_count_pairs_over_chunks(dtype):
+    rng = np.random.default_rng(0)
+    gt = rng.integers(0, 3, (5, CHUNK_PIXELS // 4)) * 2**22
+    pred = rng.integers(-2, 2, gt.shape)
+    pairs, pixels = count_pairs(gt.astype(dtype), pred.astype(dtype))
+    expected = np.unique(np.stack([gt.ravel(), pred.ravel()], 1), axis=0, return_counts=True)
+    assert pairs.tolist() == expected[0].tolist() and pixels.tolist() == expected[1].tolist()
+
+
+def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:
+    """A prediction: the ground truth shifted, with some segments dropped and some merged."""
+    pred = gt.roll((number, 2 * number), (1, 2))
+    pred[pred == 255] = 133
+    values = pred.unique().tolist()
+    for value in values[number % 3 :: 5]:
+        pred[pred == value] = 133
+    for first, second in zip(values[1::4], values[2::4], strict=False):
+        pred[pred == second] = first
+    return pred
+
+
+@pytest.fixture(scope='module')
+def coco() -> PanopticDataset:
+    return PanopticDataset(
+        ann_file='annotations/panoptic_val2017.json',
+        data_root=str(coco200()),
+        data_prefix=dict(img='val2017', seg='annotations/panoptic_val2017'),
+        test_mode=True,
+        indices=10,
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
+            dict(type='PackPanopticInputs'),
+        ],
+    )
+
+
+def coco_samples(dataset: PanopticDataset, predict) -> list[dict]:
+    samples = [dataset[i]['data_samples'].to_dict() for i in range(len(dataset))]
+    for number, sample in enumerate(samples):
+        pred = predict(sample['gt_panoptic_seg']['sem_seg'], number)
+        sample['pred_panoptic_seg'] = dict(sem_seg=pred)
+    return samples
+
+
+def ten_annotations(folder: Path, dataset: PanopticDataset) -> str:
+    """The JSON of the images of ``dataset`` only: mmdet's metric wants a result for each."""
+    content = json.loads(Path(dataset.ann_file).read_text())
+    ids = {dataset.get_data_info(i)['img_id'] for i in range(len(dataset))}
+    content['images'] = [image for image in content['images'] if image['id'] in ids]
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] in ids]
+    path = folder / 'ten.json'
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_coco_equals_mmdets_metric_and_the_files_for_the_server(coco, tmp_path):
+    samples = coco_samples(coco, perturbed)
+    ann_file = ten_annotations(tmp_path, coco)
+    folder = coco.data_prefix['seg']
+    ours = metric(coco.metainfo, outfile_prefix=str(tmp_path / 'out' / 'r'), classwise=True)
+    before = [sample['pred_panoptic_seg']['sem_seg'].clone() for sample in samples]
+    ours.process({}, samples)
+    for sample, map_ in zip(samples, before, strict=True):
+        assert torch.equal(sample['pred_panoptic_seg']['sem_seg'], map_)
+    result = ours.evaluate(len(samples))
+
+    stock = CocoPanopticMetric(ann_file=ann_file, seg_prefix=folder)  # changes the predictions
+    stock.dataset_meta = coco.metainfo
+    stock.process({}, samples)
+    expected = stock.evaluate(len(samples))
+    assert result == pytest.approx(expected, abs=1e-9)
+    assert 10 < result['coco_panoptic/PQ'] < 90
+
+    server = pq_compute(
+        ann_file,
+        str(tmp_path / 'out' / 'r.panoptic.json'),
+        folder,
+        str(tmp_path / 'out/r.panoptic'),
+    )
+    assert 100 * server['All']['pq'] == pytest.approx(result['coco_panoptic/PQ'], abs=1e-9)
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'r.panoptic', 'r.panoptic.json'
+    ]  # fmt: skip
+
+
+def test_coco_perfect_predictions(coco):
+    samples = [coco[i]['data_samples'] for i in range(len(coco))]
+    for sample in samples:
+        gt = sample.gt_panoptic_seg.sem_seg
+        sample.pred_panoptic_seg = PixelData(sem_seg=gt.where(gt != 255, 133))
+    evaluator = Evaluator(dict(type='PanopticQualityMetric'))
+    evaluator.dataset_meta = coco.metainfo
+    result = evaluator.offline_evaluate(samples, chunk_size=4)
+    assert result == dict.fromkeys(
+        (f'coco_panoptic/{name}{group}' for name in ('PQ', 'SQ', 'RQ') for group in KEYS), 100
+    )
+
+
+def test_coco_by_mmdets_data_set(coco):
+    """The same ground truth read by the metric itself."""
+    stock = CocoPanopticDataset(
+        ann_file=coco.ann_file,
+        data_prefix=coco.data_prefix,
+        test_mode=True,
+        indices=10,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='PackDetInputs',
+                meta_keys=('img_id', 'img_path', 'seg_map_path', 'segments_info'),
+            ),
+        ],
+    )
+    samples = coco_samples(coco, perturbed)
+    others = [
+        dict(stock[i]['data_samples'].to_dict(), pred_panoptic_seg=sample['pred_panoptic_seg'])
+        for i, sample in enumerate(samples)
+    ]
+    results = []
+    for meta, batch in ((coco.metainfo, samples), (stock.metainfo, others)):
+        measured = metric(meta)
+        measured.process({}, batch)
+        results.append(measured.evaluate(10))
+    assert results[0] == results[1]
+
+
+def drawn_samples(folder: Path, count: int) -> list[dict]:
+    """Images with a car, a sky and some void each, worse and worse predicted."""
+    samples = []
+    for number in range(count):
+        gt = np.zeros((8, 20), int)
+        gt[:4], gt[4:7, :10] = 11, 12
+        record = write_image(folder, f'{number}.png', gt, [(11, 2, False), (12, 0, False)])
+        pred = np.full((8, 20), VOID)
+        pred[: 4 - number % 2], pred[4:7, number:10] = 2, 1000
+        samples.append(with_prediction(record, pred))
+    return samples
+
+
+def read_csv(path: Path) -> list[dict]:
+    with open(path, newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_per_image_file_and_memory(tmp_path):
+    samples = drawn_samples(tmp_path, 8)
+    samples.append(with_prediction(
+        write_image(tmp_path, 'nothing.png', np.zeros((2, 2), int), []), np.full((2, 2), VOID)
+    ))  # fmt: skip
+    path = tmp_path / 'out' / 'images.csv'
+    measured = metric(per_image_file=str(path))
+    measured.process({}, samples)
+    assert measured.results == [] and not path.exists()
+    last = weakref.ref(samples[-1]['pred_panoptic_seg']['sem_seg'])
+    del samples
+    assert last() is None  # no map is kept
+    measured.evaluate(9)
+    assert [p.name for p in path.parent.iterdir()] == ['images.csv']
+    rows = read_csv(path)
+    assert [row['img_id'] for row in rows] == ['5', '7', '6', '3', '4', '1', '2', '0', 'nothing']
+    assert rows[0] == dict(
+        img_id='5', img_path='images/5.jpg', PQ='37.500', SQ='37.500', RQ='50.000',
+        TP='1', FP='1', FN='1',
+    )  # fmt: skip
+    assert rows[-2]['PQ'] == '100.000'
+    assert rows[-1]['PQ'] == '' and rows[-1]['FN'] == '0'
+
+
+def test_evaluate_starts_anew(tmp_path):
+    samples = drawn_samples(tmp_path, 5)
+    measured = metric()
+    measured.process({}, samples)
+    first = measured.evaluate(5)
+    measured.process({}, samples[:1])
+    assert measured.evaluate(1)['coco_panoptic/PQ'] == 100 != first['coco_panoptic/PQ']
+
+
+def test_absent_groups_and_classes(tmp_path, monkeypatch):
+    logged = []
+    module = 'mmpfcn.evaluation.panoptic_quality_metric.print_log'
+    monkeypatch.setattr(module, lambda text, logger: logged.append(text))
+    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 9]]), [(5, 3, False), (9, 2, True)])
+    measured = metric(classwise=True)
+    measured.process({}, [with_prediction(record, np.array([[3, 3, VOID, 2]]))])
+    result = measured.evaluate(1)
+    assert np.isnan([result[f'coco_panoptic/{name}_th'] for name in ('PQ', 'SQ', 'RQ')]).all()
+    assert result['coco_panoptic/PQ'] == result['coco_panoptic/PQ_st'] == pytest.approx(200 / 3)
+    lines = [line.replace(' ', '').strip('|') for text in logged for line in text.splitlines()]
+    assert {'Things|-|-|-|0', 'Stuff|66.667|66.667|100.000|1'} <= set(lines)
+    assert {'car|-|-|-|0|0|0', 'sea|66.667|66.667|100.000|1|0|0', 'sky|-|-|-|0|0|0'} <= set(lines)
+
+
+def test_class_names_of_a_subset_in_any_order(tmp_path, monkeypatch):
+    """Stuff before things: a group is told by the name, not by the label."""
+    logged = []
+    module = 'mmpfcn.evaluation.panoptic_quality_metric.print_log'
+    monkeypatch.setattr(module, lambda text, logger: logged.append(text))
+    meta = dict(classes=('sea', 'cat'), thing_classes=('cat',))
+    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 9]]), [(5, 0, False), (9, 1, False)])
+    record['segments_info'][0]['is_thing'], record['segments_info'][1]['is_thing'] = False, True
+    measured = metric(meta, classwise=True)
+    measured.process({}, [with_prediction(record, np.array([[0, 0, 2]]))])  # 2 is void
+    result = measured.evaluate(1)
+    assert (result['coco_panoptic/PQ_st'], result['coco_panoptic/PQ_th']) == (100, 0)
+    lines = [line.replace(' ', '').strip('|') for line in logged[-1].splitlines()]
+    assert 'sea|100.000|100.000|100.000|1|0|0' in lines
+    assert 'cat|0.000|0.000|0.000|0|0|1' in lines
+
+
+def test_ignore_index_is_void(tmp_path):
+    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
+    measured = metric()
+    measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
+    assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
+
+
+def test_format_only_needs_no_ground_truth(tmp_path):
+    pred = torch.tensor([[[0, 0, 1 + 7000, 2 + 3000, VOID]]])  # value 0 is the label 0, not void
+    samples = [
+        dict(img_id=id_, img_path=f'{id_}/x.jpeg', seg_file_name=f'{id_}/x.png', **extra)
+        for id_, extra in [('Nord', {}), ('Süd', {})]
+    ]
+    measured = metric(format_only=True, outfile_prefix=str(tmp_path / 'my results'))
+    measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
+    assert measured.evaluate(2) == {}
+    annotations = json.loads((tmp_path / 'my results.panoptic.json').read_text())['annotations']
+    assert annotations[1] == dict(
+        image_id='Süd',
+        file_name='Süd/x.png',
+        segments_info=[
+            dict(id=1, category_id=7, area=2),
+            dict(id=2, category_id=200, area=1),
+            dict(id=3, category_id=3, area=1),
+        ],
+    )
+    png = read_panoptic_png(str(tmp_path / 'my results.panoptic' / 'Süd' / 'x.png'))
+    assert png.tolist() == [[1, 1, 3, 2, 0]]
+
+    del samples[0]['seg_file_name'], samples[1]['seg_file_name']
+    measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
+    with pytest.raises(ValueError, match="'Nord' and 'Süd' both have .* x.png.*seg_file_name"):
+        measured.evaluate(2)
+
+
+def evaluate_part(rank: int, port: int, folder: str) -> None:
+    """A process of a test: the loader's share of five images and of one, two at a time."""
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    for count in (5, 1):
+        samples = drawn_samples(Path(folder) / f'gt{rank}', count)
+        order = list(DefaultSampler(samples, shuffle=False))
+        out = f'{folder}/two{count}'
+        measured = metric(per_image_file=f'{out}.csv', outfile_prefix=out)
+        for start in range(0, len(order), 2):
+            measured.process({}, [samples[i] for i in order[start : start + 2]])
+        Path(f'{out}.{rank}.json').write_text(json.dumps(measured.evaluate(count)))
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    mp.spawn(evaluate_part, (port, str(tmp_path)), nprocs=2)
+    for count in (5, 1):
+        measured = metric(
+            per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one')
+        )
+        measured.process({}, drawn_samples(tmp_path / 'gt', count))
+        expected = measured.evaluate(count)
+        for rank in range(2):
+            result = json.loads((tmp_path / f'two{count}.{rank}.json').read_text())
+            assert result == pytest.approx(expected, abs=1e-12)
+        for end in ('.csv', '.panoptic.json'):
+            two, one = tmp_path / f'two{count}{end}', tmp_path / f'one{end}'
+            assert two.read_text() == one.read_text()
+        assert len(list((tmp_path / f'two{count}.panoptic').iterdir())) == count
+    assert not list(tmp_path.glob('.*.part'))
+
+
+SAMPLE = dict(img_id=4, img_path='photos/four.jpg')
+GROUND_TRUTH = dict(sem_seg=torch.zeros(1, 2, 3, dtype=torch.int), segments_info=[])
+
+
+@pytest.mark.parametrize(
+    ('sample', 'message'),
+    [
+        ({}, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
+        (dict(pred=[[2, 2, 2]] * 2), 'no panoptic ground truth for photos/four.jpg.*'
+         "LoadPanopticGroundTruth.*'seg_map_path' and 'segments_info'"),
+        (dict(pred=[[2, 2]], gt=GROUND_TRUTH), r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
+        (dict(pred=[[2, 2, 2006]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value 2006, label 6, but'
+         ' labels run from 0 to 4 and 5 is void'),
+        (dict(pred=[[2, 2, -1]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value -1'),
+        (dict(pred=[[2.0, 2, 2]] * 2, gt=GROUND_TRUTH), r'four.jpg is \(1, 2, 3\) float32'),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_sample(sample, message):
+    bad = dict(SAMPLE)
+    if 'pred' in sample:
+        bad['pred_panoptic_seg'] = dict(sem_seg=torch.tensor([sample['pred']]))
+    if 'gt' in sample:
+        bad['gt_panoptic_seg'] = sample['gt']
+    with pytest.raises(ValueError, match=message):
+        metric().process({}, [bad])
+
+
+def test_missing_png_names_the_file(tmp_path):
+    bad = dict(SAMPLE, seg_map_path=str(tmp_path / 'no such.png'), segments_info=[])
+    with pytest.raises(FileNotFoundError, match='no such.png'):
+        metric().process({}, [with_prediction(bad, np.array([[VOID]]))])
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(format_only=True), 'outfile_prefix'),
+        (dict(format_only=True, outfile_prefix='x', per_image_file='y'), "per_image_file='y'"),
+    ],
+)
+def test_contradictory_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PanopticQualityMetric(**arguments)
+
+
+def test_metainfo_that_is_needed(tmp_path):
+    sample = with_prediction(dict(SAMPLE, gt_panoptic_seg=GROUND_TRUTH), np.full((2, 3), 2))
+    with pytest.raises(ValueError, match="needs thing_classes .* has .'classes'.*PanopticDataset"):
+        metric(dict(classes=NAMES)).process({}, [sample])
+    no_ids = {key: value for key, value in META.items() if key != 'category_ids'}
+    with pytest.raises(ValueError, match='needs category_ids'):
+        metric(no_ids, outfile_prefix=str(tmp_path / 'x')).process({}, [sample])
+
+
+def test_more_samples_than_the_data_set_has(tmp_path):
+    measured = metric()
+    measured.process({}, drawn_samples(tmp_path, 3))
+    with pytest.raises(ValueError, match='3 samples came to process 0 of 1 for a data set of 1'):
+        measured.evaluate(1)
+
+
+@pytest.mark.parametrize('argument', ['per_image_file', 'outfile_prefix'])
+def test_unwritable_target_is_told_at_the_first_batch(tmp_path, argument):
+    (tmp_path / 'file').touch()
+    target = str(tmp_path / 'file' / 'result')
+    with pytest.raises(OSError, match=f'can not write {target}.*give per_image_file or outfile'):
+        metric(**{argument: target}).process({}, drawn_samples(tmp_path, 1))
+
+
+def test_nothing_half_written_stays_after_an_error(tmp_path):
+    samples = drawn_samples(tmp_path / 'gt', 3)
+    del samples[2]['pred_panoptic_seg']
+    measured = metric(per_image_file=str(tmp_path / 'out' / 'a.csv'))
+    with pytest.raises(ValueError, match='images/2.jpg'):
+        measured.process({}, samples)
+    del measured
+    assert list((tmp_path / 'out').iterdir()) == []
