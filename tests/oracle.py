@@ -36,6 +36,13 @@ def coco200() -> Path:
     return folder
 
 
+def vistas_categories() -> list[dict]:
+    """The categories of Mapillary Vistas v1.2, in its own order."""
+    path = ROOT.parent / 'shared' / 'data' / 'mapillary' / 'vistas_v1.2_panoptic_categories.json'
+    require(path, f'no {path}')
+    return json.loads(path.read_text())
+
+
 def require(path: Path, message: str) -> None:
     """Skip the test when ``path`` is missing; fail in CI, where everything has to be there."""
     if path.exists():

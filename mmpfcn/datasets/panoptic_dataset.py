@@ -1,5 +1,6 @@
 """A data set in COCO's panoptic format, whatever its files and categories are called."""
 
+import logging
 import os.path as osp
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -108,7 +109,7 @@ class PanopticDataset(BaseDetDataset):
                 f'{len(content.images)} images are left out because they have no annotation, such '
                 f'as {missing["file_name"]}',
                 logger='current',
-                level=30,
+                level=logging.WARNING,
             )
         return [self._parse_image(image, content.annotations[image['id']]) for image in annotated]
 
@@ -193,5 +194,11 @@ class PanopticDataset(BaseDetDataset):
                 f'none of the {len(self.data_list)} images of {self.ann_file} passes '
                 f'filter_cfg={dict(self.filter_cfg)}: filter_empty_gt=True leaves out images '
                 'without things, set it to False for data without things'
+            )
+        if len(kept) < len(self.data_list):
+            print_log(
+                f'{self.ann_file}: {len(kept)} of {len(self.data_list)} images pass '
+                f'filter_cfg={dict(self.filter_cfg)}',
+                logger='current',
             )
         return kept

@@ -40,7 +40,8 @@ class PanopticFCNHead(BaseModule):
             Cityscapes recipe, R = S + T), instead of one region class "any thing" (R = S + 1).
 
     Raises:
-        ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key.
+        ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key, or
+            there is no thing class.
     """
 
     def __init__(
@@ -60,6 +61,11 @@ class PanopticFCNHead(BaseModule):
         separate_thing_regions: bool = False,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if num_things_classes < 1:
+            raise ValueError(
+                f'panoptic_head.num_things_classes={num_things_classes}, expected at least 1: for '
+                'data of stuff only add a thing class that no segment has (docs/datasets.md)'
+            )
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes

@@ -234,3 +234,8 @@ def test_separate_thing_regions_are_in_the_semantic_map_only():
     losses = tiny.losses(model, tiny.sample())
     sum(losses.values()).backward()
     assert region_out.weight.grad.flatten(1).abs().sum(1).gt(0).all()
+
+
+def test_a_model_without_things_is_refused():
+    with pytest.raises(ValueError, match='num_things_classes=0, expected at least 1: for data of'):
+        tiny.build(panoptic_head=dict(num_things_classes=0))

@@ -1,7 +1,6 @@
 """Mapillary Vistas, in its layouts and with its categories."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from frames import SIZE, write_vistas
-from oracle import ROOT
+from oracle import ROOT, vistas_categories
 from PIL import Image
 
 from mmpfcn.datasets import PanopticDataset
@@ -19,27 +18,17 @@ sys.path.insert(0, str(ROOT / 'tools' / 'dataset_converters'))
 
 import mapillary_panoptic  # noqa: E402
 
-LIST = Path(
-    os.environ.get('MMPFCN_MAPILLARY', ROOT.parent / 'shared' / 'data' / 'mapillary')
-).joinpath('vistas_v1.2_panoptic_categories.json')
-pytestmark = pytest.mark.skipif(
-    not LIST.is_file(), reason=f'no {LIST}: the "categories" of panoptic_2018.json'
-)
 STEMS = ['--jRsD9anHdGxv4ZOCQktA', 'aB_3', '0-x']
 V1 = ('panoptic', 'panoptic_2018.json')
 V1_BESIDE_V2 = ('v1.2/panoptic', 'panoptic_2018.json')
 V2 = ('v2.0/panoptic', 'panoptic_2020.json')
 
 
-def categories() -> list[dict]:
-    return json.loads(LIST.read_bytes())
-
-
 def write(root: Path, *versions: tuple[str, str]) -> dict:
     """Draw three images for training and two for validation; the JSON of training."""
     for place, name in versions:
-        training = write_vistas(root / 'training', STEMS, categories(), place, name)
-        write_vistas(root / 'validation', ['v_1', 'v-2'], categories(), place, name)
+        training = write_vistas(root / 'training', STEMS, vistas_categories(), place, name)
+        write_vistas(root / 'validation', ['v_1', 'v-2'], vistas_categories(), place, name)
     return training
 
 
@@ -88,7 +77,7 @@ def test_right_annotations_are_kept(raw, capsys):
 
 
 def test_37_things_come_before_28_stuff_classes(raw):
-    said = categories()
+    said = vistas_categories()
     assert [c['isthing'] for c in said] != [1] * 37 + [0] * 28
     found = read_json(prepare(raw) / 'panoptic_val.json')['categories']
     assert [c['isthing'] for c in found] == [1] * 37 + [0] * 28

@@ -195,6 +195,18 @@ def publish(partial_folder: Path, folder: Path) -> None:
         partial_folder.rename(folder)
 
 
+def make(folder: Path, recipe: dict, workers: int) -> None:
+    """Draw what is missing beside the folder, then put all of it under its name."""
+    partial_folder = folder.with_name(f'{folder.name}.partial')
+    prepare_partial(partial_folder, recipe)
+    print(f'Drawing {recipe["train"]} + {recipe["val"]} images into {folder}')
+    draw_missing(partial_folder, recipe, workers)
+    for split in SPLITS:
+        coco_format.merge_records(partial_folder, split, recipe[split])
+    coco_format.remove_records(partial_folder)
+    publish(partial_folder, folder)
+
+
 def main() -> None:
     args = parse_args()
     recipe = dict(
@@ -210,17 +222,14 @@ def main() -> None:
         print(f'{folder} is complete: nothing to do.')
         return
     check_target(folder, recipe, args.overwrite)
-    partial_folder = folder.with_name(f'{folder.name}.partial')
-    prepare_partial(partial_folder, recipe)
-    print(f'Drawing {args.train} + {args.val} images into {folder}')
     try:
-        draw_missing(partial_folder, recipe, args.workers)
+        make(folder, recipe, args.workers)
     except KeyboardInterrupt:
         raise SystemExit('\nInterrupted: the same command goes on from here.') from None
-    for split in SPLITS:
-        coco_format.merge_records(partial_folder, split, recipe[split])
-    coco_format.remove_records(partial_folder)
-    publish(partial_folder, folder)
+    except OSError as error:
+        raise SystemExit(
+            f'{folder} can not be written: {error}: mend that or choose another --out'
+        ) from None
     print(f'Done: {folder}')
 
 

@@ -1,0 +1,131 @@
+"""Images and PNGs of ids for the converters for data of your own, matched by relative name."""
+
+import os
+import zlib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from _classes import Void
+from _writer import image_size
+from PIL import Image
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
+ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')
+
+
+def find_files(folder: Path, suffixes: Collection[str], what: str) -> dict[str, str]:
+    """Files below a folder, in sub-folders too.
+
+    Returns:
+        Name relative to the folder without its suffix -> with it, both with ``/``, sorted.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no such file in it.
+        ValueError: Two files differ in their suffix only.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{what}: {folder} is not a folder')
+    found: dict[str, str] = {}
+    for parent, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            if name.startswith('.') or not name.lower().endswith(tuple(suffixes)):
+                continue
+            relative = Path(parent, name).relative_to(folder)
+            stem = relative.with_suffix('').as_posix()
+            if stem in found:
+                raise ValueError(
+                    f'{folder} has both {found[stem]} and {relative.as_posix()}, which would share '
+                    'one PNG: rename one of them'
+                )
+            found[stem] = relative.as_posix()
+    if not found:
+        raise FileNotFoundError(f'{what}: {folder} has no file that ends in {", ".join(suffixes)}')
+    return dict(sorted(found.items()))
+
+
+def match(
+    images: Mapping[str, str], others: Mapping[str, str], what: str, skip: bool
+) -> dict[str, str]:
+    """Keep the images that have an annotation of the same relative name.
+
+    Raises:
+        ValueError: An annotation has no image; an image has no annotation and skip is not set.
+    """
+    orphans = sorted(others.keys() - images.keys())
+    if orphans:
+        raise ValueError(
+            f'{what} without image: {some(others[stem] for stem in orphans)}; they are matched by '
+            'name without suffix, sub-folders included'
+        )
+    missing = sorted(images.keys() - others.keys())
+    if missing and not skip:
+        raise ValueError(
+            f'images without {what}: {some(images[stem] for stem in missing)}; add them, or leave '
+            'these images out with --skip-unannotated'
+        )
+    return {stem: name for stem, name in images.items() if stem in others}
+
+
+def some(names: Iterable[str], limit: int = 3) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f' and {len(names) - limit} more' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + more
+
+
+def image_record(folder: Path, name: str, image_id: int, annotation: bytes) -> dict:
+    """The COCO record of an image.
+
+    Args:
+        folder, name: of the image.
+        image_id: its id.
+        annotation: what its segments are made from; when that changes, so does the record, and the
+            writer knows that the image has to be converted again.
+    """
+    height, width = image_size(folder / name)
+    made_from = f'{zlib.crc32(annotation):08x}'
+    return dict(id=image_id, file_name=name, height=height, width=width, made_from=made_from)
+
+
+def read_ids(path: Path, image: dict) -> np.ndarray:
+    """Decode a PNG of ids.
+
+    Returns:
+        (H, W) int32, the grey values or palette indices.
+
+    Raises:
+        ValueError: Not a readable grey or palette PNG, or not of the image's size.
+    """
+    try:
+        with Image.open(path) as file:
+            mode = file.mode
+            ids = np.array(file) if mode in ID_MODES else None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f'{path} cannot be decoded ({error}): write it again') from error
+    if ids is None:
+        raise ValueError(
+            f'{path} has {mode} pixels, expected a grey (8 or 16 bit) or palette PNG: turn its '
+            'colours into one id per pixel first'
+        )
+    if ids.shape != (image['height'], image['width']):
+        raise ValueError(
+            f'{path} is {ids.shape[1]} x {ids.shape[0]}, but its image {image["file_name"]} is '
+            f'{image["width"]} x {image["height"]}: they must have the same size'
+        )
+    return ids.astype(np.int32)
+
+
+def check_values(present: Iterable[int], listed: Collection[int], void: Void, path: Path) -> None:
+    """Stop when a PNG of class ids has values that are no class.
+
+    Raises:
+        ValueError: naming the file and the values.
+    """
+    unknown = [value for value in present if value not in listed and value not in void]
+    if unknown:
+        raise ValueError(
+            f'{path} has the values {some(map(str, unknown), 10)}, which are none of your classes '
+            f'({some(map(str, sorted(listed)), 10)}): add them to --things or --stuff, or pass '
+            f'--void {" ".join(map(str, unknown[:10]))}'
+        )

@@ -1,0 +1,193 @@
+"""Make a panoptic data set of COCO instances, with or without annotations of stuff.
+
+    python tools/dataset_converters/coco_panoptic.py data/coco/val2017 \\
+        data/coco/annotations/instances_val2017.json --out data/mine/annotations \\
+        --stuff-json data/coco/annotations/stuff_val2017.json --void other
+
+The instances are polygons or RLE, as the COCO API, CVAT, Label Studio and others write them. Stuff
+comes from a second JSON in the same format (of any number of annotations for a class), from PNGs of
+class ids (--stuff-png with --stuff sky=157 ...), or from the first JSON, whose classes are things
+unless --stuff names them. What nothing covers is void, unless --background says what it is.
+
+In a panoptic map a pixel has one segment, but COCO's instances overlap: the table's outline goes
+around the plate. Here smaller objects lie on top of larger ones, which is right for most such
+pairs, and leaves something of both: a large object on top would hide small ones completely. (The
+COCO panoptic API's converter stops at overlaps.) Crowd regions lie below all objects, stuff below
+both.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from _classes import Void, add_background, make_categories, read_specs, read_void
+from _coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco, to_rle
+from _images import check_values, find_files, image_record, read_ids, some
+from _own_data import (
+    add_background_argument,
+    exit_on_error,
+    json_path,
+    own_data_parser,
+    report,
+)
+from _segments import Canvas
+from _writer import Job, convert
+from pycocotools import mask as mask_utils
+
+
+def paint(
+    categories: list[dict],
+    background: int | None,
+    values: Mapping[int, int],
+    void: Void,
+    drawn: list[Outline],
+    stuff_png: Path | None,
+    image: dict,
+) -> tuple[np.ndarray, list[dict]]:
+    """The panoptic map of an image: ids (H, W) and segments.
+
+    Args:
+        categories: of the panoptic JSON.
+        background: category of what nothing covers; None is void.
+        values: value of the stuff PNG -> category.
+        void: other values that the PNG may have.
+        drawn: annotations of the image.
+        stuff_png: PNG of class ids, or None.
+        image: record of the image.
+    """
+    things = frozenset(category['id'] for category in categories if category['isthing'])
+    size = image['height'], image['width']
+    canvas = Canvas(*size, things)
+    if background is not None:
+        canvas.paint(np.ones(size, bool), background)
+    if stuff_png is not None:
+        ids = read_ids(stuff_png, image)
+        present = np.unique(ids).tolist()
+        check_values(present, values, void, stuff_png)
+        for value in present:
+            canvas.paint(ids == value, values.get(value))
+    layers = []
+    for outline in drawn:
+        rle = to_rle(outline, *size)
+        isthing = outline.category in things
+        # void, stuff, crowds, objects
+        layer = 0 if outline.category is None else 1 + isthing + (isthing and not outline.crowd)
+        layers.append((layer, -float(mask_utils.area(rle)), outline, rle))
+    for _, _, outline, rle in sorted(layers, key=lambda entry: entry[:2]):
+        canvas.paint(mask_utils.decode(rle), outline.category, crowd=outline.crowd)
+    return canvas.ids, canvas.segments
+
+
+def stuff_pngs(folder: Path | None, stems: dict[str, str]) -> dict[str, Path]:
+    """PNG of class ids of each image, by the image's name without suffix.
+
+    Raises:
+        FileNotFoundError: An image has none; naming it.
+    """
+    if folder is None:
+        return {}
+    found = find_files(folder, ['.png'], '--stuff-png')
+    missing = [name for stem, name in stems.items() if stem not in found]
+    if missing:
+        raise FileNotFoundError(f'{folder} has no PNG for {some(missing)}: add it')
+    return {stem: folder / found[stem] for stem in stems}
+
+
+def make_jobs(
+    images: Path, files: list[CocoFile], png_folder: Path | None, ids: dict[str, int], void: Void
+) -> list[Job]:
+    """The images that the first file lists.
+
+    Raises:
+        FileNotFoundError, ValueError: An image is missing or of another size, or an annotation
+            cannot be used; naming it.
+    """
+    records = files[0].images
+    missing = [r['file_name'] for r in records if not (images / r['file_name']).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f'{images} lacks {some(missing)}: IMAGES is the folder that the names in '
+            f'{files[0].path} start from'
+        )
+    stems = {
+        PurePosixPath(r['file_name']).with_suffix('').as_posix(): r['file_name'] for r in records
+    }
+    pngs = stuff_pngs(png_folder, stems)
+    jobs = []
+    for record in records:
+        name = PurePosixPath(record['file_name']).as_posix()
+        stem = PurePosixPath(name).with_suffix('').as_posix()
+        drawn = [o for file in files for o in outlines(file, record['id'], ids, void)]
+        png = pngs.get(stem)
+        source = repr(drawn).encode() + (png.read_bytes() if png else b'')
+        image = image_record(images, name, record['id'], source)
+        size = record.get('height', image['height']), record.get('width', image['width'])
+        if size != (image['height'], image['width']):
+            raise ValueError(
+                f'{images / name} is {image["width"]} x {image["height"]} (upright), but '
+                f'{files[0].path} says {size[1]} x {size[0]}: use the image that was annotated'
+            )
+        jobs.append(Job(image, f'{stem}.png', (drawn, png, image)))
+    return jobs
+
+
+def report_vanished(jobs: list[Job], data: dict) -> None:
+    """Say how many annotated objects have no pixel in the panoptic JSON."""
+    things = {category['id'] for category in data['categories'] if category['isthing']}
+    drawn = sum(o.category in things and not o.crowd for job in jobs for o in job.source[0])
+    left = sum(
+        s['category_id'] in things and not s['iscrowd']
+        for annotation in data['annotations']
+        for s in annotation['segments_info']
+    )
+    if left < drawn:
+        print(
+            f'{drawn - left} of {drawn} objects are left out: smaller ones cover them, or they '
+            'have no area'
+        )
+
+
+def main() -> None:
+    parser = own_data_parser(__doc__, 'NAME[=VALUE]')
+    parser.add_argument('instances', type=Path, metavar='INSTANCES', help='COCO instances JSON')
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument('--stuff-json', type=Path, help='JSON like INSTANCES, of stuff')
+    source.add_argument('--stuff-png', type=Path, help='folder of PNGs of class ids, for stuff')
+    add_background_argument(parser)
+    args = parser.parse_args()
+    with exit_on_error():
+        void, files = read_void(args), [read_coco(args.instances)]
+        if args.stuff_json:
+            files.append(read_coco(args.stuff_json))
+        named = read_specs(args) or default_specs(files, void)
+        named, background = add_background(named, args.background)
+        specs = number_classes(named, files, background, args.stuff_png is not None)
+        ids = {spec.name: spec.id for spec in specs}
+        values = {
+            spec.id: ids[spec.name] for spec in named if spec.id is not None and not spec.isthing
+        }
+        categories = make_categories(specs)
+        jobs = make_jobs(args.images, files, args.stuff_png, ids, void)
+    ground = None if background is None else ids[background]
+    convert(
+        jobs,
+        partial(paint, categories, ground, values, void),
+        categories,
+        json_path(args),
+        recipe=dict(
+            made_by='coco_panoptic.py',
+            version=1,
+            background=ground,
+            categories=categories,
+            values=sorted(values.items()),
+            void=void.as_json(),
+        ),
+        workers=args.workers,
+        overwrite=args.overwrite,
+    )
+    report_vanished(jobs, report(json_path(args), args.images))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,81 @@
+"""Make a panoptic data set of images, PNGs of class ids and PNGs of instance ids.
+
+    python tools/dataset_converters/id_maps_panoptic.py data/mine/train data/mine/train_classes \\
+        data/mine/train_instances --out data/mine/annotations \\
+        --things car=26 person=24 --stuff road=7 sky=23 --void 0 255
+
+The PNGs are grey (8 or 16 bit) or palette images of the image's size, matched by name: `a/b.jpg`,
+`a/b.png` and `a/b.png`. An object is what has one class id and one instance id. Pixels of a thing
+class with the instance id 0 are a crowd: a region of objects that nobody separated. Instance ids
+of stuff mean nothing. A class id that is not listed is an error, unless --void has it.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from _classes import Void, make_categories, read_specs, read_void, require_values
+from _images import IMAGE_SUFFIXES, check_values, find_files, image_record, match, read_ids
+from _own_data import add_skip, exit_on_error, json_path, own_data_parser, report
+from _segments import segments_of
+from _writer import Job, convert
+
+INSTANCES = 2**16  # instance ids of a 16-bit PNG
+
+
+def read_maps(
+    categories: list[dict], void: Void, class_png: Path, instance_png: Path, image: dict
+) -> tuple[np.ndarray, list[dict]]:
+    """The panoptic map of an image, see `_segments.segments_of`."""
+    classes, instances = read_ids(class_png, image), read_ids(instance_png, image)
+    isthing = {category['id']: category['isthing'] for category in categories}
+    check_values(np.unique(classes).tolist(), isthing, void, class_png)
+    instances[~np.isin(classes, [key for key, thing in isthing.items() if thing])] = 0
+
+    def describe(code: int) -> tuple[int, bool] | None:
+        category, instance = divmod(code, INSTANCES)
+        return (category, isthing[category] and not instance) if category in isthing else None
+
+    return segments_of(
+        classes.astype(np.uint32) * INSTANCES + instances.astype(np.uint32), describe
+    )
+
+
+def main() -> None:
+    parser = own_data_parser(__doc__, 'NAME=VALUE')
+    parser.add_argument('class_ids', type=Path, metavar='CLASS_IDS', help='folder of PNGs')
+    parser.add_argument('instance_ids', type=Path, metavar='INSTANCE_IDS', help='folder of PNGs')
+    add_skip(parser)
+    args = parser.parse_args()
+    with exit_on_error():
+        specs, void = read_specs(args), read_void(args)
+        require_values(specs)
+        categories = make_categories(specs)
+        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES')
+        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS')
+        instances = find_files(args.instance_ids, ['.png'], 'INSTANCE_IDS')
+        images = match(images, classes, 'class ids', args.skip_unannotated)
+        match(images, instances, 'instance ids', skip=False)
+        jobs = []
+        for number, (stem, name) in enumerate(images.items(), 1):
+            pngs = args.class_ids / classes[stem], args.instance_ids / instances[stem]
+            image = image_record(
+                args.images, name, number, b''.join(path.read_bytes() for path in pngs)
+            )
+            jobs.append(Job(image, f'{stem}.png', (*pngs, image)))
+    convert(
+        jobs,
+        partial(read_maps, categories, void),
+        categories,
+        json_path(args),
+        recipe=dict(
+            made_by='id_maps_panoptic.py', version=1, categories=categories, void=void.as_json()
+        ),
+        workers=args.workers,
+        overwrite=args.overwrite,
+    )
+    report(json_path(args), args.images)
+
+
+if __name__ == '__main__':
+    main()
