@@ -1,19 +1,18 @@
 """Pure functions that draw a panoptic map: images are RGB, (H, W, 3), uint8, in and out."""
 
-import colorsys
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from .colors import Color, label_colors
 from .labels import draw_texts, font_size, load_font, place_labels, text_size
 
-Color = Sequence[int]
-
 GAP = 6  # px between two panels
+MIN_TITLE_SIZE = 9  # px
 HATCH_ALPHA = 0.15  # of every other stripe of a crowd segment
+VOID_ALPHA = 0.45  # of the light and the dark stripes of void
 
 
 class Segment(NamedTuple):
@@ -39,18 +38,19 @@ def draw_panoptic(
     classes: Sequence[str],
     palette: Sequence[Color],
     alpha: float = 0.6,
+    hatch_void: bool = False,
 ) -> np.ndarray:
     """Draw segments over an image: coloured, outlined, with class name and score.
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        ids: (H, W) integers: the id of each pixel's segment. An id that no segment has is void,
-            which is left as it is.
+        ids: (H, W) integers: the id of each pixel's segment. An id that no segment has is void.
         segments: Those to draw. The first one of a class has the colour of its class, the others
-            have other shades of it.
+            have other shades of it. A crowd has stripes.
         classes: Name of each label.
         palette: RGB colour of each label, in [0, 255].
         alpha: Opacity of the colours, in [0, 1].
+        hatch_void: Draw light and dark stripes on void, which is otherwise left as it is.
 
     Returns:
         A new (H, W, 3) uint8 image.
@@ -72,8 +72,11 @@ def draw_panoptic(
                 'belong to different data sets'
             )
     index = _segment_index(ids, segments)
-    drawn = _blend(image, index, segments, segment_colors(segments, palette), alpha)
-    _draw_outlines(drawn, index)
+    colors = label_colors([segment.label for segment in segments], palette)
+    drawn = _blend(image, index, segments, colors, alpha)
+    if hatch_void:
+        _hatch(drawn, index < 0)
+    draw_outlines(drawn, index)
     font = load_font(font_size(*ids.shape))
     texts = [_label_text(segment, classes) for segment in segments]
     boxes = place_labels(index, [text_size(text, font) for text in texts])
@@ -84,16 +87,20 @@ def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     """Put images of one size side by side, each under a strip with its title.
 
     Args:
-        panels: (title, (H, W, 3) uint8 image) from left to right, at least one.
+        panels: (title, (H, W, 3) uint8 image) from left to right, at least one. A long title is
+            written smaller.
 
     Returns:
         (title_height(H, W) + H, n * W + (n - 1) * GAP, 3) uint8.
     """
     height, width = panels[0][1].shape[:2]
     strip = title_height(height, width)
-    font = load_font(round(1.25 * font_size(height, width)))
+    largest = round(1.25 * font_size(height, width))
     canvas = np.full((strip + height, len(panels) * (width + GAP) - GAP, 3), 255, np.uint8)
     for number, (title, image) in enumerate(panels):
+        font = load_font(largest)
+        if text_size(title, font)[0] > width:
+            font = load_font(max(MIN_TITLE_SIZE, largest * width // text_size(title, font)[0]))
         text_width, text_height = text_size(title, font)
         x, y = max(0, (width - text_width) // 2), (strip - text_height) // 2
         box = (x, y, x + text_width, y + text_height)
@@ -105,8 +112,19 @@ def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     return canvas
 
 
+def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Put pictures, (H, W, 3) uint8 of any sizes, below each other on a white page."""
+    height = sum(len(row) + GAP for row in rows) - GAP
+    page = np.full((height, max(row.shape[1] for row in rows), 3), 255, np.uint8)
+    top = 0
+    for row in rows:
+        page[top : top + len(row), : row.shape[1]] = row
+        top += len(row) + GAP
+    return page
+
+
 def enlarge(array: np.ndarray, min_height: int) -> np.ndarray:
-    """Scale an image (smoothly) or a map of ids (nearest) up to at least a height, if it is less.
+    """Scale an image or a map of ids up to at least a height, if it is less.
 
     Args:
         array: (H, W, 3) uint8 or (H, W) integers.
@@ -115,43 +133,45 @@ def enlarge(array: np.ndarray, min_height: int) -> np.ndarray:
     height, width = array.shape[:2]
     if height >= min_height:
         return array
-    new_width = max(1, round(width * min_height / height))
-    if array.ndim == 3:
-        return cv2.resize(array, (new_width, min_height), interpolation=cv2.INTER_CUBIC)
-    rows = np.arange(min_height) * height // min_height
-    columns = np.arange(new_width) * width // new_width
+    return resize(array, (min_height, max(1, round(width * min_height / height))))
+
+
+def resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale an image (smoothly) or a map of ids (to the nearest).
+
+    Args:
+        array: (H, W, 3) uint8 or (H, W) integers.
+        size: New (H, W).
+    """
+    height, width = array.shape[:2]
+    if (height, width) == tuple(size):
+        return array
+    if array.ndim == 2:
+        return resize_nearest(array, size)
+    way = cv2.INTER_CUBIC if size[0] >= height else cv2.INTER_AREA
+    return cv2.resize(array, (size[1], size[0]), interpolation=way)
+
+
+def resize_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale the first two dimensions of an array of anything, without new values."""
+    rows = np.arange(size[0]) * array.shape[0] // size[0]
+    columns = np.arange(size[1]) * array.shape[1] // size[1]
     return array[rows[:, None], columns]
+
+
+def draw_outlines(image: np.ndarray, index: np.ndarray) -> None:
+    """Draw, in place, a white line wherever two values of an (H, W) map meet."""
+    edge = np.zeros(index.shape, np.uint8)
+    edge[:, :-1] |= index[:, :-1] != index[:, 1:]
+    edge[:-1] |= index[:-1] != index[1:]
+    thickness = max(1, round(font_size(*index.shape) / 12))
+    edge = cv2.dilate(edge, np.ones((thickness, thickness), np.uint8)).astype(bool)
+    image[edge] = (image[edge] // 4) + 191
 
 
 def title_height(height: int, width: int) -> int:
     """Height in pixels of the strip above a panel of this size."""
     return 2 * font_size(height, width)
-
-
-def segment_colors(segments: Sequence[Segment], palette: Sequence[Color]) -> np.ndarray:
-    """(len(segments), 3) uint8 colours: per class the shades of its colour, in order."""
-    labels = [segment.label for segment in segments]
-    left = {label: iter(shades(palette[label], labels.count(label))) for label in set(labels)}
-    return np.array([next(left[label]) for label in labels], np.uint8).reshape(-1, 3)
-
-
-def shades(color: Color, number: int) -> list[tuple[int, int, int]]:
-    """Different shades of one hue, the colour itself first.
-
-    Saturation and value follow low-discrepancy sequences, so that any first few of them are far
-    apart and the same every time.
-    """
-    hue, saturation, _ = colorsys.rgb_to_hsv(*(channel / 255 for channel in color))
-    result = [tuple(int(channel) for channel in color)]
-    for value_step, saturation_step in zip(_van_der_corput(2), _van_der_corput(3), strict=True):
-        if len(result) >= number:
-            return result[:number]
-        # A grey has no hue: it must stay one.
-        new_saturation = 0.4 + 0.6 * saturation_step if saturation > 0 else 0.0
-        rgb = colorsys.hsv_to_rgb(hue, new_saturation, 0.45 + 0.55 * value_step)
-        shade = tuple(round(255 * channel) for channel in rgb)
-        if max(abs(a - b) for a, b in zip(shade, result[0], strict=True)) >= 16:
-            result.append(shade)
 
 
 def _segment_index(ids: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
@@ -177,34 +197,28 @@ def _blend(
         return drawn
     y, x = np.nonzero(inside)
     crowd = np.array([segment.crowd for segment in segments])
-    stripe = (x + y) // max(3, font_size(*index.shape) // 3) % 2 == 1
+    stripe = (x + y) // _stripe_width(index.shape) % 2 == 1
     weight = np.where(crowd[number] & stripe, min(alpha, HATCH_ALPHA), alpha)[:, None]
     mixed = (1 - weight) * image[inside] + weight * colors[number]
     drawn[inside] = np.rint(mixed).astype(np.uint8)
     return drawn
 
 
-def _draw_outlines(image: np.ndarray, index: np.ndarray) -> None:
-    """Draw, in place, a white line wherever two segments, or a segment and void, meet."""
-    edge = np.zeros(index.shape, np.uint8)
-    edge[:, :-1] |= index[:, :-1] != index[:, 1:]
-    edge[:-1] |= index[:-1] != index[1:]
-    thickness = max(1, round(font_size(*index.shape) / 12))
-    edge = cv2.dilate(edge, np.ones((thickness, thickness), np.uint8)).astype(bool)
-    image[edge] = (image[edge] // 4) + 191
+def _hatch(image: np.ndarray, where: np.ndarray) -> None:
+    """Draw, in place, a light and a dark stripe in turn: one of them shows on any image."""
+    y, x = np.nonzero(where)
+    # the other way than those of a crowd
+    stripe = (x - y) // _stripe_width(where.shape) % 4
+    for number, grey in ((0, 255), (1, 0)):
+        rows, columns = y[stripe == number], x[stripe == number]
+        mixed = (1 - VOID_ALPHA) * image[rows, columns] + VOID_ALPHA * grey
+        image[rows, columns] = np.rint(mixed).astype(np.uint8)
+
+
+def _stripe_width(shape: tuple[int, int]) -> int:
+    return max(3, font_size(*shape) // 3)
 
 
 def _label_text(segment: Segment, classes: Sequence[str]) -> str:
     name = classes[segment.label] + (' (crowd)' if segment.crowd else '')
     return name if segment.score is None else f'{name} {segment.score:.2f}'
-
-
-def _van_der_corput(base: int) -> Iterator[float]:
-    """1/b, 2/b, ..., 1/b^2, ...: every prefix fills (0, 1) evenly."""
-    for n in count(1):
-        value, scale = 0.0, 1.0
-        while n:
-            n, digit = divmod(n, base)
-            scale /= base
-            value += digit * scale
-        yield value

@@ -59,6 +59,38 @@ def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[in
     return boxes
 
 
+def place_beside(
+    spots: Sequence[Box], sizes: Sequence[tuple[int, int]], shape: tuple[int, int]
+) -> dict[int, Box]:
+    """Find room for a text on or beside each spot, away from the texts already there.
+
+    Args:
+        spots: (x0, y0, x1, y1) in pixels; small ones choose first.
+        sizes: (width, height) of each text in pixels.
+        shape: (H, W) of the image.
+
+    Returns:
+        Number of the spot -> box of its text, inside the image, no two overlapping. A spot without
+        room is not in it.
+    """
+    height, width = shape
+    boxes: dict[int, Box] = {}
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in spots]
+    for number in sorted(range(len(spots)), key=areas.__getitem__):
+        (x0, y0, x1, y1), (w, h) = spots[number], sizes[number]
+        x, y = (x0 + x1 - w) // 2, (y0 + y1 - h) // 2
+        corners = [(x1 + 2, y), (x0 - 2 - w, y), (x, y1 + 2), (x, y0 - 2 - h)]
+        if w <= x1 - x0 and h <= y1 - y0:
+            corners = [(x, y), (x, y0 + 2), (x, y1 - 2 - h), *corners]
+        for left, top in corners:
+            box = (left, top, left + w, top + h)
+            inside = 0 <= left and 0 <= top and box[2] <= width and box[3] <= height
+            if inside and not any(_overlap(box, other) for other in boxes.values()):
+                boxes[number] = box
+                break
+    return boxes
+
+
 def _text_center(
     segment: np.ndarray, size: tuple[int, int], taken: Sequence[Box]
 ) -> tuple[int, int] | None:

@@ -5,12 +5,13 @@ import numpy as np
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import VISUALIZERS
 from mmdet.structures import DetDataSample
-from mmdet.visualization import DetLocalVisualizer, get_palette
+from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
-from mmengine.fileio import get
 from mmengine.structures import PixelData
 
+from .colors import class_palette
 from .drawing import Segment, draw_panoptic, enlarge, join_panels
+from .ground_truth import GroundTruth, from_map, from_png, thing_labels
 
 MIN_PANEL_HEIGHT = 480  # px: smaller images are enlarged, or no text would fit
 
@@ -25,9 +26,10 @@ class PanopticVisualizer(DetLocalVisualizer):
 
     The prediction is ``pred_panoptic_seg``: ``sem_seg`` (1, H, W) of
     ``label + instance * INSTANCE_OFFSET``, void being the number of classes, and optionally
-    ``segments_info``, a list of ``dict(id, label, score, ...)``. The ground truth is the COCO
-    panoptic PNG at ``seg_map_path``, with ``segments_info`` as mmdet's ``CocoPanopticDataset``
-    gives it; without a ``seg_map_path`` there is no panel for it.
+    ``segments_info``, a list of ``dict(id, label, score, ...)``. The ground truth is
+    ``gt_panoptic_seg`` as :class:`PackPanopticInputs` gives it or, where there is none, the COCO
+    panoptic PNG at ``seg_map_path`` with ``segments_info`` as mmdet's ``CocoPanopticDataset`` gives
+    it; with neither there is no panel for it.
 
     Args:
         name (str): Name of the instance.
@@ -82,7 +84,7 @@ class PanopticVisualizer(DetLocalVisualizer):
             ValueError: ``dataset_meta`` does not fit the map, or the map not the image.
             FileNotFoundError: There is no file at ``seg_map_path``.
         """
-        has_gt = draw_gt and data_sample is not None and data_sample.get('seg_map_path') is not None
+        has_gt = draw_gt and data_sample is not None and _has_ground_truth(data_sample)
         has_pred = draw_pred and data_sample is not None and 'pred_panoptic_seg' in data_sample
         if not has_gt and not has_pred:
             super().add_datasample(
@@ -117,20 +119,12 @@ class PanopticVisualizer(DetLocalVisualizer):
                 f'The {title} is {ids.shape} (H, W) but the image is '
                 f'{image.shape[:2]}: both must have the original size'
             )
-        classes = self._classes()
-        palette = self.dataset_meta.get('palette')
-        if (
-            not isinstance(palette, Sequence)
-            or isinstance(palette, str)
-            or len(palette) < len(classes)
-        ):
-            palette = get_palette('random', len(classes))  # seeded: the same every time
         drawn = draw_panoptic(
             enlarge(image, MIN_PANEL_HEIGHT),
             enlarge(ids, MIN_PANEL_HEIGHT),
             segments,
-            classes,
-            palette,
+            self._classes(),
+            class_palette(self.dataset_meta),
             self.alpha,
         )
         return (title if segments else f'{title} (no segments)'), drawn
@@ -144,33 +138,18 @@ class PanopticVisualizer(DetLocalVisualizer):
             )
         return classes
 
-    def _thing_labels(self) -> set[int]:
-        things = set(self.dataset_meta.get('thing_classes', ()))
-        return {label for label, name in enumerate(self._classes()) if name in things}
-
-    def _ground_truth(self, data_sample: DetDataSample) -> tuple[np.ndarray, list[Segment]]:
-        """(H, W) ids and the segments of the annotation."""
-        path = data_sample.seg_map_path
+    def _ground_truth(self, data_sample: DetDataSample) -> GroundTruth:
+        if 'gt_panoptic_seg' in data_sample:
+            return from_map(data_sample.gt_panoptic_seg)
+        self._classes()
+        path, infos = data_sample.seg_map_path, data_sample.get('segments_info', ())
         try:
-            content = get(path)
+            return from_png(path, infos, thing_labels(self.dataset_meta))
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"No ground truth to draw at {path}: mend data_prefix['seg'] of the data set, or "
-                "leave 'seg_map_path' out of the meta_keys of PackDetInputs"
+                "leave 'seg_map_path' out of the meta_keys of the pipeline's last transform"
             ) from error
-        png = mmcv.imfrombytes(content, flag='color', channel_order='rgb')
-        ids = png @ np.array([1, 256, 256**2])  # (H, W, 3) x (3,) -> (H, W)
-        things = self._thing_labels()
-        segments = [
-            # mmdet's data sets mark a crowd by a thing class with is_thing False.
-            Segment(
-                info['id'],
-                info['category'],
-                crowd=info['category'] in things and not info['is_thing'],
-            )
-            for info in data_sample.get('segments_info', ())
-        ]
-        return ids, segments
 
     def _prediction(self, panoptic_seg: PixelData) -> tuple[np.ndarray, list[Segment]]:
         """(H, W) ids and the segments of a predicted map."""
@@ -186,7 +165,7 @@ class PanopticVisualizer(DetLocalVisualizer):
         num_classes = len(self._classes())
         # mmdet's CocoPanopticMetric, which runs before the pictures are drawn, overwrites void by
         # 0 in the map itself (on the CPU). No thing has that id, for instances count from 1.
-        zero_is_void = infos is not None or 0 in self._thing_labels()
+        zero_is_void = infos is not None or 0 in thing_labels(self.dataset_meta)
         segments = []
         for value in values:
             label = value % INSTANCE_OFFSET
@@ -219,3 +198,7 @@ class PanopticVisualizer(DetLocalVisualizer):
             mmcv.imwrite(picture[..., ::-1], out_file)
         else:
             self.add_image(name, picture, step)
+
+
+def _has_ground_truth(data_sample: DetDataSample) -> bool:
+    return 'gt_panoptic_seg' in data_sample or data_sample.get('seg_map_path') is not None

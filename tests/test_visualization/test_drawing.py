@@ -5,8 +5,15 @@ import pytest
 from mmdet.datasets import CocoPanopticDataset
 
 from mmpfcn.visualization import Segment, draw_panoptic, join_panels
-from mmpfcn.visualization.drawing import GAP, enlarge, segment_colors, shades, title_height
-from mmpfcn.visualization.labels import draw_texts, load_font, place_labels, text_size
+from mmpfcn.visualization.colors import label_colors, shades
+from mmpfcn.visualization.drawing import GAP, enlarge, resize, stack_rows, title_height
+from mmpfcn.visualization.labels import (
+    draw_texts,
+    load_font,
+    place_beside,
+    place_labels,
+    text_size,
+)
 
 CLASSES = ('cat', 'dog', 'sky')
 PALETTE = [(220, 20, 60), (0, 0, 142), (70, 130, 180)]
@@ -26,6 +33,23 @@ def test_void_is_the_plain_image(segments):
     drawn = draw_panoptic(image, np.zeros((60, 80), np.int32), segments, CLASSES, PALETTE)
     assert np.array_equal(drawn, image)
     assert drawn is not image
+
+
+def test_hatching_changes_void_only():
+    """Whatever the image: a black one shows the light stripes, a white one the dark ones."""
+    ids = np.zeros((60, 80), np.int32)
+    ids[:, 40:] = 5
+    segments = [Segment(5, 0, crowd=True)]
+    arguments = (ids, segments, CLASSES, PALETTE)
+    for brightness in (0, 100, 255):
+        image = np.full((60, 80, 3), brightness, np.uint8)
+        plain = draw_panoptic(image, *arguments)
+        hatched = draw_panoptic(image, *arguments, hatch_void=True)
+        changed = (plain != hatched).any(-1)
+        assert not changed[:, 40:].any()
+        assert 0.2 < changed[:, :38].mean() < 0.6
+        for row in changed[:, :38], changed[:, :38].T:  # stripes, not lines along the axes
+            assert row.any(1).all() and not row.all(1).any()
 
 
 def test_instances_differ_and_keep_the_hue_of_their_class():
@@ -54,7 +78,7 @@ def test_shades_are_different_and_of_one_hue(color):
 
 
 def test_the_first_of_each_class_has_its_colour():
-    colors = segment_colors([Segment(1, 1), Segment(2, 0), Segment(3, 1)], PALETTE)
+    colors = label_colors([1, 0, 1], PALETTE)
     assert colors[0].tolist() == list(PALETTE[1])
     assert colors[1].tolist() == list(PALETTE[0])
     assert colors[2].tolist() == list(shades(PALETTE[1], 2)[1])
@@ -165,3 +189,52 @@ def test_enlarge():
     assert enlarge(noise(192, 256), 480).shape == (480, 640, 3)
     large = noise(500, 20)
     assert enlarge(large, 480) is large
+
+
+def test_resize():
+    ids = np.arange(24).reshape(4, 6)
+    assert np.array_equal(resize(ids, (8, 12)), ids.repeat(2, 0).repeat(2, 1))
+    assert np.array_equal(resize(ids, (2, 3)), ids[::2, ::2])
+    image = noise(40, 60)
+    small = resize(image, (20, 30))
+    mean = image.reshape(20, 2, 30, 2, 3).mean((1, 3))
+    assert np.abs(small - mean).max() <= 1
+    assert resize(image, (40, 60)) is image
+
+
+def test_rows_of_different_sizes():
+    page = stack_rows([np.full((10, 30, 3), 1, np.uint8), np.full((20, 50, 3), 2, np.uint8)])
+    assert page.shape == (30 + GAP, 50, 3)
+    assert np.all(page[:10, :30] == 1) and np.all(page[10 + GAP :] == 2)
+    assert np.all(page[:10, 30:] == 255) and np.all(page[10 : 10 + GAP] == 255)
+
+
+def test_a_long_title_is_written_smaller():
+    """Nothing of it is cut off: the strip ends are black."""
+    image = np.zeros((300, 320, 3), np.uint8)
+    picture = join_panels([('a title that is too long for its panel, 300 x 320', image)])
+    top = title_height(300, 320)
+    text = picture[:top].max((0, 2)) > 60
+    assert not picture[:2].any() and not picture[top - 2 : top].any()
+    assert not text[:2].any() and not text[-2:].any() and text[10:310].mean() > 0.5
+
+
+def test_texts_beside_spots_are_near_inside_and_alone():
+    rng = np.random.default_rng(2)
+    spots = []
+    for x, y, side in rng.integers([0, 0, 1], [180, 140, 60], (40, 3)).tolist():
+        spots.append((x, y, min(x + side, 200), min(y + side, 150)))
+    boxes = place_beside(spots, [(50, 15)] * 40, (150, 200))
+    canvas = np.zeros((150, 200), int)
+    for number, (x0, y0, x1, y1) in boxes.items():
+        assert (x1 - x0, y1 - y0) == (50, 15)
+        assert 0 <= x0 and 0 <= y0 and x1 <= 200 and y1 <= 150
+        canvas[y0:y1, x0:x1] += 1
+        left, top, right, bottom = spots[number]
+        assert x0 <= right + 2 and x1 >= left - 2 and y0 <= bottom + 2 and y1 >= top - 2
+    assert canvas.max() == 1 and len(boxes) >= 10
+
+
+def test_a_text_lies_on_a_spot_it_fits_on():
+    boxes = place_beside([(10, 10, 110, 50), (150, 20, 154, 24)], [(40, 14)] * 2, (100, 190))
+    assert boxes == {0: (40, 23, 80, 37), 1: (108, 15, 148, 29)}

@@ -135,6 +135,29 @@ def test_a_crowd_is_a_thing_class_that_is_no_thing(visualizer, image, tmp_path):
     assert len(np.unique(panel(crowd, 1)[:60, :300, 0])) == 2
 
 
+def test_a_packed_ground_truth_is_not_read_again(visualizer, image, tmp_path):
+    """Class 0 on the left half and a crowd in it; the file is not there, and void is void."""
+    ids = np.full((HEIGHT, WIDTH), 255, np.int32)
+    ids[:, : WIDTH // 2] = 0 + INSTANCE_OFFSET
+    ids[: HEIGHT // 2, : WIDTH // 4] = 0 + 2 * INSTANCE_OFFSET
+    infos = [
+        dict(
+            id=2 * INSTANCE_OFFSET, label=0, isthing=False, iscrowd=True, area=HEIGHT * WIDTH // 8
+        ),
+        dict(
+            id=INSTANCE_OFFSET, label=0, isthing=True, iscrowd=False, area=HEIGHT * WIDTH * 3 // 8
+        ),
+        dict(id=3 * INSTANCE_OFFSET, label=1, isthing=True, iscrowd=False, area=0),
+    ]
+    sample = DetDataSample(metainfo=dict(seg_map_path=str(tmp_path / 'none.png')))
+    metainfo = dict(ignore_index=255, segments_info=infos)
+    sample.gt_panoptic_seg = PixelData(sem_seg=torch.from_numpy(ids)[None], metainfo=metainfo)
+    truth = panel(draw(visualizer, np.zeros_like(image), sample, tmp_path), 1)
+    assert np.all(truth[-20:, 20:300] == [round(0.6 * c) for c in META['palette'][0]])
+    assert len(np.unique(truth[:60, :150, 0])) == 2  # stripes
+    assert not truth[:, WIDTH // 2 + 1 :].any()
+
+
 def test_small_images_are_enlarged(visualizer, tmp_path):
     sample = DetDataSample()
     sample.pred_panoptic_seg = PixelData(sem_seg=torch.full((1, 192, 256), 2, dtype=torch.int32))

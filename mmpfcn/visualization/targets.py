@@ -1,0 +1,251 @@
+"""Pictures of what the network is taught: objects, centres and regions of every pyramid level.
+
+Images are RGB, (H, W, 3), uint8, in and out. A *canvas* is the padded input at the size of a panel.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ..structures import LevelTargets
+from .colors import ANY_THING, LEVELS, Color
+from .drawing import draw_outlines, join_panels, resize_nearest
+from .labels import Box, draw_texts, font_size, load_font, place_beside, place_labels, text_size
+
+BACKGROUND = 0.35  # brightness of the photo, turned grey, under targets
+REGION_ALPHA = 0.75  # of a cell that a region covers whole
+NO_LEVEL = (255, 0, 90)
+
+
+class TargetObject(NamedTuple):
+    """An object of the ground truth and what became of it.
+
+    Args:
+        label: Index into the classes.
+        box: x1, y1, x2, y2 in pixels of the input.
+        mask: (H/4, W/4) in [0, 1]; None for an object that vanishes at stride 4.
+        levels: Numbers of the levels that have it, from 0.
+    """
+
+    label: int
+    box: tuple[float, float, float, float]
+    mask: np.ndarray | None
+    levels: list[int]
+
+    @property
+    def scale(self) -> float:
+        """Square root of the box area, in pixels: what the level is chosen by."""
+        x1, y1, x2, y2 = self.box
+        return ((x2 - x1) * (y2 - y1)) ** 0.5
+
+
+class Names(NamedTuple):
+    """Class names and colours by label, and those of the region channels."""
+
+    classes: Sequence[str]
+    palette: Sequence[Color]
+    regions: Sequence[str]
+    region_palette: Sequence[Color]
+
+
+def level_name(number: int) -> str:
+    return f'P{number + 3}'
+
+
+def level_row(
+    number: int,
+    canvas: np.ndarray,
+    level: LevelTargets,
+    objects: Sequence[TargetObject],
+    scale_range: tuple[float, float],
+    names: Names,
+) -> np.ndarray:
+    """One level: its objects | its centre heat maps | its region targets."""
+    name, (h, w) = level_name(number), level.regions.shape[-2:]
+    low, high = scale_range
+    centers, regions = level.centers.numpy(), level.regions.numpy()
+    num_classes = np.count_nonzero(centers.any((1, 2)))
+    return join_panels([
+        (
+            f'{name} ({h} x {w}): objects of {low:g} to {high:g} px: {len(level.objects)}',
+            draw_level_objects(canvas, objects, number, names.classes),
+        ),
+        (
+            f'{name} centres: {num_classes} {"class" if num_classes == 1 else "classes"}',
+            draw_centers(canvas, centers, names.classes, names.palette),
+        ),
+        (
+            f'{name} regions: {len(level.region_rows)}',
+            draw_regions(canvas, regions, names.regions, names.region_palette),
+        ),
+    ])  # fmt: skip
+
+
+def draw_objects_by_level(
+    canvas: np.ndarray, objects: Sequence[TargetObject], stride: float, classes: Sequence[str]
+) -> np.ndarray:
+    """Outline every object in the colours of its levels, and name them.
+
+    Args:
+        canvas: (H, W, 3).
+        objects: Those of the image; one without a level is crossed out.
+        stride: Pixels of the input per pixel of the canvas.
+        classes: Name of each label.
+    """
+    drawn = canvas.copy()
+    texts, spots = [], []
+    for item in sorted(objects, key=lambda item: -item.scale):
+        levels = ' '.join(map(level_name, item.levels)) or 'no level'
+        texts.append(f'{classes[item.label]} {levels}')
+        if not item.levels:
+            x1, y1, x2, y2 = corners = _on_canvas(item.box, stride, canvas.shape)
+            spots.append(corners)
+            for start, end in (((x1, y1), (x2, y2)), ((x1, y2), (x2, y1))):
+                cv2.line(drawn, start, end, NO_LEVEL, 2)
+            cv2.rectangle(drawn, (x1, y1), (x2, y2), NO_LEVEL, 2)
+            continue
+        mask = _mask_on(canvas, item.mask)
+        spots.append(_inner_box(mask))
+        for level in item.levels:  # the second inside the first
+            _outline(drawn, mask, LEVELS[level % len(LEVELS)])
+            mask = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)
+    return _write_beside(drawn, texts, spots)
+
+
+def draw_level_objects(
+    canvas: np.ndarray, objects: Sequence[TargetObject], level: int, classes: Sequence[str]
+) -> np.ndarray:
+    """The objects of one level in full colour with name and scale, the rest of the image dark.
+
+    Args:
+        canvas: (H, W, 3).
+        objects: Those of the image, of all levels.
+        level: Number of the level.
+        classes: Name of each label.
+    """
+    drawn = _background(canvas)
+    texts, spots = [], []
+    chosen = [item for item in objects if level in item.levels]
+    masks = [_mask_on(canvas, item.mask) for item in chosen]
+    for mask in masks:
+        drawn[mask > 0] = canvas[mask > 0]
+    for item, mask in zip(chosen, masks, strict=True):
+        _outline(drawn, mask, LEVELS[level % len(LEVELS)])
+        texts.append(f'{classes[item.label]} {item.scale:.0f}')
+        spots.append(_inner_box(mask))
+    return _write_beside(drawn, texts, spots)
+
+
+def draw_centers(
+    canvas: np.ndarray, centers: np.ndarray, classes: Sequence[str], palette: Sequence[Color]
+) -> np.ndarray:
+    """Heat maps of all classes in one: the colour of the class, white at the centre of an object.
+
+    Args:
+        canvas: (H, W, 3).
+        centers: (T, h, w) in [0, 1].
+        classes: Name of each label.
+        palette: Colour of each label.
+    """
+    size = canvas.shape[:2]
+    best = centers.argmax(0)
+    heat = np.take_along_axis(centers, best[None], 0)[0]
+    bright = np.array([_brightest(color) for color in palette[: len(centers)]], np.float32)
+    # from the colour of the class to white in the upper half of the range
+    white = np.clip(2 * heat - 1, 0, 1)[..., None]
+    colors = (1 - white) * bright[best] + white * 255
+    weight = resize_nearest(heat, size)[..., None] ** 0.7
+    drawn = (1 - weight) * _background(canvas) + weight * resize_nearest(colors, size)
+    ratio = np.array(size) / centers.shape[1:]
+    texts, spots = [], []
+    for label, y, x in np.argwhere(centers == 1).tolist():
+        top, left = np.floor(ratio * (y, x)).astype(int)
+        bottom, right = np.ceil(ratio * (y + 1, x + 1)).astype(int)
+        texts.append(classes[label])
+        spots.append((int(left), int(top), int(right), int(bottom)))
+    return _write_beside(np.rint(drawn).astype(np.uint8), texts, spots)
+
+
+def draw_regions(
+    canvas: np.ndarray, regions: np.ndarray, names: Sequence[str], palette: Sequence[Color]
+) -> np.ndarray:
+    """The region class of each cell, the more opaque the more of the cell it covers.
+
+    Args:
+        canvas: (H, W, 3).
+        regions: (R, h, w) in {0} or [0.5, 1].
+        names: Of the R channels.
+        palette: Their colours.
+    """
+    size = canvas.shape[:2]
+    best = regions.argmax(0)
+    share = np.take_along_axis(regions, best[None], 0)[0]
+    weight = REGION_ALPHA * resize_nearest(share, size)[..., None]
+    colors = resize_nearest(np.where(share > 0, best, -1), size)
+    drawn = (1 - weight) * _background(canvas) + weight * np.array(palette)[colors]
+    drawn = np.rint(drawn).astype(np.uint8)
+    draw_outlines(drawn, colors)
+    font = load_font(font_size(*size))
+    boxes = place_labels(colors, [text_size(name, font) for name in names])
+    return draw_texts(drawn, [(names[i], box) for i, box in boxes.items()], font)
+
+
+def target_names(
+    classes: Sequence[str], palette: Sequence[Color], num_things: int, separate_thing_regions: bool
+) -> Names:
+    """Names of the classes and of the region channels: stuff, then "any thing" or the things."""
+    things, stuff = slice(num_things), slice(num_things, len(classes))
+    if separate_thing_regions:
+        last, last_colors = [*classes[things]], [*palette[things]]
+    else:
+        last, last_colors = ['any thing'], [ANY_THING]
+    regions, colors = [*classes[stuff], *last], [*palette[stuff], *last_colors]
+    return Names(classes, palette, regions, colors)
+
+
+def _background(canvas: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: grey and dark."""
+    grey = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor((grey * BACKGROUND).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+
+
+def _brightest(color: Color) -> tuple[float, ...]:
+    """The same hue at full value: dark ones would not show on the background."""
+    return tuple(255 * channel / max(*color, 1) for channel in color)
+
+
+def _mask_on(canvas: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: a soft mask at the size of the canvas, at least its covered part."""
+    size = canvas.shape[1::-1]
+    drawn = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
+    # thin and tiny objects cover half of no cell
+    return (drawn >= min(0.5, float(drawn.max()) / 2)).astype(np.uint8)
+
+
+def _outline(image: np.ndarray, mask: np.ndarray, color: Color) -> None:
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(image, contours, -1, color, 2)
+
+
+def _inner_box(mask: np.ndarray) -> Box:
+    """About the largest square inside a mask: a text on it is on the object."""
+    distance = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_C, 3)[1:-1, 1:-1]
+    _, radius, _, (x, y) = cv2.minMaxLoc(distance)
+    r = int(radius)
+    return x - r, y - r, x + r, y + r
+
+
+def _on_canvas(box: Sequence[float], stride: float, shape: tuple[int, ...]) -> Box:
+    limits = (shape[1], shape[0]) * 2
+    x0, y0, x1, y1 = (
+        min(max(0, round(v / stride)), limit) for v, limit in zip(box, limits, strict=True)
+    )
+    return x0, y0, x1, y1
+
+
+def _write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
+    font = load_font(font_size(*image.shape[:2]))
+    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
+    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)

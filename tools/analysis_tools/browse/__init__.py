@@ -1,0 +1,1 @@
+"""Parts of browse_dataset.py."""

@@ -1,0 +1,232 @@
+"""The picture of one image of a data set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import mmcv
+import numpy as np
+from mmdet.structures import DetDataSample
+from mmengine.dataset import BaseDataset
+
+from mmpfcn.datasets.panoptic_png import read_whole
+from mmpfcn.visualization.colors import class_palette
+from mmpfcn.visualization.drawing import (
+    Segment,
+    draw_panoptic,
+    join_panels,
+    resize,
+    stack_rows,
+)
+from mmpfcn.visualization.ground_truth import (
+    GroundTruth,
+    from_map,
+    from_objects,
+    from_png,
+    thing_labels,
+)
+from mmpfcn.visualization.targets import draw_objects_by_level, level_row, target_names
+
+from .targets import Lesson, Teacher
+
+MIN_AREA = 640 * 480  # px of a panel: smaller images are enlarged, or no text would fit
+MAX_AREA = 1280 * 960  # unless there are all the panels of the targets
+
+
+class Picture(NamedTuple):
+    """A finished picture and what is to be said about it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        preview: The part of it that has the ground truth.
+        name: Of the image's file.
+        facts: What there is in it.
+        labels: Of its segments.
+    """
+
+    image: np.ndarray
+    preview: np.ndarray
+    name: str
+    facts: str
+    labels: list[int]
+
+
+class Browser(NamedTuple):
+    """Draws images of a data set.
+
+    Args:
+        dataset: With a pipeline whose last transform packs.
+        teacher: Makes the targets to draw; None to draw none.
+        original: Also draw the files as they are, without the pipeline.
+    """
+
+    dataset: BaseDataset
+    teacher: Teacher | None
+    original: bool
+
+    def draw(self, index: int) -> Picture:
+        """The picture of one image.
+
+        Raises:
+            OSError, ValueError, AssertionError: A file is wrong, or there is no ground truth.
+        """
+        data = self.dataset[index]
+        sample = data['data_samples']
+        image = _to_rgb(data['inputs'].numpy().transpose(1, 2, 0))
+        info = self.dataset.get_data_info(index)
+        # Where the pipeline gives nothing, mmdet draws another image.
+        path = sample.get('img_path', info['img_path'])
+        name = Path(path).name
+        ground, truth = self._ground_truth(sample, image, path)
+        rows = [self._original_row(info)] if self.original else []
+        facts = self._describe(truth)
+        title = f'ground truth: {facts}'
+        if self.teacher is None:
+            overlay = self._overlay(ground, truth)
+            panels = [(f'{name}: input, {_size(image)}', image), (title, overlay)]
+            rows.append(self._row(panels))
+        else:
+            lesson = self.teacher.teach(image, data)
+            canvas = resize(lesson.image, _panel_size(lesson.image, MIN_AREA, MIN_AREA))
+            overlay = self._overlay_on(canvas, lesson, truth)
+            padded = f'{name}: input, {_size(image)}, padded to {_size(lesson.image)}'
+            panels = [(padded, canvas), (title, overlay)]
+            rows += self._target_rows(lesson, canvas, panels)
+        labels = [segment.label for segment in truth.segments]
+        return Picture(stack_rows(rows), overlay, name, facts, labels)
+
+    @property
+    def _things(self) -> set[int]:
+        metainfo = self.dataset.metainfo
+        if 'thing_classes' in metainfo:
+            return thing_labels(metainfo)
+        return set(range(len(metainfo['classes'])))  # a data set of objects
+
+    def _ground_truth(
+        self, sample: DetDataSample, image: np.ndarray, image_path: str
+    ) -> tuple[np.ndarray, GroundTruth]:
+        """The ground truth of a sample, and the image that it lies on."""
+        if 'masks' in sample.gt_instances:
+            return image, from_objects(sample, self._things)
+        if self.teacher is not None:
+            raise ValueError(
+                'the pipeline of this split loads no masks, so there are no targets to show: look '
+                'at the train split, or leave --targets out'
+            )
+        # Without objects it is for testing: at the size of the file, whatever the input's.
+        if 'gt_panoptic_seg' in sample:
+            return self._read_image(image_path), from_map(sample.gt_panoptic_seg)
+        path = sample.get('seg_map_path')
+        if path is None:
+            raise ValueError(
+                'the pipeline gives no ground truth: it lacks LoadPanopticGroundTruth, or the JSON '
+                'has no annotations'
+            )
+        truth = from_png(path, sample.get('segments_info', ()), self._things, self._backend_args)
+        return self._read_image(image_path), truth
+
+    def _original_row(self, info: dict) -> np.ndarray:
+        image = self._read_image(info['img_path'])
+        panels = [(f'{Path(info["img_path"]).name}: file, {_size(image)}', image)]
+        if info.get('seg_map_path') is not None:
+            truth = from_png(
+                info['seg_map_path'], info['segments_info'], self._things, self._backend_args
+            )
+            title = f'its annotation: {self._describe(truth)}'
+            panels.append((title, self._overlay(image, truth)))
+        return self._row(panels)
+
+    def _target_rows(
+        self, lesson: Lesson, canvas: np.ndarray, panels: list[tuple[str, np.ndarray]]
+    ) -> list[np.ndarray]:
+        """The panels and the objects by level; then a row for each level."""
+        metainfo, assigner = self.dataset.metainfo, self.teacher.assigner
+        names = target_names(
+            metainfo['classes'],
+            class_palette(metainfo),
+            assigner.num_things_classes,
+            assigner.separate_thing_regions,
+        )
+        stride = len(lesson.image) / len(canvas)
+        by_level = draw_objects_by_level(canvas, lesson.objects, stride, names.classes)
+        lost = sum(not item.levels for item in lesson.objects)
+        note = f', {lost} of them without' if lost else ''
+        title = f'levels of {len(lesson.objects)} objects{note}'
+        levels = zip(lesson.targets.levels, assigner.scale_ranges, strict=True)
+        return [
+            join_panels([*panels, (title, by_level)]),
+            *(
+                level_row(number, canvas, level, lesson.objects, scale_range, names)
+                for number, (level, scale_range) in enumerate(levels)
+            ),
+        ]
+
+    def _overlay_on(self, canvas: np.ndarray, lesson: Lesson, truth: GroundTruth) -> np.ndarray:
+        """The ground truth on the part of a canvas that is no padding."""
+        stride = len(lesson.image) / len(canvas)
+        h, w = (round(side / stride) for side in lesson.size)
+        overlay = canvas.copy()
+        overlay[:h, :w] = self._draw(canvas[:h, :w], resize(truth.ids, (h, w)), truth.segments)
+        return overlay
+
+    def _overlay(self, image: np.ndarray, truth: GroundTruth) -> np.ndarray:
+        if truth.ids.shape != image.shape[:2]:
+            raise ValueError(
+                f'the ground truth is {truth.ids.shape} (H, W) but the image is {image.shape[:2]}'
+            )
+        size = _panel_size(image, MIN_AREA, self._most)
+        return self._draw(resize(image, size), resize(truth.ids, size), truth.segments)
+
+    def _draw(self, image: np.ndarray, ids: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
+        metainfo = self.dataset.metainfo
+        classes, palette = metainfo['classes'], class_palette(metainfo)
+        return draw_panoptic(image, ids, segments, classes, palette, hatch_void=True)
+
+    def _describe(self, truth: GroundTruth) -> str:
+        """Such as "5 things, 3 stuff, 1 crowd, 12 % void"."""
+        crowds = sum(segment.crowd for segment in truth.segments)
+        things = sum(segment.label in self._things for segment in truth.segments) - crowds
+        stuff = len(truth.segments) - things - crowds
+        counts = {'thing' if things == 1 else 'things': things, 'stuff': stuff, 'crowd': crowds}
+        values = np.array([segment.id for segment in truth.segments], np.int64)
+        void = 1 - np.isin(truth.ids, values).mean()
+        parts = [f'{number} {name}' for name, number in counts.items() if number]
+        return ', '.join([*parts, f'{100 * void:.1f} % void'])
+
+    @property
+    def _most(self) -> int:
+        """Pixels of a panel at most."""
+        return MAX_AREA if self.teacher is None else MIN_AREA
+
+    def _row(self, panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+        """Panels of about one shape side by side, at the size of the last."""
+        size = _panel_size(panels[-1][1], MIN_AREA, self._most)
+        return join_panels([(title, resize(image, size)) for title, image in panels])
+
+    @property
+    def _backend_args(self) -> dict | None:
+        return getattr(self.dataset, 'backend_args', None)
+
+    def _read_image(self, path: str) -> np.ndarray:
+        image = mmcv.imfrombytes(read_whole(path, 'image', self._backend_args), flag='color')
+        if image is None:
+            raise ValueError(f'image {path} can not be decoded: copy or make it again')
+        return _to_rgb(image)
+
+
+def _panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:
+    """(H, W) of an image scaled to an area between the two."""
+    height, width = image.shape[:2]
+    area = height * width
+    factor = (min(max(area, least), most) / area) ** 0.5
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _to_rgb(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 of what mmcv reads: BGR, or grey where the config says so."""
+    image = np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3))
+    return np.ascontiguousarray(image.clip(0, 255).astype(np.uint8))
+
+
+def _size(image: np.ndarray) -> str:
+    return f'{image.shape[0]} x {image.shape[1]}'

@@ -1,0 +1,191 @@
+"""Look at a data set as the training sees it: its ground truth and what the network is taught.
+
+    python tools/analysis_tools/browse_dataset.py configs/panoptic_fcn/r50_coco.py --index-page
+    python tools/analysis_tools/browse_dataset.py configs/panoptic_fcn/r50_coco.py --targets
+
+Each picture shows an image as the config's pipeline makes it, and the ground truth on it. Light and
+dark stripes are void. A class in stripes is a crowd or, behind a pipeline that drops objects, what
+is left of one.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from browse.index_page import Card, ClassEntry, index_page, thumbnail
+from browse.pictures import Browser, Picture
+from browse.targets import Teacher, build_teacher
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+from mmengine.utils import ProgressBar
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _cli import CfgOptions, load_config  # noqa: E402
+
+from mmpfcn.datasets.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.visualization.colors import class_palette  # noqa: E402
+from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
+
+SPLITS = ('train', 'val', 'test')
+WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
+WRONG_FILE = (OSError, ValueError, AssertionError)
+INDEX = 'index.html'
+LEGEND = 'Light and dark stripes are void, stripes in the colour of a class are crowds.'
+
+
+def whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 0 on')
+    return int(text)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
+    parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
+    parser.add_argument('--split', choices=SPLITS, default='train')
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        '--num', type=whole_number, default=20, help='so many images, drawn at random; 0 is all'
+    )
+    which.add_argument(
+        '--indices', type=whole_number, nargs='+', help='these images, counted from 0'
+    )
+    parser.add_argument(
+        '--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>'
+    )
+    parser.add_argument(
+        '--targets',
+        action='store_true',
+        help='also show what the network is taught: objects, centres and regions of each level',
+    )
+    parser.add_argument(
+        '--original', action='store_true', help='also show the files, without the pipeline'
+    )
+    parser.add_argument(
+        '--index-page', action='store_true', help=f'also write {INDEX} with all pictures'
+    )
+    parser.add_argument(
+        '--seed', type=whole_number, default=0, help='of the choice of images and the augmentation'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config, such as train_dataloader.dataset.data_root=my/data/',
+    )
+    return parser
+
+
+def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> BaseDataset:
+    loader = cfg.get(f'{split}_dataloader')
+    if loader is None:
+        has = [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
+        parser.error(f'the config has no {split}_dataloader, only those of: {", ".join(has)}')
+    try:
+        dataset = DATASETS.build(loader.dataset)
+    except WRONG_CONFIG as error:
+        parser.error(f'the {split} data set can not be built: {error_text(error)}')
+    if not dataset.metainfo.get('classes'):
+        parser.error(f'{type(dataset).__name__} has no classes: give it metainfo=dict(classes=...)')
+    return dataset
+
+
+def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> Teacher:
+    try:
+        return build_teacher(cfg)
+    except WRONG_CONFIG as error:
+        parser.error(f'--targets: {error_text(error)}')
+
+
+def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int) -> list[int]:
+    """Indices of the images to draw."""
+    if args.indices is None:
+        if args.num == 0 or args.num >= size:
+            return list(range(size))
+        rng = np.random.default_rng(args.seed)
+        return sorted(rng.choice(size, args.num, replace=False).tolist())
+    if max(args.indices) >= size:
+        parser.error(
+            f'--indices: there is no image {max(args.indices)}, the {args.split} split has {size} '
+            '(after its filter_cfg), counted from 0'
+        )
+    return list(dict.fromkeys(args.indices))
+
+
+def error_text(error: Exception) -> str:
+    """Without the quotes of a KeyError."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def write(parser: argparse.ArgumentParser, path: Path, content: bytes) -> None:
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        reason = f'{path} can not be written ({error}): give another --out-dir'
+        parser.exit(1, f'\n{parser.prog}: error: {reason}\n')
+
+
+def write_picture(
+    parser: argparse.ArgumentParser, folder: Path, index: int, picture: Picture
+) -> Card:
+    """Write the PNG and describe it for the page."""
+    name = f'{index:06d}_{Path(picture.name).stem}.png'
+    write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
+    return Card(name, thumbnail(picture.preview), f'{index}: {picture.name}', picture.facts)
+
+
+def class_entries(metainfo: dict, counts: Counter) -> dict[str, list[ClassEntry]]:
+    """The classes in groups, where the data set has groups."""
+    things, palette = thing_labels(metainfo), class_palette(metainfo)
+    groups: dict[str, list[ClassEntry]] = {}
+    for label, name in enumerate(metainfo['classes']):
+        group = 'things' if label in things else 'stuff'
+        group = group if 'thing_classes' in metainfo else 'classes'
+        groups.setdefault(group, []).append(ClassEntry(name, palette[label], counts[label]))
+    return groups
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    cfg = load_config(parser, args)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    dataset = build_dataset(parser, cfg, args.split)
+    teacher = build_targets(parser, cfg) if args.targets else None
+    browser = Browser(dataset, teacher, args.original)
+    indices = choose(parser, args, len(dataset))
+    folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')
+    cards, counts = [], Counter()
+    bar = ProgressBar(len(indices))
+    for index in indices:
+        # for each image: its picture does not depend on the others
+        set_random_seed((args.seed + index) % 2**32)
+        try:
+            picture = browser.draw(index)
+        except WRONG_FILE as error:
+            parser.exit(1, f'\n{parser.prog}: error: image {index} of {args.split}: {error}\n')
+        cards.append(write_picture(parser, folder, index, picture))
+        counts.update(picture.labels)
+        bar.update()
+    print(f'\n{len(cards)} pictures: {folder}')
+    if args.index_page:
+        note = f'{len(indices)} of {len(dataset)} images of the {args.split} split. {LEGEND}'
+        title = f'{Path(args.config).stem}: {args.split}'
+        page = index_page(title, note, class_entries(dataset.metainfo, counts), cards)
+        write(parser, folder / INDEX, page.encode())
+        print(f'page: {folder / INDEX}')
+
+
+if __name__ == '__main__':
+    main()
