@@ -1,0 +1,138 @@
+"""Check a data set in COCO's panoptic format, and count what it holds.
+
+    python tools/misc/check_dataset.py configs/panoptic_fcn/r50_coco.py --split train
+    python tools/misc/check_dataset.py data/x/annotations/panoptic_val.json --images data/x/val
+
+Every image and PNG is read. For each kind of problem the report says how often it occurs and
+where, what a training run does with it, and what to do. Nothing is changed. Exit code 0: a run
+would be right; 1: it would stop or be silently wrong; 2: wrong usage.
+"""
+
+import argparse
+import os
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from mmengine.config import Config
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _cli import CfgOptions  # noqa: E402
+
+# The checks are imported in the functions that use them: mmpfcn takes seconds (mmdet, torch), and
+# a mistake in the command line should be answered at once.
+
+WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    parser.add_argument(
+        'source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON'
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
+    )
+    parser.add_argument(
+        '--png',
+        type=Path,
+        metavar='DIR',
+        help='folder of the PNGs of a JSON; default: its path without .json',
+    )
+    parser.add_argument(
+        '--split', choices=['train', 'val', 'test'], help='data set of a CONFIG; default: train'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of a CONFIG, such as train_dataloader.dataset.data_root=data/coco',
+    )
+    parser.add_argument(
+        '--workers', type=int, default=cores, help='number of processes (%(default)s)'
+    )
+    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
+    return parser
+
+
+def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with a message for what can be seen to be wrong at once."""
+    if not args.source.is_file():
+        parser.error(f'{args.source} is not a file (looked for in {Path.cwd()})')
+    if args.workers < 1:
+        parser.error(f'--workers got {args.workers}, expected at least 1')
+    is_json = args.source.suffix == '.json'
+    foreign = ('split', 'cfg_options') if is_json else ('images', 'png')
+    for name in foreign:
+        if getattr(args, name) is not None:
+            option, other = name.replace('_', '-'), 'CONFIG' if is_json else 'JSON'
+            parser.error(f'--{option} goes with a {other}, but {args.source} is none')
+    for option, folder in (('images', args.images), ('png', args.png)):
+        if folder is not None and not folder.is_dir():
+            parser.error(f'--{option} {folder} is not a folder (looked for in {Path.cwd()})')
+    if args.out is not None and args.out.is_dir():
+        parser.error(f'--out {args.out} is a folder, expected the name of a file')
+
+
+def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[list, dict]:
+    """The data sets to check, and the config of the model (empty for a JSON)."""
+    from dataset_checks import sources
+
+    try:
+        if args.source.suffix == '.json':
+            return [sources.from_json(args.source, args.images, args.png)], {}
+        cfg = Config.fromfile(args.source)
+        cfg.merge_from_dict(args.cfg_options or {})
+        return sources.from_config(cfg, args.split or 'train'), cfg.get('model') or {}
+    except WRONG_CONFIG as error:
+        parser.error(f'{args.source}: {error}')
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    """Check, print and write what was found; returns the exit code."""
+    to_check, model = find_sources(parser, args)
+    from dataset_checks.problems import Findings
+    from dataset_checks.report import finding_lines, source_lines, write_report
+    from dataset_checks.run import check_source
+
+    findings, held = Findings(), []
+    for source in to_check:
+        held.append(check_source(source, model, args.workers, findings))
+        print('\n'.join(source_lines(source, held[-1])))
+    print('\n'.join(finding_lines(findings)))
+    if args.out is not None:
+        try:
+            write_report(args.out, to_check, held, findings)
+        except OSError as error:
+            parser.error(f'--out {args.out} can not be written: {error}')
+        print(f'Report: {args.out}')
+    return int(findings.unfit)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = build_parser()
+    args = parser.parse_args(arguments)
+    check_arguments(parser, args)
+    try:
+        return check(parser, args)
+    except KeyboardInterrupt:
+        print('\nInterrupted: the data set is not checked to its end.', file=sys.stderr)
+        return 130
+    except (BrokenProcessPool, MemoryError):
+        fewer = max(1, args.workers // 2)
+        print(
+            f'A process was killed or found no memory: use fewer, such as --workers {fewer}',
+            file=sys.stderr,
+        )
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())

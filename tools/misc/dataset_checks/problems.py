@@ -1,0 +1,202 @@
+"""The kinds of problems of a panoptic data set, and what each does to a run."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+OUTCOMES = {
+    'stops': 'STOPS',
+    'wrong': 'SILENTLY WRONG',
+    'void': 'BECOMES VOID',
+    'dropped': 'LEFT OUT',
+    'harmless': 'HARMLESS',
+}
+"""In the order of the report; the first two make a data set unfit."""
+
+UNFIT = ('stops', 'wrong')
+MAX_EXAMPLES = 1000
+"""Of each kind, that a report file lists; all are counted."""
+
+
+class Kind(NamedTuple):
+    """A kind of problem.
+
+    Attributes:
+        title: what is wrong.
+        outcome: a key of ``OUTCOMES``: what a run with ``PanopticDataset``, ``LoadImage`` and
+            ``LoadPanopticGroundTruth`` makes of it.
+        effect: the same in a sentence.
+        remedy: what to do.
+    """
+
+    title: str
+    outcome: str
+    effect: str
+    remedy: str
+
+
+AT_START = 'the run stops before the first iteration'
+IN_TURN = "the run stops when the image's turn comes, maybe hours after the start"
+COPY = 'copy the file again, or take its record out of the JSON'
+
+KINDS = {
+    'json': Kind(
+        'annotation file unusable', 'stops', AT_START,
+        'see the message; docs/datasets.md shows the format',
+    ),
+    'field': Kind(
+        'record without a field it needs', 'stops', AT_START,
+        'add the field to the JSON (docs/datasets.md shows the format) or remove the record',
+    ),
+    'no_annotations': Kind(
+        'JSON without annotations', 'stops', 'there is nothing to train on or to measure by',
+        'take the JSON of an annotated split; that of a test split serves for inference only',
+    ),
+    'metainfo': Kind(
+        'metainfo of the config does not fit the JSON', 'stops', AT_START,
+        'mend thing_classes, stuff_classes or classes in the metainfo of the data set',
+    ),
+    'class_counts': Kind(
+        "class counts of the model are not the data set's", 'stops', AT_START,
+        'set the numbers given here in the config',
+    ),
+    'category_id': Kind(
+        'several categories share an id', 'stops', AT_START, 'give each category its own id',
+    ),
+    'category_name': Kind(
+        'several categories share a name', 'stops', AT_START, 'give each category its own name',
+    ),
+    'isthing': Kind(
+        'category without isthing', 'stops', AT_START,
+        'add "isthing": 1 (countable things) or 0 (stuff) to each category, or name the classes in '
+        'the config by metainfo=dict(thing_classes=(...), stuff_classes=(...))',
+    ),
+    'image_id': Kind(
+        'several images share an id', 'stops', AT_START, 'give each image its own id',
+    ),
+    'annotation_twice': Kind(
+        'image with several annotations', 'stops', AT_START,
+        'join their segments_info, or remove all annotations of the image but one',
+    ),
+    'unknown_category': Kind(
+        'segment of an unknown category', 'stops', AT_START,
+        'add the category to the JSON or mend the category_id of the segment',
+    ),
+    'segment_range': Kind(
+        'segment id that a PNG can not hold', 'stops', AT_START,
+        'number the segment from 1 to 16777215, in JSON and PNG (0 is void)',
+    ),
+    'segment_id': Kind(
+        'several segments of an image share an id', 'stops', AT_START,
+        'join or renumber them, in JSON and PNG',
+    ),
+    'image_missing': Kind(
+        'image file missing', 'stops', IN_TURN,
+        'mend the images folder (data_root, data_prefix.img, --images) or file_name, or take the '
+        'image out of the JSON',
+    ),
+    'image_broken': Kind('image cut off or no image', 'stops', IN_TURN, COPY),
+    'png_missing': Kind(
+        'panoptic PNG missing', 'stops', IN_TURN,
+        'mend the PNG folder (data_root, data_prefix.seg, --png) or the file_name of the '
+        'annotation, or take the image out of the JSON',
+    ),
+    'png_broken': Kind('panoptic PNG cut off or no PNG', 'stops', IN_TURN, COPY),
+    'png_type': Kind(
+        'panoptic PNG of a wrong type', 'stops', IN_TURN,
+        'write it as RGB with 8 bits and the id R + 256 G + 65536 B; maps of class and instance '
+        'ids are converted by tools/dataset_converters/id_maps_panoptic.py',
+    ),
+    'png_size': Kind(
+        'image and panoptic PNG of different size', 'stops', IN_TURN, 'make one of them anew',
+    ),
+    'exif_turned': Kind(
+        'image turned by its EXIF orientation, PNG not', 'stops', IN_TURN,
+        'store the image upright without the tag, as the PNG is',
+    ),
+    'exif_unsure': Kind(
+        'image with an EXIF orientation that its size does not show', 'wrong',
+        'it is loaded turned or mirrored: wrong unless it was annotated so',
+        'store the image without the tag, the way it was annotated',
+    ),
+    'png_name': Kind(
+        'several annotations name one PNG', 'wrong',
+        'all of these images are taught the segments of the same PNG',
+        'give each annotation its own file_name; names may have sub-folders',
+    ),
+    'stuff_twice': Kind(
+        'stuff class with several segments in an image', 'wrong',
+        'it trains well, but only one of them can be matched, so PQ comes out too low',
+        'join the segments, in JSON and PNG: stuff has one segment a class and image',
+    ),
+    'unknown_pixels': Kind(
+        'pixels whose id has no segment in the JSON', 'void',
+        'they are void, with a warning: not taught and not judged',
+        'add the segments to the JSON, or set the pixels to 0 if they are meant to be void',
+    ),
+    'no_pixels': Kind(
+        'segment without pixels', 'dropped',
+        'it is not taught, with a warning; in PQ it counts as missed',
+        'remove it from the JSON, or draw it',
+    ),
+    'no_annotation': Kind(
+        'image without annotation', 'dropped', 'the image is not used',
+        'annotate it or remove it from the JSON',
+    ),
+    'no_image': Kind(
+        'annotation without image', 'dropped', 'the annotation is not used',
+        'add the record of the image or remove the annotation',
+    ),
+    'image_name': Kind(
+        'several images name one file', 'harmless', 'the picture is seen more often',
+        'remove the repeated records',
+    ),
+    'json_size': Kind(
+        "size in the JSON is not the image's", 'harmless',
+        'files count; the JSON only sorts images by shape and min_size',
+        'mend height and width in the JSON',
+    ),
+    'area': Kind(
+        "area in the JSON is not the PNG's", 'harmless',
+        'pixels count; panopticapi and the stock metric, which read the JSON, give another PQ',
+        'mend area in the JSON',
+    ),
+    'bbox': Kind(
+        "bbox in the JSON is not the PNG's", 'harmless', 'boxes are taken from the pixels',
+        'mend bbox in the JSON: [x, y, width, height]',
+    ),
+}  # fmt: skip
+
+
+class Problem(NamedTuple):
+    """One finding: its kind, the file and what is wrong there, and how often there."""
+
+    kind: str
+    text: str
+    count: int = 1
+
+
+class Findings:
+    """All problems counted, the first ``MAX_EXAMPLES`` of each kind kept."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        for kind, text, count in problems:
+            self.places[kind] = self.places.get(kind, 0) + 1
+            self.counts[kind] = self.counts.get(kind, 0) + count
+            examples = self.examples.setdefault(kind, [])
+            if len(examples) < MAX_EXAMPLES:
+                examples.append(text)
+
+    def kinds(self) -> list[str]:
+        """Kinds found, the worst outcome first."""
+        order = list(OUTCOMES)
+        return sorted(self.counts, key=lambda kind: order.index(KINDS[kind].outcome))
+
+    @property
+    def unfit(self) -> bool:
+        """Whether a run would stop or be wrong."""
+        return any(KINDS[kind].outcome in UNFIT for kind in self.counts)

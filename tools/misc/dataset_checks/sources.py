@@ -1,0 +1,140 @@
+"""Which files belong to a data set: from a JSON alone, or from a config."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mmcv
+from mmengine.config import Config
+
+from .annotations import Classes
+from .problems import Findings, Problem
+from .statistics import COCO_RANGES
+
+RESIZERS = ('Resize', 'RandomChoiceResize', 'RandomResize')
+
+
+class Source(NamedTuple):
+    """A data set to be checked, and how its images are resized: see ``describe_scale``."""
+
+    json: Path
+    images: Path
+    pngs: Path
+    type: str = 'PanopticDataset'
+    metainfo: Mapping = {}
+    scale: tuple[int, int] | None = None
+    keep_ratio: bool = True
+    scale_ranges: Sequence[tuple[float, float]] = COCO_RANGES
+
+    def describe_scale(self) -> str:
+        """To follow "objects measured in pixels"."""
+        return f'at the scale {self.scale}, uncropped' if self.scale else 'of the files'
+
+    def resized(self) -> 'partial[tuple[float, float]]':
+        """Function of the size (height, width) before resizing."""
+        return partial(resize, scale=self.scale, keep_ratio=self.keep_ratio)
+
+
+def resize(
+    height: int, width: int, scale: tuple[int, int] | None, keep_ratio: bool
+) -> tuple[float, float]:
+    """(height, width) of a resized image; ``scale`` as in mmcv's ``Resize``."""
+    if scale is None:
+        return height, width
+    if not keep_ratio:
+        return scale[1], scale[0]
+    return mmcv.rescale_size((width, height), scale)[::-1]
+
+
+def from_json(path: Path, images: Path | None, pngs: Path | None) -> Source:
+    """Folders are guessed where they are not given.
+
+    Raises:
+        ValueError: images or PNGs are not where COCO's are.
+    """
+    if images is None:
+        images = path.parent.parent / path.stem.removeprefix('panoptic_')
+        _require_folder(images, 'images', '--images')
+    if pngs is None:
+        pngs = path.with_suffix('')
+        _require_folder(pngs, 'panoptic PNGs', '--png')
+    return Source(path, images, pngs)
+
+
+def _require_folder(folder: Path, what: str, option: str) -> None:
+    if not folder.is_dir():
+        raise ValueError(f'the {what} are not in {folder}: give their folder by {option}')
+
+
+def from_config(cfg: Config, split: str) -> list[Source]:
+    """The data sets of a split: several where the config joins some.
+
+    Raises:
+        ValueError: the config has no such split, or a data set without an annotation file.
+    """
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(f'{cfg.filename} has no {split}_dataloader')
+    ranges = cfg.get('model', {}).get('train_cfg') or {}
+    ranges = ranges.get('assigner', {}).get('scale_ranges', COCO_RANGES)
+    return [_source(dataset, ranges) for dataset in _unwrap(loader.dataset)]
+
+
+def _unwrap(dataset: Mapping) -> Iterator[Mapping]:
+    """Data sets inside ``ConcatDataset``, ``RepeatDataset``, ``ClassBalancedDataset``, ..."""
+    inner = dataset.get('datasets', [dataset['dataset']] if 'dataset' in dataset else None)
+    if inner is None:
+        yield dataset
+        return
+    for item in inner:
+        yield from _unwrap(item)
+
+
+def _source(dataset: Mapping, scale_ranges: Sequence) -> Source:
+    if not dataset.get('ann_file'):
+        raise ValueError(f'the data set {dataset.get("type")} of the config has no ann_file')
+    root, prefix = Path(dataset.get('data_root') or ''), dataset.get('data_prefix') or {}
+    scale, keep_ratio = _training_scale(dataset.get('pipeline') or ())
+    return Source(
+        json=root / dataset['ann_file'],
+        images=root / (prefix.get('img') or ''),
+        pngs=root / (prefix.get('seg') or ''),
+        type=dataset['type'],
+        metainfo=dict(dataset.get('metainfo') or {}),
+        scale=scale,
+        keep_ratio=keep_ratio,
+        scale_ranges=scale_ranges,
+    )
+
+
+def _training_scale(pipeline: Sequence[Mapping]) -> tuple[tuple[int, int] | None, bool]:
+    """The middle one of the scales that images are resized to, and whether the ratio is kept."""
+    for step in pipeline:
+        if step['type'] not in RESIZERS:
+            continue
+        scales = step.get('scales') or step.get('scale')
+        if scales is None:
+            return None, True
+        if isinstance(scales[0], int):
+            scales = [scales]
+        scale = sorted(map(tuple, scales), key=lambda size: size[0] * size[1])[len(scales) // 2]
+        low, high = step.get('ratio_range') or (1, 1)
+        scale = tuple(round(side * (low + high) / 2) for side in scale)
+        keep_ratio = {**step, **step.get('resize_cfg', {})}.get('keep_ratio', False)
+        return scale, keep_ratio
+    return None, True
+
+
+def check_class_counts(model: Mapping[str, Any], classes: Classes, findings: Findings) -> None:
+    """Compare the counts in the parts of a model with the data set's."""
+    counts = dict(
+        num_things_classes=classes.num_things,
+        num_stuff_classes=len(classes.names) - classes.num_things,
+    )
+    for part in ('panoptic_head', 'panoptic_fusion_head'):
+        for key, right in counts.items():
+            has = (model.get(part) or {}).get(key)
+            if has is not None and has != right:
+                text = f'model.{part}.{key} is {has}: set model.{part}.{key}={right}'
+                findings.add([Problem('class_counts', text)])
