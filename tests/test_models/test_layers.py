@@ -6,12 +6,19 @@ from mmcv.ops import modulated_deform_conv2d
 from mmengine.model import BaseModule
 
 from mmpfcn import ModulatedDeformConv
-from mmpfcn.models.layers import append_coordinates, deform_conv_by_sampling
+from mmpfcn.models import layers
+from mmpfcn.models.layers import (
+    append_coordinates,
+    deform_conv_by_bags,
+    deform_conv_by_sampling,
+)
 
 
 @pytest.mark.parametrize('shape', [(2, 6, 9, 7), (1, 6, 1, 5), (1, 6, 1, 1)])
 @pytest.mark.parametrize('with_bias', [True, False])
-def test_sampling_equals_the_operator_of_mmcv(shape, with_bias):
+@pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
+def test_equal_to_the_operator_of_mmcv(shape, with_bias, run, monkeypatch):
+    monkeypatch.setattr(layers, 'COLUMN_ELEMENTS', 54 * 5)  # five cells at a time
     n, c, h, w = shape
     inputs = dict(
         x=torch.randn(shape),
@@ -23,7 +30,7 @@ def test_sampling_equals_the_operator_of_mmcv(shape, with_bias):
         inputs['bias'] = torch.randn(4)
     ours = {k: v.clone().requires_grad_() for k, v in inputs.items()}
     theirs = {k: v.clone().requires_grad_() for k, v in inputs.items()}
-    out = deform_conv_by_sampling(*ours.values(), *([] if with_bias else [None]))
+    out = run(*ours.values(), *([] if with_bias else [None]))
     golden = modulated_deform_conv2d(
         *theirs.values(), *([] if with_bias else [None]), 1, 1, 1, 1, 1
     )
@@ -68,9 +75,10 @@ def test_unusual_settings_fall_back_to_mmcv(change):
     )
 
 
-def test_zero_offsets_and_full_masks_are_a_plain_convolution():
+@pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
+def test_zero_offsets_and_full_masks_are_a_plain_convolution(run):
     x, weight = torch.randn(2, 3, 6, 5), torch.randn(4, 3, 3, 3)
-    out = deform_conv_by_sampling(x, torch.zeros(2, 18, 6, 5), torch.ones(2, 9, 6, 5), weight, None)
+    out = run(x, torch.zeros(2, 18, 6, 5), torch.ones(2, 9, 6, 5), weight, None)
     golden = torch.nn.functional.conv2d(x, weight, padding=1)
     torch.testing.assert_close(out, golden, rtol=1e-5, atol=1e-5)
 
@@ -91,3 +99,64 @@ def test_coordinates_of_one_row_or_column():
     out = append_coordinates(torch.zeros(2, 1, 1, 3))
     assert out[:, 1].eq(-1).all()
     assert out[0, 2, 0].tolist() == [-1, 0, 1]
+
+
+def saved_bytes(run, *inputs) -> int:
+    """What autograd keeps for the backward pass."""
+    sizes = {}
+
+    def pack(x):
+        sizes[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        out = run(*inputs, None)
+    assert out.requires_grad
+    return sum(sizes.values())
+
+
+def test_columns_are_not_kept_for_the_backward_pass():
+    shapes = (1, 128, 12, 12), (1, 18, 12, 12), (1, 9, 12, 12), (8, 128, 3, 3)
+    inputs = [torch.rand(shape, requires_grad=True) for shape in shapes]
+    of_input = inputs[0].untyped_storage().nbytes()
+    assert saved_bytes(deform_conv_by_sampling, *inputs) > 9 * of_input
+    assert saved_bytes(deform_conv_by_bags, *inputs) < 3 * of_input
+
+
+def test_a_nan_stays_where_it_is():
+    """As overflow in float16 makes it: no crash, and other cells are as they were."""
+    torch.manual_seed(0)
+    x, mask = torch.randn(1, 4, 6, 6), torch.rand(1, 9, 6, 6)
+    offset, weight = torch.zeros(1, 18, 6, 6), torch.randn(4, 4, 3, 3)
+    clean = deform_conv_by_bags(x, offset, mask, weight, None)
+    offset[0, :, 2, 3] = torch.nan
+    offset[0, :, 4, 4] = 1e30
+    out = deform_conv_by_bags(x, offset, mask, weight, None)
+    assert out[..., 2, 3].isnan().all() and out.isnan().sum() == 4
+    changed = (out != clean).any(1)[0].nonzero().tolist()
+    assert changed == [[2, 3], [4, 4]]
+
+
+@pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
+def test_bfloat16_keeps_positions_exact(run):
+    """Column 300 is no bfloat16 number; positions have to stay float32."""
+    x = torch.zeros(1, 1, 1, 400)
+    x[..., 301] = 1
+    weight, mask = torch.zeros(1, 1, 3, 3), torch.ones(1, 9, 1, 400)
+    weight[..., 1, 1] = 1
+    args = [t.bfloat16() for t in (x, torch.zeros(1, 18, 1, 400), mask, weight)]
+    out = run(*args, None)
+    assert out.dtype == torch.bfloat16 and out[0, 0, 0].nonzero().tolist() == [[301]]
+
+
+def test_the_layer_compiles_without_a_break_and_exports_ordinary_operators():
+    conv = ModulatedDeformConv(6, 4, 3, padding=1).eval()
+    torch.nn.init.normal_(conv.conv_offset.weight, std=0.2)
+    x = torch.randn(1, 6, 8, 9)
+    compiled = torch.compile(conv, fullgraph=True, backend='aot_eager')
+    torch.testing.assert_close(compiled(x), conv(x), rtol=1e-5, atol=1e-5)
+    exported = torch.export.export(conv, (x,))
+    names = {str(node.target) for node in exported.graph.nodes if node.op == 'call_function'}
+    assert any('grid_sampler' in name for name in names)
+    assert not any('embedding_bag' in name or 'mmcv' in name for name in names)
+    torch.testing.assert_close(exported.module()(x), conv(x), rtol=1e-5, atol=1e-5)
