@@ -12,7 +12,7 @@ from .datasets import (  # noqa: E402
     RandomCropWithInstance,
     SegmentMasks,
 )
-from .engine import ClassCountHook  # noqa: E402
+from .engine import ClassCountHook, CompileNetworkHook  # noqa: E402
 from .evaluation import PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
 from .models import (  # noqa: E402
     FeatureEncoder,
@@ -34,6 +34,7 @@ from .visualization import PanopticVisualizer  # noqa: E402
 
 __all__ = [
     'ClassCountHook',
+    'CompileNetworkHook',
     'FeatureEncoder',
     'ImageTargets',
     'InferenceSettings',

@@ -44,6 +44,11 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         'lists, key="[a,b]"; without white space inside',
     )
     parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the network by torch.compile, which takes a few minutes at the start',
+    )
+    parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
@@ -75,6 +80,8 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         cfg.merge_from_dict(args.cfg_options or {})
     except (KeyError, TypeError) as error:
         parser.error(f'--cfg-options does not fit {args.config}: {error.args[0]}')
+    if args.compile:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='CompileNetworkHook')]
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
