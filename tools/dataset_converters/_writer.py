@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from _measure import image_size, measure
 from _work_folder import Job, Record, WorkFolder, load_json
-from _workers import run_all
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _workers import map_in_processes  # noqa: E402
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
 # the command line should be answered at once.
@@ -199,7 +201,8 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
     begin = len(jobs) - len(missing)
     try:
         with tqdm(total=len(jobs), initial=begin, desc=work.json_file.name, unit='image') as bar:
-            run_all(task, missing, workers, bar.update)
+            for _ in map_in_processes(task, missing, workers):
+                bar.update()
     except ImageError as error:
         raise SystemExit(f'error: {error}\n{work.leave()}') from None
     except (MemoryError, BrokenProcessPool):

@@ -10,17 +10,18 @@ import argparse
 import json
 import os
 import shutil
-import signal
+import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from shapes import coco_format
 from shapes.coco_format import SPLITS
 from shapes.scene import draw_scene
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _workers import map_in_processes  # noqa: E402
 
 MARKER = 'shapes.json'  # in every folder made here: the arguments it was made with
 VERSION = 1  # to be raised when the drawing changes
@@ -143,14 +144,9 @@ def prepare_partial(folder: Path, recipe: dict) -> None:
 def draw_sample(folder: Path, recipe: dict, job: tuple[str, int]) -> None:
     """Draw and write one image; its generator depends on seed, split and index alone."""
     split, index = job
-    cv2.setNumThreads(1)  # the processes share the cores already
     rng = np.random.default_rng([recipe['seed'], SPLITS.index(split), index])
     scene = draw_scene(rng, *recipe['size'])
     coco_format.write_sample(folder, split, index, scene, rng)
-
-
-def ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def draw_missing(folder: Path, recipe: dict, workers: int) -> None:
@@ -167,20 +163,8 @@ def draw_missing(folder: Path, recipe: dict, workers: int) -> None:
         return
     draw = partial(draw_sample, folder, recipe)
     bar = ProgressBar(len(jobs))
-    if workers == 1:
-        for job in jobs:
-            draw(job)
-            bar.update()
-    else:
-        with ProcessPoolExecutor(workers, initializer=ignore_interrupts) as pool:
-            try:
-                for _ in pool.map(draw, jobs, chunksize=4):
-                    bar.update()
-            except KeyboardInterrupt:
-                # The pool waits for the images in hand; a second Ctrl-C would break off that wait
-                # and leave the processes behind.
-                ignore_interrupts()
-                raise
+    for _ in map_in_processes(draw, jobs, workers, chunk=4):
+        bar.update()
     print()
 
 

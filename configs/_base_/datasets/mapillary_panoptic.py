@@ -1,59 +1,22 @@
 # What tools/dataset_converters/mapillary_panoptic.py makes of the download, v1.2.
-dataset_type = 'PanopticDataset'
+_base_ = './cityscapes_panoptic.py'
+
 data_root = 'data/mapillary/'
-
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadPanopticGroundTruth'),
-    # The paper gives the ends of the choice, 1024 and 2048, of the short side; the step is ours.
-    dict(
-        type='RandomChoiceResize',
-        scales=[(100 * side, side) for side in range(1024, 2049, 64)],
-        resize_type='Resize',
-        keep_ratio=True,
-    ),
-    dict(type='RandomCropWithInstance', crop_size=(1024, 1024)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackPanopticInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 2048), keep_ratio=True),
-    # after Resize: predictions are compared at the original size
-    dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
-    dict(type='PackPanopticInputs'),
-]
-
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='annotations/panoptic_train.json',
-        data_prefix=dict(img='training/images/', seg='training/'),
-        filter_cfg=dict(filter_empty_gt=True),
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(data_root=data_root, data_prefix=dict(img='training/images/', seg='training/'))
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='annotations/panoptic_val.json',
-        data_prefix=dict(img='validation/images/', seg='validation/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(data_root=data_root, data_prefix=dict(img='validation/images/', seg='validation/'))
 )
 test_dataloader = val_dataloader
+
+# The paper gives the ends of the choice, 1024 and 2048, of the short side; the step is ours.
+_base_.train_dataloader.dataset.pipeline[2].scales = [
+    (100 * side, side) for side in range(1024, 2049, 64)
+]
+_base_.train_dataloader.dataset.pipeline[3].crop_size = (1024, 1024)
+_base_.val_dataloader.dataset.pipeline[1].scale = (2048, 2048)
+_base_.test_dataloader.dataset.pipeline[1].scale = (2048, 2048)
 
 val_evaluator = [
     dict(type='PanopticQualityMetric', classwise=True),

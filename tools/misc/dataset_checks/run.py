@@ -1,27 +1,18 @@
 """All checks of a data set, its files in parallel."""
 
-import os
-import signal
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 
-import cv2
+from _workers import map_in_processes
 from tqdm import tqdm
 
 from .annotations import check_categories, make_jobs, pair, read_json
-from .images import Job, Result, check_image
+from .images import check_image
 from .problems import Findings, Problem
 from .sources import Source, check_class_counts
 from .statistics import Statistics
 
 CHUNK = 8  # images that a process checks at a time
-POLL_SECONDS = 0.5
 
 
 def check_source(
@@ -50,68 +41,8 @@ def check_source(
     statistics = Statistics(classes, source.scale_ranges)
     check = partial(check_image, num_things=classes.num_things, resized=source.resized())
     with tqdm(total=len(pairs), unit='image', disable=None, leave=False) as bar:
-        for result in run_jobs(jobs, check, workers):
+        for result in map_in_processes(check, jobs, workers, CHUNK):
             findings.add(result.problems)
             statistics.add(result)
             bar.update()
     return statistics
-
-
-def run_jobs(jobs: Iterable[Job], check: Callable[[Job], Result], workers: int) -> Iterator[Result]:
-    """Results in order; a few chunks wait at a time, so that memory does not grow."""
-    if workers == 1:
-        yield from map(check, jobs)
-        return
-    # Before the fork: the processes share the cores already, and threads do not outlive a fork, so
-    # that OpenCV would wait for them in the process for ever.
-    cv2.setNumThreads(1)
-    jobs = iter(jobs)
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
-        waiting = deque()
-        try:
-            with _interrupts_held_back():
-                pool.submit(os.getpid)  # starts the processes
-            while True:
-                while len(waiting) < 3 * workers and (chunk := list(islice(jobs, CHUNK))):
-                    waiting.append(pool.submit(_check_chunk, check, chunk))
-                if not waiting:
-                    return
-                yield from waiting.popleft().result()
-        except BaseException:
-            # The pool waits for the images in hand; a second Ctrl-C would break off that wait and
-            # leave the processes behind.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait: a pool that is broken off while it starts waits for its processes for ever.
-
-    (A signal mask does not do, because it is only that of one thread.)
-    """
-    interrupts = []
-    before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupts:
-        raise KeyboardInterrupt
-
-
-def _check_chunk(check: Callable[[Job], Result], chunk: list[Job]) -> list[Result]:
-    return [check(job) for job in chunk]
-
-
-def _start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end when it ends: a killed parent cannot stop its pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)
