@@ -9,8 +9,6 @@ import mmcv
 import numpy as np
 from mmengine.fileio import get
 
-from .label_map import segment_index  # noqa: F401
-
 NUM_IDS = 2**24
 """Ids are R + 256 G + 65536 B; 0 is void."""
 

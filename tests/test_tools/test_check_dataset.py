@@ -15,15 +15,12 @@ import cv2
 import numpy as np
 import pytest
 from breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData, cut, tree
-from oracle import ROOT
+from oracle import ROOT, coco200
 from PIL import Image
 
 from mmpfcn.datasets import read_panoptic_png
 
 TOOL = ROOT / 'tools' / 'misc' / 'check_dataset.py'
-COCO200 = Path(
-    os.environ.get('MMPFCN_COCO200', ROOT.parent / 'shared' / 'data' / 'coco200')
-).resolve()
 UNFIT = ('stops', 'wrong')
 
 
@@ -312,13 +309,11 @@ def test_wrong_usage_is_named(files, tmp_path, capsys, arguments, message):
     assert tree(tmp_path) == before
 
 
-@pytest.mark.skipif(not COCO200.is_dir(), reason='needs real photos: set MMPFCN_COCO200')
 def test_real_photos_are_right(tmp_path):
-    report = report_of(
-        COCO200 / 'annotations' / 'panoptic_val2017.json', out=tmp_path / 'r.json', workers=2
-    )
+    source = coco200() / 'annotations' / 'panoptic_val2017.json'
+    report = report_of(source, out=tmp_path / 'r.json', workers=2)
     assert report['problems'] == []
-    data = json.loads((COCO200 / 'annotations' / 'panoptic_val2017.json').read_text())
+    data = json.loads(source.read_text())
     segments = [s for a in data['annotations'] for s in a['segments_info']]
     [held] = report['datasets']
     assert sum(c['segments'] for c in held['classes']) == len(segments)

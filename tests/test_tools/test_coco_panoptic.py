@@ -1,12 +1,10 @@
 """COCO instances, with stuff as a second JSON or as PNGs."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-from oracle import ROOT
+from oracle import coco200
 from own_data import failure, made, photo, run, save
 from panopticapi.evaluation import pq_compute_single_core
 from pycocotools import mask as mask_utils
@@ -18,9 +16,6 @@ SIZE = (20, 30)  # of the images
 NUM_PHOTOS = 30  # of COCO
 THINGS = [dict(id=3, name='car'), dict(id=1, name='person')]
 STUFF = [dict(id=92, name='sky'), dict(id=7, name='road'), dict(id=183, name='other')]
-COCO200 = Path(
-    os.environ.get('MMPFCN_COCO200', ROOT.parent / 'shared' / 'data' / 'coco200')
-).resolve()
 BOXES = [
     (1, 10, 8, 14, 12), (3, 2, 5, 22, 15), (3, 18, 10, 28, 17), (1, 0, 0, 12, 7),
 ]  # fmt: skip
@@ -240,10 +235,8 @@ def test_other_json_files_are_named(data):
 
 def test_real_instances_become_the_real_panoptic_things(tmp_path):
     """COCO's instances and PNGs of its stuff, against its panoptic ground truth."""
-    source = COCO200 / 'annotations' / 'panoptic_val2017.json'
-    if not source.is_file():
-        message = f'no photos in {COCO200}: set MMPFCN_COCO200 to a COCO panoptic data set'
-        (pytest.fail if os.environ.get('CI', '').lower() == 'true' else pytest.skip)(message)
+    photos = coco200()
+    source = photos / 'annotations' / 'panoptic_val2017.json'
     truth = json.loads(source.read_text())
     truth['annotations'] = truth['annotations'][:NUM_PHOTOS]
     instances = json.loads((source.parent / 'instances_val2017.json').read_text())
@@ -262,7 +255,7 @@ def test_real_instances_become_the_real_panoptic_things(tmp_path):
     classes = tmp_path / 'classes.json'
     classes.write_text(json.dumps(truth['categories']))
     run(
-        TOOL, COCO200 / 'val2017', tmp_path / 'instances.json', '--out', tmp_path,
+        TOOL, photos / 'val2017', tmp_path / 'instances.json', '--out', tmp_path,
         '--stuff-png', tmp_path / 'stuff', '--classes', classes, '--void', 0, '--workers', 1,
     )  # fmt: skip
     result = made(tmp_path, 'val2017')

@@ -49,7 +49,7 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
     Raises:
         ValueError: Two segments have the same id.
     """
-    from mmpfcn.datasets.panoptic_png import segment_index
+    from mmpfcn.datasets.label_map import segment_index
 
     segment_ids = [int(segment['id']) for segment in segments]
     twice = [key for key, count in Counter(segment_ids).items() if count > 1]
