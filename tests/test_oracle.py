@@ -28,6 +28,7 @@ from mmpfcn import (
 )
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
+from mmpfcn.models.mask_resizing import MaskResizer
 from mmpfcn.models.sampling import (
     find_peaks,
     gather_kernels,
@@ -458,16 +459,16 @@ def test_masks_instances_and_maps(name, image):
 @pytest.mark.parametrize('name, image', INFERENCE)
 def test_stuff_probabilities(name, image):
     """The published map of region probabilities at full size, 0 for absent classes."""
-    from mmpfcn.models.fusion_head import resize_masks
-
     out = inference(name, image)
     _, info = oracle.case(name)
     fused = out['fused_regions']
     height, width = info['output_hw']
     probs = torch.zeros(NUM_STUFF + 1, height, width)
-    parts = resize_masks(fused.mask_logits.sigmoid(), info['input_hw'], (height, width))
-    for rows, part in parts:
-        probs[fused.labels[rows] - NUM_THINGS] = part
+    resizer = MaskResizer(
+        fused.mask_logits.shape[1:], info['input_hw'], (height, width), probs.device
+    )
+    everywhere = slice(0, height), slice(0, width)
+    probs[fused.labels - NUM_THINGS] = resizer.resize(fused.mask_logits.sigmoid(), *everywhere)
     assert_stored(oracle.any_thing_first(probs, 0), name, 'sem_seg', 2e-5)
 
 

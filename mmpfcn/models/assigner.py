@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..datasets.segment_masks import SegmentMasks
 from ..structures import ImageTargets, LevelTargets
+from .soft_masks import soft_masks_of_map, soft_masks_of_stack
 
 VOID = 255
 """Semantic label of unlabelled pixels (mmdet's ``seg_pad_value``): negative for every class."""
@@ -40,6 +43,16 @@ class PanopticFCNAssigner:
         self.separate_thing_regions = separate_thing_regions
         num_thing_regions = num_things_classes if separate_thing_regions else 1
         self.num_region_channels = num_stuff_classes + num_thing_regions
+        self.region_channels = self._region_channels()
+
+    def _region_channels(self) -> Tensor:
+        """(labels up to ``VOID``,) region channel of each label; R where it has none."""
+        things, stuff = self.num_things_classes, self.num_stuff_classes
+        channels = torch.full((max(VOID, things + stuff) + 1,), self.num_region_channels)
+        channels[:things] = stuff + torch.arange(things) * self.separate_thing_regions
+        channels[things : things + stuff] = torch.arange(stuff)
+        channels[VOID] = self.num_region_channels
+        return channels
 
     @torch.no_grad()
     def assign(
@@ -52,8 +65,9 @@ class PanopticFCNAssigner:
         """Targets of one image.
 
         Args:
-            gt_instances: ``masks`` (G, H, W) in {0, 1}, ``labels`` (G,), ``bboxes`` (G, 4) as
-                x1, y1, x2, y2 in pixels; of the image without padding.
+            gt_instances: ``masks``, a tensor (G, H, W) in {0, 1} or :class:`SegmentMasks`, which
+                are never unfolded; ``labels`` (G,); ``bboxes`` (G, 4) as x1, y1, x2, y2 in pixels;
+                of the image without padding.
             gt_sem_seg: (H, W) labels, 255 for void; crowds carry their thing label.
             level_sizes: (h, w) per level of the padded input.
             mask_size: (H/4, W/4) of the padded input.
@@ -71,99 +85,124 @@ class PanopticFCNAssigner:
                 f'{len(self.scale_ranges)} entries {self.scale_ranges}: give one (low, high) for '
                 'each level in train_cfg.assigner.scale_ranges'
             )
-        self._check_labels(gt_instances.labels, gt_sem_seg)
-        masks = self._resize(gt_instances.masks, mask_size)
+        labels, boxes = gt_instances.labels, gt_instances.bboxes
+        masks = self._object_masks(gt_instances.masks, mask_size, labels.device)
         centers, seen = self._mass_centers(masks)
-        masks, centers, objects = masks[seen], centers[seen], gt_instances[seen]
-        region_masks, region_channels = self._region_masks(gt_sem_seg, mask_size)
-        levels = [
-            self._assign_level(
-                size, scale_range, mask_size, objects, centers, region_masks, region_channels
-            )
-            for size, scale_range in zip(level_sizes, self.scale_ranges, strict=True)
-        ]
-        return ImageTargets(masks, objects.labels, region_masks, region_channels, levels)
-
-    def _check_labels(self, labels: Tensor, sem_seg: Tensor) -> None:
-        num_classes = self.num_things_classes + self.num_stuff_classes
-        semantic = sem_seg[sem_seg != VOID]
-        for what, found, limit in (
-            ('object', labels, self.num_things_classes),
-            ('semantic', semantic, num_classes),
+        region_masks = soft_masks_of_map(
+            gt_sem_seg, self.region_channels.to(labels.device), self.num_region_channels, mask_size
+        )
+        level_regions = [self._level_regions(region_masks, size) for size in level_sizes]
+        # all that decides about shapes or is checked: the host waits for the device once an image
+        label_ranges, seen, fits, present, shown = to_host(
+            self._label_ranges(labels, gt_sem_seg),
+            seen,
+            self._fits_levels(boxes) & seen,
+            region_masks.flatten(1).any(1),
+            torch.stack([regions.flatten(1).any(1) for regions in level_regions]),
+        )
+        self._check_labels(label_ranges.tolist())
+        device = masks.device
+        if not seen.all():
+            kept = seen.nonzero()[:, 0].to(device)
+            masks, centers, labels, boxes = (x[kept] for x in (masks, centers, labels, boxes))
+        channels = present.nonzero()[:, 0].to(device)
+        levels = []
+        for size, regions, fit, show in zip(
+            level_sizes, level_regions, fits[:, seen], shown[:, present], strict=True
         ):
-            if len(found) and not 0 <= int(found.min()) <= int(found.max()) < limit:
+            objects = fit.nonzero()[:, 0].to(device)
+            heat_map = self._draw_centers(
+                size, mask_size, labels[objects], boxes[objects], centers[objects]
+            )
+            region_rows = show.nonzero()[:, 0].to(device)
+            levels.append(LevelTargets(heat_map, regions, objects, region_rows))
+        return ImageTargets(masks, labels, region_masks[channels], channels, levels)
+
+    def _object_masks(
+        self, masks: Tensor | SegmentMasks, mask_size: tuple[int, int], device: torch.device
+    ) -> Tensor:
+        """Soft masks (G, H/4, W/4)."""
+        if isinstance(masks, Tensor):
+            return soft_masks_of_stack(masks, mask_size)
+        index_map, values = masks.index_map.astype(np.int32), masks.values
+        rows = np.full(max(index_map.max(initial=0), values.max(initial=0)) + 1, len(values))
+        rows[values] = np.arange(len(values))
+        index_map, rows = (torch.from_numpy(x).to(device) for x in (index_map, rows))
+        return soft_masks_of_map(index_map, rows, len(values), mask_size)
+
+    def _level_regions(self, region_masks: Tensor, size: tuple[int, int]) -> Tensor:
+        """Share of each cell of a level that a region class covers, (R, h, w), at least half."""
+        regions = F.interpolate(region_masks[:, None], size, mode='bilinear', align_corners=False)
+        regions = regions[:, 0].clamp(max=1)
+        return regions.masked_fill(regions < 0.5, 0)
+
+    def _fits_levels(self, boxes: Tensor) -> Tensor:
+        """(levels, G) bool: whether the size of an object lies in the range of a level."""
+        scale = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt()
+        return torch.stack([(low <= scale) & (scale <= high) for low, high in self.scale_ranges])
+
+    def _label_ranges(self, labels: Tensor, sem_seg: Tensor) -> Tensor:
+        """(4,) least and greatest label of the objects and of the semantic map without void."""
+        semantic = sem_seg.long()
+        objects = labels.aminmax() if len(labels) else labels.new_zeros(2)
+        return torch.stack(
+            [*objects, semantic.amin(), semantic.masked_fill(semantic == VOID, -1).amax()]
+        )
+
+    def _check_labels(self, ranges: list[int]) -> None:
+        num_classes = self.num_things_classes + self.num_stuff_classes
+        for what, (low, high), limit in (
+            ('object', ranges[:2], self.num_things_classes),
+            ('semantic', ranges[2:], num_classes),
+        ):
+            if low < 0 or high >= limit:
                 raise ValueError(
-                    f'{what} labels run from {int(found.min())} to {int(found.max())}, but '
+                    f'{what} labels run from {low} to {high}, but '
                     f'num_things_classes={self.num_things_classes} and '
                     f'num_stuff_classes={self.num_stuff_classes} allow 0 to {limit - 1}: set both '
                     'in panoptic_head and panoptic_fusion_head to the counts of the data set, in '
                     'which thing classes come first'
                 )
 
-    def _resize(self, masks: Tensor, mask_size: tuple[int, int], chunk: int = 32) -> Tensor:
-        """(n, H, W) to soft (n, H/4, W/4), ``chunk`` masks in float at a time."""
-        h, w = masks.shape[-2:]
-        size = (int(h / 4 + 0.5), int(w / 4 + 0.5))
-        resized = [
-            F.interpolate(part[:, None].float(), size=size, mode='bilinear', align_corners=False)
-            for part in masks.split(chunk)
-        ]
-        padding = (0, mask_size[1] - size[1], 0, mask_size[0] - size[0])
-        return F.pad(torch.cat(resized)[:, 0], padding)
-
     def _mass_centers(self, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (x, y) of the non-zero cells, (n, 2), and whether there is any, (n,)."""
         inside = (masks > 0).float()
-        count = inside.sum((1, 2))
-        ys = torch.arange(masks.shape[1], device=masks.device, dtype=torch.float32)
-        xs = torch.arange(masks.shape[2], device=masks.device, dtype=torch.float32)
-        total = torch.stack([inside.sum(1) @ xs, inside.sum(2) @ ys], dim=1)
+        columns, rows = inside.sum(1), inside.sum(2)
+        count = rows.sum(1)
+        ys, xs = (
+            torch.arange(n, device=masks.device, dtype=torch.float32) for n in masks.shape[1:]
+        )
+        total = torch.stack([columns @ xs, rows @ ys], dim=1)
         return total / count.clamp(min=1)[:, None], count > 0
 
-    def _region_masks(self, sem_seg: Tensor, mask_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Soft masks (B, H/4, W/4) of the region classes present and their channels (B,)."""
-        void = self.num_region_channels
-        labels = sem_seg.long()
-        thing_channels = self.num_stuff_classes + labels * self.separate_thing_regions
-        channels = labels - self.num_things_classes
-        channels = channels.where(channels >= 0, thing_channels)
-        channels = channels.masked_fill(sem_seg == VOID, void)
-        present = channels.unique()
-        present = present[present != void]
-        return self._resize(channels == present[:, None, None], mask_size), present
-
-    def _assign_level(
+    def _draw_centers(
         self,
         size: tuple[int, int],
-        scale_range: tuple[float, float],
         mask_size: tuple[int, int],
-        gt_instances: InstanceData,
+        labels: Tensor,
+        boxes: Tensor,
         mass_centers: Tensor,
-        region_masks: Tensor,
-        region_channels: Tensor,
-    ) -> LevelTargets:
-        sides = gt_instances.bboxes[:, 2:] - gt_instances.bboxes[:, :2]  # (G, 2) as (w, h)
-        scale = sides.prod(1).sqrt()
-        low, high = scale_range
-        objects = ((low <= scale) & (scale <= high)).nonzero()[:, 0]
+    ) -> Tensor:
+        """Heat map (T, h, w) of the objects of a level."""
+        sides = boxes[:, 2:] - boxes[:, :2]  # (P, 2) as (w, h)
         # cells of this level per cell at stride 4, as (x, y)
         ratio = sides.new_tensor([size[1] / mask_size[1], size[0] / mask_size[0]])
         last = sides.new_tensor([size[1] - 1, size[0] - 1])
-        centers = draw_gaussians(
+        return draw_gaussians(
             size,
-            gt_instances.labels[objects],
+            labels,
             # a truncated mass centre can not pass the last cell; clamped all the same, as by rule
-            torch.minimum((mass_centers[objects] * ratio).floor(), last),
-            gaussian_radius(sides[objects] / 4 * ratio),
+            torch.minimum((mass_centers * ratio).floor(), last),
+            gaussian_radius(sides / 4 * ratio),
             self.num_things_classes,
         )
-        regions = F.interpolate(
-            region_masks[:, None], size=size, mode='bilinear', align_corners=False
-        )[:, 0].clamp(max=1)
-        regions = regions.where(regions >= 0.5, regions.new_tensor(0))
-        region_map = regions.new_zeros(self.num_region_channels, *size)
-        region_map[region_channels] = regions
-        return LevelTargets(centers, region_map, objects, regions.flatten(1).any(1).nonzero()[:, 0])
+
+
+def to_host(*tensors: Tensor) -> list[Tensor]:
+    """Copies of small tensors of whole numbers or bools on the CPU, by one transfer."""
+    values = torch.cat([x.flatten().long() for x in tensors]).cpu()
+    parts = values.split([x.numel() for x in tensors])
+    return [part.view(x.shape).to(x.dtype) for part, x in zip(parts, tensors, strict=True)]
 
 
 def gaussian_radius(sides: Tensor, min_overlap: float = 0.7) -> Tensor:

@@ -1,21 +1,20 @@
 """All image geometry: mask logits to instances, a semantic map and the panoptic map."""
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.models.seg_heads.panoptic_fusion_heads import BasePanopticFusionHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, SampleList
-from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from .label_tiles import best_labels
+from .mask_resizing import FullMasks, MaskResizer
 from .settings import InferenceSettings, read_settings
 
-CHUNK_PIXELS = 2**24
-"""Pixels of full-size probability maps held at a time: 64 MiB in float32."""
+CHUNK_PIXELS = 2**22
+"""Pixels held at a time where all of them need not be: 16 MiB in float32."""
 
 
 @MODELS.register_module()
@@ -71,26 +70,28 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
             - ``sem_results``: PixelData, ``sem_seg`` (1, H, W) int16: the label of the best region,
               T + S where "any thing" or nothing is best.
         """
-        return [
-            self._predict_single(*image, rescale)
-            for image in zip(things, regions, batch_data_samples, strict=True)
-        ]
+        results = []
+        for image in zip(things, regions, batch_data_samples, strict=True):
+            # mixed precision must not round the products of matrices that resize the masks
+            with torch.autocast(image[0].mask_logits.device.type, enabled=False):
+                results.append(self._predict_single(*image, rescale))
+        return results
 
     def _predict_single(
         self, things: InstanceData, regions: InstanceData, sample: DetDataSample, rescale: bool
     ) -> dict:
-        sizes = dict(img_shape=sample.img_shape[:2], out_shape=sample.ori_shape[:2])
-        if not rescale:
-            sizes['out_shape'] = sizes['img_shape']
+        img_shape, logits = sample.img_shape[:2], things.mask_logits
+        out_shape = sample.ori_shape[:2] if rescale else img_shape
+        resizer = MaskResizer(logits.shape[1:], img_shape, out_shape, logits.device)
         things = self._rescore(things)
-        instance, masks = self._place_things(things, **sizes)
-        sem_seg = self._semantic_map(regions, **sizes)
+        instance, masks = self._place_things(things, resizer)
+        sem_seg = self._semantic_map(regions, resizer)
         results = {}
         if self.test_cfg.panoptic_on:
             results['pan_results'] = self._merge(instance, things, sem_seg, regions)
         if self.test_cfg.instance_on:
             results['ins_results'] = InstanceData(
-                masks=masks, bboxes=mask2bbox(masks), labels=things.labels, scores=things.scores
+                masks=masks.masks, bboxes=masks.bboxes(), labels=things.labels, scores=things.scores
             )
         if self.test_cfg.semantic_on:
             results['sem_results'] = PixelData(sem_seg=sem_seg[None])
@@ -98,27 +99,30 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
 
     def _rescore(self, things: InstanceData) -> InstanceData:
         """Rescore by the mean probability inside the mask, keep the best."""
-        probs = things.mask_logits.sigmoid()
-        inside = probs > self.test_cfg.mask_thr_binary
-        quality = (probs * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
+        step = max(CHUNK_PIXELS // things.mask_logits.shape[1:].numel(), 1)
+        quality = torch.cat([self._quality(part) for part in things.mask_logits.split(step)])
         scores = things.scores * quality
         order = scores.argsort(descending=True, stable=True)[: self.test_cfg.max_per_img]
         order = order[scores[order] >= self.test_cfg.score_thr]
-        return InstanceData(probs=probs[order], labels=things.labels[order], scores=scores[order])
+        probs = things.mask_logits[order].float().sigmoid()
+        return InstanceData(probs=probs, labels=things.labels[order], scores=scores[order])
+
+    def _quality(self, mask_logits: Tensor) -> Tensor:
+        inside = F.threshold(mask_logits.float().sigmoid(), self.test_cfg.mask_thr_binary, 0)
+        return inside.sum((1, 2)) / inside.sign().sum((1, 2)).clamp(min=1)
 
     def _place_things(
-        self, things: InstanceData, img_shape: tuple, out_shape: tuple
-    ) -> tuple[Tensor, Tensor | None]:
+        self, things: InstanceData, resizer: MaskResizer
+    ) -> tuple[Tensor, FullMasks | None]:
         """(H, W) number of the thing on each pixel, and the masks if ``instance_on``."""
-        masks = None
-        if self.test_cfg.instance_on:
-            masks = things.probs.new_empty(len(things), *out_shape, dtype=torch.bool)
-        instance = things.probs.new_zeros(out_shape, dtype=torch.int16)
-        for rows, part in resize_masks(things.probs, img_shape, out_shape):
-            part = part > self.test_cfg.mask_thr_binary
+        probs, threshold, shape = things.probs, self.test_cfg.mask_thr_binary, resizer.out_shape
+        instance = torch.zeros(shape, dtype=torch.int16, device=probs.device)
+        masks = FullMasks(len(things), shape, probs.device) if self.test_cfg.instance_on else None
+        for i, box in enumerate(resizer.boxes(F.threshold(probs, threshold, 0))):
+            mask = resizer.exceeds(probs[i], *box, threshold)
             if masks is not None:
-                masks[rows] = part
-            self._take_free_pixels(instance, part, things.scores[rows], rows.start)
+                masks.add(i, mask, *box)
+            self._take_free_pixels(instance[box], mask[None], things.scores[i : i + 1], i)
         return instance, masks
 
     def _take_free_pixels(
@@ -135,90 +139,56 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         for i, (mask, score) in enumerate(zip(masks, scores, strict=True), start=first):
             free = mask & (instance == 0)
             # integers: "more than half is taken" must not depend on rounding
-            taken = mask.sum() - free.sum()
+            area = mask.count_nonzero()
+            taken = area - free.count_nonzero()
             fits = (score >= self.test_cfg.panoptic_score_thr) & (
-                taken <= self.test_cfg.mask_overlap * mask.sum()
+                taken <= self.test_cfg.mask_overlap * area
             )
-            instance.masked_fill_(free & fits, i + 1)
+            instance.add_(free & fits, alpha=i + 1)
 
-    def _semantic_map(self, regions: InstanceData, img_shape: tuple, out_shape: tuple) -> Tensor:
+    def _semantic_map(self, regions: InstanceData, resizer: MaskResizer) -> Tensor:
         """(H, W) label of the most probable region class; T + S where there is none."""
-        probs = regions.mask_logits.sigmoid()
-        best = probs.new_zeros(out_shape)
-        sem_seg = best.new_full(out_shape, self.num_classes, dtype=torch.int16)
-        for rows, part in resize_masks(probs, img_shape, out_shape):
-            for label, prob in zip(regions.labels[rows].tolist(), part, strict=True):
-                sem_seg.masked_fill_(prob > best, label)
-                torch.maximum(best, prob, out=best)
-        return sem_seg
+        none = regions.labels.new_full((1,), self.num_classes)
+        labels = torch.cat([none, regions.labels]).short()
+        probs = regions.mask_logits.float().sigmoid()
+        probs = F.pad(probs, (0, 0, 0, 0, 1, 0))  # the map of "none": 0 everywhere
+        return best_labels(probs, labels, resizer)
 
     def _merge(
         self, instance: Tensor, things: InstanceData, sem_seg: Tensor, regions: InstanceData
     ) -> PixelData:
         """Things, then stuff that is large enough on the free part."""
-        areas = torch.bincount(instance.flatten(), minlength=len(things) + 1)[1:]
-        free = sem_seg.where(instance == 0, self.num_classes)
-        stuff_areas = torch.bincount(free.flatten(), minlength=self.num_classes + 1)
-        is_segment = stuff_areas >= self.test_cfg.stuff_area_limit
-        is_segment[: self.num_things_classes] = False
-        is_segment[self.num_classes] = False
-
-        numbers = (areas > 0).cumsum(0)  # instances that got pixels are numbered from 1
-        thing_ids = things.labels + numbers * INSTANCE_OFFSET
-        labels = torch.arange(self.num_classes + 1, device=areas.device)
-        stuff_ids = labels.where(is_segment, self.num_classes)
-        # one table for both: a thing is looked up behind the labels of stuff
-        ids = torch.cat([stuff_ids, thing_ids])
-        panoptic = look_up(ids.int(), free.where(instance == 0, instance + self.num_classes))
-        segments = [
-            dict(id=id_, label=label, isthing=True, score=score, area=area)
-            for id_, label, score, area in zip(
-                *(x.tolist() for x in (thing_ids, things.labels, things.scores, areas)),
-                strict=True,
-            )
-            if area
-        ]
-        is_segment, stuff_areas = is_segment.tolist(), stuff_areas.tolist()
-        segments += [
-            dict(id=label, label=label, isthing=False, score=score, area=stuff_areas[label])
-            for label, score in sorted(
-                zip(regions.labels.tolist(), regions.scores.tolist(), strict=True)
-            )
-            if is_segment[label]
-        ]
-        result = PixelData(sem_seg=panoptic[None])
+        void = self.num_classes
+        # one number for both: labels on the free part, behind them the things
+        numbers = torch.where(instance == 0, sem_seg, instance + void)
+        areas = torch.bincount(numbers.flatten(), minlength=void + 1 + len(things)).tolist()
+        ids, segments = [void] * len(areas), []
+        for i, label, score in zip(
+            range(void + 1, len(areas)), things.labels.tolist(), things.scores.tolist(), strict=True
+        ):
+            if areas[i]:
+                ids[i] = label + (len(segments) + 1) * INSTANCE_OFFSET
+                segments.append(
+                    dict(id=ids[i], label=label, isthing=True, score=score, area=areas[i])
+                )
+        for label, score in sorted(
+            zip(regions.labels.tolist(), regions.scores.tolist(), strict=True)
+        ):
+            is_stuff = self.num_things_classes <= label < void
+            if is_stuff and areas[label] >= self.test_cfg.stuff_area_limit:
+                ids[label] = label
+                segments.append(
+                    dict(id=label, label=label, isthing=False, score=score, area=areas[label])
+                )
+        table = torch.tensor(ids, dtype=torch.int32, device=numbers.device)
+        result = PixelData(sem_seg=look_up(table, numbers)[None])
         result.set_metainfo(dict(segments_info=segments))
         return result
 
 
 def look_up(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]`` for an (H, W) index, a band of rows at a time: PyTorch's index is int64."""
-    rows = max(CHUNK_PIXELS // max(index.shape[1], 1), 1)
-    return torch.cat([table[band.long()] for band in index.split(rows)])
-
-
-def resize_masks(
-    probs: Tensor, img_shape: tuple, out_shape: tuple
-) -> Iterator[tuple[slice, Tensor]]:
-    """Probabilities at stride 4 of the padded input to the output size, a bounded chunk at a time.
-
-    Bilinear x 4, cut to the image, bilinear to the output: the published order of operations.
-
-    Args:
-        probs: (K, H/4, W/4) in [0, 1].
-        img_shape: (H, W) of the network's input without padding.
-        out_shape: (H, W) of the result.
-
-    Yields:
-        Rows of ``probs`` and their (n, H, W) probabilities, ``CHUNK_PIXELS`` at most.
-    """
-    pixels = max(16 * probs.shape[-2] * probs.shape[-1], out_shape[0] * out_shape[1])
-    step = max(CHUNK_PIXELS // pixels, 1)
-    for start in range(0, len(probs), step):
-        rows = slice(start, start + step)
-        part = F.interpolate(
-            probs[rows, None], scale_factor=4, mode='bilinear', align_corners=False
-        )
-        part = part[..., : img_shape[0], : img_shape[1]]
-        part = F.interpolate(part, size=out_shape, mode='bilinear', align_corners=False)
-        yield rows, part[:, 0]
+    """``table[index]`` for an (H, W) index, a band of rows at a time: PyTorch's index is int32."""
+    rows = max(CHUNK_PIXELS // index.shape[1], 1)
+    return torch.cat(
+        [table.index_select(0, band.flatten().int()).view_as(band) for band in index.split(rows)]
+    )

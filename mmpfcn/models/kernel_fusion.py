@@ -36,7 +36,7 @@ class KernelFusion(BaseModule):
             related &= direction @ direction.T >= similarity_thr
         related = related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
         taken = related.cumsum(0)
-        keep = taken.diagonal() == 1
+        keep = (taken.diagonal() == 1).nonzero()[:, 0]
         members = (related & (taken == 1))[keep].to(x.dtype)
         members = members / members.sum(1, keepdim=True)
         return InstanceData(

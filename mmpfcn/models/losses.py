@@ -1,11 +1,15 @@
 """The losses of Panoptic FCN: focal on positions, weighted dice on masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+CHUNK_SIZE = 2**23
+"""Numbers of a tensor that a loss makes at a time: 32 MiB in float32."""
 
 
 @MODELS.register_module()
@@ -41,7 +45,7 @@ class PositionLoss(nn.Module):
             Scalar.
         """
         return sum(
-            self.focal(x, t) / factor
+            sum_with_gradient(self.focal, x, t, row_size=x.shape[1:].numel()) / factor
             for x, t, factor in zip(logits, targets, avg_factors, strict=True)
         )
 
@@ -77,7 +81,7 @@ class WeightedDiceLoss(nn.Module):
 
         Args:
             pred: logits, (P, k, *) for k candidates per object or (P, *) for one.
-            target: (P, *) in [0, 1].
+            target: (P, *) in [0, 1], without gradient.
             weight: (P, k) or (P,) non-negative scores, normalised per object here; None for 1 / k.
                 An object whose scores are all 0 contributes nothing.
             avg_factor: the sum over objects is divided by it; None for P.
@@ -97,9 +101,11 @@ class WeightedDiceLoss(nn.Module):
                 f'WeightedDiceLoss got logits {tuple(pred.shape)} and target '
                 f'{tuple(target.shape)}; expected (P, k, *) and (P, *)'
             )
-        p, t = pred.sigmoid().flatten(2), target.flatten(1).to(pred.dtype)
-        overlap = torch.einsum('pkx,px->pk', p, t)
-        area = p.square().sum(-1) + t.square().sum(-1)[:, None]
+        dtype = torch.promote_types(pred.dtype, torch.float32)  # sums of many cells
+        t = target.detach().flatten(1).to(dtype)
+        with torch.autocast(pred.device.type, enabled=False):
+            overlap, square = _DiceSums.apply(pred.flatten(2).to(dtype), t)
+        area = square + t.square().sum(-1)[:, None]
         dice = 1 - 2 * overlap / area.clamp(min=self.eps)  # (P, k)
         if weight is None:
             loss = dice.mean(1)
@@ -112,3 +118,85 @@ class WeightedDiceLoss(nn.Module):
         if reduction_override == 'sum':
             return loss.sum()
         return loss.sum() / (avg_factor if avg_factor is not None else max(len(loss), 1))
+
+
+class _DiceSums(torch.autograd.Function):
+    """Sums of p t and of p^2 with p = sigmoid(logits), which is all that is kept for backward.
+
+    Logits (P, k, X) and targets (P, X) to two (P, k).
+    """
+
+    @staticmethod
+    def forward(ctx, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        p = logits.sigmoid()
+        ctx.save_for_backward(p, target)
+        # (P, 1, X) x (P, X, k); on a CPU 6 times faster than (P, k, X) x (P, X, 1)
+        overlap = torch.bmm(target[:, None], p.transpose(1, 2))[:, 0]
+        return overlap, torch.linalg.vector_norm(p, dim=-1).square()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_overlap: Tensor, grad_square: Tensor) -> tuple[Tensor, None]:
+        p, target = ctx.saved_tensors
+        grad = p * (2 * grad_square[..., None])
+        grad.addcmul_(grad_overlap[..., None], target[:, None])
+        return torch.ops.aten.sigmoid_backward(grad, p), None
+
+
+def sum_with_gradient(
+    function: Callable[..., Tensor],
+    *rows: Tensor,
+    row_size: int,
+    shared: Sequence[Tensor] = (),
+) -> Tensor:
+    """Sum of a loss over chunks of rows, whose gradient is taken at once, chunk by chunk.
+
+    A loss comes last, so its gradient needs nothing that comes later. What is kept until backward
+    are gradients of the size of the inputs; the larger tensors inside the loss live for one chunk.
+    Unlike with activation checkpointing nothing is computed twice.
+
+    Args:
+        function: maps chunks of ``rows``, then ``shared``, to a scalar. Parameters and tensors that
+            it takes from elsewhere get no gradient.
+        rows: tensors of n rows each.
+        row_size: numbers that a tensor inside the function has per row; a chunk has up to
+            ``CHUNK_SIZE``.
+        shared: tensors that every chunk sees whole.
+
+    Returns:
+        Scalar; 0 for n = 0.
+    """
+    chunk = max(1, CHUNK_SIZE // max(1, row_size))
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (*rows, *shared)):
+        return _SumWithGradient.apply(function, chunk, len(rows), *rows, *shared)
+    starts = range(0, len(rows[0]), chunk)
+    parts = ([x[start : start + chunk] for x in rows] for start in starts)
+    return sum((function(*part, *shared) for part in parts), rows[0].new_zeros(()))
+
+
+class _SumWithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, function: Callable[..., Tensor], chunk: int, num_rows: int, *inputs: Tensor
+    ) -> Tensor:
+        total = inputs[-1].new_zeros(())
+        wanted = [i for i, need in enumerate(ctx.needs_input_grad[3:]) if need]
+        gradients = [torch.zeros_like(inputs[i]) for i in wanted]
+        for first in range(0, len(inputs[0]), chunk):
+            cut = [slice(first, first + chunk) if i < num_rows else ... for i in range(len(inputs))]
+            part = [x.detach()[c] for x, c in zip(inputs, cut, strict=True)]
+            leaves = [part[i].requires_grad_() for i in wanted]
+            with torch.enable_grad():
+                value = function(*part)
+            total += value.detach()
+            found = torch.autograd.grad(value, leaves)
+            for i, gradient, more in zip(wanted, gradients, found, strict=True):
+                gradient[cut[i]] += more
+        ctx.save_for_backward(*gradients)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, factor: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = iter(ctx.saved_tensors)
+        return tuple(next(gradients) * factor if need else None for need in ctx.needs_input_grad)

@@ -1,15 +1,21 @@
 """The panoptic head: reads like section 3 of the paper."""
 
 from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
 
+from ..datasets.segment_masks import SegmentMasks
 from ..structures import ImageTargets, LevelMaps
+from .losses import sum_with_gradient
 from .sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
 from .settings import InferenceSettings, TrainingSettings, read_settings
 
@@ -113,7 +119,12 @@ class PanopticFCNHead(BaseModule):
             Maps of P3..P7, and mask_feats (N, E, H/4, W/4).
         """
         num_encoded = len(self.feature_encoder.semantic_fpn)
-        return self.kernel_generator(feats[1:]), self.feature_encoder(feats[:num_encoded])
+        generate, encode = self.kernel_generator, self.feature_encoder
+        if self.training and self.train_cfg and self.train_cfg.with_cp:
+            generate, encode = (
+                partial(checkpoint, part, use_reentrant=False) for part in (generate, encode)
+            )
+        return generate(feats[1:]), encode(feats[:num_encoded])
 
     # ---- training ----
 
@@ -146,7 +157,10 @@ class PanopticFCNHead(BaseModule):
         for sample in batch_data_samples:
             h, w = sample.img_shape[:2]
             gt = sample.gt_instances
-            masks = gt.masks.to_tensor(torch.uint8, mask_feats.device)[:, :h, :w]
+            if isinstance(gt.masks, SegmentMasks):
+                masks = gt.masks.crop(np.array([0, 0, w, h]))
+            else:
+                masks = gt.masks.to_tensor(torch.uint8, mask_feats.device)[:, :h, :w]
             objects = InstanceData(masks=masks, labels=gt.labels, bboxes=gt.bboxes)
             sem_seg = sample.gt_sem_seg.sem_seg[0, :h, :w]
             targets.append(
@@ -161,9 +175,11 @@ class PanopticFCNHead(BaseModule):
         by_level = list(zip(*(image.levels for image in targets), strict=True))
         num_objects = max(sum(len(t.objects) for level in by_level for t in level), 1)
         num_regions = max(sum(len(t.region_rows) for level in by_level for t in level), 1)
+        # by unbind, whose gradient is one copy; that of x[i] is a map of the batch for every image
+        unbound = [zip(*(x.unbind() for x in level), strict=True) for level in levels]
         things, stuff = [], []
-        for i, (feats, image) in enumerate(zip(mask_feats, targets, strict=True)):
-            maps = [LevelMaps(*(x[i] for x in level)) for level in levels]
+        for feats, image, *maps in zip(mask_feats.unbind(), targets, *unbound, strict=True):
+            maps = [LevelMaps(*level) for level in maps]
             things.append(self._thing_mask_loss(maps, feats, image, num_objects))
             stuff.append(self._stuff_mask_loss(maps, feats, image, num_regions))
         regions = [maps.regions for maps in levels]
@@ -197,13 +213,15 @@ class PanopticFCNHead(BaseModule):
             kernels.append(level.kernels.flatten(1).T[cells])  # (hw, C) -> (P, k, C)
             scores.append(level_scores)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels))  # (P, k, E)
-        logits = convolve(kernels.flatten(0, 1), mask_feats)
-        masks = targets.masks[torch.cat([target.objects for target in targets.levels])]
-        return self.loss_thing(
-            logits.view(*kernels.shape[:2], *mask_feats.shape[1:]),
-            masks,
-            torch.cat(scores),
-            avg_factor,
+        objects = torch.cat([target.objects for target in targets.levels])
+
+        def loss(kernels: Tensor, scores: Tensor, objects: Tensor, feats: Tensor) -> Tensor:
+            logits = convolve(kernels.flatten(0, 1), feats).unflatten(0, kernels.shape[:2])
+            return self.loss_thing(logits, targets.masks[objects], scores, avg_factor)
+
+        row_size = kernels.shape[1] * mask_feats[0].numel()
+        return sum_with_gradient(
+            loss, kernels, torch.cat(scores), objects, row_size=row_size, shared=[mask_feats]
         )
 
     def _stuff_mask_loss(
@@ -215,9 +233,15 @@ class PanopticFCNHead(BaseModule):
             channels = targets.region_channels[target.region_rows]
             supports = (target.regions[channels] > 0).to(level.kernels.dtype)
             kernels.append(mean_over_cells(supports.flatten(1), level.kernels))
-        logits = convolve(self.kernel_generator.stuff_embed(torch.cat(kernels)), mask_feats)
-        masks = targets.region_masks[torch.cat([target.region_rows for target in targets.levels])]
-        return self.loss_stuff(logits, masks, avg_factor=avg_factor)
+        kernels = self.kernel_generator.stuff_embed(torch.cat(kernels))  # (Q, E)
+        rows = torch.cat([target.region_rows for target in targets.levels])
+
+        def loss(kernels: Tensor, rows: Tensor, feats: Tensor) -> Tensor:
+            logits = convolve(kernels, feats)
+            return self.loss_stuff(logits, targets.region_masks[rows], avg_factor=avg_factor)
+
+        row_size = mask_feats[0].numel()
+        return sum_with_gradient(loss, kernels, rows, row_size=row_size, shared=[mask_feats])
 
     # ---- inference ----
 
@@ -238,11 +262,20 @@ class PanopticFCNHead(BaseModule):
         """
         levels, mask_feats = self(feats)
         similarity_thr = self.test_cfg.similarity_thr
-        things = [self.kernel_fusion(k, similarity_thr) for k in self.thing_kernels(levels)]
-        regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
-        for kernels in (things, regions):
-            for image, feats in zip(kernels, mask_feats, strict=True):
-                image.mask_logits = convolve(image.kernels, feats)
+        # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
+        with torch.autocast(mask_feats.device.type, enabled=False):
+            levels = [LevelMaps(*(x.float() for x in level)) for level in levels]
+            things = [self.kernel_fusion(k, similarity_thr) for k in self.thing_kernels(levels)]
+            regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
+            # all images in one product, filled up with zeros to the same number of kernels
+            kernels = [
+                torch.cat([t.kernels, r.kernels]) for t, r in zip(things, regions, strict=True)
+            ]
+            logits = convolve(pad_sequence(kernels, batch_first=True), mask_feats.float())
+        for image_things, image_regions, masks in zip(things, regions, logits, strict=True):
+            num_things, num_regions = len(image_things), len(image_regions)
+            image_things.mask_logits = masks[:num_things]
+            image_regions.mask_logits = masks[num_things : num_things + num_regions]
         return things, regions
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
@@ -260,32 +293,40 @@ class PanopticFCNHead(BaseModule):
             labels.append(peaks.labels)
             kernels.append(gather_kernels(level.kernels, peaks.cells))
         scores, order = torch.cat(scores, 1).sort(dim=1, descending=True, stable=True)
-        labels, kernels = torch.cat(labels, 1).gather(1, order), torch.cat(kernels, 1)
-        return [
-            self._select(self.kernel_generator.thing_embed, scores[i] > cfg.center_thr,
-                         kernels[i, order[i]], labels[i], scores[i])
-            for i in range(len(scores))
-        ]  # fmt: skip
+        labels = torch.cat(labels, 1).gather(1, order)
+        kernels = self.kernel_generator.thing_embed(torch.cat(kernels, 1))
+        kernels = kernels.take_along_dim(order[..., None], 1)
+        return select(scores > cfg.center_thr, kernels, labels, scores)
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of the region classes of all levels, before fusion."""
         pooled = [pool_regions(level.regions, level.kernels) for level in levels]
         scores = torch.cat([scores for scores, _ in pooled], 1)
-        kernels = torch.cat([kernels for _, kernels in pooled], 1)
+        kernels = self.kernel_generator.stuff_embed(torch.cat([x for _, x in pooled], 1))
         labels = torch.tensor(self.region_labels * len(levels), device=scores.device)
-        return [
-            self._select(self.kernel_generator.stuff_embed, scores[i] > self.test_cfg.region_thr,
-                         kernels[i], labels, scores[i])
-            for i in range(len(scores))
-        ]  # fmt: skip
+        return select(scores > self.test_cfg.region_thr, kernels, labels.expand_as(scores), scores)
 
-    @staticmethod
-    def _select(
-        embed: nn.Module, keep: Tensor, kernels: Tensor, labels: Tensor, scores: Tensor
-    ) -> InstanceData:
-        return InstanceData(kernels=embed(kernels[keep]), labels=labels[keep], scores=scores[keep])
+
+def select(keep: Tensor, kernels: Tensor, labels: Tensor, scores: Tensor) -> list[InstanceData]:
+    """The kernels of each image to keep, in their order, after one wait for the device.
+
+    Args:
+        keep: (N, K) bool.
+        kernels: (N, K, E).
+        labels: (N, K).
+        scores: (N, K).
+    """
+    order = keep.byte().argsort(dim=1, descending=True, stable=True)  # those to keep come first
+    rows = [image[:count] for image, count in zip(order, keep.sum(1).tolist(), strict=True)]
+    return [
+        InstanceData(kernels=kernels[i, kept], labels=labels[i, kept], scores=scores[i, kept])
+        for i, kept in enumerate(rows)
+    ]
 
 
 def convolve(kernels: Tensor, mask_feats: Tensor) -> Tensor:
-    """Every kernel as a 1 x 1 convolution: (K, E) x (E, H/4, W/4) -> logits (K, H/4, W/4)."""
-    return torch.einsum('ke,ehw->khw', kernels, mask_feats)
+    """Every kernel as a 1 x 1 convolution: (K, E) x (E, H/4, W/4) -> logits (K, H/4, W/4).
+
+    Both may have further dimensions in front.
+    """
+    return (kernels @ mask_feats.flatten(-2)).unflatten(-1, mask_feats.shape[-2:])

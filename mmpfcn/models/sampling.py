@@ -33,7 +33,8 @@ def find_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:
     Returns:
         :class:`Peaks`; cells are ``row * w + column``; a cell that is no peak has score 0.
     """
-    p = center_logits.sigmoid()
+    # classes last: pooling is ten times faster so on a CPU
+    p = center_logits.sigmoid().contiguous(memory_format=torch.channels_last)
     p = (p + F.avg_pool2d(p, pool_size, stride=1, padding=pool_size // 2)) / 2
     p = p * (F.max_pool2d(p, 3, stride=1, padding=1) == p)
     num_cells = p.shape[-2] * p.shape[-1]
@@ -106,10 +107,12 @@ def sample_positives(
         Cells (P, k) int64 and scores (P, k). Places without a cell in the object (a level of fewer
         than k cells, an object without any) have score 0.
     """
-    size = center_logits.shape[-2:]
-    inside = F.interpolate(masks[:, None], size=size, mode='bilinear', align_corners=False) > 0.1
-    guidance = center_logits.sigmoid()[labels] * inside[:, 0]
-    num_cells = guidance.shape[-2] * guidance.shape[-1]
-    scores, cells = guidance.flatten(1).topk(min(num_positives, num_cells))
+    size, num_cells = center_logits.shape[-2:], center_logits[0].numel()
+    with torch.no_grad():
+        inside = F.interpolate(masks[:, None], size=size, mode='bilinear', align_corners=False)
+        guidance = center_logits.sigmoid()[labels] * (inside[:, 0] > 0.1)
+        best, cells = guidance.flatten(1).topk(min(num_positives, num_cells))
+    # the gradient needs k cells an object, not the map
+    scores = center_logits.flatten(1)[labels[:, None], cells].sigmoid() * (best > 0)
     missing = (0, num_positives - scores.shape[1])
     return F.pad(cells, missing), F.pad(scores, missing)

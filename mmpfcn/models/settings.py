@@ -50,10 +50,13 @@ class TrainingSettings:
     Attributes:
         assigner: config of :class:`PanopticFCNAssigner` without the class counts.
         num_positives: k, cells that speak for an object on a level.
+        with_cp: keep nothing of kernel generator and feature encoder for the backward pass, which
+            runs them again (activation checkpointing; the backbone has a ``with_cp`` of its own).
     """
 
     assigner: dict
     num_positives: int
+    with_cp: bool = False
 
 
 def read_settings(settings: type[T], name: str, config: dict[str, Any]) -> T:

@@ -1,11 +1,13 @@
 """Targets and positives by small drawn examples."""
 
+import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
 from oracle import boxes_around
 
 from mmpfcn import PanopticFCNAssigner
+from mmpfcn.datasets import SegmentMasks
 from mmpfcn.models.sampling import find_peaks, gather_kernels, pool_regions, sample_positives
 
 RANGES = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
@@ -93,6 +95,35 @@ def test_padding_is_empty():
 def test_many_masks_are_resized_as_few():
     boxes = [(i, i, i + 30, i + 30) for i in range(70)]  # more than a chunk of 32
     assert torch.equal(assign(*boxes).masks[-1], assign(boxes[-1]).masks[0])
+
+
+def test_masks_of_a_map_as_masks_of_a_stack():
+    index_map = np.zeros((126, 190), np.uint16)
+    for value, (x1, y1, x2, y2) in enumerate([(0, 0, 90, 50), (50, 20, 99, 126), (7, 7, 8, 8)], 2):
+        index_map[y1:y2, x1:x2] = value
+    masks = SegmentMasks(index_map, [3, 9, 2, 4])  # without pixels: 9; vanishes at stride 4: 4
+    gt = InstanceData(labels=torch.tensor([1, 0, 1, 0]), bboxes=masks.get_bboxes().tensor)
+    assigner = PanopticFCNAssigner(THINGS, STUFF, RANGES)
+    sem_seg = torch.full((126, 190), VOID)
+    targets = []
+    for gt.masks in (masks, masks.to_tensor(torch.uint8, 'cpu')):
+        targets.append(assigner.assign(gt, sem_seg, SIZES, (32, 48)))
+    ours, golden = targets
+    assert ours.labels.tolist() == golden.labels.tolist() == [1, 1]
+    torch.testing.assert_close(ours.masks, golden.masks, rtol=0, atol=1e-7)
+    for level, expected in zip(ours.levels, golden.levels, strict=True):
+        assert torch.equal(level.objects, expected.objects)
+        assert torch.equal(level.centers, expected.centers)
+
+
+def test_gradient_of_positives_reaches_their_cells_only():
+    logits = torch.randn(2, 8, 8, requires_grad=True)
+    cells, scores = sample_positives(logits, torch.tensor([1, 1]), torch.ones(2, 8, 8), 3)
+    scores.sum().backward()
+    p = logits.detach().sigmoid()
+    expected = torch.zeros(2, 64)
+    expected[1, cells[0]] = 2 * (p * (1 - p))[1].flatten()[cells[0]]  # both objects take them
+    torch.testing.assert_close(logits.grad.flatten(1), expected)
 
 
 def test_positives_are_the_best_cells_inside():

@@ -1,15 +1,17 @@
-"""Hand-drawn panoptic maps with the expected ids."""
+"""Hand-drawn panoptic maps with the expected ids, and random ones against full-size maps."""
 
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmpfcn import PanopticFCNFusionHead
-from mmpfcn.models import fusion_head as module
-from mmpfcn.models.fusion_head import resize_masks
+from mmpfcn.models import fusion_head, label_tiles, mask_resizing
 
 THINGS, STUFF = 2, 2
 VOID = ANY = THINGS + STUFF
@@ -154,19 +156,19 @@ def test_padding_is_cut_before_resizing(rescale, shape):
 
 
 def test_chunks_do_not_change_the_result(monkeypatch):
-    probs = torch.rand(7, 6, 5)
-    whole = torch.cat([part for _, part in resize_masks(probs, (22, 19), (40, 30))])
-    monkeypatch.setattr(module, 'CHUNK_PIXELS', 40 * 30 * 3)
-    chunks = list(resize_masks(probs, (22, 19), (40, 30)))
-    assert [rows for rows, _ in chunks] == [slice(0, 3), slice(3, 6), slice(6, 9)]
-    assert torch.equal(torch.cat([part for _, part in chunks]), whole)
-    kernels = ([0, 1, 0], torch.randn(3, 4, 4)), ([2, 3, 4], torch.randn(3, 4, 4))
-    monkeypatch.setattr(module, 'CHUNK_PIXELS', 2 * 16 * 16)
-    in_chunks = predict(*kernels, score_thr=0.0)
-    monkeypatch.undo()
-    at_once = predict(*kernels, score_thr=0.0)
+    logits = F.interpolate(torch.randn(1, 7, 5, 4) * 4, (20, 16), mode='bicubic')[0]
+    kernels = ([0, 1, 0, 1], logits[:4]), ([2, 3, 4], logits[4:])
+    sizes = dict(img_shape=(75, 61), ori_shape=(90, 123), score_thr=0.0)
+    at_once = predict(*kernels, **sizes)
+    for module in (fusion_head, label_tiles):
+        monkeypatch.setattr(module, 'CHUNK_PIXELS', 2 * 123)
+    monkeypatch.setattr(mask_resizing, 'BAND_CELLS', 1)
+    in_chunks = predict(*kernels, **sizes)
+    assert len(at_once['pan_results'].segments_info) > 3
     assert torch.equal(in_chunks['pan_results'].sem_seg, at_once['pan_results'].sem_seg)
     assert torch.equal(in_chunks['sem_results'].sem_seg, at_once['sem_results'].sem_seg)
+    assert torch.equal(in_chunks['ins_results'].masks, at_once['ins_results'].masks)
+    torch.testing.assert_close(in_chunks['ins_results'].scores, at_once['ins_results'].scores)
 
 
 def test_instances_are_not_kept_when_they_are_not_asked_for():
@@ -175,3 +177,140 @@ def test_instances_are_not_kept_when_they_are_not_asked_for():
     without = predict(([0, 1, 0], logits), instance_on=False)
     assert 'ins_results' not in without
     assert torch.equal(without['pan_results'].sem_seg, with_masks['pan_results'].sem_seg)
+
+
+# ---- random images against maps of full size, one after the other ----
+
+
+def full_size(logits: torch.Tensor, img_shape: tuple, out_shape: tuple) -> torch.Tensor:
+    """Probabilities by the published order of operations."""
+    probs = F.interpolate(logits.sigmoid()[:, None], scale_factor=4, mode='bilinear')
+    probs = probs[..., : img_shape[0], : img_shape[1]]
+    return F.interpolate(probs, size=out_shape, mode='bilinear')[:, 0]
+
+
+def merged(instances: InstanceData, sem_seg: torch.Tensor, cfg: dict) -> torch.Tensor:
+    """The panoptic map, thing by thing and label by label."""
+    panoptic = torch.full(sem_seg.shape, VOID)
+    number = 0
+    for mask, label, score in zip(
+        instances.masks, instances.labels.tolist(), instances.scores.tolist(), strict=True
+    ):
+        free = mask & (panoptic == VOID)
+        taken = (mask & (panoptic != VOID)).sum()
+        if score < cfg['panoptic_score_thr'] or taken > cfg['mask_overlap'] * mask.sum():
+            continue
+        if free.any():
+            number += 1
+            panoptic[free] = label + number * INSTANCE_OFFSET
+    is_free = panoptic == VOID
+    for label in range(THINGS, THINGS + STUFF):
+        pixels = is_free & (sem_seg == label)
+        if pixels.sum() >= cfg['stuff_area_limit']:
+            panoptic[pixels] = label
+    return panoptic
+
+
+def random_image(seed: int) -> dict:
+    """Blobs with noise in a random frame: arguments of predict()."""
+    torch.manual_seed(seed)
+    cells = [int(side) * 8 for side in torch.randint(1, 6, (2,))]
+    img_shape = tuple(4 * side - int(torch.randint(0, 31, ())) for side in cells)
+    scales = 0.3 + 4 * torch.rand(2) ** 2
+    num_things, num_regions = (int(n) for n in torch.randint(0, 12, (2,)))
+    coarse = torch.randn(num_things + num_regions, 1, 4, 4) * 5 - 2
+    logits = F.interpolate(coarse, cells, mode='bicubic')[:, 0]
+    logits += 0.3 * torch.randn_like(logits)
+    labels = torch.randperm(THINGS + STUFF + 1).repeat(3)[:num_regions]  # also those of things
+    return dict(
+        things=(torch.randint(0, THINGS, (num_things,)).tolist(), logits[:num_things]),
+        regions=(labels.tolist(), logits[num_things:]),
+        img_shape=img_shape,
+        ori_shape=tuple(
+            max(int(side * scale), 1) for side, scale in zip(img_shape, scales, strict=True)
+        ),
+        mask_thr_binary=float(0.3 + 0.4 * torch.rand(())),
+        panoptic_score_thr=float(0.4 + 0.4 * torch.rand(())),
+        mask_overlap=float(torch.rand(())),
+        stuff_area_limit=int(torch.randint(0, 60, ())),
+        score_thr=0.0,
+    )
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_random_images_as_by_maps_of_full_size(seed):
+    """Masks and labels where they do not hang on the last bits, the merged map everywhere."""
+    image = random_image(seed)
+    (thing_labels, things), (region_labels, regions) = image['things'], image['regions']
+    result = predict(**image)
+    instances, sem_seg = result['ins_results'], result['sem_results'].sem_seg[0]
+    threshold = image['mask_thr_binary']
+
+    probs = things.sigmoid()
+    inside = probs > threshold
+    scores = (probs * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
+    order = scores.argsort(descending=True, stable=True)
+    torch.testing.assert_close(instances.scores, scores[order])
+    assert instances.labels.tolist() == torch.tensor(thing_labels).long()[order].tolist()
+    probs = full_size(things[order], image['img_shape'], image['ori_shape'])
+    clear = (probs - threshold).abs() > 1e-6
+    assert torch.equal(instances.masks & clear, (probs > threshold) & clear)
+    assert clear.float().mean() > 0.999 or not len(things)
+    assert torch.equal(instances.bboxes, mask2bbox(instances.masks))
+
+    probs = full_size(regions, image['img_shape'], image['ori_shape'])
+    probs = torch.cat([torch.zeros(2, *image['ori_shape']), probs])  # two: something to compare
+    labels = torch.tensor([VOID, VOID, *region_labels])
+    best, channel = probs.sort(dim=0, descending=True, stable=True)
+    clear = best[0] - best[1] > 1e-6
+    assert torch.equal(sem_seg[clear], labels[channel[0]][clear].short())
+    assert clear.float().mean() > 0.99 or not len(regions)
+
+    expected = merged(instances, sem_seg, image)
+    assert torch.equal(result['pan_results'].sem_seg[0], expected.int())
+    found, areas = expected.unique(return_counts=True)
+    found = dict(zip(found.tolist(), areas.tolist(), strict=True))
+    found.pop(VOID, None)
+    segments = {s['id']: s['area'] for s in result['pan_results'].segments_info if s['area']}
+    assert segments == found
+
+
+class CountWaits(TorchDispatchMode):
+    """How often the host waits for a tensor's values, apart from ``tolist``."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().removeprefix('aten::').split('.')[0]
+        by_mask = name in ('index', 'index_put', 'index_put_') and any(
+            isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in args[1]
+        )
+        self.count += by_mask or name in ('_local_scalar_dense', 'nonzero', 'masked_select')
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_host_waits_equally_often_for_few_and_many_objects(monkeypatch):
+    calls = []
+    tolist = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, 'tolist', lambda x: calls.append(x) or tolist(x))
+    waits = []
+    for number in (2, 60):
+        logits = torch.randn(number + 3, 8, 8)
+        kernels = ([0] * number, logits[:number]), ([2, 3, 4], logits[number:])
+        calls.clear()
+        with CountWaits() as counter:
+            result = predict(*kernels, (32, 32), (50, 50), score_thr=0.0)
+        assert len(result['ins_results']) == number
+        waits.append(counter.count + len(calls))
+    assert waits[0] == waits[1] <= 14  # 6 of them for numbers that are on the CPU
+
+
+def test_half_precision_logits_are_resized_in_single_precision():
+    logits = torch.randn(3, 8, 8).bfloat16()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half = predict(([0, 1, 0], logits), ([2, 3, 4], logits), (32, 32), (77, 50))
+    single = predict(([0, 1, 0], logits.float()), ([2, 3, 4], logits.float()), (32, 32), (77, 50))
+    assert half['ins_results'].scores.dtype == torch.float32
+    for name in ('pan_results', 'sem_results'):
+        assert torch.equal(half[name].sem_seg, single[name].sem_seg)
+    assert torch.equal(half['ins_results'].masks, single['ins_results'].masks)

@@ -1,10 +1,15 @@
 """The losses against mmdet's, and their edges."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from mmdet.models.losses import DiceLoss, FocalLoss
 
 from mmpfcn import PositionLoss, WeightedDiceLoss
+from mmpfcn.models import losses
+from mmpfcn.models.losses import sum_with_gradient
 
 
 def test_position_loss_is_the_sum_of_the_levels():
@@ -69,3 +74,78 @@ def test_no_object():
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r'logits \(2, 3, 4, 4\) and target \(3, 4, 4\)'):
         WeightedDiceLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
+
+
+def test_gradients_of_the_dice_loss():
+    pred = torch.randn(3, 2, 4, 5, dtype=torch.double, requires_grad=True)
+    weight = torch.rand(3, 2, dtype=torch.double, requires_grad=True)
+    target = torch.rand(3, 4, 5, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda p, w: WeightedDiceLoss()(p, target, w), (pred, weight))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_sums_of_many_cells_are_in_float32(dtype):
+    """sum(p^2) = 90000 is beyond float16, and 3 digits of bfloat16 would do for no sum."""
+    pred = torch.full((1, 300, 300), 20.0).to(dtype)  # p = 1
+    target = torch.zeros(1, 300, 300)
+    target[:, :150] = 1
+    with torch.autocast('cpu', dtype):
+        loss = WeightedDiceLoss()(pred, target)
+    assert loss.item() == pytest.approx(1 - 2 * 0.5 / 1.5, rel=1e-5)
+
+
+def weighted_square(x, index, shared):
+    return (x.square() * index[:, None] * shared).sum()
+
+
+@pytest.mark.parametrize('chunk_size', [1, 6, 100])
+def test_sum_over_chunks_is_the_sum(monkeypatch, chunk_size):
+    monkeypatch.setattr(losses, 'CHUNK_SIZE', chunk_size)
+    x, shared = torch.randn(5, 3, requires_grad=True), torch.randn(3, requires_grad=True)
+    index = torch.arange(5)
+    expected = weighted_square(x, index, shared)
+    expected_gradients = torch.autograd.grad(2 * expected, (x, shared))
+    total = sum_with_gradient(weighted_square, x, index, row_size=3, shared=[shared])
+    torch.testing.assert_close(total, expected)
+    gradients = torch.autograd.grad(2 * total, (x, shared))  # a factor as a loss scaler's
+    torch.testing.assert_close(gradients, expected_gradients)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            sum_with_gradient(weighted_square, x, index, row_size=3, shared=[shared]), expected
+        )
+
+
+def test_sum_over_no_chunk_has_a_gradient():
+    x, shared = torch.randn(0, 3, requires_grad=True), torch.randn(3, requires_grad=True)
+    total = sum_with_gradient(weighted_square, x, torch.arange(0), row_size=3, shared=[shared])
+    total.backward()
+    assert total == 0 and x.grad.shape == (0, 3) and shared.grad.tolist() == [0, 0, 0]
+
+
+def test_sum_over_chunks_keeps_the_inputs_gradients_only():
+    """Inside are maps of 40 x 1000 numbers; kept for backward are 40 and 1000."""
+    kernels, feats = (
+        torch.randn(40, 1, requires_grad=True),
+        torch.randn(1, 1000, requires_grad=True),
+    )
+
+    def function(kernels, feats):
+        return (kernels @ feats).sigmoid().square().sum()
+
+    def kept(compute):
+        alive = weakref.WeakSet()
+
+        class Box:
+            def __init__(self, tensor):
+                self.tensor = tensor
+                alive.add(self)
+
+        with torch.autograd.graph.saved_tensors_hooks(Box, lambda box: box.tensor):
+            result = compute()
+        gc.collect()
+        sizes = {box.tensor.data_ptr(): box.tensor.numel() for box in alive}
+        assert result.requires_grad
+        return sum(sizes.values())
+
+    assert kept(lambda: function(kernels, feats)) >= 40 * 1000
+    assert kept(lambda: sum_with_gradient(function, kernels, row_size=1000, shared=[feats])) == 1040

@@ -1,0 +1,142 @@
+"""Masks from stride 4 to the output size, computed only where they are asked for."""
+
+from bisect import bisect_right
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BAND_CELLS = 32
+"""Rows of cells of one product of matrices: with more of them most factors are 0."""
+
+
+class Axis:
+    """Rows or columns of a resizing, as the matrix of its weights.
+
+    Bilinear x 4, cut to the image, bilinear to the output: the published order of operations, which
+    is linear in each axis. The matrix is what these steps make of the unit matrix, so the weights
+    are those of ``F.interpolate``.
+
+    Args:
+        num_cells: side of the padded input at stride 4.
+        num_pixels: side of the input without padding.
+        size: side of the output in pixels.
+        device: of the maps.
+
+    Attributes:
+        matrix: (size, num_cells) on the CPU, where its bounds are wanted: at most 3 neighbouring
+            cells make a pixel.
+        weights: the same on the device.
+        first: (size,) first cell of each pixel, on the CPU.
+        stop: (size,) one past the last.
+    """
+
+    def __init__(self, num_cells: int, num_pixels: int, size: int, device: torch.device) -> None:
+        cells = torch.eye(num_cells)[None]
+        pixels = F.interpolate(cells, scale_factor=4, mode='linear', align_corners=False)
+        pixels = pixels[..., :num_pixels]
+        self.matrix = F.interpolate(pixels, size=size, mode='linear', align_corners=False)[0].T
+        self.weights = self.matrix.to(device)
+        used = self.matrix > 0
+        self.first = used.byte().argmax(1)
+        self.stop = self.first + used.sum(1)
+        self._first, self._stop = self.first.tolist(), self.stop.tolist()
+
+    def cells(self, pixels: slice) -> slice:
+        """Cells that make some pixels of the output."""
+        if pixels.start == pixels.stop:
+            return slice(0, 0)
+        return slice(self._first[pixels.start], self._stop[pixels.stop - 1])
+
+    def pixels(self, start: int, stop: int) -> slice:
+        """Pixels of the output in which cells ``start`` to ``stop - 1`` have a part."""
+        begin = bisect_right(self._stop, start)
+        return slice(begin, max(begin, bisect_right(self._first, stop - 1)))
+
+
+class MaskResizer:
+    """Resize any part of the maps of one image.
+
+    Args:
+        map_shape: (H/4, W/4) of the padded input.
+        img_shape: (H, W) of the network's input without padding.
+        out_shape: (H, W) of the results.
+        device: of the maps.
+    """
+
+    def __init__(
+        self, map_shape: tuple, img_shape: tuple, out_shape: tuple, device: torch.device
+    ) -> None:
+        self.out_shape = tuple(out_shape)
+        self.rows, self.columns = (
+            Axis(*sides, device) for sides in zip(map_shape, img_shape, out_shape, strict=True)
+        )
+
+    def resize(self, maps: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Part of the output: (..., H/4, W/4) -> (..., rows, columns)."""
+        y, x = self.rows.cells(rows), self.columns.cells(columns)
+        part = maps[..., y, x] @ self.columns.weights[columns, x].T
+        return self.rows.weights[rows, y] @ part
+
+    def exceeds(self, prob: Tensor, rows: slice, columns: slice, threshold: float) -> Tensor:
+        """Where a part of the output exceeds a threshold: (H/4, W/4) -> (rows, columns) bool."""
+        height, num_cells = self.rows.matrix.shape
+        step = max(BAND_CELLS * height // num_cells, 1)
+        starts = range(rows.start, max(rows.stop, rows.start + 1), step)
+        bands = [slice(start, min(start + step, rows.stop)) for start in starts]
+        return torch.cat([self.resize(prob, band, columns) > threshold for band in bands])
+
+    def boxes(self, supports: Tensor) -> list[tuple[slice, slice]]:
+        """Rows and columns of the output in which a cell of a map has a part.
+
+        Args:
+            supports: (K, H/4, W/4), the cells that are not 0.
+
+        Returns:
+            For each map. This waits for the device, once.
+        """
+        spans = torch.cat([extents(supports.amax(2)), extents(supports.amax(1))], 1).tolist()
+        return [(self.rows.pixels(*span[:2]), self.columns.pixels(*span[2:])) for span in spans]
+
+
+class FullMasks:
+    """Masks of full size, filled in one by one, and the boxes around them.
+
+    Args:
+        num_masks: K.
+        shape: (H, W).
+        device: of the masks.
+
+    Attributes:
+        masks: (K, H, W) bool.
+    """
+
+    def __init__(self, num_masks: int, shape: tuple[int, int], device: torch.device) -> None:
+        if device.type == 'cpu':  # parts that nobody writes to take neither memory nor time
+            self.masks = torch.from_numpy(np.zeros((num_masks, *shape), bool))
+        else:
+            self.masks = torch.zeros(num_masks, *shape, dtype=torch.bool, device=device)
+        self._rows, self._columns = (
+            torch.zeros(num_masks, side, dtype=torch.uint8, device=device) for side in shape
+        )
+
+    def add(self, number: int, mask: Tensor, rows: slice, columns: slice) -> None:
+        """Write one mask into its box."""
+        if mask.numel():
+            self.masks[number, rows, columns] = mask
+            mask = mask.byte()  # any() of bytes is ten times faster than of bools on a CPU
+            self._rows[number, rows], self._columns[number, columns] = mask.amax(1), mask.amax(0)
+
+    def bboxes(self) -> Tensor:
+        """(K, 4) x1, y1, x2, y2 in pixels, 0 for an empty mask; without a wait for each object."""
+        (y1, y2), (x1, x2) = extents(self._rows).T, extents(self._columns).T
+        return torch.stack([x1, y1, x2, y2], 1).where(y2[:, None] > 0, 0).float()
+
+
+def extents(occupied: Tensor) -> Tensor:
+    """First and one past the last place that is not 0: (K, n) -> (K, 2); n and 0 without any."""
+    numbers = torch.arange(1, occupied.shape[1] + 1, device=occupied.device)
+    occupied = occupied != 0
+    start = len(numbers) - (occupied * numbers.flip(0)).amax(1)
+    return torch.stack([start, (occupied * numbers).amax(1)], 1)
