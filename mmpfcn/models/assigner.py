@@ -41,8 +41,8 @@ class PanopticFCNAssigner:
         self.num_stuff_classes = num_stuff_classes
         self.scale_ranges = scale_ranges
         self.separate_thing_regions = separate_thing_regions
-        num_thing_regions = num_things_classes if separate_thing_regions else 1
-        self.num_region_channels = num_stuff_classes + num_thing_regions
+        thing_regions = num_things_classes if separate_thing_regions else 1
+        self.num_region_channels = num_stuff_classes + thing_regions
         self.region_channels = self._region_channels()
 
     def _region_channels(self) -> Tensor:
@@ -144,10 +144,9 @@ class PanopticFCNAssigner:
     def _label_ranges(self, labels: Tensor, sem_seg: Tensor) -> Tensor:
         """(4,) least and greatest label of the objects and of the semantic map without void."""
         semantic = sem_seg.long()
+        highest = semantic.masked_fill(semantic == VOID, -1).amax()
         objects = labels.aminmax() if len(labels) else labels.new_zeros(2)
-        return torch.stack(
-            [*objects, semantic.amin(), semantic.masked_fill(semantic == VOID, -1).amax()]
-        )
+        return torch.stack([*objects, semantic.amin(), highest])
 
     def _check_labels(self, ranges: list[int]) -> None:
         num_classes = self.num_things_classes + self.num_stuff_classes
@@ -169,9 +168,7 @@ class PanopticFCNAssigner:
         inside = (masks > 0).float()
         columns, rows = inside.sum(1), inside.sum(2)
         count = rows.sum(1)
-        ys, xs = (
-            torch.arange(n, device=masks.device, dtype=torch.float32) for n in masks.shape[1:]
-        )
+        ys, xs = (torch.arange(float(n), device=masks.device) for n in masks.shape[1:])
         total = torch.stack([columns @ xs, rows @ ys], dim=1)
         return total / count.clamp(min=1)[:, None], count > 0
 

@@ -5,8 +5,8 @@
 Training steps of r50_coco on drawn images with random weights. "Network" is forward and backward of
 all but targets and losses; "losses" are the losses and their gradients up to the network's output,
 and "plain" the same with mmdet's ``DiceLoss`` on the logits of all kernels of an image at once.
-"Step" is relative to the first row. "Kept" is what autograd holds for the losses until backward, besides the network's output. Times are
-medians of rounds in which everything is measured once.
+"Step" is relative to the first row. "Kept" is what autograd holds for the losses until backward,
+besides the network's output. Times are medians of rounds in which everything is measured once.
 """
 
 import argparse

@@ -1,0 +1,125 @@
+"""The models: ours from configs, the same with plain convolutions, and mmdet's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.hub import get_config
+from torch import nn
+
+PEERS = {
+    'panoptic-fpn': 'mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py',
+    'maskformer': 'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py',
+    'mask2former': 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py',
+}
+COMPILED_PARTS = ('backbone', 'neck', 'rpn_head', 'semantic_head', 'panoptic_head')
+# what CompileNetworkHook compiles
+OUR_COMPILED_PARTS = (
+    'backbone',
+    'neck',
+    'panoptic_head.kernel_generator',
+    'panoptic_head.feature_encoder',
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to be measured.
+
+    Attributes:
+        name: in the tables.
+        config: file, or ``mmdet::`` and one of mmdet's.
+        options: ``--cfg-options``, for ours.
+        plain: plain convolutions instead of deformable ones.
+        compiled: the forward of every network part is compiled.
+        channels_last: memory format of weights and features.
+    """
+
+    name: str
+    config: str
+    options: dict = field(default_factory=dict, hash=False)
+    plain: bool = False
+    compiled: bool = False
+    channels_last: bool = False
+
+    @property
+    def is_peer(self) -> bool:
+        return '::' in self.config
+
+    def load(self) -> Config:
+        """The whole config, without weights to download."""
+        cfg = get_config(self.config) if self.is_peer else Config.fromfile(self.config)
+        cfg.merge_from_dict(self.options)
+        without_pretraining(cfg.model)
+        cfg.model.data_preprocessor.batch_augments = None  # all see the same input
+        if self.plain:
+            cfg.model.panoptic_head.kernel_generator.position_conv_cfg = None
+            cfg.model.panoptic_head.feature_encoder.conv_cfg = None
+        return cfg
+
+    def build(self, device: torch.device) -> nn.Module:
+        """With random weights, the same at every call."""
+        torch.manual_seed(0)
+        model = MODELS.build(self.load().model)
+        model.init_weights()
+        model = model.to(device)
+        if self.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+            model.backbone.register_forward_pre_hook(_channels_last)
+        if self.compiled:
+            self._compile(model)
+        return model
+
+    def _compile(self, model: nn.Module) -> None:
+        """The forward methods, not the calls, so that the stages' clocks stay outside."""
+        for part in COMPILED_PARTS if self.is_peer else OUR_COMPILED_PARTS:
+            if part.split('.')[0] in dict(model.named_children()):
+                module = model.get_submodule(part)
+                # one graph of ours; mmdet's heads have breaks
+                module.forward = torch.compile(module.forward, fullgraph=not self.is_peer)
+
+
+def candidates(
+    configs: Sequence[str],
+    options: dict,
+    plain: bool,
+    peers: Sequence[str],
+    compiled: bool,
+    channels_last: bool,
+) -> list[Candidate]:
+    """All to be measured, the first config's own first; the flags add variants."""
+    listed = [Candidate(Path(config).stem, config, options) for config in configs]
+    if plain:
+        listed += [replace(c, name=f'{c.name}, plain convs', plain=True) for c in listed]
+    listed += [Candidate(peer, PEERS[peer]) for peer in peers]
+    variants = product(*([False, True] if flag else [False] for flag in (channels_last, compiled)))
+    return [
+        replace(
+            candidate,
+            name=candidate.name + ', channels last' * last + ', compiled' * fused,
+            channels_last=last,
+            compiled=fused,
+        )
+        for last, fused in variants
+        for candidate in listed
+    ]
+
+
+def without_pretraining(config: object) -> None:
+    """Remove every ``init_cfg`` of a checkpoint, in place."""
+    if isinstance(config, dict):
+        if (config.get('init_cfg') or {}).get('type') == 'Pretrained':
+            config['init_cfg'] = None
+        config = config.values()
+    elif not isinstance(config, (list, tuple)):
+        return
+    for value in config:
+        without_pretraining(value)
+
+
+def _channels_last(module: nn.Module, inputs: tuple) -> tuple:
+    return tuple(x.contiguous(memory_format=torch.channels_last) for x in inputs)

@@ -1,0 +1,132 @@
+"""Runs of all models in turn, so that a busy machine is unfair to none."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from .candidates import Candidate
+from .runs import Prediction, Setting, TrainingStep, with_objects
+from .stages import OTHER, StageClock, synchronize
+
+T = TypeVar('T')
+
+
+class Plan(NamedTuple):
+    """How often: after ``warmup`` rounds, ``repeats`` rounds count."""
+
+    repeats: int
+    warmup: int
+
+
+@dataclass
+class Row:
+    """What was measured of one model in one setting.
+
+    Attributes:
+        model: name of the candidate.
+        setting: what the input was.
+        seconds: of every run, nothing watched.
+        stages: seconds per stage of every watched run.
+        num_found: things in the panoptic map; None in training.
+        error: why there are no figures.
+    """
+
+    model: str
+    setting: Setting
+    seconds: list[float] = field(default_factory=list)
+    stages: list[dict[str, float]] = field(default_factory=list)
+    num_found: int | None = None
+    error: str | None = None
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def p90(self) -> float:
+        return float(np.percentile(self.seconds, 90))
+
+    def stage(self, *names: str) -> float:
+        """Sum of the medians of these stages in seconds; 0 for those that it does not have."""
+        return sum(float(np.median([run.get(name, 0.0) for run in self.stages])) for name in names)
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    setting: Setting,
+    numbers: Sequence[int],
+    plan: Plan,
+    device: torch.device,
+    training: bool,
+) -> list[Row]:
+    """Time every model with every number of objects, in turn.
+
+    Args:
+        candidates: all in memory at the same time.
+        setting: without a number of objects.
+        numbers: of objects in every image.
+        plan: how often.
+        device: where.
+        training: training steps instead of predictions.
+
+    Returns:
+        A row for each; one with an error where a model can not run so.
+    """
+    torch.compiler.reset()
+    rows, runs = [], []
+    for candidate in candidates:
+        mine = [
+            Row(candidate.name, one) for one in with_objects(candidate, setting, numbers, training)
+        ]
+        rows += mine
+        model = candidate.build(device)
+        runs += [(row, candidate, model) for row in mine]
+    runs = [
+        (row, run)
+        for row, candidate, model in runs
+        if (run := attempt(row, make_run, candidate, model, row.setting, device, training))
+    ]
+    for number in range(plan.warmup + plan.repeats):
+        for row, run in runs:
+            if row.error is None:
+                attempt(row, time_once, row, run, device, number >= plan.warmup)
+    for row, run in runs:
+        if row.error is None and not training:
+            row.num_found = run.num_found()
+    return rows
+
+
+def make_run(
+    candidate: Candidate, model: nn.Module, setting: Setting, device: torch.device, training: bool
+) -> Prediction | TrainingStep:
+    if training:
+        return TrainingStep(candidate, model, setting, device)
+    return Prediction(model, setting, device)
+
+
+def time_once(row: Row, run: Prediction | TrainingStep, device: torch.device, counts: bool) -> None:
+    """A run that is not watched, and one whose stages are."""
+    synchronize(device)
+    start = time.perf_counter()
+    run.run()
+    synchronize(device)
+    seconds, clock = time.perf_counter() - start, StageClock(device)
+    with clock.stage(OTHER):
+        run.watched_run(clock)
+    if counts:
+        row.seconds.append(seconds)
+        row.stages.append(dict(clock.seconds))
+
+
+def attempt(row: Row, function: Callable[..., T], *args) -> T | None:
+    """A model that can not run so (memory, a missing kernel for a type) must not end the rest."""
+    try:
+        return function(*args)
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        row.error = f'{type(error).__name__}: {str(error).splitlines()[0]}'
+        return None

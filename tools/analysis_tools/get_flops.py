@@ -1,0 +1,166 @@
+"""Parameters and floating-point operations of every part of a Panoptic FCN.
+
+    python tools/analysis_tools/get_flops.py configs/panoptic_fcn/r50_coco.py --shape 800 1333
+
+Counted are convolutions and matrix products, as usual; norms, activations, upsampling and the
+interpolation inside deformable convolutions are not. A deformable convolution counts as the plain
+one of its size and the one that predicts its offsets, whatever computes it. Embeddings and masks
+depend on the image: they are counted for --kernels. A multiply-add (MAC) is two operations; what
+mmdet and fvcore print as "FLOPs" are MACs.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from benchmarking.candidates import without_pretraining
+from benchmarking.stages import replaced
+from mmcv.ops import ModulatedDeformConv2d
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmpfcn import PanopticFCN
+from mmpfcn.models.panoptic_fcn_head import convolve
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _cli import CfgOptions, load_config  # noqa: E402
+
+T = TypeVar('T')
+GENERATOR = 'panoptic_head.kernel_generator'
+PARTS = {
+    'backbone': ['backbone'],
+    'neck': ['neck'],
+    'position head': [f'{GENERATOR}.{x}' for x in ('position_convs', 'center_out', 'region_out')],
+    'kernel head': [f'{GENERATOR}.{x}' for x in ('kernel_convs', 'kernel_out')],
+    'feature encoder': ['panoptic_head.feature_encoder'],
+    'embeddings': [f'{GENERATOR}.{x}' for x in ('thing_embed', 'stuff_embed')],
+}
+
+
+class Part(NamedTuple):
+    """Parameters, and operations for one image."""
+
+    params: int
+    flops: int
+
+
+def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) -> dict[str, Part]:
+    """Parameters and operations of every part and of the masks.
+
+    Args:
+        model: is moved to the meta device, on which nothing is computed.
+        shape: (H, W) of the image in pixels, padded here as the model pads.
+        num_kernels: kernels of the image, each embedded and convolved with ``mask_feats``.
+    """
+    divisor = model.data_preprocessor.pad_size_divisor
+    h, w = (-(-side // divisor) * divisor for side in shape)
+    model = model.eval().to('meta')
+    generator = model.panoptic_head.kernel_generator
+    kernels = torch.empty(num_kernels, generator.kernel_out.out_channels, device='meta')
+    flops = Counter()
+    with torch.no_grad(), counted_as_plain(model), ExitStack() as stack:
+        for name, paths in PARTS.items():
+            for module in called_modules(model, paths):
+                counted = count(module.forward, name, flops)
+                stack.enter_context(replaced(module, 'forward', counted))
+        _, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
+        count(convolve, 'masks', flops)(generator.thing_embed(kernels), mask_feats[0])
+    params = {
+        name: sum(p.numel() for path in paths for p in model.get_submodule(path).parameters())
+        for name, paths in PARTS.items()
+    }
+    return {name: Part(params.get(name, 0), flops[name]) for name in (*PARTS, 'masks')}
+
+
+def called_modules(model: nn.Module, paths: Sequence[str]) -> Iterator[nn.Module]:
+    """The modules at the paths; of a list its members, for it is never called itself."""
+    for path in paths:
+        module = model.get_submodule(path)
+        yield from module if isinstance(module, nn.ModuleList) else [module]
+
+
+def count(function: Callable[..., T], name: str, flops: Counter) -> Callable[..., T]:
+    """Let ``function`` add its operations to ``flops[name]``."""
+
+    @wraps(function)
+    def run(*args, **kwargs):
+        with FlopCounterMode(display=False) as counter:
+            result = function(*args, **kwargs)
+        flops[name] += counter.get_total_flops()
+        return result
+
+    return run
+
+
+@contextmanager
+def counted_as_plain(model: nn.Module) -> Iterator[None]:
+    """Let deformable convolutions run as plain ones behind the one that predicts their offsets."""
+
+    def plain(conv: ModulatedDeformConv2d, x: Tensor) -> Tensor:
+        conv.conv_offset(x)
+        return F.conv2d(
+            x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+        )
+
+    with ExitStack() as stack:
+        for module in model.modules():
+            if isinstance(module, ModulatedDeformConv2d):
+                stack.enter_context(replaced(module, 'forward', partial(plain, module)))
+        yield
+
+
+def markdown(parts: dict[str, Part]) -> str:
+    """Table with a sum."""
+    total = Part(*(sum(column) for column in zip(*parts.values(), strict=True)))
+    lines = ['| part | parameters (M) | GFLOPs | GMACs | share |', '|---|---|---|---|---|']
+    for name, (params, flops) in [*parts.items(), ('sum', total)]:
+        lines.append(
+            f'| {name} | {params / 1e6:.2f} | {flops / 1e9:.2f} | {flops / 2e9:.2f} | '
+            f'{flops / total.flops:.1%} |'
+        )
+    return '\n'.join(lines)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    # for load_config
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, compile=False)
+    parser.add_argument('config', help='config of a Panoptic FCN')
+    parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
+    parser.add_argument(
+        '--kernels', type=int, default=100, help='kernels of the image, of things and stuff'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE')
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if min(*args.shape, args.kernels) < 1:
+        parser.error('--shape and --kernels are numbers from 1 on')
+    config = load_config(parser, args)
+    init_default_scope('mmdet')
+    without_pretraining(config.model)
+    model = MODELS.build(config.model)
+    if not isinstance(model, PanopticFCN):
+        parser.error(f'{args.config} is a {type(model).__name__}, expected a PanopticFCN')
+    parts = count_parts(model, args.shape, args.kernels)
+    h, w = args.shape
+    print(f'{Path(args.config).stem}, input {h} x {w}, {args.kernels} kernels\n')
+    print(markdown(parts))
+
+
+if __name__ == '__main__':
+    main()
