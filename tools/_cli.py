@@ -80,7 +80,7 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         cfg.merge_from_dict(args.cfg_options or {})
     except (KeyError, TypeError) as error:
         parser.error(f'--cfg-options does not fit {args.config}: {error.args[0]}')
-    if args.compile:
+    if getattr(args, 'compile', False):  # other tools have no such flag
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='CompileNetworkHook')]
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

@@ -125,7 +125,7 @@ class FullMasks:
         """Write one mask into its box."""
         if mask.numel():
             self.masks[number, rows, columns] = mask
-            mask = mask.byte()  # any() of bytes is ten times faster than of bools on a CPU
+            mask = mask.view(torch.uint8)  # on a CPU ten times faster than any() of bools
             self._rows[number, rows], self._columns[number, columns] = mask.amax(1), mask.amax(0)
 
     def bboxes(self) -> Tensor:

@@ -158,6 +158,11 @@ def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, 
     assert '1 figures could not be measured' in capsys.readouterr().err
 
 
+def test_errors_fit_into_a_cell(part):
+    assert part.runs.in_one_line(AssertionError()) == 'AssertionError'
+    assert part.runs.in_one_line(RuntimeError('a | b\nc')) == 'RuntimeError: a / b'
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [

@@ -1,4 +1,4 @@
-"""Time and memory of Panoptic FCN and of mmdet's panoptic models, measured in one run.
+r"""Time and memory of Panoptic FCN and of mmdet's panoptic models, measured in one run.
 
     python tools/analysis_tools/benchmark.py configs/panoptic_fcn/r50_coco.py \
         --peers panoptic-fpn mask2former --size 512 683 --out-size 427 640 --objects 40 0 100

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 import mmpfcn  # noqa: F401 (registers)
 
 from .candidates import Candidate
-from .runs import Prediction, Setting, TrainingStep
+from .runs import Prediction, Setting, TrainingStep, in_one_line
 
 MEBIBYTE = 2**20
 NETWORK, INFERENCE = 'network alone', 'inference'
@@ -54,7 +54,7 @@ def peak(
             task = pool.submit(_measure, candidate, setting, what, device, threads)
             result.growth, result.process = task.result()
         except (RuntimeError, ValueError, TypeError, AssertionError, BrokenProcessPool) as error:
-            result.error = f'{type(error).__name__}: {str(error).splitlines()[0]}'
+            result.error = in_one_line(error)
     return result
 
 

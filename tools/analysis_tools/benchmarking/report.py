@@ -96,9 +96,10 @@ def times(rows: Sequence[Row], training: bool) -> str:
 
 
 def first_model(rows: Sequence[Row], row: Row) -> Row:
-    """The first row with the same input, and the same objects if there is one."""
+    """The first model's row with the same input, and with the same objects if there is one."""
     rows = [other for other in rows if alike(other, row) and other.error is None]
-    return next((other for other in rows if other.setting == row.setting), rows[0])
+    of_first = [other for other in rows if other.model == rows[0].model]
+    return next((other for other in of_first if other.setting == row.setting), rows[0])
 
 
 def stage_table(rows: Sequence[Row], stages: Sequence[str]) -> str:

@@ -140,3 +140,9 @@ def numerics(dtype: str, device: torch.device) -> Iterator[None]:
     torch.backends.cudnn.allow_tf32 = dtype == 'tf32'
     with torch.autocast(device.type, dtype=DTYPES[dtype], enabled=DTYPES[dtype] is not None):
         yield
+
+
+def in_one_line(error: Exception) -> str:
+    """For a cell of a table; some errors say nothing."""
+    lines = str(error).replace('|', '/').splitlines()
+    return ': '.join([type(error).__name__, *lines[:1]])

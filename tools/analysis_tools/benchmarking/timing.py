@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .candidates import Candidate
-from .runs import Prediction, Setting, TrainingStep, with_objects
+from .runs import Prediction, Setting, TrainingStep, in_one_line, with_objects
 from .stages import OTHER, StageClock, synchronize
 
 T = TypeVar('T')
@@ -128,5 +128,6 @@ def attempt(row: Row, function: Callable[..., T], *args) -> T | None:
     try:
         return function(*args)
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
-        row.error = f'{type(error).__name__}: {str(error).splitlines()[0]}'
-        return None
+        row.error = in_one_line(error)
+    torch.cuda.empty_cache()  # of what the failed run had; does nothing without CUDA
+    return None
