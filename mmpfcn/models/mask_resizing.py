@@ -1,8 +1,8 @@
 """Masks from stride 4 to the output size, computed only where they are asked for."""
 
+import mmap
 from bisect import bisect_right
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -113,8 +113,11 @@ class FullMasks:
     """
 
     def __init__(self, num_masks: int, shape: tuple[int, int], device: torch.device) -> None:
-        if device.type == 'cpu':  # parts that nobody writes to take neither memory nor time
-            self.masks = torch.from_numpy(np.zeros((num_masks, *shape), bool))
+        if device.type == 'cpu':
+            # pages of the system are 0, and take neither memory nor time until they are written to
+            size = num_masks * shape[0] * shape[1]
+            pages = mmap.mmap(-1, max(size, 1), access=mmap.ACCESS_COPY)
+            self.masks = torch.frombuffer(pages, dtype=torch.bool)[:size].view(num_masks, *shape)
         else:
             self.masks = torch.zeros(num_masks, *shape, dtype=torch.bool, device=device)
         self._rows, self._columns = (

@@ -1,5 +1,8 @@
 """Parts of a resized map are the parts of the whole map, and only the needed ones are computed."""
 
+import resource
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -79,6 +82,32 @@ def test_full_masks_and_their_boxes():
     masks.add(1, torch.zeros(0, 4, dtype=torch.bool), slice(2, 2), slice(0, 4))
     assert masks.masks.nonzero().tolist() == [[0, 1, 5]]
     assert masks.bboxes().tolist() == [[5, 1, 6, 2], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_full_masks_are_ordinary_tensors(tmp_path):
+    masks = FullMasks(2, (5, 7), CPU)
+    masks.add(1, torch.ones(2, 3, dtype=torch.bool), slice(0, 2), slice(1, 4))
+    masks = masks.masks
+    assert masks.is_contiguous() and masks.sum() == 6 and masks[1, :2, 1:4].all()
+    torch.save(masks, tmp_path / 'masks.pth')
+    assert torch.equal(torch.load(tmp_path / 'masks.pth'), masks)
+    assert FullMasks(0, (5, 7), CPU).masks.shape == (0, 5, 7)
+    assert FullMasks(0, (5, 7), CPU).bboxes().shape == (0, 4)
+
+
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='needs the pages of Linux')
+def test_masks_take_memory_only_where_they_are_written():
+    """64 masks of 4 megapixels are 256 MB; the row that is written to is 2000 bytes."""
+
+    def resident_bytes() -> int:
+        return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
+
+    before = resident_bytes()
+    masks = FullMasks(64, (2000, 2000), CPU)
+    for i in range(64):
+        masks.add(i, torch.ones(1, 2000, dtype=torch.bool), slice(9, 10), slice(0, 2000))
+    assert resident_bytes() - before < 32e6
+    assert masks.masks.count_nonzero() == 64 * 2000
 
 
 # ---- the best of many maps ----

@@ -181,13 +181,17 @@ def peak(sender: Connection, num_things: int | None, args: argparse.Namespace) -
     sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
-def peak_in_a_process(num_things: int | None, args: argparse.Namespace) -> float:
+def median_peak(num_things: int | None, args: argparse.Namespace) -> float:
+    """Of ``--repeats`` fresh processes, as the allocator's peaks differ by a tenth."""
     context = multiprocessing.get_context('spawn')
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=peak, args=(sender, num_things, args))
-    process.start()
-    process.join()
-    return receiver.recv()
+    peaks = []
+    for _ in range(args.repeats):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=peak, args=(sender, num_things, args))
+        process.start()
+        peaks.append(receiver.recv())
+        process.join()
+    return statistics.median(peaks)
 
 
 def main() -> None:
@@ -207,11 +211,11 @@ def main() -> None:
     print(f'{platform.machine()}, {args.threads} threads, torch {torch.__version__}; input '
           f'{args.img[0]} x {args.img[1]}, output {args.out[0]} x {args.out[1]}\n')  # fmt: skip
     if args.memory:
-        network = peak_in_a_process(None, args)
+        network = median_peak(None, args)
         print('| objects | peak memory in MiB | of the network alone |\n|---|---|---|')
         print(f'| network alone | {network:.0f} | 1 |', flush=True)
         for num_things in args.things:
-            mebibytes = peak_in_a_process(num_things, args)
+            mebibytes = median_peak(num_things, args)
             print(f'| {num_things} | {mebibytes:.0f} | {mebibytes / network:.2f} |', flush=True)
         return
     print('| objects | segments | network, ms | peaks to mask logits, ms | fusion head, ms '

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import matplotlib
+from benchmarking.stages import INFERENCE_STAGES, TRAINING_STAGES
 
 matplotlib.use('svg')
 from matplotlib import pyplot as plt  # noqa: E402
@@ -20,13 +21,15 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 matplotlib.rcParams['svg.fonttype'] = 'none'  # text stays text
+ORDER = dict.fromkeys([*INFERENCE_STAGES, *TRAINING_STAGES])
 NAMES = dict(size='input', out_size='output', batch_size='batch', dtype='', num_objects='objects')
 
 
 def draw_stages(rows: Sequence[dict]) -> Figure:
     """A bar for each row, made of the medians of its stages."""
     figure, axes = plt.subplots(figsize=(9, 1.5 + 0.35 * len(rows)), layout='constrained')
-    names = list(dict.fromkeys(name for row in rows for run in row['stages'] for name in run))
+    measured = {name for row in rows for run in row['stages'] for name in run}
+    names = [name for name in ORDER if name in measured]
     left = [0.0] * len(rows)
     for name in names:
         widths = [median(run.get(name, 0.0) for run in row['stages']) for row in rows]

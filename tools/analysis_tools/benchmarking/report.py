@@ -14,19 +14,14 @@ import torch
 import mmpfcn
 
 from .memory import Peak
-from .stages import AFTER_NETWORK, NETWORK, OTHER, TARGETS_AND_LOSSES
-from .timing import Plan, Row
-
-INFERENCE_STAGES = ('preprocess', *NETWORK, *AFTER_NETWORK, OTHER)
-TRAINING_STAGES = (
-    'preprocess',
-    'forward',
-    'heads with losses',
-    *TARGETS_AND_LOSSES,
-    'backward',
-    'optimizer',
-    OTHER,
+from .stages import (
+    AFTER_NETWORK,
+    INFERENCE_STAGES,
+    NETWORK,
+    TARGETS_AND_LOSSES,
+    TRAINING_STAGES,
 )
+from .timing import Plan, Row
 
 
 def conditions(device: torch.device, threads: int, plan: Plan) -> dict[str, str | int]:

@@ -30,6 +30,16 @@ class Stage(NamedTuple):
 NETWORK = ('backbone', 'neck', 'heads')
 AFTER_NETWORK = ('masks', 'kernel fusion', 'post-processing')
 TARGETS_AND_LOSSES = ('targets', 'losses')
+INFERENCE_STAGES = ('preprocess', *NETWORK, *AFTER_NETWORK, OTHER)
+TRAINING_STAGES = (
+    'preprocess',
+    'forward',
+    'heads with losses',
+    *TARGETS_AND_LOSSES,
+    'backward',
+    'optimizer',
+    OTHER,
+)
 
 INFERENCE = (
     Stage('data_preprocessor', 'forward', 'preprocess'),
