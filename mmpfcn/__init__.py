@@ -4,6 +4,7 @@ from .compat import check_versions
 
 check_versions()
 
+from .apis import PanopticInferencer, PanopticResult  # noqa: E402
 from .datasets import (  # noqa: E402
     LoadImage,
     LoadPanopticGroundTruth,
@@ -51,7 +52,9 @@ __all__ = [
     'PanopticFCNAssigner',
     'PanopticFCNFusionHead',
     'PanopticFCNHead',
+    'PanopticInferencer',
     'PanopticQualityMetric',
+    'PanopticResult',
     'PanopticVisualizer',
     'PositionLoss',
     'RandomCropWithInstance',

@@ -1,5 +1,7 @@
 """All image geometry: mask logits to instances, a semantic map and the panoptic map."""
 
+from operator import itemgetter
+
 import torch
 import torch.nn.functional as F
 from mmdet.evaluation import INSTANCE_OFFSET
@@ -52,7 +54,8 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         """Results of every image.
 
         Args:
-            things: per image ``labels`` (K,), ``scores`` (K,) and ``mask_logits`` (K, H/4, W/4).
+            things: per image ``labels`` (K,), ``scores`` (K,), ``num_kernels`` (K,) and
+                ``mask_logits`` (K, H/4, W/4).
             regions: likewise; labels of stuff, T + S for "any thing", or labels of things. Only
                 regions of stuff become segments; where another one is best, pixels stay void
                 unless an object takes them.
@@ -64,7 +67,8 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
 
             - ``pan_results``: PixelData, ``sem_seg`` (1, H, W) int32 of ``label + instance *
               INSTANCE_OFFSET``, void T + S. Its metainfo ``segments_info`` has a dict for each
-              segment: ``id`` in the map, ``label``, ``isthing``, ``score``, ``area`` in pixels.
+              segment: ``id`` in the map, ``label``, ``isthing``, ``score``, ``area`` in pixels and
+              ``num_kernels``, how many kernels it was fused from.
             - ``ins_results``: InstanceData, best first: ``masks`` (n, H, W) bool, ``bboxes`` (n, 4)
               around the masks, ``labels``, ``scores``.
             - ``sem_results``: PixelData, ``sem_seg`` (1, H, W) int16: the label of the best region,
@@ -105,7 +109,12 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         order = scores.argsort(descending=True, stable=True)[: self.test_cfg.max_per_img]
         order = order[scores[order] >= self.test_cfg.score_thr]
         probs = things.mask_logits[order].float().sigmoid()
-        return InstanceData(probs=probs, labels=things.labels[order], scores=scores[order])
+        return InstanceData(
+            probs=probs,
+            labels=things.labels[order],
+            scores=scores[order],
+            num_kernels=things.num_kernels[order],
+        )
 
     def _quality(self, mask_logits: Tensor) -> Tensor:
         inside = F.threshold(mask_logits.float().sigmoid(), self.test_cfg.mask_thr_binary, 0)
@@ -163,27 +172,29 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         numbers = torch.where(instance == 0, sem_seg, instance + void)
         areas = torch.bincount(numbers.flatten(), minlength=void + 1 + len(things)).tolist()
         ids, segments = [void] * len(areas), []
-        for i, label, score in zip(
-            range(void + 1, len(areas)), things.labels.tolist(), things.scores.tolist(), strict=True
-        ):
-            if areas[i]:
-                ids[i] = label + (len(segments) + 1) * INSTANCE_OFFSET
-                segments.append(
-                    dict(id=ids[i], label=label, isthing=True, score=score, area=areas[i])
-                )
-        for label, score in sorted(
-            zip(regions.labels.tolist(), regions.scores.tolist(), strict=True)
-        ):
+        for number, thing in enumerate(_rows(things), void + 1):
+            if areas[number]:
+                ids[number] = thing['label'] + (len(segments) + 1) * INSTANCE_OFFSET
+                segments.append(dict(id=ids[number], isthing=True, area=areas[number], **thing))
+        for region in sorted(_rows(regions), key=itemgetter('label')):
+            label = region['label']
             is_stuff = self.num_things_classes <= label < void
             if is_stuff and areas[label] >= self.test_cfg.stuff_area_limit:
                 ids[label] = label
-                segments.append(
-                    dict(id=label, label=label, isthing=False, score=score, area=areas[label])
-                )
+                segments.append(dict(id=label, isthing=False, area=areas[label], **region))
         table = torch.tensor(ids, dtype=torch.int32, device=numbers.device)
         result = PixelData(sem_seg=look_up(table, numbers)[None])
         result.set_metainfo(dict(segments_info=segments))
         return result
+
+
+def _rows(kernels: InstanceData) -> list[dict]:
+    """``label``, ``score`` and ``num_kernels`` of each, after one wait for the device."""
+    table = torch.stack([kernels.labels, kernels.scores, kernels.num_kernels])
+    return [
+        dict(label=int(label), score=score, num_kernels=int(number))
+        for label, score, number in table.T.tolist()
+    ]
 
 
 def look_up(table: Tensor, index: Tensor) -> Tensor:

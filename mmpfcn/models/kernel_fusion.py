@@ -1,9 +1,24 @@
 """The paper's kernel fusion: kernels that mean the same object or class become one."""
 
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+class KernelGroups(NamedTuple):
+    """K' groups of the K kernels of an image; a kernel in none of them is lost.
+
+    Attributes:
+        first: (K',) int64, the kernel that each group begins with and takes its class from.
+        members: (K', K) bool.
+    """
+
+    first: Tensor
+    members: Tensor
 
 
 @MODELS.register_module()
@@ -26,9 +41,23 @@ class KernelFusion(BaseModule):
                 kernels of a class, which is the rule for stuff.
 
         Returns:
-            The fused kernels in the order of their first members. Scores are the first member's,
-            or the group's mean without ``similarity_thr``.
+            The fused kernels in the order of their first members, with ``num_kernels`` (K',) int64,
+            how many each was made of. Scores are the first member's, or the group's mean without
+            ``similarity_thr``.
         """
+        x, groups = kernels.kernels, self.group(kernels, similarity_thr)
+        num_kernels = groups.members.sum(1)
+        weights = groups.members.to(x.dtype) / num_kernels[:, None]
+        scores = kernels.scores
+        return InstanceData(
+            kernels=weights @ x,
+            labels=kernels.labels[groups.first],
+            scores=weights @ scores if similarity_thr is None else scores[groups.first],
+            num_kernels=num_kernels,
+        )
+
+    def group(self, kernels: InstanceData, similarity_thr: float | None = None) -> KernelGroups:
+        """Which kernels become which fused one; arguments as for :meth:`forward`."""
         x, labels = kernels.kernels, kernels.labels
         related = labels[:, None] == labels
         if similarity_thr is not None:
@@ -37,10 +66,4 @@ class KernelFusion(BaseModule):
         related = related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
         taken = related.cumsum(0)
         keep = (taken.diagonal() == 1).nonzero()[:, 0]
-        members = (related & (taken == 1))[keep].to(x.dtype)
-        members = members / members.sum(1, keepdim=True)
-        return InstanceData(
-            kernels=members @ x,
-            labels=labels[keep],
-            scores=kernels.scores[keep] if similarity_thr is not None else members @ kernels.scores,
-        )
+        return KernelGroups(keep, (related & (taken == 1))[keep])

@@ -255,12 +255,25 @@ class PanopticFCNHead(BaseModule):
             batch_data_samples: not used; mmdet's panoptic detectors pass it.
 
         Returns:
-            Things, best first, and regions of every image, after kernel fusion: ``kernels`` (K, E),
-            ``labels`` (K,), ``scores`` (K,) and ``mask_logits`` (K, H/4, W/4). The labels of
-            regions are those of stuff, T + S for "any thing", and with
-            ``separate_thing_regions`` those of things.
+            See :meth:`predict_by_feat`.
         """
-        levels, mask_feats = self(feats)
+        return self.predict_by_feat(*self(feats))
+
+    def predict_by_feat(
+        self, levels: list[LevelMaps], mask_feats: Tensor
+    ) -> tuple[list[InstanceData], list[InstanceData]]:
+        """Kernels of every image, convolved, from the network's output.
+
+        Args:
+            levels: maps of P3..P7.
+            mask_feats: (N, E, H/4, W/4).
+
+        Returns:
+            Things, best first, and regions of every image, after kernel fusion: ``kernels`` (K, E),
+            ``labels`` (K,), ``scores`` (K,), ``num_kernels`` (K,) that were fused into each, and
+            ``mask_logits`` (K, H/4, W/4). The labels of regions are those of stuff, T + S for "any
+            thing", and with ``separate_thing_regions`` those of things.
+        """
         similarity_thr = self.test_cfg.similarity_thr
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):

@@ -31,13 +31,29 @@ def merge(things: list[tuple], stuff: list[str], **changes):
     instances = InstanceData(
         labels=torch.tensor([label for label, _, _ in things], dtype=torch.long),
         scores=torch.tensor([score for _, score, _ in things]),
+        num_kernels=torch.ones(len(things), dtype=torch.long),
     )
     codes = {'a': THINGS, 'b': THINGS + 1, '.': ANY, 't': 0}
     sem_seg = torch.tensor([[codes[cell] for cell in row] for row in stuff], dtype=torch.int16)
-    regions = InstanceData(labels=torch.tensor([2, 3, 4]), scores=torch.tensor([0.5, 0.6, 0.7]))
+    regions = InstanceData(
+        labels=torch.tensor([2, 3, 4]),
+        scores=torch.tensor([0.5, 0.6, 0.7]),
+        num_kernels=torch.tensor([1, 5, 2]),
+    )
     fusion, instance = head(**changes), torch.zeros_like(sem_seg)
     fusion._take_free_pixels(instance, masks, instances.scores, 0)
     return fusion._merge(instance, instances, sem_seg, regions)
+
+
+def segment(id_: int, label: int, isthing: bool, score: float, area: int, num_kernels: int):
+    return dict(
+        id=id_,
+        label=label,
+        isthing=isthing,
+        score=pytest.approx(score),
+        area=area,
+        num_kernels=num_kernels,
+    )
 
 
 def ids(result, names: dict[int, str]) -> list[str]:
@@ -56,9 +72,9 @@ def test_things_cover_stuff_and_each_other_in_score_order():
     )
     assert ids(result, NAMES) == ['112b', '112b', '.22b']
     assert result.segments_info == [
-        dict(id=INSTANCE_OFFSET, label=0, isthing=True, score=pytest.approx(0.9), area=4),
-        dict(id=2 * INSTANCE_OFFSET + 1, label=1, isthing=True, score=0.5, area=4),
-        dict(id=3, label=3, isthing=False, score=pytest.approx(0.6), area=3),
+        segment(INSTANCE_OFFSET, 0, True, 0.9, 4, 1),
+        segment(2 * INSTANCE_OFFSET + 1, 1, True, 0.5, 4, 1),
+        segment(3, 3, False, 0.6, 3, 5),
     ]
 
 
@@ -114,6 +130,7 @@ def predict(things=(), regions=(), img_shape=(16, 16), ori_shape=(16, 16), resca
         InstanceData(
             labels=torch.tensor(labels, dtype=torch.long),
             scores=torch.ones(len(labels)),
+            num_kernels=torch.arange(len(labels)) + 1,
             mask_logits=logits,
         )
         for labels, logits in (part or ((), torch.zeros(0, 4, 4)) for part in (things, regions))

@@ -23,6 +23,7 @@ def test_similar_kernels_of_a_class_are_averaged():
     out = fuse([[2, 0], [4, 0], [0, 1]], [3, 3, 3])
     assert out.kernels.tolist() == [[3, 0], [0, 1]]
     assert out.labels.tolist() == [3, 3]
+    assert out.num_kernels.tolist() == [2, 1]
     assert out.scores.tolist() == pytest.approx([1, 0.1])
 
 
@@ -35,6 +36,7 @@ def test_last_of_a_chain_is_lost():
     out = fuse([angle(0), angle(20), angle(40)], [0, 0, 0])
     expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
     assert out.kernels.tolist() == [pytest.approx(expected)]
+    assert out.num_kernels.tolist() == [2]
 
 
 def test_a_kernel_joins_only_the_first_that_took_it():

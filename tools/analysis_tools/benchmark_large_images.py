@@ -46,7 +46,8 @@ def merge(size: tuple[int, int], num_things: int, instance_on: bool) -> DetDataS
     def kernels(labels: torch.Tensor) -> list[InstanceData]:
         coarse = torch.randn(len(labels), 1, 8, 8, generator=generator) * 4 - 2
         logits = torch.nn.functional.interpolate(coarse, [s // 4 for s in image])[:, 0]
-        return [InstanceData(labels=labels, scores=torch.ones(len(labels)), mask_logits=logits)]
+        ones = torch.ones(len(labels))
+        return [InstanceData(labels=labels, scores=ones, num_kernels=ones, mask_logits=logits)]
 
     things = torch.arange(num_things) % NUM_THINGS
     regions = torch.arange(NUM_THINGS, NUM_CLASSES + 1)

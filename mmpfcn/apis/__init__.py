@@ -1,0 +1,18 @@
+"""Using a trained model: from images to panoptic results."""
+
+from .checkpoint import read_checkpoint, write_checkpoint
+from .inputs import Input, list_inputs
+from .panoptic_inferencer import NetworkOutput, PanopticInferencer
+from .panoptic_result import PanopticResult
+from .read_image import read_image
+
+__all__ = [
+    'Input',
+    'NetworkOutput',
+    'PanopticInferencer',
+    'PanopticResult',
+    'list_inputs',
+    'read_checkpoint',
+    'read_image',
+    'write_checkpoint',
+]

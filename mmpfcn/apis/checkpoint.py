@@ -1,0 +1,170 @@
+"""Checkpoints: read without running code from the file, written whole or not at all."""
+
+import ast
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import ConfigDict
+from mmengine.fileio import get_local_path
+from torch import nn
+
+
+class _Log:
+    """Stands for mmengine's ``HistoryBuffer``, which is pickled with its methods."""
+
+
+def _no_method(*_: Any) -> None:
+    """Stands for ``getattr``, by which they are found."""
+
+
+READABLE = [
+    (_Log, 'mmengine.logging.history_buffer.HistoryBuffer'),
+    (_no_method, 'builtins.getattr'),
+    np.ndarray,
+    np.dtype,
+    np._core.multiarray._reconstruct,
+    np._core.multiarray.scalar,
+    *(type(np.dtype(code)) for code in '?bBhHiIlLqQefd'),
+]
+"""What mmengine's training checkpoints hold beside tensors: plain data, and logs, left out here."""
+
+
+def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
+    """Read a checkpoint on the CPU; nothing in the file is run.
+
+    Args:
+        path: of a file that mmengine or ``torch.save`` wrote, or its address (http, https).
+        trust: run whatever code the file holds. Only for files whose maker is known.
+
+    Returns:
+        With ``state_dict``; a file of bare weights is put under that key.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint, is damaged, or needs code to be read.
+    """
+    path = str(path)
+    if '://' not in path and not Path(path).is_file():
+        raise FileNotFoundError(f'checkpoint {path} is not there (looked for in {Path.cwd()})')
+    try:
+        with get_local_path(path) as local, torch.serialization.safe_globals(READABLE):
+            content = torch.load(local, map_location='cpu', weights_only=not trust)
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no pickle raise nearly anything
+        if needs := re.search(r'GLOBAL (\S+)', str(error)):
+            raise ValueError(
+                f'checkpoint {path} is refused, because reading it would run {needs[1]}. If you '
+                'trust its maker, write its weights anew: '
+                'python tools/model_converters/publish_model.py IN OUT --trust'
+            ) from error
+        raise ValueError(
+            f'{path} is no checkpoint, or a damaged one: copy it again '
+            f'({type(error).__name__}: {str(error).splitlines()[0]})'
+        ) from error
+    if isinstance(content, dict) and 'state_dict' not in content:
+        content = dict(state_dict=content)
+    if not isinstance(content, dict) or not _is_weights(content['state_dict']):
+        raise ValueError(
+            f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
+        )
+    return content
+
+
+def _is_weights(content: object) -> bool:
+    return isinstance(content, dict) and any(isinstance(x, torch.Tensor) for x in content.values())
+
+
+def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
+    """``torch.save`` under a temporary name, then rename; folders are made.
+
+    Raises:
+        OSError: the folder can not be written, or the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+    try:
+        torch.save(checkpoint, partial)
+        partial.replace(path)
+    except RuntimeError as error:  # torch.save on a full disk
+        raise OSError(f'{path} could not be written: {error}') from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
+    """Load the weights of a checkpoint, every one of them.
+
+    Args:
+        model: with the same names and shapes.
+        state_dict: weights by name; a prefix ``module.`` is left out.
+        path: for messages.
+
+    Raises:
+        ValueError: weights are missing, left over or of another shape: it counts them and names
+            some.
+    """
+    weights = {name.removeprefix('module.'): weight for name, weight in state_dict.items()}
+    expected = model.state_dict()
+    problems = [
+        f'{name} is {tuple(weights[name].shape)}, expected {tuple(weight.shape)}'
+        if name in weights
+        else f'{name} is missing'
+        for name, weight in expected.items()
+        if name not in weights or weights[name].shape != weight.shape
+    ]
+    problems += [f'{name} is unknown' for name in weights if name not in expected]
+    if problems:
+        raise ValueError(
+            f'checkpoint {path} belongs to another model than the config: {len(problems)} of '
+            f'{len(expected)} weights do not fit ({"; ".join(problems[:3])}). Use the config it '
+            'was trained with, with the same class counts'
+        )
+    model.load_state_dict(weights)
+
+
+def config_of(checkpoint: dict, path: str | Path) -> ConfigDict:
+    """The config that mmengine keeps in a training checkpoint, read without running it.
+
+    Raises:
+        ValueError: there is none, or it is more than assignments of plain values.
+    """
+    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    text = info.get('cfg') or checkpoint.get('meta', {}).get('cfg')
+    if text is None:
+        raise ValueError(
+            f'there is neither a config nor one in the checkpoint {path}: name the config that it '
+            'was trained with'
+        )
+    try:
+        lines = ast.parse(text).body
+        return ConfigDict({line.targets[0].id: _plain_value(line.value) for line in lines})
+    except (SyntaxError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'the config in the checkpoint {path} is not just values, and is not run ({error}): '
+            'name the config that it was trained with'
+        ) from error
+
+
+def _plain_value(node: ast.expr) -> Any:
+    """Of a literal, or of a ``dict(key=..., **{'a key': ...})`` as mmengine writes them."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
+        result = {}
+        for part in node.args:
+            result.update(_plain_value(part))
+        for keyword in node.keywords:
+            value = _plain_value(keyword.value)
+            result.update({keyword.arg: value} if keyword.arg else value)
+        return result
+    if isinstance(node, ast.Dict):
+        keys = map(ast.literal_eval, node.keys)
+        return dict(zip(keys, map(_plain_value, node.values), strict=True))
+    if isinstance(node, ast.List | ast.Tuple):
+        values = [_plain_value(value) for value in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    return ast.literal_eval(node)

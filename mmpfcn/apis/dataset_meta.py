@@ -1,0 +1,64 @@
+"""The names of a model's classes."""
+
+import warnings
+from collections.abc import Mapping
+
+from mmdet.datasets import CocoPanopticDataset
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+
+def find_dataset_meta(
+    checkpoint_meta: Mapping, config: Config, num_things: int, num_stuff: int
+) -> dict:
+    """Classes, and palette and category ids where known.
+
+    They come from the checkpoint, or else from the config's test data set, or else they are COCO's
+    for a model with COCO's counts, or else just numbers; the latter two with a warning.
+
+    Args:
+        checkpoint_meta: ``meta`` of a checkpoint.
+        config: with or without ``test_dataloader``.
+        num_things: classes of the model that are things.
+        num_stuff: the others.
+
+    Raises:
+        ValueError: the checkpoint has the names of another number of classes.
+    """
+    meta = {key.lower(): value for key, value in checkpoint_meta.get('dataset_meta', {}).items()}
+    if not meta.get('classes'):
+        meta = _from_data_set(config) or _made_up(num_things, num_stuff)
+    classes = list(meta['classes'])
+    if len(classes) != num_things + num_stuff:
+        raise ValueError(
+            f'the model has {num_things} thing and {num_stuff} stuff classes, but its data set has '
+            f'{len(classes)} classes: take the config and the checkpoint of one training'
+        )
+    meta.setdefault('thing_classes', classes[:num_things])
+    meta.setdefault('stuff_classes', classes[num_things:])
+    return meta
+
+
+def _from_data_set(config: Config) -> dict | None:
+    """Of the config's test data set, if it is there."""
+    dataset = config.get('test_dataloader', {}).get('dataset')
+    if dataset is None:
+        return None
+    try:
+        dataset = DATASETS.build({**dataset, 'pipeline': [], 'serialize_data': False})
+    except (OSError, ValueError):
+        return None  # the data set is not on this machine
+    return dict(dataset.metainfo)
+
+
+def _made_up(num_things: int, num_stuff: int) -> dict:
+    coco = CocoPanopticDataset.METAINFO
+    if (num_things, num_stuff) == (len(coco['thing_classes']), len(coco['stuff_classes'])):
+        warnings.warn(
+            "the checkpoint does not name its classes: taking COCO's, as their number is the same",
+            stacklevel=2,
+        )
+        return {key: list(value) for key, value in coco.items()}
+    warnings.warn('the checkpoint does not name its classes: numbering them', stacklevel=2)
+    names = [f'thing {i}' for i in range(num_things)] + [f'stuff {i}' for i in range(num_stuff)]
+    return dict(classes=names)

@@ -1,0 +1,133 @@
+"""What a user names (files, folders, patterns, lists, videos, arrays) as single images."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import cv2
+import numpy as np
+from mmdet.apis.det_inferencer import IMG_EXTENSIONS
+from PIL import Image
+
+from .read_image import VIDEO_EXTENSIONS, ImageSource
+
+
+class Input(NamedTuple):
+    """One image to come.
+
+    Attributes:
+        name: for messages: the path, the address, ``image 3`` or ``clip.mp4#12``.
+        stem: relative path, without suffix, of the files that are made from it; no two inputs of a
+            call share one.
+        source: for :func:`read_image`.
+    """
+
+    name: str
+    stem: str
+    source: ImageSource
+
+
+def list_inputs(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
+    """The images that ``inputs`` names, in an order that is the same every time.
+
+    Args:
+        inputs: what :func:`read_image` takes; a folder (with the folders in it), a pattern such as
+            ``photos/**/*.jpg``, a text file with a path in each line, a video; or several of these.
+
+    Yields:
+        One input for each image or frame. Files are not opened, frames are decoded as they come.
+
+    Raises:
+        ValueError: a folder without images, or a pattern without files.
+    """
+    taken: set[str] = set()
+    for name, stem, source in _expand(inputs):
+        unique = stem
+        for number in count(2):
+            if unique not in taken:
+                break
+            unique = f'{stem}_{number}'
+        taken.add(unique)
+        yield Input(name, unique, source)
+
+
+def _expand(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
+    if isinstance(inputs, str | os.PathLike):
+        yield from _expand_path(os.fspath(inputs))
+    elif isinstance(inputs, np.ndarray | Image.Image):
+        yield Input('image', 'image', inputs)
+    elif isinstance(inputs, Iterable):
+        for number, item in enumerate(inputs):
+            if isinstance(item, np.ndarray | Image.Image):
+                yield Input(f'image {number}', f'{number:06d}', item)
+            else:
+                yield from _expand(item)
+    else:
+        yield Input(type(inputs).__name__, 'image', inputs)  # read_image says what is wrong
+
+
+def _expand_path(path: str) -> Iterator[Input]:
+    suffix = Path(path).suffix.lower()
+    if '://' in path:
+        yield Input(path, PurePosixPath(unquote(urlsplit(path).path)).stem or 'image', path)
+    elif os.path.isdir(path):
+        yield from _in_folder(path)
+    elif suffix in VIDEO_EXTENSIONS:
+        yield from video_frames(path)
+    elif suffix == '.txt':
+        with open(path, encoding='utf-8') as file:
+            for line in filter(None, map(str.strip, file)):
+                yield from _expand_path(line)
+    elif not os.path.exists(path) and glob.has_magic(path):
+        yield from _matching(path)
+    else:
+        yield Input(path, Path(path).stem, path)
+
+
+def _in_folder(folder: str) -> Iterator[Input]:
+    empty = True
+    for current, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            if file.lower().endswith(IMG_EXTENSIONS):
+                empty = False
+                path = Path(current, file)
+                yield Input(str(path), path.relative_to(folder).with_suffix('').as_posix(), path)
+    if empty:
+        raise ValueError(
+            f'there is no image in the folder {folder}: expected files that end in '
+            f'{" ".join(IMG_EXTENSIONS)}'
+        )
+
+
+def _matching(pattern: str) -> Iterator[Input]:
+    paths = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
+    paths = [path for path in paths if path.is_file()]
+    if not paths:
+        raise ValueError(f'no file matches the pattern {pattern} (looked for in {Path.cwd()})')
+    root = os.path.commonpath([path.parent for path in paths])
+    for path in paths:
+        yield Input(str(path), path.relative_to(root).with_suffix('').as_posix(), path)
+
+
+def video_frames(path: str) -> Iterator[Input]:
+    """Frames of a video, upright; ``name`` is ``clip.mp4#12``, counted from 0.
+
+    A video that can not be read gives itself as its only input, which :func:`read_image` refuses.
+    """
+    video = cv2.VideoCapture(path)
+    stem = Path(path).stem
+    try:
+        for number in count():
+            there, frame = video.read()
+            if not there:
+                break
+            yield Input(f'{path}#{number}', f'{stem}/{number:06d}', frame)
+        if not number:
+            yield Input(path, stem, path)
+    finally:
+        video.release()

@@ -1,0 +1,384 @@
+"""One object that turns images of any kind into panoptic results."""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
+from mmengine.infer import BaseInferencer
+from mmengine.registry import MODELS, init_default_scope
+from rich.progress import track
+from torch import Tensor, nn
+
+from ..models.settings import InferenceSettings, read_settings
+from ..structures import LevelMaps
+from .checkpoint import config_of, load_weights, read_checkpoint
+from .dataset_meta import find_dataset_meta
+from .inputs import Input, list_inputs
+from .panoptic_result import PanopticResult
+from .read_image import ImageSource, read_image
+from .result_files import coco_record, write_coco_json, write_picture, write_png
+
+UNUSABLE = (OSError, ValueError, TypeError)
+
+
+class LoadedInput(NamedTuple):
+    """An image that was read: (H, W, 3) BGR, and packed by the test pipeline."""
+
+    input: Input
+    image: np.ndarray
+    data: dict
+
+
+@dataclass
+class NetworkOutput:
+    """What the network says about one image, before any threshold.
+
+    Attributes:
+        input: the image's name and where it is from.
+        image: (H, W, 3) uint8 RGB, as it was given.
+        levels: maps of P3..P7, of a batch of one.
+        mask_feats: (1, E, H/4, W/4) of the padded input.
+        data_sample: with ``img_shape`` and ``ori_shape``.
+    """
+
+    input: Input
+    image: np.ndarray
+    levels: list[LevelMaps]
+    mask_feats: Tensor
+    data_sample: DetDataSample
+
+
+class PanopticInferencer(BaseInferencer):
+    """Panoptic FCN on images: paths, addresses, arrays, PIL images, folders, patterns, videos.
+
+        inferencer = PanopticInferencer('configs/panoptic_fcn/r50_coco.py', 'weights.pth')
+        result = inferencer('photo.jpg')['predictions'][0]
+
+    It follows mmengine's ``BaseInferencer`` and mmdet's ``DetInferencer``, but gives segments with
+    names, scores and boxes, needs no annotations, and does not run code from the checkpoint.
+
+    Args:
+        model: config, its path, or a name of the model index (``r50_coco``); None for the config in
+            the checkpoint.
+        weights: path or address of a checkpoint of mmpfcn. None for random weights, with a warning.
+        device: such as ``cuda:0``; None for the best there is.
+        scope: mmengine's scope of registries.
+        show_progress: show a progress bar in calls.
+
+    Raises:
+        FileNotFoundError: there is no such config or checkpoint.
+        ValueError: no model of this name, an unusable checkpoint, or one of another model.
+        TypeError: the config's model is no Panoptic FCN.
+    """
+
+    def __init__(
+        self,
+        model: str | Config | ConfigDict | None = None,
+        weights: str | None = None,
+        device: str | None = None,
+        scope: str = 'mmdet',
+        show_progress: bool = True,
+    ) -> None:
+        init_default_scope(scope)
+        if isinstance(model, Path):
+            model = str(model)
+        super().__init__(model, weights, device, scope, show_progress)
+
+    # ---- what BaseInferencer asks for ----
+
+    def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
+        folder = self._get_repo_or_mim_dir('mmpfcn')
+        entries = {e['Name']: e for e in self._get_models_from_metafile(folder)}
+        if model not in entries:
+            near = get_close_matches(model, entries, 3)
+            hint = f'did you mean {" or ".join(near)}?' if near else f'known: {", ".join(entries)}'
+            raise ValueError(
+                f'{model} is neither a config file (looked for in {Path.cwd()}) nor a model of the '
+                f'model index: {hint}'
+            )
+        entry = entries[model]
+        return Config.fromfile(Path(folder, entry['Config'])), entry.get('Weights')
+
+    def _init_model(self, cfg: Config, weights: str | None, device: str = 'cpu') -> nn.Module:
+        checkpoint = dict(meta={}) if weights is None else read_checkpoint(weights)
+        if not cfg:
+            cfg.update(config_of(checkpoint, weights))
+        cfg.model.backbone.init_cfg = None  # nothing is fetched that the checkpoint replaces
+        model = MODELS.build(cfg.model)
+        if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
+            raise TypeError(
+                f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
+                'PanopticInferencer is for Panoptic FCN'
+            )
+        meta = checkpoint.get('meta', {})
+        model.dataset_meta = find_dataset_meta(
+            meta, cfg, model.num_things_classes, model.num_stuff_classes
+        )
+        if weights is None:
+            model.init_weights()
+        self._load_weights_to_model(model, checkpoint if weights else None, weights)
+        return model.to(device).eval()
+
+    def _load_weights_to_model(
+        self, model: nn.Module, checkpoint: dict | None, weights: str | None
+    ) -> None:
+        if checkpoint is None:
+            super()._load_weights_to_model(model, None, None)  # warns
+        else:
+            load_weights(model, checkpoint['state_dict'], weights)
+
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        """The test pipeline without what reads files: images come from :func:`read_image`."""
+        pipeline = cfg.test_dataloader.dataset.pipeline
+        return Compose([step for step in pipeline if not step['type'].startswith('Load')])
+
+    def _init_visualizer(self, cfg: Config) -> None:
+        return None  # results draw themselves
+
+    # ---- the network and what follows ----
+
+    @property
+    def dataset_meta(self) -> Mapping:
+        """``classes``, ``thing_classes``, ``stuff_classes`` and, if known, palette and ids."""
+        return self.model.dataset_meta
+
+    @property
+    def settings(self) -> InferenceSettings:
+        """The thresholds of the config."""
+        return self.model.panoptic_head.test_cfg
+
+    def preprocess(
+        self,
+        inputs: Iterable[Input],
+        batch_size: int = 1,
+        failures: list[tuple[str, str]] | None = None,
+    ) -> Iterator[list[LoadedInput]]:
+        """Read images, in batches of one padded size; others would change each other's coordinates.
+
+        Args:
+            inputs: of :func:`list_inputs`.
+            batch_size: images at most.
+            failures: see :meth:`stream`.
+        """
+        batch: list[LoadedInput] = []
+        for loaded in self._read(inputs, failures):
+            if batch and self._padded(loaded) != self._padded(batch[0]):
+                yield batch
+                batch = []
+            batch.append(loaded)
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _read(
+        self, inputs: Iterable[Input], failures: list[tuple[str, str]] | None
+    ) -> Iterator[LoadedInput]:
+        for item in inputs:
+            try:
+                image = read_image(item.source)
+                loaded = LoadedInput(item, image, self._prepare(image, item.name))
+            except UNUSABLE as error:
+                if failures is None:
+                    raise
+                failures.append((item.name, str(error)))
+            else:
+                yield loaded
+
+    def _prepare(self, image: np.ndarray, name: str) -> dict:
+        shape = image.shape[:2]
+        try:
+            return self.pipeline(dict(img=image, img_path=name, img_shape=shape, ori_shape=shape))
+        except cv2.error as error:
+            raise ValueError(
+                f'{name} is {shape[1]} x {shape[0]} pixels and nothing is left of its shorter side '
+                'after the resizing of the test pipeline: crop it'
+            ) from error
+
+    def _padded(self, loaded: LoadedInput) -> list[int]:
+        divisor = self.model.data_preprocessor.pad_size_divisor
+        return [math.ceil(side / divisor) * divisor for side in loaded.data['inputs'].shape[-2:]]
+
+    @torch.no_grad()
+    def forward(self, inputs: Sequence[LoadedInput]) -> list[NetworkOutput]:
+        """The network on one batch of :meth:`preprocess`."""
+        data = self.collate_fn([loaded.data for loaded in inputs])
+        data = self.model.data_preprocessor(data, False)
+        levels, mask_feats = self.model.panoptic_head(self.model.extract_feat(data['inputs']))
+        return [
+            NetworkOutput(
+                loaded.input,
+                np.ascontiguousarray(loaded.image[..., ::-1]),
+                [LevelMaps(*(maps[i : i + 1] for maps in level)) for level in levels],
+                mask_feats[i : i + 1],
+                sample,
+            )
+            for i, (loaded, sample) in enumerate(zip(inputs, data['data_samples'], strict=True))
+        ]
+
+    def run_network(self, image: ImageSource) -> NetworkOutput:
+        """The expensive part for one image; :meth:`finish` is the rest, with any thresholds."""
+        (batch,) = self.preprocess(list_inputs(image))
+        return self.forward(batch)[0]
+
+    @torch.no_grad()
+    def finish(
+        self,
+        output: NetworkOutput,
+        instances: bool = False,
+        semantic: bool = False,
+        **thresholds: Any,
+    ) -> PanopticResult:
+        """From the network's output to segments; several threads may do so at once.
+
+        Args:
+            output: of :meth:`run_network`.
+            instances: return overlapping instances as well.
+            semantic: return the semantic map as well.
+            **thresholds: of :class:`InferenceSettings`, instead of the config's.
+
+        Raises:
+            ValueError: an unknown threshold; names the nearest known one.
+        """
+        settings = read_settings(
+            InferenceSettings,
+            'thresholds',
+            {
+                **asdict(self.settings),
+                **thresholds,
+                'instance_on': instances,
+                'semantic_on': semantic,
+            },
+        )
+        head = _with_settings(self.model.panoptic_head, settings)
+        fusion = _with_settings(self.model.panoptic_fusion_head, settings)
+        things, regions = head.predict_by_feat(output.levels, output.mask_feats)
+        results = fusion.predict(things, regions, [output.data_sample])
+        (sample,) = self.model.add_pred_to_datasample([copy.copy(output.data_sample)], results)
+        return PanopticResult.from_data_sample(
+            sample, output.input.name, output.input.stem, output.image, self.dataset_meta
+        )
+
+    # ---- calls ----
+
+    def stream(
+        self,
+        inputs: ImageSource | Iterable[ImageSource] | Iterator[Input],
+        batch_size: int = 1,
+        instances: bool = False,
+        semantic: bool = False,
+        failures: list[tuple[str, str]] | None = None,
+    ) -> Iterator[PanopticResult]:
+        """Results one by one, with the memory of one batch; for videos and large folders.
+
+        Args:
+            inputs: see :func:`list_inputs`, or what it yields.
+            batch_size: images of one padded size that follow each other are computed at once. The
+                results do not depend on it.
+            instances: see :meth:`finish`.
+            semantic: see :meth:`finish`.
+            failures: (name, message) of every image that can not be used is appended; without a
+                list the first one is raised.
+
+        Raises:
+            FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size}, expected at least 1')
+        for batch in self.preprocess(list_inputs(inputs), batch_size, failures):
+            for output in self.forward(batch):
+                yield self.finish(output, instances, semantic)
+
+    def __call__(
+        self,
+        inputs: ImageSource | Iterable[ImageSource],
+        batch_size: int = 1,
+        out_dir: str | Path = '',
+        return_vis: bool = False,
+        no_save_vis: bool = False,
+        instances: bool = False,
+        semantic: bool = False,
+    ) -> dict:
+        """Results of all inputs at once. For many images or a video use :meth:`stream`.
+
+        An image that can not be used does not stop the others.
+
+        Args:
+            inputs: see :func:`list_inputs`.
+            batch_size: see :meth:`stream`.
+            out_dir: folder to write ``panoptic/*.png``, ``panoptic.json`` (COCO's panoptic format)
+                and, unless ``no_save_vis``, the pictures ``vis/*.jpg`` to.
+            return_vis: return the pictures.
+            no_save_vis: write no pictures to ``out_dir``.
+            instances: see :meth:`finish`; with ``out_dir`` also written to ``instances.json``.
+            semantic: see :meth:`finish`.
+
+        Returns:
+            ``predictions``: list of :class:`PanopticResult`; ``visualization``: list of
+            (H, W, 3) uint8 RGB pictures, empty without ``return_vis``; ``failures``: list of
+            (name, message).
+
+        Raises:
+            ValueError: there is no input, see :func:`list_inputs`.
+            OSError: ``out_dir`` can not be written.
+        """
+        failures: list[tuple[str, str]] = []
+        results = self.stream(inputs, batch_size, instances, semantic, failures)
+        if self.show_progress:
+            results = track(results, description='Inference', total=None)
+        if out_dir:
+            results = _written(results, Path(out_dir), not no_save_vis, self.dataset_meta)
+        return self.postprocess(results, return_vis, failures)
+
+    def visualize(self, inputs: Sequence[PanopticResult]) -> list[np.ndarray]:
+        """A picture of each result, see :meth:`PanopticResult.draw`."""
+        return [result.draw() for result in inputs]
+
+    def postprocess(
+        self,
+        preds: Iterable[PanopticResult],
+        return_vis: bool,
+        failures: list[tuple[str, str]],
+    ) -> dict:
+        """What a call returns."""
+        predictions = list(preds)
+        return dict(
+            predictions=predictions,
+            visualization=self.visualize(predictions) if return_vis else [],
+            failures=failures,
+        )
+
+
+def _with_settings(head: nn.Module, settings: InferenceSettings) -> nn.Module:
+    """The same head (not a copy of its weights) with other thresholds."""
+    head = copy.copy(head)
+    head.test_cfg = settings
+    return head
+
+
+def _written(
+    results: Iterable[PanopticResult], folder: Path, pictures: bool, dataset_meta: Mapping
+) -> Iterator[PanopticResult]:
+    """Write each result as it comes, the JSON when they end, for whatever reason."""
+    records = []
+    try:
+        for number, result in enumerate(results):
+            write_png(result, folder)
+            if pictures:
+                write_picture(result, folder)
+            records.append(coco_record(result, number))
+            yield result
+    finally:
+        if records:
+            write_coco_json(records, dataset_meta, folder)

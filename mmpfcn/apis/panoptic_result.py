@@ -1,0 +1,129 @@
+"""The panoptic segmentation of one image, in plain types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import encode_mask_results
+
+from ..datasets.label_map import segment_boxes, segment_index
+from ..visualization.colors import class_palette
+from ..visualization.drawing import Segment, draw_panoptic, enlarge
+from ..visualization.panoptic_visualizer import MIN_PANEL_HEIGHT
+
+
+@dataclass
+class PanopticResult:
+    """What a model says about one image; sizes are those of the image.
+
+    Attributes:
+        name: where the image is from: path, address, ``image 3`` or ``clip.mp4#12``.
+        stem: relative path, without suffix, for files made from it.
+        image: (H, W, 3) uint8 RGB.
+        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
+        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
+            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
+            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
+            ``num_kernels``: of how many kernels it was merged (1: of none).
+        dataset_meta: ``classes``, and ``palette``, ``category_ids`` where known.
+        instances: in COCO's result format, best first, or None where they were not asked for:
+            ``label``, ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height],
+            ``segmentation`` (RLE). They may overlap.
+        semantic_seg: (H, W) int16 label of the best region class, the number of classes where that
+            is "any thing" or nothing; or None.
+    """
+
+    name: str
+    stem: str
+    image: np.ndarray
+    panoptic_seg: np.ndarray
+    segments_info: list[dict]
+    dataset_meta: Mapping
+    instances: list[dict] | None = None
+    semantic_seg: np.ndarray | None = None
+
+    @classmethod
+    def from_data_sample(
+        cls, sample: DetDataSample, name: str, stem: str, image: np.ndarray, dataset_meta: Mapping
+    ) -> 'PanopticResult':
+        """From a data sample with the predictions of :class:`PanopticFCNFusionHead`."""
+        ids, segments = _without_void(sample, dataset_meta)
+        result = cls(name, stem, image, ids, segments, dataset_meta)
+        if 'pred_instances' in sample:
+            result.instances = _coco_instances(sample.pred_instances, dataset_meta)
+        if 'pred_sem_seg' in sample:
+            result.semantic_seg = sample.pred_sem_seg.sem_seg[0].cpu().numpy()
+        return result
+
+    def draw(self, alpha: float = 0.6) -> np.ndarray:
+        """The segments over the image, with outlines, names and scores.
+
+        The colour of a class is always the same, its objects are shades of it. Images lower than
+        480 px are enlarged, so that the texts fit.
+
+        Args:
+            alpha: opacity of the colours, in [0, 1].
+
+        Returns:
+            (H', W', 3) uint8 RGB.
+        """
+        return draw_panoptic(
+            enlarge(self.image, MIN_PANEL_HEIGHT),
+            enlarge(self.panoptic_seg, MIN_PANEL_HEIGHT),
+            [Segment(s['id'], s['label'], s['score']) for s in self.segments_info],
+            self.dataset_meta['classes'],
+            class_palette(self.dataset_meta),
+            alpha,
+        )
+
+
+def category_ids(dataset_meta: Mapping) -> list[int]:
+    """The data set's own category ids by label; the labels where it is not known."""
+    return list(dataset_meta.get('category_ids') or range(len(dataset_meta['classes'])))
+
+
+def _without_void(sample: DetDataSample, dataset_meta: Mapping) -> tuple[np.ndarray, list[dict]]:
+    """Ids with 0 for void (which no segment has: objects count from 1), and the segments."""
+    panoptic, classes = sample.pred_panoptic_seg, dataset_meta['classes']
+    ids, infos = panoptic.sem_seg[0].cpu().numpy(), panoptic.metainfo['segments_info']
+    index = segment_index(ids, [info['id'] for info in infos])
+    boxes = segment_boxes(index, len(infos))
+    boxes[:, 2:] -= boxes[:, :2]
+    segments = [
+        dict(
+            id=info['id'],
+            label=info['label'],
+            name=classes[info['label']],
+            isthing=info['isthing'],
+            score=round(info['score'], 6),
+            area=info['area'],
+            bbox=box,
+            num_kernels=info['num_kernels'],
+        )
+        for info, box in zip(infos, boxes.tolist(), strict=True)
+    ]
+    return np.where(index > 0, ids, 0), segments
+
+
+def _coco_instances(instances, dataset_meta: Mapping) -> list[dict]:
+    ids, classes = category_ids(dataset_meta), dataset_meta['classes']
+    boxes = instances.bboxes.round().int()
+    boxes[:, 2:] -= boxes[:, :2]
+    return [
+        dict(
+            label=label,
+            category_id=ids[label],
+            name=classes[label],
+            score=round(score, 6),
+            bbox=box,
+            segmentation=dict(size=list(rle['size']), counts=rle['counts'].decode()),
+        )
+        for label, score, box, rle in zip(
+            instances.labels.tolist(),
+            instances.scores.tolist(),
+            boxes.tolist(),
+            encode_mask_results(instances.masks.cpu().numpy()),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,107 @@
+"""Checkpoints: no code is run, nothing is half-written, nothing is loaded in part."""
+
+import os
+import resource
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from mmpfcn.apis.checkpoint import config_of, load_weights, read_checkpoint, write_checkpoint
+
+WEIGHTS = dict(weight=torch.ones(2, 3), bias=torch.zeros(2))
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_the_file_is_not_run(tmp_path):
+    trap = tmp_path / 'run'
+    torch.save(dict(state_dict=WEIGHTS, meta=Malicious(trap)), tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match=r'evil.pth is refused.*would run \w+.mkdir.*--trust'):
+        read_checkpoint(tmp_path / 'evil.pth')
+    assert not trap.exists()
+    read_checkpoint(tmp_path / 'evil.pth', trust=True)
+    assert trap.exists()
+
+
+def test_what_mmengine_writes_is_read(tmp_path):
+    log = HistoryBuffer([1.0, 2.0], [1, 1])
+    hub = dict(log_scalars=dict(loss=log), runtime_info=dict(iter=3, best=np.float64(0.5)))
+    torch.save(dict(state_dict=WEIGHTS, message_hub=hub), tmp_path / 'iter_3.pth')
+    content = read_checkpoint(tmp_path / 'iter_3.pth')
+    assert 'loss' in content['message_hub']['log_scalars']
+    assert content['message_hub']['runtime_info']['best'] == 0.5
+
+
+def test_bare_weights(tmp_path):
+    torch.save(WEIGHTS, tmp_path / 'weights.pth')
+    assert read_checkpoint(tmp_path / 'weights.pth')['state_dict'].keys() == WEIGHTS.keys()
+
+
+def test_unusable_files(tmp_path):
+    path = tmp_path / 'a.pth'
+    with pytest.raises(FileNotFoundError, match='a.pth is not there'):
+        read_checkpoint(path)
+    torch.save(WEIGHTS, path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match='no checkpoint, or a damaged one'):
+        read_checkpoint(path)
+    path.write_bytes(b'hello')
+    with pytest.raises(ValueError, match='no checkpoint'):
+        read_checkpoint(path)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match='holds no weights'):
+        read_checkpoint(path)
+
+
+def test_full_disk_leaves_the_old_file(tmp_path):
+    """A limit on file sizes, in a child, stands for the disk: the system refuses the write."""
+    path = tmp_path / 'a.pth'
+    write_checkpoint(WEIGHTS, path)
+    before = path.read_bytes()
+    child = os.fork()
+    if not child:
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            write_checkpoint(dict(big=torch.zeros(10**6)), path)
+        except OSError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ['a.pth']
+
+
+def test_weights_of_another_model_are_refused():
+    model = nn.Linear(3, 2)
+    load_weights(model, {f'module.{key}': value for key, value in WEIGHTS.items()}, 'a.pth')
+    assert model.weight.eq(1).all()
+    wrong = dict(weight=torch.ones(4, 3), extra=torch.ones(1))
+    message = (
+        r'a.pth belongs to another model.*3 of 2 weights do not fit \(weight is \(4, 3\), '
+        r'expected \(2, 3\); bias is missing; extra is unknown\)'
+    )
+    with pytest.raises(ValueError, match=message):
+        load_weights(model, wrong, 'a.pth')
+
+
+def test_config_in_a_checkpoint_is_read_and_not_run(tmp_path):
+    config = Config(dict(model=dict(type='X', scales=[(1, 2.5), (-3, None)]), a={'b c': 'd'}))
+    checkpoint = dict(message_hub=dict(runtime_info=dict(cfg=config.pretty_text)))
+    assert config_of(checkpoint, 'a.pth') == config._cfg_dict
+    for text in ("import os\nos.mkdir('x')", "a = __import__('os').mkdir('x')", 'a = dict([1])'):
+        with pytest.raises(ValueError, match='a.pth is not just values'):
+            config_of(dict(meta=dict(cfg=text)), 'a.pth')
+    with pytest.raises(ValueError, match='neither a config nor one in the checkpoint'):
+        config_of({}, 'a.pth')

@@ -1,0 +1,94 @@
+"""What a user may name, as single inputs."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmpfcn.apis import list_inputs, read_image
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """a.jpg a.png b/c.JPG b/notes.md"""
+    (tmp_path / 'b').mkdir()
+    for name in ('a.jpg', 'a.png', 'b/c.JPG'):
+        Image.new('RGB', (8, 6)).save(tmp_path / name)
+    (tmp_path / 'b' / 'notes.md').write_text('no image')
+    return tmp_path
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Three grey frames, each brighter."""
+    path = str(tmp_path / 'clip.avi')
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 5, (32, 24))
+    for level in (10, 100, 200):
+        writer.write(np.full((24, 32, 3), level, np.uint8))
+    writer.release()
+    return path
+
+
+def stems(inputs):
+    return [item.stem for item in list_inputs(inputs)]
+
+
+def test_folder_with_folders_in_order_and_without_equal_stems(photos):
+    items = list(list_inputs(photos))
+    assert [item.stem for item in items] == ['a', 'a_2', 'b/c']
+    assert [item.name for item in items] == [str(photos / n) for n in ('a.jpg', 'a.png', 'b/c.JPG')]
+
+
+def test_pattern(photos):
+    assert stems(f'{photos}/**/*.[jJ]*') == ['a', 'b/c']
+    assert stems(f'{photos}/b/*.JPG') == ['c']
+
+
+def test_an_existing_name_is_no_pattern(photos):
+    (photos / 'a.jpg').rename(photos / 'photo[1].jpg')
+    assert stems(str(photos / 'photo[1].jpg')) == ['photo[1]']
+
+
+def test_list_file(photos):
+    (photos / 'list.txt').write_text(f'{photos}/a.png\n\n{photos}/b\n')
+    assert stems(photos / 'list.txt') == ['a', 'c']
+
+
+def test_list_of_everything(photos, video):
+    array = np.zeros((4, 4, 3), np.uint8)
+    items = [photos / 'a.jpg', array, Image.new('L', (3, 3)), str(photos / 'b'), video]
+    assert stems(items) == ['a', '000001', '000002', 'c', *(f'clip/{i:06d}' for i in range(3))]
+
+
+def test_address():
+    (item,) = list_inputs('https://example.org/a%20b/photo.large.jpg?width=3')
+    assert item.stem == 'photo.large' and item.source == item.name
+
+
+def test_video_frames(video):
+    items = list(list_inputs(video))
+    assert [item.name for item in items] == [f'{video}#{i}' for i in range(3)]
+    assert [round(read_image(i.source).mean(), -1) for i in items] == [10, 100, 200]
+
+
+def test_broken_video_is_one_input_that_can_not_be_read(tmp_path):
+    path = tmp_path / 'broken.mp4'
+    path.write_bytes(b'no video')
+    (item,) = list_inputs(path)
+    with pytest.raises(ValueError, match='broken.mp4 can not be read'):
+        read_image(item.source)
+
+
+def test_nothing_to_do(tmp_path):
+    with pytest.raises(ValueError, match='no image in the folder .*expected files that end'):
+        list(list_inputs(tmp_path))
+    with pytest.raises(ValueError, match='no file matches the pattern'):
+        list(list_inputs(f'{tmp_path}/*.jpg'))
+
+
+def test_inputs_come_one_by_one(photos):
+    """The first comes before the rest is looked at."""
+    items = list_inputs([photos / 'a.jpg', f'{photos}/*.nothing'])
+    assert next(items).stem == 'a'
+    with pytest.raises(ValueError, match='no file matches'):
+        next(items)
