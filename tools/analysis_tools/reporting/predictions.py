@@ -133,9 +133,7 @@ def _in_order(keys: Sequence, found: Sequence[tuple], path: Path) -> list:
     for where, names in (('the data set', keys), (path, [key for key, _ in found])):
         twice = [key for key, count in Counter(names).items() if count > 1]
         if twice:
-            raise ValueError(
-                f'{where} has several images {twice[0]!r}: they can not be told apart'
-            )
+            raise ValueError(f'{where} has several images {twice[0]!r}: they can not be told apart')
     by_key = dict(found)
     missing = [key for key in keys if key not in by_key]
     foreign = set(by_key) - set(keys)
