@@ -115,6 +115,11 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
             )
     if not len(dataset):
         parser.error('the test data set has no images, so there is nothing to report')
+    if dataset.get_data_info(0).get('seg_map_path') is None:
+        parser.error(
+            'the test data set has no panoptic annotations, so nothing can be compared: set '
+            'test_dataloader.dataset.ann_file to those of an annotated split'
+        )
     return dataset
 
 

@@ -136,7 +136,9 @@ def _load_storage(content: bytes) -> PackedStorage | torch.TypedStorage:
     if len(content) < LARGE:
         return storage
     memory = torch.empty(0, dtype=storage.dtype).set_(storage)
-    return PackedStorage(zlib.compress(memory.numpy().tobytes(), 1), storage.dtype)
+    return PackedStorage(
+        zlib.compress(memory.view(torch.uint8).numpy().tobytes(), 1), storage.dtype
+    )
 
 
 def _rebuild_tensor(
@@ -165,7 +167,6 @@ class _Progress:
     """A file with a progress bar, in MiB, for what is read of it."""
 
     def __init__(self, file: io.BufferedReader, size: int) -> None:
-        self.readline = file.readline
         self._file = file
         self._done = 0
         self._bar = ProgressBar(-(-size // STEP)) if size >= STEP else None
@@ -176,6 +177,12 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             print()
+
+    def readline(self) -> bytes:
+        line = self._file.readline()
+        if not line.endswith(b'\n'):
+            raise EOFError('a line without its end')
+        return line
 
     def read(self, count: int) -> bytes:
         content = self._file.read(count)

@@ -41,8 +41,8 @@ td.wide { min-width: 9rem; width: 45%; padding-top: .4rem; text-align: left }
 .matrix td { text-align: center; min-width: 2.2rem }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer;
   text-decoration: underline dotted }
-th[aria-sort=ascending] button::after { content: ' \\25b2' }
-th[aria-sort=descending] button::after { content: ' \\25bc' }
+th[aria-sort=ascending] button::after { content: ' \\25b2'; content: ' \\25b2' / '' }
+th[aria-sort=descending] button::after { content: ' \\25bc'; content: ' \\25bc' / '' }
 """
 
 
