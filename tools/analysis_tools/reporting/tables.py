@@ -29,7 +29,7 @@ caption { text-align: left; color: var(--soft); padding: .5rem 0 .4rem; font-siz
 caption span { position: sticky; left: 0; display: inline-block; max-width: calc(100vw - 2rem) }
 th, td { padding: .22rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
   vertical-align: top }
-thead th:first-child, .left, .pairs th:nth-child(2) { text-align: left }
+thead th:first-child, .left, .pairs th:nth-child(2), .full th:nth-child(3) { text-align: left }
 th { font-weight: 600 }
 th[scope=row] { text-align: left; position: sticky; left: 0; background: var(--page);
   overflow-wrap: anywhere; min-width: 7rem }
@@ -115,10 +115,10 @@ def kind_table(sums: Sums, groups: dict[str, np.ndarray]) -> str:
     losses = losses_of(sums)
     means = [_mean(losses[group]) for group in groups.values()]
     rows = []
-    for number, (kind, color) in enumerate(KIND_COLORS.items()):
+    for number, kind in enumerate(KINDS):
         rows.append(
             [
-                chip(color) + kind,
+                chip(KIND_COLORS[kind]) + kind,
                 cell(int(sums.missed[:, number].sum())),
                 cell(int(sums.wrong[:, number].sum())),
                 *(percent(mean[number]) for mean in means),
@@ -225,7 +225,7 @@ def _shaded(count: int, share: float, right: bool) -> str:
     if not count:
         return '<td></td>'
     red, green, blue = KIND_COLORS['split' if right else 'missed']
-    depth = round(DARKEST * share)
+    depth = round(DARKEST * share**0.5)  # few of many should be seen as well
     return f'<td style="background: rgb({red} {green} {blue} / {depth}%)">{count}</td>'
 
 
