@@ -24,7 +24,7 @@ from .targets import draw_regions as draw_level_regions
 if TYPE_CHECKING:  # apis imports this package
     from ..apis import NetworkOutput
 
-LONG_SIDE = 800  # px
+LONG_SIDE = 640  # px
 PEAK = (255, 255, 255)
 
 

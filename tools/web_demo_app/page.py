@@ -1,40 +1,31 @@
 """The page: drop an image, pick a model, move thresholds."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.utils import get_upload_folder
 
-from mmpfcn.visualization.heat_maps import draw_centers, draw_regions
+from mmpfcn.apis import NetworkOutput
+from mmpfcn.models.settings import InferenceSettings
+from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
+from mmpfcn.visualization.targets import level_name
 
 from .outputs import Outputs
-from .pictures import draw_overlay, table, with_titles
-from .thresholds import GROUPS, THRESHOLDS, by_key, defaults
+from .pictures import counted, draw_overlay, figures, table
+from .thresholds import THRESHOLDS, by_key, defaults
 
 PARALLEL = 4  # results drawn at a time, while one network runs
 QUEUE = 100  # requests that may wait
 KEEP_SECONDS = 1800  # files of the page are deleted so long after their last use
-NO_TABLE = '<p class="hint">The segments of the image will be listed here.</p>'
+HEADER = """<h1>Panoptic FCN</h1>
+<p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
+HINT = '<p>Drop an image: its segments will be listed here, its heat maps drawn below.</p>'
 Shown = tuple[str, str]
 """Path of the image and name of the model."""
-
-
-class Upload(gr.Image):
-    """An image as the file that was dropped: neither decoded nor fetched by gradio."""
-
-    is_template = True  # for the browser it is a gr.Image
-
-    def preprocess(self, payload: ImageData | None) -> str | None:
-        return payload.path if payload else None
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path):
-        if url_or_file_path is not None and '://' in str(url_or_file_path):
-            raise gr.Error('Addresses are not fetched: drop a file', print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
 
 
 def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
@@ -48,22 +39,13 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
     with gr.Blocks(
         title='Panoptic FCN', analytics_enabled=False, delete_cache=(60, KEEP_SECONDS)
     ) as page:
-        gr.Markdown('# Panoptic FCN', elem_id='title')
+        gr.HTML(HEADER, padding=False)
         shown = gr.State(('', names[0]))
         with gr.Row(elem_id='columns'):
-            with gr.Column(scale=1, min_width=300, elem_id='controls'):
-                image = Upload(
-                    label='Image',
-                    height=240,
-                    sources=['upload', 'clipboard'],
-                    buttons=[],
-                    placeholder=f'Drop an image here\nor click to choose one, up to {max_mb:g} MB',
-                    elem_id='image',
-                )
+            with gr.Column(elem_id='input'):
+                image = _upload(max_mb)
                 model = gr.Dropdown(names, value=names[0], label='Model', elem_id='model')
-                sliders = _sliders(defaults(outputs.models[names[0]].settings))
-                reset = gr.Button("Back to the model's thresholds", size='sm', elem_id='reset')
-            with gr.Column(scale=3, min_width=320, elem_id='results'):
+            with gr.Column(elem_id='live'):
                 overlay = gr.Image(
                     label='Segments',
                     format='jpeg',
@@ -71,10 +53,13 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
                     buttons=['download', 'fullscreen'],
                     elem_id='overlay',
                 )
-                segments = gr.HTML(NO_TABLE, elem_id='segments', padding=False)
-        centers = _gallery('Object centres, from fine to coarse levels', 'centers')
-        regions = _gallery('Stuff regions, from fine to coarse levels', 'regions')
-
+                with gr.Column(elem_id='thresholds'):
+                    sliders = _sliders(defaults(outputs.models[names[0]].settings))
+                    reset = gr.Button("Back to the model's thresholds", size='sm', elem_id='reset')
+            with gr.Column(elem_id='details'):
+                segments = gr.HTML(HINT, elem_id='segments', padding=False)
+                centers = gr.HTML(elem_id='centers', padding=False)
+                regions = gr.HTML(elem_id='regions', padding=False)
         inputs, results = [image, model, shown], [overlay, segments, centers, regions, shown]
         way = dict(
             outputs=[*results, *sliders],
@@ -84,10 +69,11 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
             concurrency_limit=PARALLEL,
             concurrency_id='show',
             api_visibility='private',
+            preprocess=False,  # gradio would decode the image
         )
         gr.on(
             [image.change, model.input, *(slider.input for slider in sliders)],
-            lambda path, name, shown, *values: _show(outputs, path, name, shown, values),
+            lambda file, name, shown, *values: _show(outputs, file, name, shown, values),
             [*inputs, *sliders],
             **way,
         )
@@ -97,7 +83,7 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
 
 def _show(
     outputs: Outputs,
-    path: str | None,
+    file: Mapping | None,
     name: str,
     shown: Shown,
     values: Sequence[float] | None,
@@ -106,7 +92,7 @@ def _show(
 
     Args:
         outputs: the models and what they said.
-        path: of the file; None without one.
+        file: gradio's ``FileData``; None without an image.
         name: of the model.
         shown: source of what is shown now. Its regions, which have no threshold, stay as they are.
         values: of the sliders, which are those of the model shown; None for the model's own.
@@ -118,8 +104,9 @@ def _show(
         values = sliders = defaults(inferencer.settings)
     else:
         sliders = [gr.skip()] * len(THRESHOLDS)
-    if path is None:
-        return [None, NO_TABLE, None, None, ('', name), *sliders]
+    if file is None:
+        return [None, HINT, '', '', ('', name), *sliders]
+    path = file['path']
     try:
         thresholds = by_key(values)
         output = outputs.get(_read(path), Path(path).name, name)
@@ -129,11 +116,11 @@ def _show(
     settings = replace(inferencer.settings, **thresholds)
     regions = gr.skip()
     if (path, name) != (old_path, old_name):
-        regions = with_titles(draw_regions(output, inferencer.dataset_meta))
+        regions = _regions(output, inferencer.dataset_meta)
     return [
         draw_overlay(result),
         table(result),
-        with_titles(draw_centers(output, settings, inferencer.dataset_meta)),
+        _centers(output, settings, inferencer.dataset_meta),
         regions,
         (path, name),
         *sliders,
@@ -141,6 +128,8 @@ def _show(
 
 
 def _read(path: str) -> bytes:
+    if not Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+        raise ValueError(f'{path} was not dropped on the page')
     try:
         os.utime(path)  # used, so not deleted yet
         return Path(path).read_bytes()
@@ -148,33 +137,57 @@ def _read(path: str) -> bytes:
         raise FileNotFoundError('The image is no longer on the server: drop it again') from error
 
 
-def _sliders(values: Sequence[float]) -> list[gr.Slider]:
-    sliders, value_of = [], dict(zip(THRESHOLDS, values, strict=True))
-    for title, thresholds in GROUPS.items():
-        with gr.Accordion(title, open=True):
-            for item in thresholds:
-                slider = gr.Slider(
-                    item.low,
-                    item.high,
-                    value_of[item],
-                    step=item.step,
-                    label=item.label,
-                    info=item.info,
-                    buttons=[],
-                    elem_id=item.key,
-                )
-                sliders.append(slider)
-    return sliders
+def _centers(output: NetworkOutput, settings: InferenceSettings, dataset_meta: Mapping) -> str:
+    captions = [
+        f'{level}: {counted(len(peaks), "peak")}'
+        for level, peaks in zip(
+            _level_captions(output), level_peaks(output.levels, settings), strict=True
+        )
+    ]
+    return figures('Object centres', draw_centers(output, settings, dataset_meta), captions)
 
 
-def _gallery(label: str, name: str) -> gr.Gallery:
-    return gr.Gallery(
-        label=label,
-        elem_id=name,
-        format='jpeg',
-        columns=5,
-        object_fit='contain',
-        height='auto',
-        interactive=False,
-        buttons=['download', 'fullscreen'],
+def _regions(output: NetworkOutput, dataset_meta: Mapping) -> str:
+    return figures('Stuff regions', draw_regions(output, dataset_meta), _level_captions(output))
+
+
+def _level_captions(output: NetworkOutput) -> list[str]:
+    sizes = [maps.centers.shape[-2:] for maps in output.levels]
+    return [f'{level_name(i)}, {w} × {h}' for i, (h, w) in enumerate(sizes)]
+
+
+def _upload(max_mb: float) -> gr.Image:
+    image = gr.Image(
+        label='Image',
+        height=230,
+        sources=['upload', 'clipboard'],
+        buttons=[],
+        placeholder=f'Drop an image here\nor click to choose one, up to {max_mb:g} MiB',
+        elem_id='image',
     )
+    take_file = image.async_move_resource_to_block_cache
+
+    async def refuse_addresses(path: str) -> str | None:
+        """gradio would fetch what a forged request names."""
+        if '://' in path:
+            raise gr.Error('Addresses are not fetched: drop a file', print_exception=False)
+        return await take_file(path)
+
+    image.async_move_resource_to_block_cache = refuse_addresses
+    return image
+
+
+def _sliders(values: Sequence[float]) -> list[gr.Slider]:
+    return [
+        gr.Slider(
+            item.low,
+            item.high,
+            value,
+            step=item.step,
+            label=item.label,
+            info=item.info,
+            buttons=[],
+            elem_id=item.key,
+        )
+        for item, value in zip(THRESHOLDS, values, strict=True)
+    ]

@@ -1,16 +1,18 @@
 """A result as the page shows it: overlay, table of segments, heat maps."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 
+import cv2
 import numpy as np
 
 from mmpfcn.apis import PanopticResult
 from mmpfcn.visualization.colors import class_palette, label_colors
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, resize
-from mmpfcn.visualization.targets import level_name
 
 LONG_SIDES = (800, 1280)  # px; smaller images are enlarged, so that the texts fit
-HEADINGS = ('Segment', 'Kind', 'Score', 'Area', 'Kernels')
+HEADINGS = ('Segment', 'Kind', 'Score', 'Area', '<abbr title="merged into one">Kernels</abbr>')
 
 
 def draw_overlay(result: PanopticResult) -> np.ndarray:
@@ -28,9 +30,19 @@ def draw_overlay(result: PanopticResult) -> np.ndarray:
     )
 
 
-def with_titles(pictures: list[np.ndarray]) -> list[tuple[np.ndarray, str]]:
-    """Pictures of the levels for a gallery."""
-    return [(picture, level_name(number)) for number, picture in enumerate(pictures)]
+def figures(title: str, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> str:
+    """Pictures of the levels as HTML; one that is clicked becomes as wide as the page."""
+    items = [
+        f'<figure tabindex="0"><img alt="{title}, {caption}" src="{_data_url(picture)}">'
+        f'<figcaption>{caption}</figcaption></figure>'
+        for picture, caption in zip(pictures, captions, strict=True)
+    ]
+    return f'<h2>{title}</h2><div class="levels">{"".join(items)}</div>'
+
+
+def _data_url(picture: np.ndarray) -> str:
+    jpeg = cv2.imencode('.jpg', picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    return f'data:image/jpeg;base64,{b64encode(jpeg).decode()}'
 
 
 def table(result: PanopticResult) -> str:
@@ -56,7 +68,7 @@ def _row(segment: dict, color: np.ndarray, pixels: int) -> str:
         'thing' if segment['isthing'] else 'stuff',
         f'{segment["score"]:.3f}',
         f'{segment["area"]:,} px <small>{segment["area"] / pixels:.1%}</small>',
-        str(kernels) if kernels == 1 else f'<b>{kernels}</b> merged',
+        str(kernels) if kernels == 1 else f'<b>{kernels}</b>',
     )
     return f'<tr>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
@@ -65,8 +77,12 @@ def _caption(result: PanopticResult) -> str:
     segments = result.segments_info
     num_things = sum(segment['isthing'] for segment in segments)
     height, width = result.panoptic_seg.shape
-    free = np.mean(result.panoptic_seg == 0)
     return (
-        f'<b>{len(segments)}</b> segments: {num_things} things, {len(segments) - num_things} stuff'
-        f' · {free:.1%} of {width} × {height} pixels without a segment'
+        f'<b>{counted(len(segments), "segment")}</b> ({counted(num_things, "thing")}, '
+        f'{len(segments) - num_things} stuff) on {width} × {height} pixels, '
+        f'{np.mean(result.panoptic_seg == 0):.1%} without a segment'
     )
+
+
+def counted(number: int, noun: str) -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'

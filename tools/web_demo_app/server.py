@@ -19,7 +19,9 @@ NEEDED = re.compile(
 FONTS = ('system-ui', 'sans-serif')
 THEME = gr.themes.Default(
     primary_hue='blue', font=FONTS, font_mono=('ui-monospace', 'monospace'), radius_size='sm'
-)  # nothing to fetch
+).set(
+    body_text_color_subdued='*neutral_500', block_info_text_color='*neutral_500'
+)  # fonts of the system: nothing is fetched
 CSS = Path(__file__).with_name('page.css')
 EXTRA_BYTES = 2**20  # of a request beside a file
 

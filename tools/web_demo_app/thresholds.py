@@ -17,21 +17,16 @@ class Threshold(NamedTuple):
     step: float
 
 
-FINDING = (
-    Threshold('center_thr', 'Centre', 'least probability of an object centre', 0, 1, 0.01),
-    Threshold('region_thr', 'Region', 'least mean probability of a stuff region', 0, 1, 0.01),
+THRESHOLDS = (
+    Threshold('center_thr', 'Centre', 'Probability, at least', 0, 1, 0.01),
+    Threshold('region_thr', 'Region', 'Mean probability, at least', 0, 1, 0.01),
+    Threshold('similarity_thr', 'Kernel fusion', 'Cosine similarity, from', 0.5, 1, 0.01),
+    Threshold('mask_thr_binary', 'Mask', 'Probability of a pixel, above', 0, 1, 0.01),
+    Threshold('panoptic_score_thr', 'Merge: score', 'Of an object, at least', 0, 1, 0.01),
+    Threshold('mask_overlap', 'Merge: overlap', 'Share already taken, at most', 0, 1, 0.01),
+    Threshold('stuff_area_limit', 'Merge: stuff area', 'Pixels, at least', 0, 16384, 1),
 )
-MASKS = (
-    Threshold('similarity_thr', 'Kernel fusion', 'cosine at which kernels are one', 0.5, 1, 0.01),
-    Threshold('mask_thr_binary', 'Mask', 'least probability of a pixel of an object', 0, 1, 0.01),
-)
-MERGING = (
-    Threshold('panoptic_score_thr', 'Score', 'least score of an object', 0, 1, 0.01),
-    Threshold('mask_overlap', 'Overlap', 'share of an object that may be taken', 0, 1, 0.01),
-    Threshold('stuff_area_limit', 'Stuff area', 'least area in pixels', 0, 16384, 64),
-)
-GROUPS = {'Find': FINDING, 'Masks': MASKS, 'Merge': MERGING}
-THRESHOLDS = FINDING + MASKS + MERGING
+"""In the order of inference."""
 
 
 def defaults(settings: InferenceSettings) -> list[float]:
