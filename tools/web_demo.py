@@ -11,6 +11,7 @@ docs/web_demo.md before you let others in.
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -107,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if importlib.util.find_spec('gradio') is None:
         parser.error(f'gradio is missing: {sys.executable} -m pip install "gradio>=6,<7"')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # the folder is removed as after Ctrl-C
     with tempfile.TemporaryDirectory(prefix='mmpfcn_web_demo_') as folder:
         # read at import
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'

@@ -30,6 +30,7 @@ BROWSER = dict(
 )
 MAX_PIXELS = 100_000
 PASSWORDS = '/etc/passwd'
+FORM = 'multipart/form-data; boundary=x'
 # told by Python itself, whatever library connects
 TELL_CONNECTIONS = """
 import sys
@@ -83,8 +84,11 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp('server'))
     yield server
     assert server.process.poll() is None, server.text()
+    folder = Path(upload(server, write_image(tmp_path_factory.mktemp('last') / 'a.png')))
+    assert folder.is_file()
     server.process.terminate()
-    server.process.wait(20)
+    assert server.process.wait(20) == 0
+    assert not folder.parents[1].exists()  # nothing of the users is left
 
 
 @pytest.fixture(scope='module')
@@ -225,6 +229,9 @@ def test_what_is_no_image_is_said_on_the_page(chromium, server, tmp_path):
         assert page.locator('#segments table').count() == 0
         drop(page, write_image(tmp_path / 'good.png'))
         expect(caption(page)).to_contain_text('96 × 64 pixels')
+        drop(page, tmp_path / 'notes.png')  # leaves nothing of the image before
+        expect(caption(page)).to_have_count(0)
+        expect(page.locator('#centers figure')).to_have_count(0)
 
 
 def test_a_large_file_is_refused(chromium, server, tmp_path):
@@ -270,8 +277,7 @@ def upload(server, path: Path) -> str:
     """Where the server put the file."""
     head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'
     body = head.encode() + path.read_bytes() + b'\r\n--x--\r\n'
-    form = {'Content-Type': 'multipart/form-data; boundary=x'}
-    status, text = answer(server, '/gradio_api/upload', body, **form)
+    status, text = answer(server, '/gradio_api/upload', body, **{'Content-Type': FORM})
     assert status == 200
     return json.loads(text)[0]
 
@@ -294,8 +300,8 @@ def ask(server, file: dict, session: str) -> dict:
     messages = [
         json.loads(line[5:]) for line in stream.decode().splitlines() if line[:5] == 'data:'
     ]
-    (done,) = [m for m in messages if m['msg'] == 'process_completed']
-    return done
+    messages = {m['msg']: m for m in messages}
+    return dict(messages['process_completed'], shown=messages.get('process_generating'))
 
 
 def file_data(path: str, **more) -> dict:
@@ -341,15 +347,23 @@ def test_nothing_beside_the_page_is_served(server, path):
     assert answer(server, path.format(port=server.port))[0] == 404
 
 
-def test_a_body_must_have_a_length_within_the_limit(server):
-    large = b'x' * 2**21
-    assert answer(server, '/gradio_api/queue/join', large)[0] == 413
-    assert answer(server, '/gradio_api/upload', large)[0] == 413
+@pytest.mark.parametrize(
+    'header, status', [('Content-Length: 2000000', 413), ('Transfer-Encoding: chunked', 411)]
+)
+@pytest.mark.parametrize('path', ['upload', 'queue/join'])
+def test_a_body_has_a_length_within_the_limit(server, path, header, status):
+    """It is refused before it comes."""
     with socket.create_connection(('127.0.0.1', server.port)) as connection:
-        connection.sendall(
-            b'POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'
-        )
-        assert connection.recv(100).split()[1] == b'411'
+        lines = f'POST /gradio_api/{path} HTTP/1.1', 'Host: localhost', header, '', ''
+        connection.sendall('\r\n'.join(lines).encode())
+        assert int(connection.recv(100).split()[1]) == status
+
+
+@pytest.mark.parametrize('kind', ['text/plain', 'multipart/form-data', FORM])
+@pytest.mark.parametrize('body', [b'', b'no form', b'--x\r\nno header', bytes(1000)])
+def test_malformed_uploads(server, kind, body):
+    status, answered = answer(server, '/gradio_api/upload', body, **{'Content-Type': kind})
+    assert 400 <= status <= 500 or answered == b'[]'
 
 
 def test_forged_files_are_neither_read_nor_fetched(server):

@@ -1,9 +1,8 @@
 """The page: drop an image, pick a model, move thresholds."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -23,7 +22,6 @@ QUEUE = 100  # requests that may wait
 KEEP_SECONDS = 1800  # files of the page are deleted so long after their last use
 HEADER = """<h1>Panoptic FCN</h1>
 <p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
-HINT = '<p>Drop an image: its segments will be listed here, its heat maps drawn below.</p>'
 Shown = tuple[str, str]
 """Path of the image and name of the model."""
 
@@ -57,7 +55,7 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
                     sliders = _sliders(defaults(outputs.models[names[0]].settings))
                     reset = gr.Button("Back to the model's thresholds", size='sm', elem_id='reset')
             with gr.Column(elem_id='details'):
-                segments = gr.HTML(HINT, elem_id='segments', padding=False)
+                segments = gr.HTML(elem_id='segments', padding=False)
                 centers = gr.HTML(elem_id='centers', padding=False)
                 regions = gr.HTML(elem_id='regions', padding=False)
         inputs, results = [image, model, shown], [overlay, segments, centers, regions, shown]
@@ -71,13 +69,20 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
             api_visibility='private',
             preprocess=False,  # gradio would decode the image
         )
+
+        def show(file: Mapping | None, name: str, shown: Shown, *values: float) -> Iterator[list]:
+            yield from _show(outputs, file, name, shown, values)
+
+        def show_own(file: Mapping | None, name: str, shown: Shown) -> Iterator[list]:
+            yield from _show(outputs, file, name, shown, None)
+
         gr.on(
             [image.change, model.input, *(slider.input for slider in sliders)],
-            lambda file, name, shown, *values: _show(outputs, file, name, shown, values),
+            show,
             [*inputs, *sliders],
             **way,
         )
-        reset.click(partial(_show, outputs, values=None), inputs, **way)
+        reset.click(show_own, inputs, **way)
     return page.queue(max_size=QUEUE, api_open=False)
 
 
@@ -87,7 +92,7 @@ def _show(
     name: str,
     shown: Shown,
     values: Sequence[float] | None,
-) -> list:
+) -> Iterator[list]:
     """What the page shows for an image: overlay, table, centres, regions, their source, sliders.
 
     Args:
@@ -104,20 +109,23 @@ def _show(
         values = sliders = defaults(inferencer.settings)
     else:
         sliders = [gr.skip()] * len(THRESHOLDS)
+    nothing = [None, '', '', '', ('', name), *sliders]
     if file is None:
-        return [None, HINT, '', '', ('', name), *sliders]
+        yield nothing
+        return
     path = file['path']
     try:
         thresholds = by_key(values)
         output = outputs.get(_read(path), Path(path).name, name)
     except (OSError, ValueError) as error:
+        yield nothing  # rather than what belongs to another image
         raise gr.Error(str(error), duration=None, print_exception=False) from error
     result = inferencer.finish(output, **thresholds)
     settings = replace(inferencer.settings, **thresholds)
     regions = gr.skip()
     if (path, name) != (old_path, old_name):
         regions = _regions(output, inferencer.dataset_meta)
-    return [
+    yield [
         draw_overlay(result),
         table(result),
         _centers(output, settings, inferencer.dataset_meta),

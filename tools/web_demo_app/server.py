@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 NEEDED = re.compile(
     r'/|/(assets|static|svelte)/.*|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)'
-    r'|/gradio_api/(upload|upload_progress|startup-events|info|cancel|reset|theme\.css'
-    r'|queue/(join|data)|heartbeat/\w+|file=(?!\w+:).*)'
+    r'|/gradio_api/(upload|upload_progress|startup-events|cancel|reset|theme\.css'
+    r'|queue/(join|data)|heartbeat/\w+|file=(?!\w{2,}:).*)'
 )
 """Paths of gradio that the page uses. Others fetch addresses, run ffmpeg or show statistics."""
 

@@ -18,8 +18,8 @@ class Threshold(NamedTuple):
 
 
 THRESHOLDS = (
-    Threshold('center_thr', 'Centre', 'Probability, at least', 0, 1, 0.01),
-    Threshold('region_thr', 'Region', 'Mean probability, at least', 0, 1, 0.01),
+    Threshold('center_thr', 'Centre', 'Probability, above', 0, 1, 0.01),
+    Threshold('region_thr', 'Region', 'Mean probability, above', 0, 1, 0.01),
     Threshold('similarity_thr', 'Kernel fusion', 'Cosine similarity, from', 0.5, 1, 0.01),
     Threshold('mask_thr_binary', 'Mask', 'Probability of a pixel, above', 0, 1, 0.01),
     Threshold('panoptic_score_thr', 'Merge: score', 'Of an object, at least', 0, 1, 0.01),
