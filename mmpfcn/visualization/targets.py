@@ -111,7 +111,7 @@ def draw_objects_by_level(
         for level in item.levels:  # the second inside the first
             _outline(drawn, mask, LEVELS[level % len(LEVELS)])
             mask = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)
-    return _write_beside(drawn, texts, spots)
+    return write_beside(drawn, texts, spots)
 
 
 def draw_level_objects(
@@ -135,7 +135,7 @@ def draw_level_objects(
         _outline(drawn, mask, LEVELS[level % len(LEVELS)])
         texts.append(f'{classes[item.label]} {item.scale:.0f}')
         spots.append(_inner_box(mask))
-    return _write_beside(drawn, texts, spots)
+    return write_beside(drawn, texts, spots)
 
 
 def draw_centers(
@@ -149,6 +149,14 @@ def draw_centers(
         classes: Name of each label.
         palette: Colour of each label.
     """
+    peaks = np.argwhere(centers == 1).tolist()
+    spots = [cell_box((y, x), centers.shape[1:], canvas.shape[:2]) for _, y, x in peaks]
+    texts = [classes[label] for label, _, _ in peaks]
+    return write_beside(draw_heat(canvas, centers, palette), texts, spots)
+
+
+def draw_heat(canvas: np.ndarray, centers: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
+    """:func:`draw_centers` without names."""
     size = canvas.shape[:2]
     best = centers.argmax(0)
     heat = np.take_along_axis(centers, best[None], 0)[0]
@@ -158,14 +166,7 @@ def draw_centers(
     colors = (1 - white) * bright[best] + white * 255
     weight = resize_nearest(heat, size)[..., None] ** 0.7
     drawn = (1 - weight) * _background(canvas) + weight * resize_nearest(colors, size)
-    ratio = np.array(size) / centers.shape[1:]
-    texts, spots = [], []
-    for label, y, x in np.argwhere(centers == 1).tolist():
-        top, left = np.floor(ratio * (y, x)).astype(int)
-        bottom, right = np.ceil(ratio * (y + 1, x + 1)).astype(int)
-        texts.append(classes[label])
-        spots.append((int(left), int(top), int(right), int(bottom)))
-    return _write_beside(np.rint(drawn).astype(np.uint8), texts, spots)
+    return np.rint(drawn).astype(np.uint8)
 
 
 def draw_regions(
@@ -203,6 +204,21 @@ def target_names(
         last, last_colors = ['any thing'], [ANY_THING]
     regions, colors = [*classes[stuff], *last], [*palette[stuff], *last_colors]
     return Names(classes, palette, regions, colors)
+
+
+def cell_box(cell: tuple[int, int], level_size: Sequence[int], size: Sequence[int]) -> Box:
+    """Where a cell (row, column) of an (h, w) level is on a canvas of (H, W) pixels."""
+    ratio = np.array(size) / level_size
+    top, left = np.floor(ratio * cell).astype(int).tolist()
+    bottom, right = np.ceil(ratio * (np.array(cell) + 1)).astype(int).tolist()
+    return left, top, right, bottom
+
+
+def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
+    """Write texts on or beside their spots, as many as there is room for."""
+    font = load_font(font_size(*image.shape[:2]))
+    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
+    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
 
 
 def _background(canvas: np.ndarray) -> np.ndarray:
@@ -243,9 +259,3 @@ def _on_canvas(box: Sequence[float], stride: float, shape: tuple[int, ...]) -> B
         min(max(0, round(v / stride)), limit) for v, limit in zip(box, limits, strict=True)
     )
     return x0, y0, x1, y1
-
-
-def _write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
-    font = load_font(font_size(*image.shape[:2]))
-    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
-    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
