@@ -50,7 +50,7 @@ def random_thresholds(seed: int) -> dict:
         center_thr=rng.uniform(0, 0.3),
         region_thr=rng.uniform(0.4, 0.8),
         similarity_thr=rng.uniform(0.2, 0.95),
-        mask_thr_binary=rng.uniform(0.3, 0.8),
+        mask_thr_binary=rng.uniform(0.3, 0.99),
         score_thr=rng.choice([0, rng.uniform(0, 0.25)]),
         max_per_img=int(rng.integers(4, 60)),
         panoptic_score_thr=rng.choice([0, rng.uniform(0.05, 0.4)]),
