@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from ..models.fusion_head import MergeSteps
 from ..models.kernel_fusion import KernelGroups
+from ..models.panoptic_fcn_head import convolve
 from ..structures import LevelMaps
 from .explanation import Candidate, Explanation, Fate, Kernel
 from .panoptic_inferencer import NetworkOutput, PanopticInferencer
@@ -38,35 +40,27 @@ def explain(
     case = _Case(inferencer, output, thresholds)
     head = case.head()
     result = inferencer.finish(output, **thresholds)
-    fused = _Fused(*(k[0] for k in head.predict_by_feat(output.levels, output.mask_feats)))
+    fused = _Both(*(k[0] for k in head.predict_by_feat(output.levels, output.mask_feats)))
+    before = _Both(head.thing_kernels(case.levels)[0], head.region_kernels(case.levels)[0])
     peaks, regions = case.peaks(), case.regions()
     things = case.kernels(fused.things, 't')
     stuff = case.kernels(fused.regions, 's')
-    before = head.thing_kernels(case.levels)[0]
-    groups = head.kernel_fusion.group(before, head.test_cfg.similarity_thr)
-    _join(peaks, things, groups, _cosines(before.kernels))
-    _join(regions, stuff, head.kernel_fusion.group(head.region_kernels(case.levels)[0]))
+    groups = head.kernel_fusion.group(before.things, head.test_cfg.similarity_thr)
+    kept = case.reach_fusion(peaks, before.things)
+    _join(kept, things, groups, _cosines(before.things.kernels))
+    kept = case.reach_fusion(regions, before.regions)
+    _join(kept, stuff, head.kernel_fusion.group(before.regions))
     steps = _follow_things(case, fused, things, result)
     _follow_stuff(case, fused, stuff, steps, result)
     fates = {kernel.key: kernel.fate for kernel in [*things, *stuff]}
     for candidate in [*peaks, *regions]:
         candidate.fate = fates.get(candidate.kernel, candidate.fate)
-    return Explanation(
-        result=result,
-        settings=head.test_cfg,
-        padded=tuple(4 * side for side in output.mask_feats.shape[-2:]),
-        img_shape=tuple(output.data_sample.img_shape[:2]),
-        centers=[level.centers[0].sigmoid().cpu().numpy() for level in case.levels],
-        regions=[level.regions[0].sigmoid().cpu().numpy() for level in case.levels],
-        region_labels=list(head.region_labels),
-        candidates=[*peaks, *regions],
-        kernels=[*things, *stuff],
-    )
+    return Explanation(output, head.test_cfg, result, [*peaks, *regions], [*things, *stuff])
 
 
 @dataclass
-class _Fused:
-    """Kernels after fusion with ``mask_logits``."""
+class _Both:
+    """Kernels of things and of regions."""
 
     things: InstanceData
     regions: InstanceData
@@ -93,7 +87,7 @@ class _Case:
     def fusion_head(self, **changes: Any) -> nn.Module:
         return self._inferencer.heads({**self._thresholds, **changes})[1]
 
-    def steps(self, fused: _Fused, **changes: Any) -> MergeSteps:
+    def steps(self, fused: _Both, **changes: Any) -> MergeSteps:
         fusion_head = self.fusion_head(instance_on=True, **changes)
         return fusion_head.steps(fused.things, fused.regions, self.output.data_sample)
 
@@ -135,14 +129,31 @@ class _Case:
             for i, (label, score, level) in enumerate(rows, 1)
         ]
 
+    def reach_fusion(
+        self, candidates: Sequence[Candidate], kernels: InstanceData
+    ) -> list[Candidate]:
+        """Those that no threshold dropped, which are the kernels, with their masks."""
+        kept = [candidate for candidate in candidates if candidate.fate is Fate.SEGMENT]
+        logits = convolve(kernels.kernels, self.output.mask_feats[0].float())
+        for candidate, prob in zip(kept, self._probs(logits), strict=True):
+            candidate.prob = prob
+        return kept
+
     def kernels(self, fused: InstanceData, letter: str) -> list[Kernel]:
-        h, w = (-(-side // 4) for side in self.output.data_sample.img_shape[:2])
-        probs = fused.mask_logits[:, :h, :w].sigmoid().half().cpu().numpy()
-        rows = zip(fused.labels.tolist(), fused.scores.tolist(), probs, strict=True)
+        rows = zip(
+            fused.labels.tolist(),
+            fused.scores.tolist(),
+            self._probs(fused.mask_logits),
+            strict=True,
+        )
         return [
             Kernel(f'{letter}{i}', letter == 't', label, self.names[label], [], score, prob)
             for i, (label, score, prob) in enumerate(rows, 1)
         ]
+
+    def _probs(self, mask_logits: Tensor) -> np.ndarray:
+        h, w = (-(-side // 4) for side in self.output.data_sample.img_shape[:2])
+        return mask_logits[:, :h, :w].sigmoid().half().cpu().numpy()
 
 
 def _cosines(kernels: Tensor) -> Tensor:
@@ -156,8 +167,7 @@ def _join(
     groups: KernelGroups,
     cosines: Tensor | None = None,
 ) -> None:
-    """Note which candidates, apart from those that a threshold dropped, make which kernel."""
-    candidates = [candidate for candidate in candidates if candidate.fate is Fate.SEGMENT]
+    """Note which candidates make which kernel."""
     for kernel, members in zip(kernels, groups.members.tolist(), strict=True):
         for candidate, is_member in zip(candidates, members, strict=True):
             if is_member:
@@ -173,7 +183,7 @@ def _join(
 
 
 def _follow_things(
-    case: _Case, fused: _Fused, kernels: Sequence[Kernel], result: PanopticResult
+    case: _Case, fused: _Both, kernels: Sequence[Kernel], result: PanopticResult
 ) -> MergeSteps:
     """Note the scores, areas and fates of the things."""
     everything = case.steps(fused, score_thr=0.0, max_per_img=len(kernels)).things
@@ -206,7 +216,7 @@ def _follow_things(
 
 
 def _follow_stuff(
-    case: _Case, fused: _Fused, kernels: Sequence[Kernel], steps: MergeSteps, result: PanopticResult
+    case: _Case, fused: _Both, kernels: Sequence[Kernel], steps: MergeSteps, result: PanopticResult
 ) -> None:
     """Note the areas and fates of the regions."""
     unlimited = case.fusion_head(stuff_area_limit=0, panoptic_on=True).predict(

@@ -7,6 +7,7 @@ from enum import Enum
 import numpy as np
 
 from ..models.settings import InferenceSettings
+from .panoptic_inferencer import NetworkOutput
 from .panoptic_result import PanopticResult
 
 
@@ -24,7 +25,7 @@ class Fate(Enum):
     COVERED = 'no pixel is free'
     NO_STUFF = 'no stuff class: only says where things are'
     STUFF_AREA = 'area below stuff_area_limit'
-    SEGMENT = 'a segment'
+    SEGMENT = 'became a segment'
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Candidate:
         level: 0 for P3.
         cell: (row, column) of a peak.
         num_cells: of a region, 0 for a peak.
+        prob: (h, w) float16 in [0, 1], the mask that it would make alone, as in :class:`Kernel`;
+            None for one that does not reach fusion.
         kernel: key of the fused kernel that it is a part of; None if there is none.
         taken_by: key of the better candidate that took it in fusion; None if none did.
         similarity: cosine with that one; for regions, which are not compared, None.
@@ -54,6 +57,7 @@ class Candidate:
     level: int
     cell: tuple[int, int] | None = None
     num_cells: int = 0
+    prob: np.ndarray | None = None
     kernel: str | None = None
     taken_by: str | None = None
     similarity: float | None = None
@@ -107,23 +111,15 @@ class Explanation:
     """One image from the network's maps to the panoptic map.
 
     Attributes:
-        result: the panoptic segmentation.
+        output: of the network.
         settings: the thresholds.
-        padded: (H, W) of the network's input.
-        img_shape: (H, W) of it without padding.
-        centers: per level (T, h, w) float32 in [0, 1], not smoothed.
-        regions: per level (R, h, w) float32 in [0, 1].
-        region_labels: (R,) their labels; T + S is "any thing".
-        candidates: peaks, then regions.
-        kernels: of things, then of regions.
+        result: the panoptic segmentation.
+        candidates: peaks, best first, then regions, finest level first.
+        kernels: of things, best first, then of regions.
     """
 
-    result: PanopticResult
+    output: NetworkOutput
     settings: InferenceSettings
-    padded: tuple[int, int]
-    img_shape: tuple[int, int]
-    centers: list[np.ndarray]
-    regions: list[np.ndarray]
-    region_labels: list[int]
+    result: PanopticResult
     candidates: list[Candidate]
     kernels: list[Kernel]

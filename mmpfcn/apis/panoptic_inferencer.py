@@ -271,9 +271,7 @@ class PanopticInferencer(BaseInferencer):
         Raises:
             ValueError: an unknown threshold; names the nearest known one.
         """
-        head, fusion = self.heads(
-            {**thresholds, 'instance_on': instances, 'semantic_on': semantic}
-        )
+        head, fusion = self.heads({**thresholds, 'instance_on': instances, 'semantic_on': semantic})
         things, regions = head.predict_by_feat(output.levels, output.mask_feats)
         results = fusion.predict(things, regions, [output.data_sample])
         (sample,) = self.model.add_pred_to_datasample([copy.copy(output.data_sample)], results)

@@ -62,7 +62,10 @@ def level_peaks(levels: Sequence[LevelMaps], settings: InferenceSettings) -> lis
 
 
 def draw_centers(
-    output: 'NetworkOutput', settings: InferenceSettings, dataset_meta: Mapping
+    output: 'NetworkOutput',
+    settings: InferenceSettings,
+    dataset_meta: Mapping,
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> list[np.ndarray]:
     """Per level the probabilities of centres of all classes in one picture, with the peaks.
 
@@ -73,20 +76,23 @@ def draw_centers(
         output: of ``PanopticInferencer.run_network``.
         settings: thresholds.
         dataset_meta: ``classes``, and ``palette`` where known.
+        texts: per level what is written beside its peaks instead of names and scores.
     """
     canvas, classes = _canvas(output), dataset_meta['classes']
     palette = class_palette(dataset_meta)
     pictures = []
     peaks_of_levels = level_peaks(output.levels, settings)
-    for level, peaks in zip(output.levels, peaks_of_levels, strict=True):
+    if texts is None:
+        texts = [[f'{classes[p.label]} {p.score:.2f}' for p in peaks] for peaks in peaks_of_levels]
+    for level, peaks, level_texts in zip(output.levels, peaks_of_levels, texts, strict=True):
         drawn = draw_heat(canvas, _probabilities(level.centers), palette)
         level_size = level.centers.shape[-2:]
         boxes = [cell_box(peak.cell, level_size, canvas.shape[:2]) for peak in peaks]
         radius = font_size(*canvas.shape[:2]) // 3
         for x0, y0, x1, y1 in boxes:
             cv2.circle(drawn, ((x0 + x1) // 2, (y0 + y1) // 2), radius, PEAK, 2, cv2.LINE_AA)
-        texts = [f'{classes[peak.label]} {peak.score:.2f}' for peak in peaks]
-        pictures.append(_without_padding(write_beside(drawn, texts, boxes), output))
+        drawn = write_beside(drawn, level_texts, boxes)
+        pictures.append(_without_padding(drawn, output))
     return pictures
 
 
