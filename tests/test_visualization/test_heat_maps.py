@@ -85,6 +85,16 @@ def test_centres_lie_on_the_image(inferencer, drawn_output):
         assert np.all(picture == DARK)
 
 
+def test_other_texts_for_the_peaks(inferencer, drawn_output):
+    drawn, numbered, again = (
+        draw_centers(drawn_output, settings(inferencer), META, texts)[0]
+        for texts in (None, [['p1'], [], [], [], []], [['star 0.56'], [], [], [], []])
+    )
+    assert np.array_equal(drawn, again)
+    columns = [np.nonzero((picture != DARK).any((0, 2)))[0].max() for picture in (numbered, drawn)]
+    assert columns[0] < columns[1] - 20  # a shorter text
+
+
 def test_a_peak_below_the_threshold_has_no_name(inferencer, drawn_output):
     named, nameless = (
         draw_centers(drawn_output, settings(inferencer, threshold), META)[0]

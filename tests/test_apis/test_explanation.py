@@ -54,7 +54,7 @@ def random_thresholds(seed: int) -> dict:
         similarity_thr=rng.uniform(0.2, 0.95),
         mask_thr_binary=0.97 if all_scores else rng.uniform(0.3, 0.8),
         score_thr=0.0 if all_scores else rng.uniform(0, 0.25),
-        max_per_img=int(rng.integers(4, 60)),
+        max_per_img=300 if all_scores else int(rng.integers(4, 60)),
         panoptic_score_thr=0.0 if all_scores else rng.uniform(0.05, 0.4),
         mask_overlap=rng.choice([rng.uniform(0, 1), 1.0]),
         stuff_area_limit=int(rng.integers(0, 600)),
