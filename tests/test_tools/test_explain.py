@@ -115,7 +115,7 @@ def test_the_page_says_what_the_explanation_says(page, explanation):
     assert merged == [kernel.key for kernel in good]
     for kernel in explanation.kernels:
         if kernel.fate is Fate.OVERLAP:
-            assert f'{100 * kernel.taken / kernel.area:.0f} % taken, more than mask_overlap' in text
+            assert f'{100 * kernel.taken / kernel.area:.1f}\u00a0% taken, more than' in text
 
 
 def test_nothing_found(tool, folder, tmp_path):
@@ -123,7 +123,7 @@ def test_nothing_found(tool, folder, tmp_path):
     options = ['model.test_cfg.center_thr=1.0', 'model.test_cfg.region_thr=1.0']
     tool.main(arguments(folder, tmp_path / 'page.html', '--cfg-options', *options))
     text = (tmp_path / 'page.html').read_text()
-    assert '0 segments' in text and 'Void: 100 % of the image' in text
+    assert '0 segments' in text and 'Void: 100.0\u00a0% of the image' in text
 
 
 def fails(tool, capsys, *argv):

@@ -30,8 +30,8 @@ p {{ max-width: 70rem }}
 .family {{ display: flex; flex-wrap: wrap; gap: .3rem; align-items: center; padding: .4rem;
   border: 1px solid var(--line); border-radius: 6px }}
 .family figure {{ width: 102px }}
-.family .fused {{ border: 2px solid var(--soft) }}
-.arrow {{ font-size: 1.3rem; color: var(--soft) }}
+.fused {{ border: 2px solid var(--soft) }}
+.to {{ display: flex; gap: .3rem; align-items: center; font-size: 1.3rem }}
 .keys {{ list-style: none; display: flex; flex-wrap: wrap; gap: .1rem .8rem; padding: 0;
   margin: .3rem 0; font-size: .85rem; font-variant-numeric: tabular-nums }}
 .merge {{ list-style: none; padding: 0; display: grid; gap: .6rem;

@@ -174,7 +174,7 @@ def _family(kernel: Kernel, candidates: dict[str, Candidate], pictures: Pictures
         ))  # fmt: skip
     caption = f'{texts.link(kernel.key)} {texts.name(kernel)} {kernel.score:.3f}'
     fused = _figure(pictures.mask(kernel), caption, f'mean of {len(figures)}', 'fused')
-    return f'<div class="family">{"".join(figures)}<span class="arrow">→</span>{fused}</div>'
+    return f'<div class="family">{"".join(figures)}<div class="to">→{fused}</div></div>'
 
 
 def _lost(candidate: Candidate, candidates: dict[str, Candidate], pictures: Pictures) -> str:
@@ -199,9 +199,9 @@ def _turn(kernel: Kernel, explanation: Explanation, pictures: Pictures) -> str:
     badge = f'<span class="badge {"kept" if kept else "out"}">{"kept" if kept else "out"}</span>'
     facts = [f'score {kernel.rescored if kernel.isthing else kernel.score:.3f}']
     if kernel.isthing:
-        facts.append(f'mask {kernel.area:,} px')
+        facts.append(f'mask {texts.pixels(kernel.area)}')
     if kernel.taken_by:
-        facts.append(f'taken {texts.percent(kernel.taken, kernel.area)}: {texts.takers(kernel)}')
+        facts.append(f'taken before by {texts.takers(kernel)}')
     picture = pictures.taken(kernel) if kernel.taken_by else pictures.mask(kernel)
     return (
         f'<li><img src="{picture}" alt="mask of {kernel.key}" loading="lazy"><div>'
@@ -215,9 +215,9 @@ def _void(explanation: Explanation) -> str:
     void = int((explanation.result.panoptic_seg == 0).sum())
     small = sum(k.area for k in explanation.kernels if k.fate is Fate.STUFF_AREA)
     return (
-        f'Void: {texts.percent(void, total)} of the image, {void:,} px. Of these, {small:,} px are '
-        f'stuff whose area is too small; on the others a region that is no stuff class is the best '
-        f'one, or none is.'
+        f'Void: {texts.percent(void, total)} of the image, {texts.pixels(void)}. Of these, '
+        f'{texts.pixels(small)} are stuff whose area is too small; on the others the best region '
+        'is no stuff class, or there is none.'
     )
 
 

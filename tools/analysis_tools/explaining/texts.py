@@ -6,6 +6,8 @@ from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
 from mmpfcn.models.settings import InferenceSettings
 from mmpfcn.visualization.targets import level_name
 
+NBSP = '\u00a0'
+
 
 def link(key: str) -> str:
     """HTML of a key that leads to where the page shows it."""
@@ -14,7 +16,7 @@ def link(key: str) -> str:
 
 def reason(kernel: Kernel, settings: InferenceSettings) -> str:
     """HTML of why a kernel became a segment or did not."""
-    score = '' if kernel.rescored is None else f'{kernel.rescored:.3f}'
+    score = '' if kernel.rescored is None else f'{kernel.rescored:.4f}'
     match kernel.fate:
         case Fate.MAX_PER_IMG:
             return f'not among the best {settings.max_per_img} (max_per_img)'
@@ -25,25 +27,32 @@ def reason(kernel: Kernel, settings: InferenceSettings) -> str:
         case Fate.EMPTY:
             return f'empty: no pixel above mask_thr_binary {settings.mask_thr_binary:g}'
         case Fate.OVERLAP:
-            share, limit = percent(kernel.taken, kernel.area), f'{100 * settings.mask_overlap:g} %'
+            share, limit = (
+                percent(kernel.taken, kernel.area),
+                f'{100 * settings.mask_overlap:g}{NBSP}%',
+            )
             return f'{share} taken, more than mask_overlap {limit}'
         case Fate.COVERED:
             return 'every pixel is taken'
         case Fate.STUFF_AREA:
-            limit = f'{settings.stuff_area_limit:,} px'
-            return f'{kernel.area:,} px, less than stuff_area_limit {limit}'
+            limit = pixels(settings.stuff_area_limit)
+            return f'{pixels(kernel.area)}, less than stuff_area_limit {limit}'
         case Fate.NO_STUFF:
-            return f'no stuff class; the best region on {kernel.area:,} px, which stay void'
-    return f'segment of {kernel.visible:,} px'
+            return f'no stuff class; the best region on {pixels(kernel.area)}, which stay void'
+    return f'segment of {pixels(kernel.visible)}'
 
 
 def takers(kernel: Kernel) -> str:
     """HTML of who had taken which share of a mask, most first."""
-    return ', '.join(f'{link(key)} {percent(n, kernel.area)}' for key, n in kernel.taken_by)
+    return ', '.join(f'{link(key)} ({percent(n, kernel.area)})' for key, n in kernel.taken_by)
+
+
+def pixels(number: int) -> str:
+    return f'{number:,}{NBSP}px'
 
 
 def percent(part: int, whole: int) -> str:
-    return f'{100 * part / max(whole, 1):.0f} %'
+    return f'{100 * part / max(whole, 1):.1f}{NBSP}%'
 
 
 def place(candidate: Candidate) -> str:
