@@ -25,7 +25,7 @@ def centers(explanation: Explanation, pictures: Pictures) -> str:
         here = [peak for peak in peaks if peak.level == number]
         kept = [peak for peak in here if peak.fate is not Fate.CENTER_THR]
         below = f', {len(here) - len(kept)} more below' if len(here) > len(kept) else ''
-        full = f', the most that a level may have (max_per_img / 2 = {most})'
+        full = f' (a level has at most max_per_img / 2 = {most})'
         facts = f'{len(kept)} {texts.plural("peak", len(kept))}{below}'
         facts += full if len(here) == most else ''
         keys = ''.join(
