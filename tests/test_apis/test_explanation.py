@@ -180,6 +180,27 @@ def test_nothing_at_all(inferencer):
         explain(inferencer, output, centre_thr=0.3)
 
 
+def test_regions_of_thing_classes(tmp_path):
+    """As on Cityscapes: they are the best somewhere, but never a segment."""
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    config.model.panoptic_head.separate_thing_regions = True
+    with pytest.warns(UserWarning):
+        inferencer = PanopticInferencer(config, None, 'cpu', show_progress=False)
+    explanation = explain(inferencer, random_output(inferencer, 2), center_thr=1.0)
+    num_things = inferencer.model.num_things_classes
+    regions = {kernel.label: kernel for kernel in explanation.kernels}
+    assert len(regions) == len(inferencer.dataset_meta['classes'])
+    segments = {s['label'] for s in explanation.result.segments_info}
+    assert segments
+    for label, kernel in regions.items():
+        if label < num_things:
+            assert kernel.fate is Fate.NO_STUFF
+        else:
+            assert kernel.fate is (Fate.SEGMENT if label in segments else Fate.STUFF_AREA)
+    assert any(regions[label].area for label in range(num_things))
+    assert sum(kernel.area for kernel in regions.values()) == 50 * 83
+
+
 @torch.no_grad()
 def test_places_of_the_candidates(inferencer):
     """Smoothed centres at the cells of peaks, mean probabilities of regions, sizes of masks."""
