@@ -69,6 +69,7 @@ setup(
         **distribution_extras(),
         'tests': pinned('tests'),
         'tensorboard': ['tensorboard'],
+        'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],
     },
     zip_safe=False,

@@ -2,7 +2,8 @@
 
 They are drawn as their targets are (:mod:`mmpfcn.visualization.targets`), over the image turned
 grey and dark, without the padding. All pictures of an image have one size: its longer side is
-:data:`LONG_SIDE` pixels. They are RGB, (H, W, 3), uint8.
+:data:`LONG_SIDE` pixels, or less where most of the input is padding. They are RGB, (H, W, 3),
+uint8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,8 @@ from .targets import draw_regions as draw_level_regions
 if TYPE_CHECKING:  # apis imports this package
     from ..apis import NetworkOutput
 
-LONG_SIDE = 800  # px
+LONG_SIDE = 640  # px
+MAX_CANVAS = 4 * LONG_SIDE  # px, of an image with its padding
 PEAK = (255, 255, 255)
 
 
@@ -128,20 +130,21 @@ def _probabilities(logits: Tensor) -> np.ndarray:
 
 def _size(output: 'NetworkOutput') -> tuple[int, int]:
     height, width = output.image.shape[:2]
-    scale = LONG_SIDE / max(height, width)
+    # the padding of a tiny image is many times its size
+    scale = min(LONG_SIDE / max(height, width), MAX_CANVAS / max(_padded(output, (height, width))))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def _padded(output: 'NetworkOutput', size: tuple[int, int]) -> list[int]:
+    """(H, W) of an image of this size with the padding that the maps cover as well."""
+    sample = output.data_sample
+    sides = zip(size, sample.batch_input_shape, sample.img_shape[:2], strict=True)
+    return [round(side * pad / inside) for side, pad, inside in sides]
+
+
 def _canvas(output: 'NetworkOutput') -> np.ndarray:
-    """The image with the padding that the maps cover as well."""
-    size, sample = _size(output), output.data_sample
-    padded = [
-        round(side * pad / inside)
-        for side, pad, inside in zip(
-            size, sample.batch_input_shape, sample.img_shape[:2], strict=True
-        )
-    ]
-    canvas = np.zeros((*padded, 3), np.uint8)
+    size = _size(output)
+    canvas = np.zeros((*_padded(output, size), 3), np.uint8)
     canvas[: size[0], : size[1]] = resize(output.image, size)
     return canvas
 

@@ -185,7 +185,7 @@ def draw_regions(
     share = np.take_along_axis(regions, best[None], 0)[0]
     weight = REGION_ALPHA * resize_nearest(share, size)[..., None]
     colors = resize_nearest(np.where(share > 0, best, -1), size)
-    drawn = (1 - weight) * background(canvas) + weight * np.array(palette)[colors]
+    drawn = (1 - weight) * background(canvas) + weight * np.array(palette, np.float32)[colors]
     drawn = np.rint(drawn).astype(np.uint8)
     draw_outlines(drawn, colors)
     font = load_font(font_size(*size))

@@ -132,3 +132,11 @@ def test_pictures_are_bounded(inferencer, output, height, width):
     image = np.zeros((height, width, 3), np.uint8)
     pictures = draw_centers(replace(output, image=image), settings(inferencer), META)
     assert {max(picture.shape) for picture in pictures} == {LONG_SIDE}
+
+
+def test_padding_of_a_tiny_image_is_bounded(inferencer, output):
+    """One pixel that the network sees in 32 x 32 must not become 32 pictures in a square."""
+    sample = output.data_sample.new(metainfo=dict(img_shape=(1, 1), batch_input_shape=(32, 32)))
+    tiny = replace(output, image=np.zeros((1, 1, 3), np.uint8), data_sample=sample)
+    pictures = draw_centers(tiny, settings(inferencer), META) + draw_regions(tiny, META)
+    assert {picture.shape for picture in pictures} == {(LONG_SIDE // 8, LONG_SIDE // 8, 3)}
