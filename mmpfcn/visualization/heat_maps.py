@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # apis imports this package
     from ..apis import NetworkOutput
 
 LONG_SIDE = 640  # px
-MAX_CANVAS = 4 * LONG_SIDE  # px, of an image with its padding
+MAX_CANVAS = 2 * LONG_SIDE  # px, of an image with its padding
 PEAK = (255, 255, 255)
 
 
