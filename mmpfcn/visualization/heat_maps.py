@@ -2,7 +2,8 @@
 
 They are drawn as their targets are (:mod:`mmpfcn.visualization.targets`), over the image turned
 grey and dark, without the padding. All pictures of an image have one size: its longer side is
-:data:`LONG_SIDE` pixels. They are RGB, (H, W, 3), uint8.
+:data:`LONG_SIDE` pixels, or less where most of the input is padding. They are RGB, (H, W, 3),
+uint8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # apis imports this package
     from ..apis import NetworkOutput
 
 LONG_SIDE = 640  # px
+MAX_CANVAS = 2 * LONG_SIDE  # px, of an image with its padding
 PEAK = (255, 255, 255)
 
 
@@ -62,7 +64,10 @@ def level_peaks(levels: Sequence[LevelMaps], settings: InferenceSettings) -> lis
 
 
 def draw_centers(
-    output: 'NetworkOutput', settings: InferenceSettings, dataset_meta: Mapping
+    output: 'NetworkOutput',
+    settings: InferenceSettings,
+    dataset_meta: Mapping,
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> list[np.ndarray]:
     """Per level the probabilities of centres of all classes in one picture, with the peaks.
 
@@ -73,20 +78,23 @@ def draw_centers(
         output: of ``PanopticInferencer.run_network``.
         settings: thresholds.
         dataset_meta: ``classes``, and ``palette`` where known.
+        texts: per level what is written beside its peaks instead of names and scores.
     """
     canvas, classes = _canvas(output), dataset_meta['classes']
     palette = class_palette(dataset_meta)
     pictures = []
     peaks_of_levels = level_peaks(output.levels, settings)
-    for level, peaks in zip(output.levels, peaks_of_levels, strict=True):
+    if texts is None:
+        texts = [[f'{classes[p.label]} {p.score:.2f}' for p in peaks] for peaks in peaks_of_levels]
+    for level, peaks, level_texts in zip(output.levels, peaks_of_levels, texts, strict=True):
         drawn = draw_heat(canvas, _probabilities(level.centers), palette)
         level_size = level.centers.shape[-2:]
         boxes = [cell_box(peak.cell, level_size, canvas.shape[:2]) for peak in peaks]
         radius = font_size(*canvas.shape[:2]) // 3
         for x0, y0, x1, y1 in boxes:
             cv2.circle(drawn, ((x0 + x1) // 2, (y0 + y1) // 2), radius, PEAK, 2, cv2.LINE_AA)
-        texts = [f'{classes[peak.label]} {peak.score:.2f}' for peak in peaks]
-        pictures.append(_without_padding(write_beside(drawn, texts, boxes), output))
+        drawn = write_beside(drawn, level_texts, boxes)
+        pictures.append(_without_padding(drawn, output))
     return pictures
 
 
@@ -122,20 +130,21 @@ def _probabilities(logits: Tensor) -> np.ndarray:
 
 def _size(output: 'NetworkOutput') -> tuple[int, int]:
     height, width = output.image.shape[:2]
-    scale = LONG_SIDE / max(height, width)
+    # the padding of a tiny image is many times its size
+    scale = min(LONG_SIDE / max(height, width), MAX_CANVAS / max(_padded(output, (height, width))))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def _padded(output: 'NetworkOutput', size: tuple[int, int]) -> list[int]:
+    """(H, W) of an image of this size with the padding that the maps cover as well."""
+    sample = output.data_sample
+    sides = zip(size, sample.batch_input_shape, sample.img_shape[:2], strict=True)
+    return [round(side * pad / inside) for side, pad, inside in sides]
+
+
 def _canvas(output: 'NetworkOutput') -> np.ndarray:
-    """The image with the padding that the maps cover as well."""
-    size, sample = _size(output), output.data_sample
-    padded = [
-        round(side * pad / inside)
-        for side, pad, inside in zip(
-            size, sample.batch_input_shape, sample.img_shape[:2], strict=True
-        )
-    ]
-    canvas = np.zeros((*padded, 3), np.uint8)
+    size = _size(output)
+    canvas = np.zeros((*_padded(output, size), 3), np.uint8)
     canvas[: size[0], : size[1]] = resize(output.image, size)
     return canvas
 

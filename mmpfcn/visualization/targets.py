@@ -125,7 +125,7 @@ def draw_level_objects(
         level: Number of the level.
         classes: Name of each label.
     """
-    drawn = _background(canvas)
+    drawn = background(canvas)
     texts, spots = [], []
     chosen = [item for item in objects if level in item.levels]
     masks = [_mask_on(canvas, item.mask) for item in chosen]
@@ -160,12 +160,12 @@ def draw_heat(canvas: np.ndarray, centers: np.ndarray, palette: Sequence[Color])
     size = canvas.shape[:2]
     best = centers.argmax(0)
     heat = np.take_along_axis(centers, best[None], 0)[0]
-    bright = np.array([_brightest(color) for color in palette[: len(centers)]], np.float32)
+    bright = np.array([brightest(color) for color in palette[: len(centers)]], np.float32)
     # from the colour of the class to white in the upper half of the range
     white = np.clip(2 * heat - 1, 0, 1)[..., None]
     colors = (1 - white) * bright[best] + white * 255
     weight = resize_nearest(heat, size)[..., None] ** 0.7
-    drawn = (1 - weight) * _background(canvas) + weight * resize_nearest(colors, size)
+    drawn = (1 - weight) * background(canvas) + weight * resize_nearest(colors, size)
     return np.rint(drawn).astype(np.uint8)
 
 
@@ -185,7 +185,7 @@ def draw_regions(
     share = np.take_along_axis(regions, best[None], 0)[0]
     weight = REGION_ALPHA * resize_nearest(share, size)[..., None]
     colors = resize_nearest(np.where(share > 0, best, -1), size)
-    drawn = (1 - weight) * _background(canvas) + weight * np.array(palette, np.float32)[colors]
+    drawn = (1 - weight) * background(canvas) + weight * np.array(palette, np.float32)[colors]
     drawn = np.rint(drawn).astype(np.uint8)
     draw_outlines(drawn, colors)
     font = load_font(font_size(*size))
@@ -221,13 +221,13 @@ def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) 
     return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
 
 
-def _background(canvas: np.ndarray) -> np.ndarray:
+def background(canvas: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: grey and dark."""
     grey = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
     return cv2.cvtColor((grey * BACKGROUND).astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
-def _brightest(color: Color) -> tuple[float, ...]:
+def brightest(color: Color) -> tuple[float, ...]:
     """The same hue at full value: dark ones would not show on the background."""
     return tuple(255 * channel / max(*color, 1) for channel in color)
 

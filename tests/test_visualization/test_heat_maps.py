@@ -85,6 +85,16 @@ def test_centres_lie_on_the_image(inferencer, drawn_output):
         assert np.all(picture == DARK)
 
 
+def test_other_texts_for_the_peaks(inferencer, drawn_output):
+    drawn, numbered, again = (
+        draw_centers(drawn_output, settings(inferencer), META, texts)[0]
+        for texts in (None, [['p1'], [], [], [], []], [['star 0.56'], [], [], [], []])
+    )
+    assert np.array_equal(drawn, again)
+    columns = [np.nonzero((picture != DARK).any((0, 2)))[0].max() for picture in (numbered, drawn)]
+    assert columns[0] < columns[1] - 20  # a shorter text
+
+
 def test_a_peak_below_the_threshold_has_no_name(inferencer, drawn_output):
     named, nameless = (
         draw_centers(drawn_output, settings(inferencer, threshold), META)[0]
@@ -98,7 +108,7 @@ def test_regions_lie_on_the_image(drawn_output):
     """Sand in its colour on the left half, any thing white on the right, over a quarter of grey."""
     first, *others = draw_regions(drawn_output, META)
     assert first.shape == (LONG_SIDE // 2, LONG_SIDE, 3)
-    for x, color in ((100, BLUE), (700, (255, 255, 255))):
+    for x, color in ((100, BLUE), (600, (255, 255, 255))):
         expected = 0.25 * DARK + 0.75 * np.array(color)
         assert np.abs(first[10, x] - expected).max() <= 1
     for picture in others:
@@ -122,3 +132,11 @@ def test_pictures_are_bounded(inferencer, output, height, width):
     image = np.zeros((height, width, 3), np.uint8)
     pictures = draw_centers(replace(output, image=image), settings(inferencer), META)
     assert {max(picture.shape) for picture in pictures} == {LONG_SIDE}
+
+
+def test_padding_of_a_tiny_image_is_bounded(inferencer, output):
+    """One pixel that the network sees in 32 x 32 must not become 32 pictures in a square."""
+    sample = output.data_sample.new(metainfo=dict(img_shape=(1, 1), batch_input_shape=(32, 32)))
+    tiny = replace(output, image=np.zeros((1, 1, 3), np.uint8), data_sample=sample)
+    pictures = draw_centers(tiny, settings(inferencer), META) + draw_regions(tiny, META)
+    assert {picture.shape for picture in pictures} == {(LONG_SIDE // 16, LONG_SIDE // 16, 3)}

@@ -61,10 +61,10 @@ def chip(color: Sequence[int]) -> str:
     return f'<span class="chip" style="background: rgb{tuple(map(int, color))}"></span>'
 
 
-def thumbnail(picture: np.ndarray) -> str:
+def thumbnail(picture: np.ndarray, new_width: int = THUMBNAIL_WIDTH) -> str:
     """A small JPEG of an RGB picture as an address that holds all of it."""
     height, width = picture.shape[:2]
-    size = (THUMBNAIL_WIDTH, max(1, round(height * THUMBNAIL_WIDTH / width)))
+    size = (new_width, max(1, round(height * new_width / width)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     jpeg = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return 'data:image/jpeg;base64,' + base64.b64encode(jpeg.tobytes()).decode()
