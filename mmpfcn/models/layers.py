@@ -90,6 +90,34 @@ def deform_conv_by_bags(
     return out.view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
+def deform_conv_by_gathers(
+    x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """:func:`deform_conv_by_sampling` for ONNX Runtime: the same numbers from rows of the map.
+
+    Each tap is a weighted sum of four rows of the (cells, C) matrix, then one matrix product. ONNX
+    has no ``embedding_bag``, and in ONNX Runtime 1.23 ``GridSample`` takes twice the time of this
+    on a CPU (docs/deployment.md).
+    """
+    n, c, h, w = x.shape
+    taps = weight.shape[2] * weight.shape[3]
+    cells, factors = corners(*sampling_points(offset, weight.shape[2:]), mask)
+    cells, factors = cells.view(-1, taps, 4), factors.view(-1, taps, 4, 1)
+    rows = x.permute(0, 2, 3, 1).reshape(-1, c)
+    kernel = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (taps, C, O)
+    out = None
+    for tap in range(taps):
+        corner_rows = (
+            rows.index_select(0, cells[:, tap, i]) * factors[:, tap, i].to(x.dtype)
+            for i in range(4)
+        )
+        part = sum(corner_rows) @ kernel[tap]  # (P, C) x (C, O)
+        out = part if out is None else out + part
+    if bias is not None:
+        out = out + bias
+    return out.view(n, h, w, -1).permute(0, 3, 1, 2)
+
+
 def _sample_and_multiply(rows: Tensor, cells: Tensor, factors: Tensor, kernel: Tensor) -> Tensor:
     def run(rows: Tensor, factors: Tensor, kernel: Tensor) -> Tensor:
         columns = F.embedding_bag(cells, rows, per_sample_weights=factors, mode='sum')
@@ -150,7 +178,8 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
     PyTorch's default initialisation; the weight is Kaiming-uniform for ReLU. Parameters have
     mmcv's names. The CPU runs :func:`deform_conv_by_bags`; CUDA mmcv's operator, and
     :func:`deform_conv_by_sampling` in bfloat16 and under ``torch.compile``, where that can not run.
-    Export gets :func:`deform_conv_by_sampling`: ordinary operators only.
+    Export gets ordinary operators only: ONNX :func:`deform_conv_by_gathers`, ``torch.export``
+    :func:`deform_conv_by_sampling`.
     """
 
     def init_weights(self) -> None:
@@ -173,7 +202,9 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
         """The function to run; None for mmcv's operator."""
         if not self._is_plain:
             return None
-        if torch.onnx.is_in_onnx_export() or is_exporting():
+        if torch.onnx.is_in_onnx_export():
+            return deform_conv_by_gathers
+        if is_exporting():
             return deform_conv_by_sampling
         if not x.is_cuda:
             return deform_conv_by_bags

@@ -39,7 +39,8 @@ def find_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:
     p = p * (F.max_pool2d(p, 3, stride=1, padding=1) == p)
     num_cells = p.shape[-2] * p.shape[-1]
     scores, index = p.flatten(1).topk(min(num_cells, num_peaks))
-    return Peaks(scores, index // num_cells, index % num_cells)
+    labels = index // num_cells
+    return Peaks(scores, labels, index - labels * num_cells)
 
 
 def gather_kernels(kernel_map: Tensor, cells: Tensor) -> Tensor:
