@@ -26,9 +26,16 @@ def append_coordinates(x: Tensor) -> Tensor:
         (N, C + 2, h, w), the row ramp first.
     """
     n, _, h, w = x.shape
-    rows = torch.linspace(-1, 1, h, device=x.device, dtype=x.dtype).view(1, 1, h, 1)
-    columns = torch.linspace(-1, 1, w, device=x.device, dtype=x.dtype).view(1, 1, 1, w)
+    rows, columns = (_ramp(side, x).view(1, 1, *view) for side, view in ((h, (h, 1)), (w, (1, w))))
     return torch.cat([x, rows.expand(n, 1, h, w), columns.expand(n, 1, h, w)], dim=1)
+
+
+def _ramp(size: int, like: Tensor) -> Tensor:
+    """linspace(-1, 1), (size,)."""
+    if torch.onnx.is_in_onnx_export():  # what the exporter makes of linspace is NaN for one cell
+        steps = torch.arange(size, device=like.device).to(like.dtype)
+        return 2 * steps / steps[-1:].clamp(min=1) - 1
+    return torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
 
 
 def deform_conv_by_sampling(
@@ -102,16 +109,14 @@ def deform_conv_by_gathers(
     n, c, h, w = x.shape
     taps = weight.shape[2] * weight.shape[3]
     cells, factors = corners(*sampling_points(offset, weight.shape[2:]), mask)
-    cells, factors = cells.view(-1, taps, 4), factors.view(-1, taps, 4, 1)
+    cells = cells.view(-1, taps, 4).unbind(1)
+    factors = factors.to(x.dtype).view(-1, taps, 1, 4).unbind(1)
     rows = x.permute(0, 2, 3, 1).reshape(-1, c)
     kernel = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (taps, C, O)
     out = None
     for tap in range(taps):
-        corner_rows = (
-            rows.index_select(0, cells[:, tap, i]) * factors[:, tap, i].to(x.dtype)
-            for i in range(4)
-        )
-        part = sum(corner_rows) @ kernel[tap]  # (P, C) x (C, O)
+        sampled = (factors[tap] @ rows[cells[tap]])[:, 0]  # (P, 1, 4) x (P, 4, C)
+        part = sampled @ kernel[tap]  # (P, C) x (C, O)
         out = part if out is None else out + part
     if bias is not None:
         out = out + bias
@@ -134,8 +139,8 @@ def sampling_points(offset: Tensor, kernel_size: tuple[int, int]) -> tuple[Tenso
     n, _, h, w = offset.shape
     device = offset.device
     shift = offset.float().permute(0, 2, 3, 1).reshape(n, h, w, kh * kw, 2)
-    tap_rows = (torch.arange(kh, device=device) - kh // 2).repeat_interleave(kw)
-    tap_columns = (torch.arange(kw, device=device) - kw // 2).repeat(kh)
+    taps = torch.arange(kh * kw, device=device)
+    tap_rows, tap_columns = taps // kw - kh // 2, taps % kw - kw // 2
     rows = torch.arange(h, device=device)[:, None, None] + tap_rows
     columns = torch.arange(w, device=device)[:, None] + tap_columns
     return shift[..., 0] + rows, shift[..., 1] + columns
