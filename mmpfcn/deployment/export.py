@@ -3,7 +3,8 @@
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from mmdet.models.backbones.swin import ShiftWindowMSA
 from torch import Tensor, nn
 
 from ..apis import PanopticInferencer
@@ -48,7 +50,7 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
     metadata = describe(inferencer)
     network = ExportNetwork(inferencer.model).eval()
     divisor = metadata['pad_size_divisor']
-    graph = trace(network, noise(2, 3 * divisor, 4 * divisor))
+    graph = trace(network, noise(2, 4 * divisor, 5 * divisor))
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(metadata))
     onnx.checker.check_model(graph, full_check=True)
     require_plain_operators(graph)
@@ -68,7 +70,7 @@ def trace(network: nn.Module, example: Tensor) -> onnx.ModelProto:
     outputs = {name: {0: 'batch'} for name in GraphOutput._fields}
     outputs['mask_feats'] = {0: 'batch', 2: 'height / 4', 3: 'width / 4'}
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
         warnings.simplefilter('ignore')  # of sizes that the tracer sees as constants; compare() sees
         torch.onnx.export(
             network,
@@ -81,6 +83,23 @@ def trace(network: nn.Module, example: Tensor) -> onnx.ModelProto:
             dynamic_axes={'image': sizes, **outputs},
         )
     return onnx.load_from_string(buffer.getvalue())
+
+
+@contextmanager
+def traceable_windows() -> Iterator[None]:
+    """Lets the tracer see the batch size in Swin's windows, which mmdet's code makes a constant."""
+
+    def reverse(self: ShiftWindowMSA, windows: Tensor, height: int, width: int) -> Tensor:
+        size, channels = self.window_size, windows.shape[-1]
+        x = windows.view(-1, height // size, width // size, size, size, channels)
+        return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, channels)
+
+    before = ShiftWindowMSA.window_reverse
+    ShiftWindowMSA.window_reverse = reverse
+    try:
+        yield
+    finally:
+        ShiftWindowMSA.window_reverse = before
 
 
 def require_plain_operators(graph: onnx.ModelProto) -> None:

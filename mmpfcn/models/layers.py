@@ -109,14 +109,14 @@ def deform_conv_by_gathers(
     n, c, h, w = x.shape
     taps = weight.shape[2] * weight.shape[3]
     cells, factors = corners(*sampling_points(offset, weight.shape[2:]), mask)
-    cells = cells.view(-1, taps, 4).unbind(1)
-    factors = factors.to(x.dtype).view(-1, taps, 1, 4).unbind(1)
+    cells = cells.view(-1, taps, 4).split(1, 1)
+    factors = factors.to(x.dtype).view(-1, taps, 1, 4).split(1, 1)
     rows = x.permute(0, 2, 3, 1).reshape(-1, c)
     kernel = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (taps, C, O)
     out = None
     for tap in range(taps):
-        sampled = (factors[tap] @ rows[cells[tap]])[:, 0]  # (P, 1, 4) x (P, 4, C)
-        part = sampled @ kernel[tap]  # (P, C) x (C, O)
+        sampled = factors[tap] @ rows[cells[tap]]  # (P, 1, 1, 4) x (P, 1, 4, C)
+        part = sampled @ kernel[tap]  # (P, 1, 1, C) x (C, O)
         out = part if out is None else out + part
     if bias is not None:
         out = out + bias
