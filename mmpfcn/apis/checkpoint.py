@@ -12,6 +12,11 @@ from mmengine.config import ConfigDict
 from mmengine.fileio import get_local_path
 from torch import nn
 
+try:
+    from numpy._core import multiarray
+except ImportError:  # numpy < 2
+    from numpy.core import multiarray
+
 
 class _Log:
     """Stands for mmengine's ``HistoryBuffer``, which is pickled with its methods."""
@@ -26,8 +31,12 @@ READABLE = [
     (_no_method, 'builtins.getattr'),
     np.ndarray,
     np.dtype,
-    np._core.multiarray._reconstruct,
-    np._core.multiarray.scalar,
+    # numpy 2 and 1 call the module differently, and either may have written the file
+    *(
+        (getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')
+        for name in ('_reconstruct', 'scalar')
+        for core in ('_core', 'core')
+    ),
     *(type(np.dtype(code)) for code in '?bBhHiIlLqQefd'),
 ]
 """What mmengine's training checkpoints hold beside tensors: plain data, and logs, left out here."""

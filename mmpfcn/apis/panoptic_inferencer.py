@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
@@ -141,6 +141,9 @@ class PanopticInferencer(BaseInferencer):
         """The test pipeline without what reads files: images come from :func:`read_image`."""
         pipeline = cfg.test_dataloader.dataset.pipeline
         return Compose([step for step in pipeline if not step['type'].startswith('Load')])
+
+    def _init_collate(self, cfg: Config) -> Callable:
+        return pseudo_collate
 
     def _init_visualizer(self, cfg: Config) -> None:
         return None  # results draw themselves

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import zipfile
 
 import numpy as np
 import pytest
@@ -33,13 +34,27 @@ def test_code_in_the_file_is_not_run(tmp_path):
     assert trap.exists()
 
 
-def test_what_mmengine_writes_is_read(tmp_path):
-    log = HistoryBuffer([1.0, 2.0], [1, 1])
+@pytest.mark.parametrize('numpy', [1, 2])
+def test_what_mmengine_writes_is_read(tmp_path, numpy):
+    path, log = tmp_path / 'iter_3.pth', HistoryBuffer([1.0, 2.0], [1, 1])
     hub = dict(log_scalars=dict(loss=log), runtime_info=dict(iter=3, best=np.float64(0.5)))
-    torch.save(dict(state_dict=WEIGHTS, message_hub=hub), tmp_path / 'iter_3.pth')
-    content = read_checkpoint(tmp_path / 'iter_3.pth')
+    torch.save(dict(state_dict=WEIGHTS, message_hub=hub), path)
+    if numpy == 1:
+        as_numpy_1_wrote_it(path)
+    content = read_checkpoint(path)
     assert 'loss' in content['message_hub']['log_scalars']
     assert content['message_hub']['runtime_info']['best'] == 0.5
+
+
+def as_numpy_1_wrote_it(path):
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, 'w') as file:
+        for name, content in entries.items():
+            if name.endswith('data.pkl'):
+                assert b'numpy._core.multiarray' in content
+                content = content.replace(b'numpy._core.', b'numpy.core.')
+            file.writestr(name, content)
 
 
 def test_bare_weights(tmp_path):
