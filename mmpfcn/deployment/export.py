@@ -71,7 +71,9 @@ def trace(network: nn.Module, example: Tensor) -> onnx.ModelProto:
     outputs['mask_feats'] = {0: 'batch', 2: 'height / 4', 3: 'width / 4'}
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
-        warnings.simplefilter('ignore')  # of sizes that the tracer sees as constants; compare() sees
+        warnings.simplefilter(
+            'ignore'
+        )  # of sizes that the tracer sees as constants; compare() sees
         torch.onnx.export(
             network,
             (example,),

@@ -53,7 +53,7 @@ class Axis:
 
 
 def interpolate(values: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear along the first axis, pixels are areas (``align_corners=False``): (n, m) -> (size, m)."""
+    """Bilinear along the first axis (``align_corners=False``): (n, m) -> (size, m)."""
     n = len(values)
     places = ((np.arange(size) + 0.5) * (n / size) - 0.5).clip(min=0)
     low = places.astype(int).clip(max=n - 1)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.sampling import Peaks, gather_kernels, peak_scores, pool_regions
+from ..structures import LevelMaps
 
 
 class GraphOutput(NamedTuple):
@@ -46,8 +47,11 @@ class ExportNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> GraphOutput:
         """(N, 3, H, W), normalised and padded to multiples of 32."""
-        head, num_peaks = self.model.panoptic_head, self.settings.max_per_img // 2
-        levels, mask_feats = head(self.model.extract_feat(image))
+        return self.find_kernels(*self.model.panoptic_head(self.model.extract_feat(image)))
+
+    def find_kernels(self, levels: list[LevelMaps], mask_feats: Tensor) -> GraphOutput:
+        """From the maps of P3..P7 to embedded kernels."""
+        num_peaks = self.settings.max_per_img // 2
         peaks = [
             find_padded_peaks(level.centers, pool_size, num_peaks)
             for level, pool_size in zip(levels, self.settings.pool_sizes, strict=True)
@@ -56,7 +60,7 @@ class ExportNetwork(nn.Module):
             gather_kernels(level.kernels, p.cells) for level, p in zip(levels, peaks, strict=True)
         ]
         scores, regions = zip(*(pool_regions(x.regions, x.kernels) for x in levels), strict=True)
-        generator = head.kernel_generator
+        generator = self.model.panoptic_head.kernel_generator
         return GraphOutput(
             thing_scores=torch.cat([p.scores for p in peaks], 1),
             thing_labels=torch.cat([p.labels for p in peaks], 1),

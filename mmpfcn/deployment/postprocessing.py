@@ -55,9 +55,7 @@ def convolve(kernels: np.ndarray, mask_feats: np.ndarray) -> np.ndarray:
     return probs.reshape(-1, *mask_feats.shape[1:])
 
 
-def rescore(
-    things: Kernels, probs: np.ndarray, settings: Mapping
-) -> tuple[Kernels, np.ndarray]:
+def rescore(things: Kernels, probs: np.ndarray, settings: Mapping) -> tuple[Kernels, np.ndarray]:
     """Rescore by the mean probability inside the mask, keep the best, with their masks."""
     quality = np.zeros(len(probs), np.float32)
     for i, prob in enumerate(probs):
@@ -87,7 +85,9 @@ def place_things(
     return instance
 
 
-def semantic_map(regions: Kernels, probs: np.ndarray, none: int, resizer: MaskResizer) -> np.ndarray:
+def semantic_map(
+    regions: Kernels, probs: np.ndarray, none: int, resizer: MaskResizer
+) -> np.ndarray:
     """(H, W) int16 label of the most probable region class; ``none`` where there is none."""
     labels = np.concatenate([[none], regions.labels]).astype(np.int16)
     nowhere = np.zeros((1, *probs.shape[1:]), probs.dtype)

@@ -4,8 +4,9 @@ r"""Export a Panoptic FCN to ONNX.
         work_dirs/r50_coco/iter_90000.pth --out r50_coco.onnx
 
 The file holds the network, up to embedded kernels and mask features, with any batch size, height
-and width, and everything else that inference needs (classes, thresholds, sizes). It is compared with
-PyTorch before it gets its name. tools/deployment/onnx_infer.py predicts with it, without torch.
+and width, and everything else that inference needs (classes, thresholds, sizes). It is compared
+with PyTorch before it gets its name. tools/deployment/onnx_infer.py predicts with it, without
+torch.
 """
 
 import argparse
