@@ -7,7 +7,7 @@ DEMO_CONFIG := configs/panoptic_fcn/r18_shapes.py
 DEMO_DIR := work_dirs/r18_shapes
 DEMO_PICTURES := $(CURDIR)/$(DEMO_DIR)/pictures
 
-.PHONY: help venv test demo lint clean
+.PHONY: help venv test demo docs lint clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -33,6 +33,10 @@ demo: venv  ## train on the embedded data set, test, draw pictures (about 10 min
 	@echo 'Pictures (image | ground truth | prediction): $(DEMO_PICTURES)'
 	@echo 'Log, curve and checkpoints:                   $(CURDIR)/$(DEMO_DIR)'
 	@echo 'To train from the beginning again: rm -r $(DEMO_DIR) && make demo'
+
+docs: venv  ## build the documentation site in build/docs; a warning is an error
+	$(PY) -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+	@echo 'The first page: $(CURDIR)/build/docs/index.html'
 
 lint: venv  ## check style and spelling (ruff, codespell)
 	$(PY) -m ruff check .

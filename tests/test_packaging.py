@@ -1,5 +1,6 @@
 """The package as users get it: wheel, editable install, pins, Makefile, CI."""
 
+import os
 import re
 import runpy
 import shutil
@@ -113,7 +114,7 @@ def test_pre_commit_and_make_lint_use_the_same_versions():
     assert revisions['codespell'] == pins('tests')['codespell']
 
 
-@pytest.mark.parametrize('name', ['build', 'runtime', 'openmmlab', 'tests', 'onnx'])
+@pytest.mark.parametrize('name', ['build', 'runtime', 'openmmlab', 'tests', 'docs', 'onnx'])
 def test_every_requirement_is_pinned(name):
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     requirements = [line for line in lines if line and not line.startswith('#')]
@@ -123,19 +124,55 @@ def test_every_requirement_is_pinned(name):
 def test_make_without_a_target_lists_all_targets():
     done = run('make', cwd=ROOT)
     listed = re.findall(r'^  make (\w+) ', done.stdout, re.MULTILINE)
-    assert listed == ['help', 'venv', 'test', 'demo', 'lint', 'clean']
+    assert listed == ['help', 'venv', 'test', 'demo', 'docs', 'lint', 'clean']
 
 
-@pytest.mark.parametrize(('tests', 'lint', 'code'), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 2, 1)])
-def test_ci_runs_both_and_fails_when_either_fails(tmp_path, tests, lint, code):
-    """The real .ci/run with a Makefile whose targets only report."""
-    (tmp_path / '.ci').mkdir()
-    shutil.copy(ROOT / '.ci' / 'run', tmp_path / '.ci')
-    (tmp_path / 'Makefile').write_text(
-        f'test:\n\t@echo "3 passed in 0.10s, CI=$(CI)"; exit {tests}\n'
-        f'lint:\n\t@echo linted; exit {lint}\n'
+def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
+    """The real .ci/run with a Makefile whose targets only report; programs are looked up in path."""
+    (folder / '.ci').mkdir()
+    shutil.copy(ROOT / '.ci' / 'run', folder / '.ci')
+    (folder / 'Makefile').write_text(
+        f'test:\n\t@echo "3 passed in 0.10s, CI=$(CI)"; exit {exits.get("tests", 0)}\n'
+        f'docs:\n\t@echo built; exit {exits.get("docs", 0)}\n'
+        f'lint:\n\t@echo linted; exit {exits.get("lint", 0)}\n'
     )
-    done = run('bash', tmp_path / '.ci' / 'run')
+    return run('bash', folder / '.ci' / 'run', env={**os.environ, 'PATH': path})
+
+
+def program(file: Path, text: str = 'exit 0') -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f'#!/bin/sh\n{text}\n')
+    file.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ('tests', 'docs', 'lint', 'code'),
+    [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1), (2, 2, 2, 1)],
+)
+def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, docs, lint, code):
+    program(tmp_path / 'bin' / 'chromium')
+    path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
+    done = ci(tmp_path, path, tests=tests, docs=docs, lint=lint)
     assert done.returncode == code
     assert 'tests: 3 passed in 0.10s, CI=true\n' in done.stdout
-    assert 'linted\n' in done.stdout
+    assert 'built\nlinted\n' in done.stdout
+
+
+@pytest.mark.parametrize('user', [0, 1000])
+def test_ci_installs_chromium_where_it_can(tmp_path, user):
+    """With a PATH of a few programs, an apt-get that notes its arguments, and either user."""
+    programs = tmp_path / 'bin'
+    programs.mkdir()
+    for name in ('bash', 'cat', 'dirname', 'grep', 'make', 'mktemp', 'rm', 'sh', 'tail', 'tee'):
+        (programs / name).symlink_to(shutil.which(name))
+    program(programs / 'id', f'echo {user}')
+    program(programs / 'apt-get', f'echo "$@" >> {tmp_path}/arguments')
+    done = ci(tmp_path, str(programs))
+    assert done.returncode == 0, done.stderr
+    if user == 0:
+        arguments = (tmp_path / 'arguments').read_text()
+        assert arguments == 'update -q\ninstall -qy --no-install-recommends chromium\n'
+        assert 'chromium' not in done.stderr
+    else:
+        assert not (tmp_path / 'arguments').exists()
+        assert 'there is no chromium' in done.stderr and 'apt-get install chromium' in done.stderr

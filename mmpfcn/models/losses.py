@@ -80,8 +80,8 @@ class WeightedDiceLoss(nn.Module):
         """Dice of every object's candidates, as mmdet's mask losses are called.
 
         Args:
-            pred: logits, (P, k, *) for k candidates per object or (P, *) for one.
-            target: (P, *) in [0, 1], without gradient.
+            pred: logits, (P, k, ...) for k candidates per object or (P, ...) for one.
+            target: (P, ...) in [0, 1], without gradient.
             weight: (P, k) or (P,) non-negative scores, normalised per object here; None for 1 / k.
                 An object whose scores are all 0 contributes nothing.
             avg_factor: the sum over objects is divided by it; None for P.
@@ -99,7 +99,7 @@ class WeightedDiceLoss(nn.Module):
         if pred.shape[:1] + pred.shape[2:] != target.shape:
             raise ValueError(
                 f'WeightedDiceLoss got logits {tuple(pred.shape)} and target '
-                f'{tuple(target.shape)}; expected (P, k, *) and (P, *)'
+                f'{tuple(target.shape)}; expected (P, k, ...) and (P, ...)'
             )
         dtype = torch.promote_types(pred.dtype, torch.float32)  # sums of many cells
         t = target.detach().flatten(1).to(dtype)
