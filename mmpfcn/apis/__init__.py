@@ -1,12 +1,13 @@
 """Using a trained model: from images to panoptic results."""
 
 from .checkpoint import read_checkpoint, write_checkpoint
-from .inputs import Input, list_inputs
+from .inputs import Failure, Input, list_inputs
 from .panoptic_inferencer import NetworkOutput, PanopticInferencer
 from .panoptic_result import PanopticResult
 from .read_image import read_image
 
 __all__ = [
+    'Failure',
     'Input',
     'NetworkOutput',
     'PanopticInferencer',
