@@ -68,7 +68,9 @@ setup(
     extras_require={
         **distribution_extras(),
         'tests': pinned('tests'),
+        'onnx': pinned('onnx'),
         'tensorboard': ['tensorboard'],
+        'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],
     },
     zip_safe=False,

@@ -113,7 +113,7 @@ def test_pre_commit_and_make_lint_use_the_same_versions():
     assert revisions['codespell'] == pins('tests')['codespell']
 
 
-@pytest.mark.parametrize('name', ['build', 'runtime', 'openmmlab', 'tests'])
+@pytest.mark.parametrize('name', ['build', 'runtime', 'openmmlab', 'tests', 'onnx'])
 def test_every_requirement_is_pinned(name):
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     requirements = [line for line in lines if line and not line.startswith('#')]

@@ -1,17 +1,24 @@
 """Using a trained model: from images to panoptic results."""
 
 from .checkpoint import read_checkpoint, write_checkpoint
+from .explain import explain
+from .explanation import Candidate, Explanation, Fate, Kernel
 from .inputs import Failure, Input, list_inputs
 from .panoptic_inferencer import NetworkOutput, PanopticInferencer
 from .panoptic_result import PanopticResult
 from .read_image import read_image
 
 __all__ = [
+    'Candidate',
+    'Explanation',
     'Failure',
+    'Fate',
     'Input',
+    'Kernel',
     'NetworkOutput',
     'PanopticInferencer',
     'PanopticResult',
+    'explain',
     'list_inputs',
     'read_checkpoint',
     'read_image',

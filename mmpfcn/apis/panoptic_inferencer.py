@@ -160,6 +160,23 @@ class PanopticInferencer(BaseInferencer):
         """The thresholds of the config."""
         return self.model.panoptic_head.test_cfg
 
+    def heads(self, changes: Mapping[str, Any]) -> tuple[nn.Module, nn.Module]:
+        """Head and fusion head with other settings; weights are shared, the model stays as it is.
+
+        Args:
+            changes: of :class:`InferenceSettings`, instead of the config's.
+
+        Raises:
+            ValueError: an unknown setting; names the nearest known one.
+        """
+        settings = {**asdict(self.settings), **changes}
+        settings = read_settings(InferenceSettings, 'thresholds', settings)
+        model = self.model
+        return tuple(
+            _with_settings(head, settings)
+            for head in (model.panoptic_head, model.panoptic_fusion_head)
+        )
+
     def preprocess(
         self,
         inputs: Iterable[Input],
@@ -254,18 +271,7 @@ class PanopticInferencer(BaseInferencer):
         Raises:
             ValueError: an unknown threshold; names the nearest known one.
         """
-        settings = read_settings(
-            InferenceSettings,
-            'thresholds',
-            {
-                **asdict(self.settings),
-                **thresholds,
-                'instance_on': instances,
-                'semantic_on': semantic,
-            },
-        )
-        head = _with_settings(self.model.panoptic_head, settings)
-        fusion = _with_settings(self.model.panoptic_fusion_head, settings)
+        head, fusion = self.heads({**thresholds, 'instance_on': instances, 'semantic_on': semantic})
         things, regions = head.predict_by_feat(output.levels, output.mask_feats)
         results = fusion.predict(things, regions, [output.data_sample])
         (sample,) = self.model.add_pred_to_datasample([copy.copy(output.data_sample)], results)

@@ -9,6 +9,7 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
 
 from ..datasets.label_map import segment_boxes, segment_index
+from ..deployment.coco_format import category_ids
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
 from ..visualization.legend import add_legend
@@ -92,11 +93,6 @@ class PanopticResult:
                 for label, number in sorted(counts.items())
             ],
         )
-
-
-def category_ids(dataset_meta: Mapping) -> list[int]:
-    """The data set's own category ids by label; the labels where it is not known."""
-    return list(dataset_meta.get('category_ids') or range(len(dataset_meta['classes'])))
 
 
 def _without_void(sample: DetDataSample, dataset_meta: Mapping) -> tuple[np.ndarray, list[dict]]:

@@ -56,11 +56,11 @@ def _from_file(path: str) -> np.ndarray:
     return decode_image(read_whole(path, 'image'), path)
 
 
-def decode_image(content: bytes, name: str) -> np.ndarray:
+def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """:func:`read_image` from the bytes of a file; ``name`` is for messages."""
     try:
         with Image.open(io.BytesIO(content)) as header:  # does not decode
-            _check_size(header.size, name)
+            _check_size(header.size, name, max_pixels)
     except Image.DecompressionBombError as error:
         raise ValueError(f'image {name} is refused: {error}') from error
     except UnidentifiedImageError:
@@ -101,9 +101,9 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array[..., :3])
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(size: tuple[int, int], name: str, max_pixels: int = MAX_PIXELS) -> None:
     width, height = size
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise ValueError(
-            f'image {name} has {width} x {height} pixels, more than {MAX_PIXELS}: make it smaller'
+            f'image {name} has {width} x {height} pixels, more than {max_pixels}: make it smaller'
         )

@@ -55,14 +55,47 @@ def _runs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys, np.diff(starts, append=len(gt))
 
 
-def image_statistics(
+class Matching(NamedTuple):
+    """How the segments of one image lie on each other, and which of them match.
+
+    G segments of the ground truth, P predicted ones, M matches.
+
+    Attributes:
+        gt_labels: (G,) int64.
+        is_crowd: (G,) bool.
+        pred_labels: (P,) int64.
+        gt_areas: (G,) int64 pixels in the map.
+        pred_areas: (P,) int64 pixels in the map.
+        on_void: (P,) int64 pixels of the prediction on void of the ground truth.
+        intersection: (G, P) int64 pixels.
+        iou: (G, P) float64 in [0, 1], whatever the classes; void does not count.
+        rows: (M,) int64, matched segments of the ground truth: the true positives.
+        columns: (M,) int64, their predictions.
+        missed: (G,) bool, the false negatives.
+        wrong: (P,) bool, the false positives.
+    """
+
+    gt_labels: np.ndarray
+    is_crowd: np.ndarray
+    pred_labels: np.ndarray
+    gt_areas: np.ndarray
+    pred_areas: np.ndarray
+    on_void: np.ndarray
+    intersection: np.ndarray
+    iou: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    missed: np.ndarray
+    wrong: np.ndarray
+
+
+def match_segments(
     pairs: np.ndarray,
     pixels: np.ndarray,
     gt_segments: Mapping[int, Segment],
     pred_segments: Mapping[int, Segment],
-    num_classes: int,
-) -> np.ndarray:
-    """TP, FP, FN and IoU of the matches of one image, as in panopticapi.
+) -> Matching:
+    """Match the segments of one image as panopticapi does.
 
     A match is a pair of one class with IoU > 0.5, where pixels of the prediction on void do not
     count. A segment of the ground truth without a match, or without a pixel, is missed, a crowd
@@ -75,10 +108,6 @@ def image_statistics(
         pixels: (n,) how often.
         gt_segments: value in the map to segment, in the order of the JSON; the rest is void.
         pred_segments: the same for the prediction.
-        num_classes: C.
-
-    Returns:
-        (C, 4) float64, columns as :data:`STATISTICS`.
     """
     overlap = _overlap(pairs, pixels, list(gt_segments), list(pred_segments))
     on_void = overlap[-1, :-1]
@@ -101,9 +130,22 @@ def image_statistics(
             ignored[column] += intersection[crowd_rows[label], column]
     wrong = 2 * ignored <= pred_areas
     wrong[columns] = False
+    return Matching(
+        gt_labels, is_crowd, pred_labels, gt_areas, pred_areas, on_void, intersection, iou,
+        rows, columns, missed, wrong,
+    )  # fmt: skip
 
-    labels = (gt_labels[rows], gt_labels[rows], pred_labels[wrong], gt_labels[missed])
-    weights = (iou[rows, columns], None, None, None)
+
+def count_matching(matching: Matching, num_classes: int) -> np.ndarray:
+    """(C, 4) float64 statistics of a matching, columns as :data:`STATISTICS`."""
+    rows = matching.rows
+    labels = (
+        matching.gt_labels[rows],
+        matching.gt_labels[rows],
+        matching.pred_labels[matching.wrong],
+        matching.gt_labels[matching.missed],
+    )
+    weights = (matching.iou[rows, matching.columns], None, None, None)
     counts = (np.bincount(*x, num_classes) for x in zip(labels, weights, strict=True))
     return np.stack(list(counts), axis=1).astype(np.float64)
 

@@ -20,8 +20,9 @@ from .panoptic_quality import (
     STATISTICS,
     Segment,
     class_quality,
+    count_matching,
     count_pairs,
-    image_statistics,
+    match_segments,
     mean_quality,
 )
 
@@ -37,7 +38,7 @@ class _Measured(NamedTuple):
 class PanopticQualityMetric(BaseMetric):
     """PQ, SQ and RQ of all, thing and stuff classes, in percent.
 
-    Matches are counted as panopticapi does, see :func:`image_statistics`; only a running sum is
+    Matches are counted as panopticapi does, see :func:`match_segments`; only a running sum is
     kept. The ground truth is ``gt_panoptic_seg`` of the data sample where the pipeline gave it
     (``LoadPanopticGroundTruth(panoptic=True)``); otherwise the PNG ``seg_map_path`` is read, with
     ``segments_info`` of the data sample. Pixels of its segments count, all others are void. Classes
@@ -183,7 +184,8 @@ class PanopticQualityMetric(BaseMetric):
             check_sizes(gt, pred, sample)
             pairs, pixels = count_pairs(gt, pred)
             segments = predicted_segments(np.unique(pairs[:, 1]), sample, num_classes)
-            statistics = image_statistics(pairs, pixels, gt_segments, segments, num_classes)
+            matching = match_segments(pairs, pixels, gt_segments, segments)
+            statistics = count_matching(matching, num_classes)
         if 'images' in self.targets:
             records['images'] = per_image_record(statistics, sample)
         if 'coco' in self.targets:

@@ -15,10 +15,13 @@ class KernelGroups(NamedTuple):
     Attributes:
         first: (K',) int64, the kernel that each group begins with and takes its class from.
         members: (K', K) bool.
+        related: (K, K) bool, the L of :class:`KernelFusion`. The first row with a kernel is the one
+            that took it.
     """
 
     first: Tensor
     members: Tensor
+    related: Tensor
 
 
 @MODELS.register_module()
@@ -66,4 +69,4 @@ class KernelFusion(BaseModule):
         related = related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
         taken = related.cumsum(0)
         keep = (taken.diagonal() == 1).nonzero()[:, 0]
-        return KernelGroups(keep, (related & (taken == 1))[keep])
+        return KernelGroups(keep, (related & (taken == 1))[keep], related)

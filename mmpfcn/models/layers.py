@@ -26,9 +26,16 @@ def append_coordinates(x: Tensor) -> Tensor:
         (N, C + 2, h, w), the row ramp first.
     """
     n, _, h, w = x.shape
-    rows = torch.linspace(-1, 1, h, device=x.device, dtype=x.dtype).view(1, 1, h, 1)
-    columns = torch.linspace(-1, 1, w, device=x.device, dtype=x.dtype).view(1, 1, 1, w)
+    rows, columns = (_ramp(side, x).view(1, 1, *view) for side, view in ((h, (h, 1)), (w, (1, w))))
     return torch.cat([x, rows.expand(n, 1, h, w), columns.expand(n, 1, h, w)], dim=1)
+
+
+def _ramp(size: int, like: Tensor) -> Tensor:
+    """linspace(-1, 1), (size,)."""
+    if torch.onnx.is_in_onnx_export():  # what the exporter makes of linspace is NaN for one cell
+        steps = torch.arange(size, device=like.device).to(like.dtype)
+        return 2 * steps / steps[-1:].clamp(min=1) - 1
+    return torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
 
 
 def deform_conv_by_sampling(
@@ -90,6 +97,32 @@ def deform_conv_by_bags(
     return out.view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
+def deform_conv_by_gathers(
+    x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    """:func:`deform_conv_by_sampling` for ONNX Runtime: the same numbers from rows of the map.
+
+    Each tap is a weighted sum of four rows of the (cells, C) matrix, then one matrix product. ONNX
+    has no ``embedding_bag``, and in ONNX Runtime 1.23 ``GridSample`` takes twice the time of this
+    on a CPU (docs/deployment.md).
+    """
+    n, c, h, w = x.shape
+    taps = weight.shape[2] * weight.shape[3]
+    cells, factors = corners(*sampling_points(offset, weight.shape[2:]), mask)
+    cells = cells.view(-1, taps, 4).split(1, 1)
+    factors = factors.to(x.dtype).view(-1, taps, 1, 4).split(1, 1)
+    rows = x.permute(0, 2, 3, 1).reshape(-1, c)
+    kernel = weight.permute(2, 3, 1, 0).flatten(0, 1)  # (taps, C, O)
+    out = None
+    for tap in range(taps):
+        sampled = factors[tap] @ rows[cells[tap]]  # (P, 1, 1, 4) x (P, 1, 4, C)
+        part = sampled @ kernel[tap]  # (P, 1, 1, C) x (C, O)
+        out = part if out is None else out + part
+    if bias is not None:
+        out = out + bias
+    return out.view(n, h, w, -1).permute(0, 3, 1, 2)
+
+
 def _sample_and_multiply(rows: Tensor, cells: Tensor, factors: Tensor, kernel: Tensor) -> Tensor:
     def run(rows: Tensor, factors: Tensor, kernel: Tensor) -> Tensor:
         columns = F.embedding_bag(cells, rows, per_sample_weights=factors, mode='sum')
@@ -106,8 +139,8 @@ def sampling_points(offset: Tensor, kernel_size: tuple[int, int]) -> tuple[Tenso
     n, _, h, w = offset.shape
     device = offset.device
     shift = offset.float().permute(0, 2, 3, 1).reshape(n, h, w, kh * kw, 2)
-    tap_rows = (torch.arange(kh, device=device) - kh // 2).repeat_interleave(kw)
-    tap_columns = (torch.arange(kw, device=device) - kw // 2).repeat(kh)
+    taps = torch.arange(kh * kw, device=device)
+    tap_rows, tap_columns = taps // kw - kh // 2, taps % kw - kw // 2
     rows = torch.arange(h, device=device)[:, None, None] + tap_rows
     columns = torch.arange(w, device=device)[:, None] + tap_columns
     return shift[..., 0] + rows, shift[..., 1] + columns
@@ -150,7 +183,8 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
     PyTorch's default initialisation; the weight is Kaiming-uniform for ReLU. Parameters have
     mmcv's names. The CPU runs :func:`deform_conv_by_bags`; CUDA mmcv's operator, and
     :func:`deform_conv_by_sampling` in bfloat16 and under ``torch.compile``, where that can not run.
-    Export gets :func:`deform_conv_by_sampling`: ordinary operators only.
+    Export gets ordinary operators only: ONNX :func:`deform_conv_by_gathers`, ``torch.export``
+    :func:`deform_conv_by_sampling`.
     """
 
     def init_weights(self) -> None:
@@ -173,7 +207,9 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
         """The function to run; None for mmcv's operator."""
         if not self._is_plain:
             return None
-        if torch.onnx.is_in_onnx_export() or is_exporting():
+        if torch.onnx.is_in_onnx_export():
+            return deform_conv_by_gathers
+        if is_exporting():
             return deform_conv_by_sampling
         if not x.is_cuda:
             return deform_conv_by_bags

@@ -292,47 +292,62 @@ class PanopticFCNHead(BaseModule):
         return things, regions
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
-        """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
+        """Per image the embedded kernels of all levels' peaks, best first, before fusion.
+
+        With ``levels`` (K,), the number of each one's level, and ``cells`` (K,) in it.
+        """
         cfg = self.test_cfg
         if len(cfg.pool_sizes) != len(levels):
             raise ValueError(
                 f'test_cfg.pool_sizes has {len(cfg.pool_sizes)} entries {cfg.pool_sizes}, but '
                 f'there are {len(levels)} pyramid levels: give one window side for each'
             )
-        scores, labels, kernels = [], [], []
+        peaks, kernels = [], []
         for level, pool_size in zip(levels, cfg.pool_sizes, strict=True):
-            peaks = find_peaks(level.centers, pool_size, cfg.max_per_img // 2)
-            scores.append(peaks.scores)
-            labels.append(peaks.labels)
-            kernels.append(gather_kernels(level.kernels, peaks.cells))
-        scores, order = torch.cat(scores, 1).sort(dim=1, descending=True, stable=True)
-        labels = torch.cat(labels, 1).gather(1, order)
+            peaks.append(find_peaks(level.centers, pool_size, cfg.max_per_img // 2))
+            kernels.append(gather_kernels(level.kernels, peaks[-1].cells))
+        numbers = [torch.full_like(x.cells, number) for number, x in enumerate(peaks)]
+        scores, labels, cells = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
+        scores, order = scores.sort(dim=1, descending=True, stable=True)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels, 1))
-        kernels = kernels.take_along_dim(order[..., None], 1)
-        return select(scores > cfg.center_thr, kernels, labels, scores)
+        return select(
+            scores > cfg.center_thr,
+            kernels=kernels.take_along_dim(order[..., None], 1),
+            labels=labels.gather(1, order),
+            scores=scores,
+            levels=torch.cat(numbers, 1).gather(1, order),
+            cells=cells.gather(1, order),
+        )
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
-        """Per image the embedded kernels of the region classes of all levels, before fusion."""
+        """Per image the embedded kernels of the region classes of all levels, before fusion.
+
+        With ``levels`` (K,), the number of each one's level.
+        """
         pooled = [pool_regions(level.regions, level.kernels) for level in levels]
         scores = torch.cat([scores for scores, _ in pooled], 1)
-        kernels = self.kernel_generator.stuff_embed(torch.cat([x for _, x in pooled], 1))
         labels = torch.tensor(self.region_labels * len(levels), device=scores.device)
-        return select(scores > self.test_cfg.region_thr, kernels, labels.expand_as(scores), scores)
+        numbers = torch.arange(len(levels), device=scores.device)
+        return select(
+            scores > self.test_cfg.region_thr,
+            kernels=self.kernel_generator.stuff_embed(torch.cat([x for _, x in pooled], 1)),
+            labels=labels.expand_as(scores),
+            scores=scores,
+            levels=numbers.repeat_interleave(len(self.region_labels)).expand_as(scores),
+        )
 
 
-def select(keep: Tensor, kernels: Tensor, labels: Tensor, scores: Tensor) -> list[InstanceData]:
+def select(keep: Tensor, **fields: Tensor) -> list[InstanceData]:
     """The kernels of each image to keep, in their order, after one wait for the device.
 
     Args:
         keep: (N, K) bool.
-        kernels: (N, K, E).
-        labels: (N, K).
-        scores: (N, K).
+        **fields: each (N, K, ...).
     """
     order = keep.byte().argsort(dim=1, descending=True, stable=True)  # those to keep come first
     rows = [image[:count] for image, count in zip(order, keep.sum(1).tolist(), strict=True)]
     return [
-        InstanceData(kernels=kernels[i, kept], labels=labels[i, kept], scores=scores[i, kept])
+        InstanceData(**{name: field[i, kept] for name, field in fields.items()})
         for i, kept in enumerate(rows)
     ]
 

@@ -33,13 +33,18 @@ def find_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:
     Returns:
         :class:`Peaks`; cells are ``row * w + column``; a cell that is no peak has score 0.
     """
-    # classes last: pooling is ten times faster so on a CPU
-    p = center_logits.sigmoid().contiguous(memory_format=torch.channels_last)
-    p = (p + F.avg_pool2d(p, pool_size, stride=1, padding=pool_size // 2)) / 2
-    p = p * (F.max_pool2d(p, 3, stride=1, padding=1) == p)
+    p = peak_scores(center_logits, pool_size)
     num_cells = p.shape[-2] * p.shape[-1]
     scores, index = p.flatten(1).topk(min(num_cells, num_peaks))
     return Peaks(scores, index // num_cells, index % num_cells)
+
+
+def peak_scores(center_logits: Tensor, pool_size: int) -> Tensor:
+    """(N, T, h, w) smoothed probability of a peak, 0 elsewhere; see :func:`find_peaks`."""
+    # classes last: pooling is ten times faster so on a CPU
+    p = center_logits.sigmoid().contiguous(memory_format=torch.channels_last)
+    p = (p + F.avg_pool2d(p, pool_size, stride=1, padding=pool_size // 2)) / 2
+    return p * (F.max_pool2d(p, 3, stride=1, padding=1) == p)
 
 
 def gather_kernels(kernel_map: Tensor, cells: Tensor) -> Tensor:

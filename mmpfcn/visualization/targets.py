@@ -111,7 +111,7 @@ def draw_objects_by_level(
         for level in item.levels:  # the second inside the first
             _outline(drawn, mask, LEVELS[level % len(LEVELS)])
             mask = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)
-    return _write_beside(drawn, texts, spots)
+    return write_beside(drawn, texts, spots)
 
 
 def draw_level_objects(
@@ -125,7 +125,7 @@ def draw_level_objects(
         level: Number of the level.
         classes: Name of each label.
     """
-    drawn = _background(canvas)
+    drawn = background(canvas)
     texts, spots = [], []
     chosen = [item for item in objects if level in item.levels]
     masks = [_mask_on(canvas, item.mask) for item in chosen]
@@ -135,7 +135,7 @@ def draw_level_objects(
         _outline(drawn, mask, LEVELS[level % len(LEVELS)])
         texts.append(f'{classes[item.label]} {item.scale:.0f}')
         spots.append(_inner_box(mask))
-    return _write_beside(drawn, texts, spots)
+    return write_beside(drawn, texts, spots)
 
 
 def draw_centers(
@@ -149,23 +149,24 @@ def draw_centers(
         classes: Name of each label.
         palette: Colour of each label.
     """
+    peaks = np.argwhere(centers == 1).tolist()
+    spots = [cell_box((y, x), centers.shape[1:], canvas.shape[:2]) for _, y, x in peaks]
+    texts = [classes[label] for label, _, _ in peaks]
+    return write_beside(draw_heat(canvas, centers, palette), texts, spots)
+
+
+def draw_heat(canvas: np.ndarray, centers: np.ndarray, palette: Sequence[Color]) -> np.ndarray:
+    """:func:`draw_centers` without names."""
     size = canvas.shape[:2]
     best = centers.argmax(0)
     heat = np.take_along_axis(centers, best[None], 0)[0]
-    bright = np.array([_brightest(color) for color in palette[: len(centers)]], np.float32)
+    bright = np.array([brightest(color) for color in palette[: len(centers)]], np.float32)
     # from the colour of the class to white in the upper half of the range
     white = np.clip(2 * heat - 1, 0, 1)[..., None]
     colors = (1 - white) * bright[best] + white * 255
     weight = resize_nearest(heat, size)[..., None] ** 0.7
-    drawn = (1 - weight) * _background(canvas) + weight * resize_nearest(colors, size)
-    ratio = np.array(size) / centers.shape[1:]
-    texts, spots = [], []
-    for label, y, x in np.argwhere(centers == 1).tolist():
-        top, left = np.floor(ratio * (y, x)).astype(int)
-        bottom, right = np.ceil(ratio * (y + 1, x + 1)).astype(int)
-        texts.append(classes[label])
-        spots.append((int(left), int(top), int(right), int(bottom)))
-    return _write_beside(np.rint(drawn).astype(np.uint8), texts, spots)
+    drawn = (1 - weight) * background(canvas) + weight * resize_nearest(colors, size)
+    return np.rint(drawn).astype(np.uint8)
 
 
 def draw_regions(
@@ -184,7 +185,7 @@ def draw_regions(
     share = np.take_along_axis(regions, best[None], 0)[0]
     weight = REGION_ALPHA * resize_nearest(share, size)[..., None]
     colors = resize_nearest(np.where(share > 0, best, -1), size)
-    drawn = (1 - weight) * _background(canvas) + weight * np.array(palette)[colors]
+    drawn = (1 - weight) * background(canvas) + weight * np.array(palette, np.float32)[colors]
     drawn = np.rint(drawn).astype(np.uint8)
     draw_outlines(drawn, colors)
     font = load_font(font_size(*size))
@@ -205,13 +206,28 @@ def target_names(
     return Names(classes, palette, regions, colors)
 
 
-def _background(canvas: np.ndarray) -> np.ndarray:
+def cell_box(cell: tuple[int, int], level_size: Sequence[int], size: Sequence[int]) -> Box:
+    """Where a cell (row, column) of an (h, w) level is on a canvas of (H, W) pixels."""
+    ratio = np.array(size) / level_size
+    top, left = np.floor(ratio * cell).astype(int).tolist()
+    bottom, right = np.ceil(ratio * (np.array(cell) + 1)).astype(int).tolist()
+    return left, top, right, bottom
+
+
+def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
+    """Write texts on or beside their spots, as many as there is room for."""
+    font = load_font(font_size(*image.shape[:2]))
+    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
+    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
+
+
+def background(canvas: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: grey and dark."""
     grey = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
     return cv2.cvtColor((grey * BACKGROUND).astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
-def _brightest(color: Color) -> tuple[float, ...]:
+def brightest(color: Color) -> tuple[float, ...]:
     """The same hue at full value: dark ones would not show on the background."""
     return tuple(255 * channel / max(*color, 1) for channel in color)
 
@@ -243,9 +259,3 @@ def _on_canvas(box: Sequence[float], stride: float, shape: tuple[int, ...]) -> B
         min(max(0, round(v / stride)), limit) for v, limit in zip(box, limits, strict=True)
     )
     return x0, y0, x1, y1
-
-
-def _write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
-    font = load_font(font_size(*image.shape[:2]))
-    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
-    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)

@@ -11,7 +11,7 @@ def test_select_keeps_the_order_of_each_image():
     keep = torch.tensor([[True, False, True, True], [False, False, False, False]])
     kernels = torch.arange(16.0).view(2, 4, 2)
     labels, scores = torch.arange(8).view(2, 4), torch.rand(2, 4)
-    first, second = select(keep, kernels, labels, scores)
+    first, second = select(keep, kernels=kernels, labels=labels, scores=scores)
     assert first.labels.tolist() == [0, 2, 3]
     assert first.kernels.tolist() == [[0, 1], [4, 5], [6, 7]]
     assert first.scores.tolist() == scores[0, [0, 2, 3]].tolist()

@@ -62,6 +62,9 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add('configs', nargs='+', metavar='CONFIG', help='configs of Panoptic FCN')
     add('--peers', nargs='+', choices=PEERS, default=[], help="mmdet's models, R50 on COCO")
+    add('--onnx', nargs='+', metavar='FILE', default=[],
+        help='also these files of tools/deployment/export_onnx.py, in ONNX Runtime on the CPU, '
+        'with the objects of the first config')  # fmt: skip
     add('--plain-convs', action='store_true', help='also with plain instead of deformable convs')
     add('--train', action='store_true', help='training steps instead of inference')
     add('--memory', action='store_true', help='also peak memory')
@@ -88,6 +91,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     for config in args.configs:
         require_file(parser, 'config', config)
+    for path in args.onnx:
+        require_file(parser, '--onnx', path)
+    if args.onnx and args.train:
+        parser.error('--onnx belongs to inference, not to --train')
     args.device = torch.device(args.device)
     if args.device.type == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: torch sees no CUDA device')
@@ -148,6 +155,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     # before this process holds models itself
     peaks = measure_memory(args, listed) if args.memory else []
+    if args.onnx:
+        from benchmarking.onnx_runs import onnx_candidates  # ONNX Runtime is an extra
+
+        listed += onnx_candidates(args.onnx, listed[0])
     rows = measure_times(args, listed)
     facts = conditions(args.device, args.threads, Plan(args.repeats, args.warmup))
     command = shlex.join(['benchmark.py', *(sys.argv[1:] if argv is None else argv)])

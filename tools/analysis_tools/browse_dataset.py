@@ -16,7 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from browse.index_page import Card, ClassEntry, index_page, thumbnail
+from _page import thumbnail
+from browse.index_page import Card, ClassEntry, index_page
 from browse.pictures import Browser, Picture
 from browse.targets import Teacher, build_teacher
 from mmdet.registry import DATASETS

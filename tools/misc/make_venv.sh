@@ -232,8 +232,9 @@ main() {
   step torch "$key" "[2/7] torch $torch and build tools" make_torch
   step runtime "$(hash_of requirements/runtime.txt)" '[3/7] packages that mmdet needs' \
     install requirements/runtime.txt -r requirements/runtime.txt
-  step tests "$(hash_of requirements/tests.txt)" '[4/7] test and lint tools' \
-    install requirements/tests.txt -r requirements/tests.txt
+  step tests "$(hash_of requirements/tests.txt requirements/onnx.txt)" \
+    '[4/7] test and lint tools, ONNX Runtime' \
+    install requirements/tests.txt -r requirements/tests.txt -r requirements/onnx.txt
   step openmmlab "$(hash_of requirements/openmmlab.txt)" '[5/7] mmengine, mmdet, panopticapi' \
     make_openmmlab
   step mmcv "$key $(pin onedl-mmcv openmmlab)" "[6/7] $(pin onedl-mmcv openmmlab)" make_mmcv

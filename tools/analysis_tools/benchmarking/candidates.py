@@ -37,6 +37,7 @@ class Candidate:
         plain: plain convolutions instead of deformable ones.
         compiled: the forward of every network part is compiled.
         channels_last: memory format of weights and features.
+        onnx: file of an exported model that runs instead, in ONNX Runtime.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Candidate:
     plain: bool = False
     compiled: bool = False
     channels_last: bool = False
+    onnx: str | None = None
 
     @property
     def is_peer(self) -> bool:

@@ -27,7 +27,7 @@ class Stage(NamedTuple):
     name: str
 
 
-NETWORK = ('backbone', 'neck', 'heads')
+NETWORK = ('backbone', 'neck', 'heads', 'graph')  # the graph is a network in ONNX Runtime
 AFTER_NETWORK = ('masks', 'kernel fusion', 'post-processing')
 TARGETS_AND_LOSSES = ('targets', 'losses')
 INFERENCE_STAGES = ('preprocess', *NETWORK, *AFTER_NETWORK, OTHER)

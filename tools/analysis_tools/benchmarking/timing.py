@@ -106,6 +106,10 @@ def make_run(
 ) -> Prediction | TrainingStep:
     if training:
         return TrainingStep(candidate, model, setting, device)
+    if candidate.onnx:
+        from .onnx_runs import OnnxPrediction  # ONNX Runtime is an extra
+
+        return OnnxPrediction(candidate.onnx, model, setting)
     return Prediction(model, setting, device)
 
 

@@ -1,0 +1,235 @@
+"""Follow every kernel of an image from the network's maps to the panoptic map.
+
+Nothing is decided here. Each step is run by the code of inference, with the thresholds and without
+one of them: what only the second run lets through is what the threshold drops.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ..models.fusion_head import MergeSteps
+from ..models.kernel_fusion import KernelGroups
+from ..models.panoptic_fcn_head import convolve
+from ..structures import LevelMaps
+from .explanation import Candidate, Explanation, Fate, Kernel
+from .panoptic_inferencer import NetworkOutput, PanopticInferencer
+from .panoptic_result import PanopticResult
+
+
+@torch.no_grad()
+def explain(
+    inferencer: PanopticInferencer, output: NetworkOutput, **thresholds: Any
+) -> Explanation:
+    """Explain the segmentation of one image.
+
+    Args:
+        inferencer: that made the output.
+        output: of its ``run_network``.
+        **thresholds: see :meth:`PanopticInferencer.finish`.
+
+    Raises:
+        ValueError: an unknown threshold.
+    """
+    case = _Case(inferencer, output, thresholds)
+    head = case.head()
+    result = inferencer.finish(output, **thresholds)
+    fused = _Both(*(k[0] for k in head.predict_by_feat(output.levels, output.mask_feats)))
+    before = _Both(head.thing_kernels(case.levels)[0], head.region_kernels(case.levels)[0])
+    peaks, regions = case.peaks(), case.regions()
+    things = case.kernels(fused.things, 't')
+    stuff = case.kernels(fused.regions, 's')
+    groups = head.kernel_fusion.group(before.things, head.test_cfg.similarity_thr)
+    kept = case.reach_fusion(peaks, before.things)
+    _join(kept, things, groups, _cosines(before.things.kernels))
+    kept = case.reach_fusion(regions, before.regions)
+    _join(kept, stuff, head.kernel_fusion.group(before.regions))
+    steps = _follow_things(case, fused, things, result)
+    _follow_stuff(case, fused, stuff, steps, result)
+    fates = {kernel.key: kernel.fate for kernel in [*things, *stuff]}
+    for candidate in [*peaks, *regions]:
+        candidate.fate = fates.get(candidate.kernel, candidate.fate)
+    return Explanation(output, head.test_cfg, result, [*peaks, *regions], [*things, *stuff])
+
+
+@dataclass
+class _Both:
+    """Kernels of things and of regions."""
+
+    things: InstanceData
+    regions: InstanceData
+
+
+class _Case:
+    """One image with its model and thresholds.
+
+    Attributes:
+        levels: float32.
+        names: by label, "any thing" last.
+    """
+
+    def __init__(
+        self, inferencer: PanopticInferencer, output: NetworkOutput, thresholds: dict[str, Any]
+    ) -> None:
+        self._inferencer, self.output, self._thresholds = inferencer, output, thresholds
+        self.levels = [LevelMaps(*(maps.float() for maps in level)) for level in output.levels]
+        self.names = [*inferencer.dataset_meta['classes'], 'any thing']
+
+    def head(self, **changes: Any) -> nn.Module:
+        return self._inferencer.heads({**self._thresholds, **changes})[0]
+
+    def fusion_head(self, **changes: Any) -> nn.Module:
+        return self._inferencer.heads({**self._thresholds, **changes})[1]
+
+    def steps(self, fused: _Both, **changes: Any) -> MergeSteps:
+        fusion_head = self.fusion_head(instance_on=True, **changes)
+        return fusion_head.steps(fused.things, fused.regions, self.output.data_sample)
+
+    def peaks(self) -> list[Candidate]:
+        """Best first; those at the end may not exceed ``center_thr``."""
+        number = len(self.head().thing_kernels(self.levels)[0])
+        peaks = self.head(center_thr=0.0).thing_kernels(self.levels)[0]
+        widths = torch.tensor([level.centers.shape[-1] for level in self.levels])
+        cells = peaks.cells.cpu()
+        widths = widths[peaks.levels.cpu()]
+        cells = zip((cells // widths).tolist(), (cells % widths).tolist(), strict=True)
+        candidates = self._candidates(peaks, 'p')
+        for i, (candidate, cell) in enumerate(zip(candidates, cells, strict=True)):
+            candidate.cell = cell
+            if i >= number:
+                candidate.fate = Fate.CENTER_THR
+        return candidates
+
+    def regions(self) -> list[Candidate]:
+        """Every class that is the best of a cell, level by level."""
+        kept = self.head().region_kernels(self.levels)[0]
+        kept = set(zip(kept.levels.tolist(), kept.labels.tolist(), strict=True))
+        head = self.head(region_thr=0.0)
+        best = [level.regions[0].argmax(0) for level in self.levels]
+        candidates = self._candidates(head.region_kernels(self.levels)[0], 'r')
+        for candidate in candidates:
+            channel = head.region_labels.index(candidate.label)
+            candidate.num_cells = int((best[candidate.level] == channel).sum())
+            if (candidate.level, candidate.label) not in kept:
+                candidate.fate = Fate.REGION_THR
+        return candidates
+
+    def _candidates(self, kernels: InstanceData, letter: str) -> list[Candidate]:
+        rows = zip(
+            kernels.labels.tolist(), kernels.scores.tolist(), kernels.levels.tolist(), strict=True
+        )
+        return [
+            Candidate(f'{letter}{i}', letter == 'p', label, self.names[label], score, level)
+            for i, (label, score, level) in enumerate(rows, 1)
+        ]
+
+    def reach_fusion(
+        self, candidates: Sequence[Candidate], kernels: InstanceData
+    ) -> list[Candidate]:
+        """Those that no threshold dropped, which are the kernels, with their masks."""
+        kept = [candidate for candidate in candidates if candidate.fate is Fate.SEGMENT]
+        logits = convolve(kernels.kernels, self.output.mask_feats[0].float())
+        for candidate, prob in zip(kept, self._probs(logits), strict=True):
+            candidate.prob = prob
+        return kept
+
+    def kernels(self, fused: InstanceData, letter: str) -> list[Kernel]:
+        rows = zip(
+            fused.labels.tolist(),
+            fused.scores.tolist(),
+            self._probs(fused.mask_logits),
+            strict=True,
+        )
+        return [
+            Kernel(f'{letter}{i}', letter == 't', label, self.names[label], [], score, prob)
+            for i, (label, score, prob) in enumerate(rows, 1)
+        ]
+
+    def _probs(self, mask_logits: Tensor) -> np.ndarray:
+        h, w = (-(-side // 4) for side in self.output.data_sample.img_shape[:2])
+        return mask_logits[:, :h, :w].sigmoid().half().cpu().numpy()
+
+
+def _cosines(kernels: Tensor) -> Tensor:
+    direction = F.normalize(kernels, dim=1)
+    return direction @ direction.T
+
+
+def _join(
+    candidates: Sequence[Candidate],
+    kernels: Sequence[Kernel],
+    groups: KernelGroups,
+    cosines: Tensor | None = None,
+) -> None:
+    """Note which candidates make which kernel."""
+    for kernel, members in zip(kernels, groups.members.tolist(), strict=True):
+        for candidate, is_member in zip(candidates, members, strict=True):
+            if is_member:
+                kernel.members.append(candidate.key)
+                candidate.kernel = kernel.key
+    for i, candidate in enumerate(candidates):
+        taker = int(groups.related[:, i].byte().argmax())  # the first
+        if taker != i:
+            candidate.taken_by = candidates[taker].key
+            candidate.similarity = None if cosines is None else cosines[taker, i].item()
+        if candidate.kernel is None:
+            candidate.fate = Fate.LOST
+
+
+def _follow_things(
+    case: _Case, fused: _Both, kernels: Sequence[Kernel], result: PanopticResult
+) -> MergeSteps:
+    """Note the scores, areas and fates of the things."""
+    everything = case.steps(fused, score_thr=0.0, max_per_img=len(kernels)).things
+    for row, score in zip(everything.rows.tolist(), everything.scores.tolist(), strict=True):
+        kernels[row].rescored, kernels[row].fate = score, Fate.MAX_PER_IMG
+    for row in case.steps(fused, score_thr=0.0).things.rows.tolist():
+        kernels[row].fate = Fate.SCORE_THR
+    steps = case.steps(fused)
+    ranked = [kernels[row] for row in steps.things.rows.tolist()]
+    for rank, (kernel, placement) in enumerate(zip(ranked, steps.placements, strict=True)):
+        kernel.area = int(placement.area)
+        # who has a pixel keeps it, so the finished map shows what better things had before
+        owners = torch.bincount(steps.instance[steps.masks.masks[rank]], minlength=rank + 1)
+        owners = zip(ranked[:rank], owners[1 : rank + 1].tolist(), strict=True)
+        taken = [(other.key, pixels) for other, pixels in owners if pixels]
+        kernel.taken_by = sorted(taken, key=lambda item: -item[1])
+        own = (steps.instance == rank + 1).cpu().numpy()
+        kernel.visible = int(own.sum())
+        if not placement.scores_enough:
+            kernel.fate = Fate.PANOPTIC_SCORE
+        elif not kernel.area:
+            kernel.fate = Fate.EMPTY
+        elif not placement.fits:
+            kernel.fate = Fate.OVERLAP
+        elif not kernel.visible:
+            kernel.fate = Fate.COVERED
+        else:
+            kernel.fate, kernel.segment_id = Fate.SEGMENT, int(result.panoptic_seg[own][0])
+    return steps
+
+
+def _follow_stuff(
+    case: _Case, fused: _Both, kernels: Sequence[Kernel], steps: MergeSteps, result: PanopticResult
+) -> None:
+    """Note the areas and fates of the regions."""
+    unlimited = case.fusion_head(stuff_area_limit=0, panoptic_on=True).predict(
+        [fused.things], [fused.regions], [case.output.data_sample]
+    )[0]['pan_results']
+    areas = {s['label']: s['area'] for s in unlimited.segments_info if not s['isthing']}
+    segments = {s['label']: s for s in result.segments_info if not s['isthing']}
+    free = torch.bincount(steps.sem_seg[steps.instance == 0], minlength=len(case.names)).tolist()
+    for kernel in kernels:
+        kernel.area = areas.get(kernel.label, free[kernel.label])
+        if kernel.label in segments:
+            segment = segments[kernel.label]
+            kernel.segment_id, kernel.visible = segment['id'], segment['area']
+        else:
+            dropped = kernel.label in areas
+            kernel.fate = Fate.STUFF_AREA if dropped else Fate.NO_STUFF

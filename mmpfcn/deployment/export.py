@@ -1,0 +1,202 @@
+"""From a :class:`PanopticInferencer` to an ONNX file that is checked before it gets its name."""
+
+import io
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from mmdet.models.backbones.swin import ShiftWindowMSA
+from torch import Tensor, nn
+
+from ..apis import PanopticInferencer
+from ..version import __version__
+from .network import ExportNetwork, GraphOutput
+from .onnx_inferencer import FORMAT, METADATA_KEY
+from .whole_files import write_whole
+
+OPSET = 17
+"""ONNX Runtime 1.12 and later know it."""
+
+READERS = ('LoadImage', 'LoadImageFromFile')
+WITHOUT_EFFECT = ('LoadPanopticGroundTruth', 'LoadPanopticAnnotations', 'LoadAnnotations')
+PACKERS = ('PackPanopticInputs', 'PackDetInputs')
+TOLERANCE = 1e-3
+"""Largest difference from PyTorch, as a share of an output's largest value."""
+
+
+def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, float]:
+    """Write the model with all that inference needs to an ONNX file.
+
+    Args:
+        inferencer: of the model, on the CPU.
+        path: of the file; it appears when it is complete and checked.
+
+    Returns:
+        For each output of the graph its largest difference from PyTorch on noise, as a share of its
+        largest value.
+
+    Raises:
+        ValueError: the test pipeline or the data preprocessor does what the file can not describe.
+        RuntimeError: the graph has operators that are not ONNX's own, or gives other numbers.
+        OSError: the file can not be written.
+    """
+    metadata = describe(inferencer)
+    network = ExportNetwork(inferencer.model).eval()
+    divisor = metadata['pad_size_divisor']
+    graph = trace(network, noise(2, 4 * divisor, 5 * divisor))
+    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(metadata))
+    onnx.checker.check_model(graph, full_check=True)
+    require_plain_operators(graph)
+    content = graph.SerializeToString()
+    differences = compare(content, network, noise(1, 8 * divisor, 5 * divisor))
+    write_whole(path, content)
+    return differences
+
+
+def trace(network: nn.Module, example: Tensor) -> onnx.ModelProto:
+    """The graph with free batch size, height and width.
+
+    By the TorchScript exporter: the one on ``torch.export`` takes 25 times as long for this model
+    and fixes a shape (docs/deployment.md).
+    """
+    sizes = {0: 'batch', 2: 'height', 3: 'width'}
+    outputs = {name: {0: 'batch'} for name in GraphOutput._fields}
+    outputs['mask_feats'] = {0: 'batch', 2: 'height / 4', 3: 'width / 4'}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
+        warnings.simplefilter(
+            'ignore'
+        )  # of sizes that the tracer sees as constants; compare() sees
+        torch.onnx.export(
+            network,
+            (example,),
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=['image'],
+            output_names=list(GraphOutput._fields),
+            dynamic_axes={'image': sizes, **outputs},
+        )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+@contextmanager
+def traceable_windows() -> Iterator[None]:
+    """Lets the tracer see the batch size in Swin's windows, which mmdet's code makes a constant."""
+
+    def reverse(self: ShiftWindowMSA, windows: Tensor, height: int, width: int) -> Tensor:
+        size, channels = self.window_size, windows.shape[-1]
+        x = windows.view(-1, height // size, width // size, size, size, channels)
+        return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, channels)
+
+    before = ShiftWindowMSA.window_reverse
+    ShiftWindowMSA.window_reverse = reverse
+    try:
+        yield
+    finally:
+        ShiftWindowMSA.window_reverse = before
+
+
+def require_plain_operators(graph: onnx.ModelProto) -> None:
+    """Raise RuntimeError for operators of other domains than ONNX's own."""
+    foreign = {f'{node.domain}::{node.op_type}' for node in graph.graph.node if node.domain}
+    foreign |= {opset.domain for opset in graph.opset_import if opset.domain}
+    if foreign or graph.functions:
+        raise RuntimeError(f"the graph has operators that are not ONNX's own: {sorted(foreign)}")
+
+
+def compare(content: bytes, network: nn.Module, image: Tensor) -> dict[str, float]:
+    """Run the graph on an image of another size and batch size than it was traced with.
+
+    Raises:
+        RuntimeError: the numbers are not PyTorch's.
+    """
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    actual = session.run(list(GraphOutput._fields), {'image': image.numpy()})
+    with torch.no_grad():
+        expected = network(image)
+    differences = {}
+    for name, ours, theirs in zip(GraphOutput._fields, actual, expected, strict=True):
+        theirs = theirs.numpy()
+        if ours.shape != theirs.shape:
+            raise RuntimeError(f'the graph gives {name} {ours.shape}, PyTorch {theirs.shape}')
+        if name in ('thing_labels', 'thing_kernels'):
+            continue  # peaks of nearly the same score may change places
+        largest = max(np.abs(theirs).max(), 1e-6)
+        differences[name] = float(np.abs(ours - theirs).max() / largest)
+    wrong = {name: value for name, value in differences.items() if not value <= TOLERANCE}
+    if wrong:
+        raise RuntimeError(
+            f'the graph differs from PyTorch by {wrong} of the largest value, allowed {TOLERANCE}'
+        )
+    return differences
+
+
+def noise(batch_size: int, height: int, width: int) -> Tensor:
+    """A batch like normalised images."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(batch_size, 3, height, width, generator=generator)
+
+
+def describe(inferencer: PanopticInferencer) -> dict:
+    """The file's metadata: what stands around the graph.
+
+    Raises:
+        ValueError: it is more than ``OnnxInferencer`` does.
+    """
+    model = inferencer.model
+    dataset_meta = {
+        key: [list(x) if isinstance(x, tuple) else x for x in inferencer.dataset_meta[key]]
+        for key in ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
+        if inferencer.dataset_meta.get(key)
+    }
+    return dict(
+        format=FORMAT,
+        version=__version__,
+        opset=OPSET,
+        dataset_meta=dataset_meta,
+        num_things_classes=model.num_things_classes,
+        region_labels=model.panoptic_head.region_labels,
+        test_cfg=asdict(inferencer.settings),
+        **_describe_pipeline(inferencer.cfg.test_dataloader.dataset.pipeline),
+        **_describe_preprocessor(model.data_preprocessor),
+    )
+
+
+def _describe_pipeline(pipeline: list[Mapping]) -> dict:
+    """``scale`` (width, height) in pixels or None, and ``keep_ratio``."""
+    result = dict(scale=None, keep_ratio=True)
+    for step in pipeline:
+        known = (*READERS, *WITHOUT_EFFECT, *PACKERS)
+        if step['type'] == 'Resize' and 'scale' in step:
+            result = dict(scale=list(step['scale']), keep_ratio=step.get('keep_ratio', False))
+            known = ('Resize',) if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+        if step['type'] not in known:
+            raise ValueError(
+                f'the test pipeline has the step {dict(step)}, which an ONNX file of ours can not '
+                'describe: expected a bilinear Resize to one scale, reading and packing'
+            )
+    return result
+
+
+def _describe_preprocessor(preprocessor: nn.Module) -> dict:
+    """``mean``, ``std``, ``bgr_to_rgb`` and ``pad_size_divisor``."""
+    if preprocessor.pad_value != 0 or not preprocessor._enable_normalize:
+        raise ValueError(
+            f'data_preprocessor pads with {preprocessor.pad_value} and has '
+            f'{"a" if preprocessor._enable_normalize else "no"} mean; an ONNX file of ours can '
+            'describe pad_value=0 and images with mean and std only'
+        )
+    return dict(
+        mean=preprocessor.mean.flatten().tolist(),
+        std=preprocessor.std.flatten().tolist(),
+        bgr_to_rgb=preprocessor._channel_conversion,
+        pad_size_divisor=preprocessor.pad_size_divisor,
+    )

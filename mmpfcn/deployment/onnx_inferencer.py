@@ -1,0 +1,243 @@
+"""Panoptic FCN with ONNX Runtime and numpy: what ``PanopticInferencer`` does, without torch."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+
+from .images import list_images, normalize, padded_shape, read_image, resize
+from .mask_resizing import MaskResizer
+from .postprocessing import (
+    convolve,
+    find_regions,
+    find_things,
+    merge,
+    place_things,
+    rescore,
+    semantic_map,
+)
+
+METADATA_KEY = 'mmpfcn'
+FORMAT = 1
+"""Of the metadata and of the graph's outputs."""
+
+
+@dataclass
+class OnnxResult:
+    """What a model says about one image; the fields are those of ``mmpfcn.PanopticResult``.
+
+    Attributes:
+        name: the path, or ``image 3``.
+        stem: relative path, without suffix, for files made from it.
+        image: (H, W, 3) uint8 RGB.
+        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
+        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
+            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
+            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
+            ``num_kernels``: of how many kernels it was merged (1: of none).
+        dataset_meta: ``classes``, ``thing_classes``, ``palette`` and ``category_ids``.
+    """
+
+    name: str
+    stem: str
+    image: np.ndarray
+    panoptic_seg: np.ndarray
+    segments_info: list[dict]
+    dataset_meta: Mapping
+
+
+class LoadedImage(NamedTuple):
+    """An image that was read: (H, W, 3) uint8 BGR, and resized for the graph."""
+
+    name: str
+    stem: str
+    image: np.ndarray
+    resized: np.ndarray
+
+
+class OnnxInferencer:
+    """A model that ``tools/deployment/export_onnx.py`` wrote, on images.
+
+        inferencer = OnnxInferencer('r50_coco.onnx')
+        result = inferencer('photo.jpg')['predictions'][0]
+
+    The file holds all it needs: classes, thresholds, sizes.
+
+    Args:
+        path: of the .onnx file.
+        providers: of ONNX Runtime; CUDA where it is there, else the CPU.
+        threads: of ONNX Runtime inside an operator; None for one on each core.
+
+    Attributes:
+        meta: metadata of the file, see docs/deployment.md; ``meta['test_cfg']`` are the thresholds
+            and may be changed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no ONNX model, or none that the tool of this version wrote.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'model {path} is not there (looked for in {Path.cwd()})')
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        if providers is None:
+            wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+            providers = [x for x in wanted if x in onnxruntime.get_available_providers()]
+        try:
+            self.session = onnxruntime.InferenceSession(
+                os.fspath(path), options, providers=list(providers)
+            )
+        except Exception as error:  # ONNX Runtime has many, which share no base class
+            raise ValueError(
+                f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
+            ) from error
+        self.meta = read_metadata(self.session, path)
+
+    @property
+    def dataset_meta(self) -> Mapping:
+        """``classes``, ``thing_classes``, and palette and category ids where known."""
+        return self.meta['dataset_meta']
+
+    def __call__(
+        self, inputs: str | os.PathLike | np.ndarray | Sequence, batch_size: int = 1
+    ) -> dict:
+        """Predict all of them.
+
+        Args:
+            inputs: see :meth:`stream`.
+            batch_size: see :meth:`stream`.
+
+        Returns:
+            ``predictions``: list of :class:`OnnxResult`; ``failures``: list of (name, message) of
+            images that can not be used.
+
+        Raises:
+            ValueError: a folder without images, or a pattern without files.
+        """
+        failures: list[tuple[str, str]] = []
+        predictions = list(self.stream(inputs, batch_size, failures))
+        return dict(predictions=predictions, failures=failures)
+
+    def stream(
+        self,
+        inputs: str | os.PathLike | np.ndarray | Sequence,
+        batch_size: int = 1,
+        failures: list[tuple[str, str]] | None = None,
+    ) -> Iterator[OnnxResult]:
+        """Results one by one, with the memory of one batch.
+
+        Args:
+            inputs: path of an image, a folder or a pattern; an (H, W, 3) uint8 BGR array; or
+                several of them (arrays come first).
+            batch_size: images of one padded size that follow each other are computed at once. The
+                results do not depend on it.
+            failures: (name, message) of every image that can not be used is appended; without a
+                list the first one is raised.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size}, expected at least 1')
+        batch: list[LoadedImage] = []
+        for loaded in self._load(inputs, failures):
+            if batch and self._padded(loaded) != self._padded(batch[0]):
+                yield from self._predict(batch)
+                batch = []
+            batch.append(loaded)
+            if len(batch) == batch_size:
+                yield from self._predict(batch)
+                batch = []
+        if batch:
+            yield from self._predict(batch)
+
+    def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """The graph's outputs for (h, w, 3) uint8 BGR images of one padded size, not resized."""
+        names = [output.name for output in self.session.get_outputs()]
+        values = self.session.run(names, {'image': normalize(images, self.meta)})
+        return dict(zip(names, values, strict=True))
+
+    def finish(
+        self, output: Mapping[str, np.ndarray], img_shape: tuple, ori_shape: tuple
+    ) -> tuple[np.ndarray, list[dict]]:
+        """The rest for one image: (H, W) int32 ids and ``segments_info``.
+
+        Args:
+            output: of the graph, without the batch axis.
+            img_shape: (H, W) of the graph's input without padding.
+            ori_shape: (H, W) of the result.
+        """
+        settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
+        resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
+        things = find_things(output, settings)
+        things, probs = rescore(things, convolve(things.kernels, mask_feats), settings)
+        instance = place_things(probs, things.scores, resizer, settings)
+        regions = find_regions(output, settings, self.meta['region_labels'])
+        probs = convolve(regions.kernels, mask_feats)
+        num_classes = len(self.dataset_meta['classes'])
+        sem_seg = semantic_map(regions, probs, num_classes, resizer)
+        return merge(instance, things, sem_seg, regions, self.meta)
+
+    def _load(
+        self, inputs: object, failures: list[tuple[str, str]] | None
+    ) -> Iterator[LoadedImage]:
+        for name, stem, source in _name(inputs):
+            try:
+                image = read_image(source)
+                loaded = LoadedImage(name, stem, image, resize(image, self.meta, name))
+            except (OSError, ValueError) as error:
+                if failures is None:
+                    raise
+                failures.append((name, str(error)))
+            else:
+                yield loaded
+
+    def _padded(self, loaded: LoadedImage) -> tuple[int, int]:
+        return padded_shape(loaded.resized.shape[:2], self.meta['pad_size_divisor'])
+
+    def _predict(self, batch: Sequence[LoadedImage]) -> Iterator[OnnxResult]:
+        outputs = self.run_network([loaded.resized for loaded in batch])
+        for i, (name, stem, image, resized) in enumerate(batch):
+            output = {key: values[i] for key, values in outputs.items()}
+            ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
+            rgb = np.ascontiguousarray(image[..., ::-1])
+            yield OnnxResult(name, stem, rgb, ids, segments, self.dataset_meta)
+
+
+def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:
+    """What the exporter wrote about a model.
+
+    Raises:
+        ValueError: nothing, or something of another version.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    meta = json.loads(text) if text else {}
+    if meta.get('format') != FORMAT:
+        found = f'format {meta["format"]} of mmpfcn {meta["version"]}' if meta else 'none'
+        raise ValueError(
+            f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '
+            'export the checkpoint again with tools/deployment/export_onnx.py of this version'
+        )
+    return meta
+
+
+def _name(inputs: object) -> Iterable[tuple[str, str, str | np.ndarray]]:
+    """Name, stem and source of each image."""
+    if isinstance(inputs, str | os.PathLike):
+        inputs = [inputs]
+    elif isinstance(inputs, np.ndarray):
+        yield 'image', 'image', inputs
+        return
+    arrays = [(i, source) for i, source in enumerate(inputs) if isinstance(source, np.ndarray)]
+    paths = [source for source in inputs if not isinstance(source, np.ndarray)]
+    yield from ((f'image {i}', f'{i:06d}', source) for i, source in arrays)
+    yield from ((path, stem, path) for path, stem in list_images(paths))

@@ -1,0 +1,141 @@
+"""From the graph's output to a panoptic map, in numpy; see ``mmpfcn/models/fusion_head.py``."""
+
+from collections.abc import Mapping
+from operator import itemgetter
+
+import cv2
+import numpy as np
+
+from .kernel_fusion import Kernels, fuse, select
+from .mask_resizing import MaskResizer, best_labels
+
+INSTANCE_OFFSET = 1000
+"""Ids are ``label + instance * INSTANCE_OFFSET``, as mmdet's."""
+
+
+def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:
+    """Kernels of the objects of one image, best first, fused.
+
+    Args:
+        output: of the graph for one image, ``thing_*``.
+        settings: ``test_cfg``.
+    """
+    scores = output['thing_scores']
+    order = (-scores).argsort(kind='stable')
+    order = order[scores[order] > settings['center_thr']]
+    kernels = select(output['thing_kernels'], output['thing_labels'], scores, order)
+    return fuse(kernels, settings['similarity_thr'])
+
+
+def find_regions(
+    output: Mapping[str, np.ndarray], settings: Mapping, region_labels: list[int]
+) -> Kernels:
+    """Kernels of the region classes of one image, one for each class.
+
+    Args:
+        output: of the graph for one image, ``region_*``.
+        settings: ``test_cfg``.
+        region_labels: label of each region channel; the channels of all levels follow each other.
+    """
+    scores = output['region_scores']
+    labels = np.tile(region_labels, len(scores) // len(region_labels))
+    keep = scores > settings['region_thr']
+    return fuse(select(output['region_kernels'], labels, scores, keep))
+
+
+def convolve(kernels: np.ndarray, mask_feats: np.ndarray) -> np.ndarray:
+    """Mask probabilities: (K, E) x (E, H/4, W/4) -> (K, H/4, W/4)."""
+    probs = kernels @ mask_feats.reshape(len(mask_feats), -1)
+    with np.errstate(over='ignore'):  # exp(89) is inf, and its reciprocal 0
+        for row in probs:  # one at a time stays in the cache
+            np.negative(row, out=row)
+            np.exp(row, out=row)
+            row += 1
+            np.reciprocal(row, out=row)
+    return probs.reshape(-1, *mask_feats.shape[1:])
+
+
+def rescore(things: Kernels, probs: np.ndarray, settings: Mapping) -> tuple[Kernels, np.ndarray]:
+    """Rescore by the mean probability inside the mask, keep the best, with their masks."""
+    quality = np.zeros(len(probs), np.float32)
+    for i, prob in enumerate(probs):
+        inside = prob[prob > settings['mask_thr_binary']]
+        quality[i] = inside.mean() if len(inside) else 0
+    scores = things.scores * quality
+    order = (-scores).argsort(kind='stable')[: settings['max_per_img']]
+    order = order[scores[order] >= settings['score_thr']]
+    kept = things._replace(scores=scores)
+    return Kernels(*(values[order] for values in kept)), probs[order]
+
+
+def place_things(
+    probs: np.ndarray, scores: np.ndarray, resizer: MaskResizer, settings: Mapping
+) -> np.ndarray:
+    """(H, W) int16, i + 1 on the i-th thing: in score order, each takes what is still free."""
+    instance = np.zeros(resizer.out_shape, np.int16)
+    for i, (prob, score) in enumerate(zip(probs, scores, strict=True)):
+        if score < settings['panoptic_score_thr']:
+            break  # the others are no better
+        rows, columns, mask = resizer.exceeds(prob, settings['mask_thr_binary'])
+        free = mask & (instance[rows, columns] == 0)
+        area = np.count_nonzero(mask)
+        taken = area - np.count_nonzero(free)
+        if taken <= settings['mask_overlap'] * area:
+            instance[rows, columns][free] = i + 1
+    return instance
+
+
+def semantic_map(
+    regions: Kernels, probs: np.ndarray, none: int, resizer: MaskResizer
+) -> np.ndarray:
+    """(H, W) int16 label of the most probable region class; ``none`` where there is none."""
+    labels = np.concatenate([[none], regions.labels]).astype(np.int16)
+    nowhere = np.zeros((1, *probs.shape[1:]), probs.dtype)
+    return best_labels(np.concatenate([nowhere, probs]), labels, resizer)
+
+
+def merge(
+    instance: np.ndarray, things: Kernels, sem_seg: np.ndarray, regions: Kernels, meta: Mapping
+) -> tuple[np.ndarray, list[dict]]:
+    """Things, then stuff that is large enough on the free part.
+
+    Returns:
+        (H, W) int32 ids, 0 is void, and ``segments_info`` as in ``mmpfcn.PanopticResult``.
+    """
+    classes, num_things = meta['dataset_meta']['classes'], meta['num_things_classes']
+    void = len(classes)
+    # one number for both: labels on the free part, behind them the things
+    numbers = np.where(instance == 0, sem_seg, instance + void)
+    areas = np.bincount(numbers.ravel(), minlength=void + 1 + len(things.labels)).tolist()
+    ids, segments = np.zeros(len(areas), np.int32), []
+    for number, thing in enumerate(_rows(things), void + 1):
+        if areas[number]:
+            ids[number] = thing['label'] + (len(segments) + 1) * INSTANCE_OFFSET
+            segments.append((number, dict(thing, isthing=True)))
+    for region in sorted(_rows(regions), key=itemgetter('label')):
+        label = region['label']
+        is_stuff = num_things <= label < void
+        if is_stuff and areas[label] >= meta['test_cfg']['stuff_area_limit']:
+            ids[label] = label
+            segments.append((label, dict(region, isthing=False)))
+    return ids[numbers], [
+        dict(
+            id=int(ids[number]),
+            label=info['label'],
+            name=classes[info['label']],
+            isthing=info['isthing'],
+            score=round(info['score'], 6),
+            area=areas[number],
+            bbox=list(cv2.boundingRect((numbers == number).astype(np.uint8))),
+            num_kernels=info['num_kernels'],
+        )
+        for number, info in segments
+    ]
+
+
+def _rows(kernels: Kernels) -> list[dict]:
+    columns = (x.tolist() for x in (kernels.labels, kernels.scores, kernels.num_kernels))
+    return [
+        dict(zip(('label', 'score', 'num_kernels'), row, strict=True))
+        for row in zip(*columns, strict=True)
+    ]

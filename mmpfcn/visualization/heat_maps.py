@@ -1,0 +1,154 @@
+"""Pictures of what the network says on every pyramid level: object centres and regions.
+
+They are drawn as their targets are (:mod:`mmpfcn.visualization.targets`), over the image turned
+grey and dark, without the padding. All pictures of an image have one size: its longer side is
+:data:`LONG_SIDE` pixels, or less where most of the input is padding. They are RGB, (H, W, 3),
+uint8.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from ..models.sampling import find_peaks
+from ..models.settings import InferenceSettings
+from ..structures import LevelMaps
+from .colors import class_palette
+from .drawing import resize
+from .labels import font_size
+from .targets import Names, cell_box, draw_heat, target_names, write_beside
+from .targets import draw_regions as draw_level_regions
+
+if TYPE_CHECKING:  # apis imports this package
+    from ..apis import NetworkOutput
+
+LONG_SIDE = 640  # px
+MAX_CANVAS = 2 * LONG_SIDE  # px, of an image with its padding
+PEAK = (255, 255, 255)
+
+
+class Peak(NamedTuple):
+    """An object candidate of one level.
+
+    Attributes:
+        label: index into the classes.
+        cell: row, column on the level.
+        score: the smoothed probability of a centre, in [0, 1].
+    """
+
+    label: int
+    cell: tuple[int, int]
+    score: float
+
+
+def level_peaks(levels: Sequence[LevelMaps], settings: InferenceSettings) -> list[list[Peak]]:
+    """The candidates of every level that become kernels, best first, before they are fused.
+
+    Args:
+        levels: maps of P3..P7, of a batch of one.
+        settings: ``center_thr``, ``pool_sizes`` and ``max_per_img`` count.
+    """
+    result = []
+    for level, pool_size in zip(levels, settings.pool_sizes, strict=True):
+        peaks = find_peaks(level.centers.float(), pool_size, settings.max_per_img // 2)
+        width = level.centers.shape[-1]
+        result.append([
+            Peak(label, divmod(cell, width), score)
+            for score, label, cell in zip(*(x[0].tolist() for x in peaks), strict=True)
+            if score > settings.center_thr
+        ])  # fmt: skip
+    return result
+
+
+def draw_centers(
+    output: 'NetworkOutput',
+    settings: InferenceSettings,
+    dataset_meta: Mapping,
+    texts: Sequence[Sequence[str]] | None = None,
+) -> list[np.ndarray]:
+    """Per level the probabilities of centres of all classes in one picture, with the peaks.
+
+    A cell has the colour of its best class, the whiter the more probable it is. Every peak of
+    :func:`level_peaks` has a ring and, where there is room, its name and score.
+
+    Args:
+        output: of ``PanopticInferencer.run_network``.
+        settings: thresholds.
+        dataset_meta: ``classes``, and ``palette`` where known.
+        texts: per level what is written beside its peaks instead of names and scores.
+    """
+    canvas, classes = _canvas(output), dataset_meta['classes']
+    palette = class_palette(dataset_meta)
+    pictures = []
+    peaks_of_levels = level_peaks(output.levels, settings)
+    if texts is None:
+        texts = [[f'{classes[p.label]} {p.score:.2f}' for p in peaks] for peaks in peaks_of_levels]
+    for level, peaks, level_texts in zip(output.levels, peaks_of_levels, texts, strict=True):
+        drawn = draw_heat(canvas, _probabilities(level.centers), palette)
+        level_size = level.centers.shape[-2:]
+        boxes = [cell_box(peak.cell, level_size, canvas.shape[:2]) for peak in peaks]
+        radius = font_size(*canvas.shape[:2]) // 3
+        for x0, y0, x1, y1 in boxes:
+            cv2.circle(drawn, ((x0 + x1) // 2, (y0 + y1) // 2), radius, PEAK, 2, cv2.LINE_AA)
+        drawn = write_beside(drawn, level_texts, boxes)
+        pictures.append(_without_padding(drawn, output))
+    return pictures
+
+
+def draw_regions(output: 'NetworkOutput', dataset_meta: Mapping) -> list[np.ndarray]:
+    """Per level the best region class of each cell, the more opaque the more probable it is.
+
+    Args:
+        output: of ``PanopticInferencer.run_network``.
+        dataset_meta: ``classes``, and ``palette`` where known.
+    """
+    canvas, names = _canvas(output), region_names(output.levels, dataset_meta)
+    pictures = [
+        draw_level_regions(
+            canvas, _probabilities(level.regions), names.regions, names.region_palette
+        )
+        for level in output.levels
+    ]
+    return [_without_padding(picture, output) for picture in pictures]
+
+
+def region_names(levels: Sequence[LevelMaps], dataset_meta: Mapping) -> Names:
+    """Names and colours of the classes and the region channels of a model."""
+    num_things, num_regions = levels[0].centers.shape[1], levels[0].regions.shape[1]
+    classes = dataset_meta['classes']
+    separate = num_regions > len(classes) - num_things + 1
+    return target_names(classes, class_palette(dataset_meta), num_things, separate)
+
+
+def _probabilities(logits: Tensor) -> np.ndarray:
+    """(1, channels, h, w) logits to (channels, h, w) float32 in [0, 1]."""
+    return logits[0].float().sigmoid().cpu().numpy()
+
+
+def _size(output: 'NetworkOutput') -> tuple[int, int]:
+    height, width = output.image.shape[:2]
+    # the padding of a tiny image is many times its size
+    scale = min(LONG_SIDE / max(height, width), MAX_CANVAS / max(_padded(output, (height, width))))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _padded(output: 'NetworkOutput', size: tuple[int, int]) -> list[int]:
+    """(H, W) of an image of this size with the padding that the maps cover as well."""
+    sample = output.data_sample
+    sides = zip(size, sample.batch_input_shape, sample.img_shape[:2], strict=True)
+    return [round(side * pad / inside) for side, pad, inside in sides]
+
+
+def _canvas(output: 'NetworkOutput') -> np.ndarray:
+    size = _size(output)
+    canvas = np.zeros((*_padded(output, size), 3), np.uint8)
+    canvas[: size[0], : size[1]] = resize(output.image, size)
+    return canvas
+
+
+def _without_padding(picture: np.ndarray, output: 'NetworkOutput') -> np.ndarray:
+    height, width = _size(output)
+    return np.ascontiguousarray(picture[:height, :width])

@@ -1,0 +1,71 @@
+"""The tiny model as an ONNX file, and the same model as a PanopticInferencer."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tiny_inferencer
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from oracle import ROOT
+
+from mmpfcn import PanopticInferencer
+
+TOOLS = ROOT / 'tools' / 'deployment'
+IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
+
+
+def picture(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
+    """Coarse noise, BGR."""
+    shape = (-(-height // 8), -(-width // 8), 3)
+    noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, Path]:
+    """A config that finds something although its weights are random, and its checkpoint."""
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    change(config)
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    with torch.no_grad():  # maps that differ from place to place
+        for name, parameter in model.named_parameters():
+            if name.endswith(('_out.weight', '_embed.weight')):
+                parameter.mul_(30)
+    meta = dict(dataset_meta=dict(classes=tiny_inferencer.CLASSES, category_ids=IDS))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
+    config.dump(folder / 'model.py')
+    return folder / 'model.py', folder / 'model.pth'
+
+
+def inferencer(folder: Path) -> PanopticInferencer:
+    """Of what :func:`write_model` left."""
+    config = Config.fromfile(folder / 'model.py')
+    return PanopticInferencer(config, str(folder / 'model.pth'), 'cpu', show_progress=False)
+
+
+def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess:
+    """A tool of tools/deployment in a process of its own."""
+    command = [sys.executable, TOOLS / tool, *arguments]
+    return subprocess.run([str(x) for x in command], capture_output=True, text=True, **options)
+
+
+def assert_same(theirs: object, ours: object) -> None:
+    """Same segments and at least 99.9 % equal pixels."""
+    assert theirs.panoptic_seg.shape == ours.panoptic_seg.shape
+    assert ours.panoptic_seg.dtype == np.int32
+    assert np.array_equal(theirs.image, ours.image)
+    assert (theirs.panoptic_seg == ours.panoptic_seg).mean() >= 0.999
+    exact = ('id', 'label', 'name', 'isthing', 'num_kernels')
+    for a, b in zip(theirs.segments_info, ours.segments_info, strict=True):
+        assert {key: a[key] for key in exact} == {key: b[key] for key in exact}
+        assert set(a) == set(b)
+        assert abs(a['score'] - b['score']) <= 1e-4
+        assert abs(a['area'] - b['area']) <= 0.001 * ours.panoptic_seg.size
+        if a['area'] == b['area']:
+            assert a['bbox'] == b['bbox']

@@ -1,0 +1,78 @@
+"""The numpy parts against their originals in PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from mmpfcn import KernelFusion
+from mmpfcn.deployment.kernel_fusion import Kernels, fuse
+from mmpfcn.deployment.mask_resizing import MaskResizer, best_labels
+from mmpfcn.models import label_tiles, mask_resizing
+
+SIZES = [
+    ((16, 24), (64, 96), (64, 96)),
+    ((16, 24), (61, 90), (427, 640)),
+    ((200, 336), (800, 1333), (480, 640)),
+    ((8, 80), (3, 300), (1, 97)),
+    ((8, 8), (32, 32), (1, 1)),
+    ((40, 8), (160, 1), (900, 3)),
+]
+
+
+def resizers(sizes: tuple) -> tuple:
+    return MaskResizer(*sizes), mask_resizing.MaskResizer(*sizes, torch.device('cpu'))
+
+
+def smooth_maps(number: int, shape: tuple) -> torch.Tensor:
+    coarse = torch.rand(number, 1, -(-shape[0] // 4), -(-shape[1] // 4))
+    return torch.nn.functional.interpolate(coarse, size=shape, mode='bicubic')[:, 0].clamp(0, 1)
+
+
+@pytest.mark.parametrize('sizes', SIZES)
+def test_weights_of_resizing(sizes):
+    ours, theirs = resizers(sizes)
+    for axis in ('rows', 'columns'):
+        a, b = getattr(ours, axis), getattr(theirs, axis)
+        np.testing.assert_allclose(a.matrix, b.matrix, atol=2e-4)
+        np.testing.assert_allclose(a.matrix.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize('sizes', SIZES)
+def test_masks(sizes):
+    ours, theirs = resizers(sizes)
+    for prob in [*smooth_maps(3, sizes[0]), torch.zeros(sizes[0]), torch.ones(sizes[0])]:
+        rows, columns, mask = ours.exceeds(prob.numpy(), 0.4)
+        full = np.zeros(sizes[2], bool)
+        full[rows, columns] = mask
+        everything = slice(0, sizes[2][0]), slice(0, sizes[2][1])
+        expected = theirs.resize(prob, *everything) > 0.4
+        assert (full == expected.numpy()).mean() >= 0.999
+
+
+@pytest.mark.parametrize('sizes', SIZES)
+@pytest.mark.parametrize('number', [1, 2, 9])
+def test_best_labels(sizes, number):
+    ours, theirs = resizers(sizes)
+    maps = smooth_maps(number, sizes[0])
+    maps[0] = 0  # "none"
+    labels = torch.arange(number).flip(0).short() + 5
+    actual = best_labels(maps.numpy(), labels.numpy(), ours)
+    expected = label_tiles.best_labels(maps, labels, theirs).numpy()
+    assert actual.dtype == np.int16 and actual.shape == sizes[2]
+    assert (actual == expected).mean() >= 0.999
+
+
+@pytest.mark.parametrize('similarity_thr', [None, 0.9, 0.3])
+@pytest.mark.parametrize('number', [0, 1, 40])
+def test_kernel_fusion(number, similarity_thr):
+    x = torch.randn(number, 4)
+    x[:2] = 0
+    labels, scores = torch.randint(3, (number,)), torch.rand(number).sort(descending=True)[0]
+    expected = KernelFusion()(InstanceData(kernels=x, labels=labels, scores=scores), similarity_thr)
+    arrays = (x.numpy(), labels.numpy(), scores.numpy(), np.ones(number, int))
+    actual = fuse(Kernels(*arrays), similarity_thr)
+    np.testing.assert_allclose(actual.kernels, expected.kernels, atol=1e-6)
+    np.testing.assert_allclose(actual.scores, expected.scores, atol=1e-6)
+    assert actual.labels.tolist() == expected.labels.tolist()
+    assert actual.num_kernels.tolist() == expected.num_kernels.tolist()

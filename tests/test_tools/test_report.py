@@ -1,0 +1,507 @@
+"""The report of a test run: its numbers are the metric's, and its page opens anywhere."""
+
+import html
+import json
+import pickle
+import re
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import panoptic_files
+import pytest
+import torch
+from browser import Visit, chromium
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.fileio import dump
+from mmengine.registry import init_default_scope
+from oracle import ROOT
+from test_end_to_end import QUICK, ran
+
+from mmpfcn.evaluation import PanopticQualityMetric
+
+TRUTH = {
+    'one.png': ('ssssssss', 'sppsssqq', 'sppsssqq', '.rrrrrcc', '.rrrrrcc', 'ggggrr..'),
+    'two.png': ('ssssssss', 'rrrrrrrr', 'rccrrppr', 'rccrrppr', 'rrrrrrrr', 'rrrrrrrr'),
+}
+"""Letters as in panoptic_files: p and q are persons, c a car, g a crowd of cars."""
+
+FOUND = {
+    # q is taken for a car (K), c for a person (Q); G lies on the crowd
+    'one.png': ('ssssssss', 'sPPsssKK', 'sPPsssKK', '.rrrrrQQ', '.rrrrrQQ', 'GGGGrr..'),
+    # a false car G, half of c is found, p is missed
+    'two.png': ('GGssssss', 'rrrrrrrr', 'rCrrrrrr', 'rCrrrrrr', 'rrrrrrrr', 'rrrrrrrr'),
+}
+VALUES = {'.': 4, 'P': 1000, 'Q': 2000, 'C': 1001, 'K': 2001, 'G': 3001, 's': 2, 'r': 3}
+"""label + instance * INSTANCE_OFFSET; labels are person, car, sky, road; 4 is void."""
+
+CONFIG = """
+default_scope = 'mmdet'
+custom_imports = dict(imports=['mmpfcn'])
+work_dir = '{work_dir}'
+test_dataloader = dict(dataset=dict(
+    type='PanopticDataset', data_root='{root}', ann_file='panoptic.json', test_mode=True,
+    data_prefix=dict(img='images', seg='pngs'), pipeline=[]))
+"""
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The module; it puts tools/ into the path."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+    monkeypatch.setattr(sys, 'argv', ['report.py'])
+    import report
+
+    return report
+
+
+@pytest.fixture
+def dumped(tool):
+    from reporting import dumped
+
+    return dumped
+
+
+@pytest.fixture(scope='module')
+def two(tmp_path_factory) -> Path:
+    """A folder with a config, two images and their hand-made results.pkl."""
+    folder = tmp_path_factory.mktemp('two')
+    panoptic_files.write(folder / 'data', TRUTH)
+    text = CONFIG.format(root=folder / 'data', work_dir=folder / 'work')
+    (folder / 'config.py').write_text(text)
+    dump(results(), str(folder / 'results.pkl'))  # as mmengine's DumpResults
+    return folder
+
+
+def results() -> list[dict]:
+    """What tools/test.py --out writes."""
+    items = []
+    for number, (name, rows) in enumerate(FOUND.items()):
+        values = torch.tensor([[VALUES[cell] for cell in row] for row in rows])
+        infos = [dict(id=v, label=v % 1000, score=0.7) for v in values.unique().tolist() if v != 4]
+        panoptic_seg = dict(sem_seg=values[None], segments_info=infos)
+        items.append(dict(img_id=f'image-{number}', img_path=name, pred_panoptic_seg=panoptic_seg))
+    return items
+
+
+def write_report(tool, folder: Path, *arguments, results: str | Path = 'results.pkl') -> Path:
+    """The page."""
+    out = folder / 'report.html'
+    fixed = [folder / 'config.py', folder / results, '--workers', 1, '--out', out]
+    tool.main([str(argument) for argument in (*fixed, *arguments)])
+    return out
+
+
+def fails(tool, capsys, *arguments) -> str:
+    """The message of a run that must fail with one."""
+    with pytest.raises(SystemExit) as error:
+        tool.main([*map(str, arguments)])
+    text = capsys.readouterr().err.strip()
+    assert error.value.code == 2
+    assert 'Traceback' not in text and text.count('error: ') == 1
+    return text.splitlines()[-1]
+
+
+def read_tables(page: Path) -> dict[str, dict[str, list[str]]]:
+    """Cells by the name of the row, of each table, by the first words of its caption."""
+    tables = {}
+    for table in re.findall(r'<table.*?</table>', page.read_text(encoding='utf-8'), re.DOTALL):
+        caption = re.search(r'<caption><span>(.*?)</span>', table)[1]
+        rows = {}
+        for row in re.findall(r'<tr>(.*?)</tr>', table, re.DOTALL)[1:]:
+            cells = re.findall(r'<t[dh][^>]*>(.*?)</t[dh]>', row, re.DOTALL)
+            name, *rest = (html.unescape(re.sub('<.*?>', '', cell)) for cell in cells)
+            rows.setdefault(name, []).extend(rest)
+        tables[' '.join(caption.split()[:2])] = rows
+    return tables
+
+
+def test_numbers_of_two_hand_made_images(tool, two):
+    """Worked out by hand: persons 1 / 2.5, cars 0, sky 1.75 / 2, road (1 + 32 / 38) / 2."""
+    page = write_report(tool, two)
+    tables = read_tables(page)
+    assert tables['Means over'] == {
+        'All': ['54.9', '69.9', '60.0', '4'],
+        'Things': ['20.0', '50.0', '20.0', '2'],
+        'Stuff': ['89.8', '89.8', '100.0', '2'],
+    }
+    classes = tables['Each class,']
+    # PQ, bar (its titles), SQ, RQ, TP, FP, FN
+    bar = 'PQ 40.0missed 20.0wrong class 40.0'
+    assert classes['person'] == ['40.0', bar, '100.0', '40.0', '1', '1', '2', 'thing']
+    assert classes['car'][4:] == ['0', '3', '2', 'thing']
+    assert classes['sky'][0] == '87.5' and classes['road'][0] == '92.1'
+    # FN, FP, points of all, things, stuff
+    assert tables['Unmatched segments'] == {
+        'missed': ['1', '0', '5.0', '10.0', '0.0'],
+        'false': ['0', '1', '5.0', '10.0', '0.0'],
+        'wrong class': ['2', '2', '20.0', '40.0', '0.0'],
+        'poor mask': ['1', '1', '10.0', '20.0', '0.0'],
+        'merged': ['0', '0', '0.0', '0.0', '0.0'],
+        'split': ['0', '0', '0.0', '0.0', '0.0'],
+        'masks of matches': ['–', '–', '5.1', '0.0', '10.2'],
+        'together: 100 − PQ': ['4', '4', '45.1', '80.0', '10.2'],
+    }
+    small = tables['Things by']['small, up to 32² px']
+    assert small[0] == '20.0' and small[4:] == ['5', '1', '4', '4', '2']
+    assert tables['Most frequent'] == {
+        'person': ['car', '1', '33 %', 'road', '1', '33 %'],
+        'car': ['person', '1', '50 %'],
+    }
+    assert tables['Segments of']['person'] == ['1', '1', '', '1', '']
+    text = page.read_text()
+    worst, best = (text.index(f'<b>{name}</b>') for name in ('two.png', 'one.png'))
+    assert worst < text.index('id="best-images"') < best
+    assert 'PQ 39.8, 2 matched, 4 wrong' in text and 'PQ 62.5, 3 matched, 4 wrong' in text
+    assert 'poor mask: car; predicted car' in text
+    assert 'wrong class: person, car; predicted person, car' in text
+
+
+def test_a_json_with_pngs_gives_the_same(tool, two):
+    """That of the metric for COCO's server, and one that names images and categories itself."""
+    expected = read_tables(write_report(tool, two))
+    dataset = panoptic_files.build(two / 'data', test_mode=True)
+    metric = PanopticQualityMetric(outfile_prefix=str(two / 'coco'))
+    metric.dataset_meta = dataset.metainfo
+    for index, item in enumerate(results()):
+        metric.process({}, [{**dataset.get_data_info(index), **item}])
+    figures = metric.evaluate(2)
+    assert f'{figures["coco_panoptic/PQ"]:.1f}' == expected['Means over']['All'][0]
+    assert read_tables(write_report(tool, two, results='coco.panoptic.json')) == expected
+
+    content = json.loads((two / 'coco.panoptic.json').read_text())
+    names, content['images'] = iter(TRUTH), []
+    for number, annotation in enumerate(content['annotations']):
+        annotation['image_id'] = number
+        content['images'].append(dict(id=number, file_name=f'somewhere/{next(names)}'))
+        for info in annotation['segments_info']:
+            info['category_id'] += 1000
+    content['categories'] = [{**c, 'id': c['id'] + 1000} for c in panoptic_files.CATEGORIES]
+    (two / 'named.json').write_text(json.dumps(content))
+    arguments = ('--png', two / 'coco.panoptic')
+    assert read_tables(write_report(tool, two, *arguments, results='named.json')) == expected
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
+        (lambda r: r[0].update(img_id=139), "no prediction for 1 of the 2 images"),
+        (lambda r: r.append({**r[0], 'img_id': 'x'}), "1 predictions for images that the data set"),
+        (lambda r: r.append(r[0]), "several images 'image-0'"),
+        (lambda r: r[0].pop('img_id'), "an item has no 'img_id'"),
+        (lambda r: r[0].pop('pred_panoptic_seg'), "no pred_panoptic_seg for 'image-0'"),
+        (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
+        (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
+        (lambda r: seg(r).update(sem_seg=seg(r)['sem_seg'][:, 1:]), r'is \(5, 8\) \(H, W\), its'),
+        (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
+    ],
+)  # fmt: skip
+def test_results_that_do_not_fit_the_data_set(tool, two, tmp_path, capsys, change, message):
+    items = results()
+    change(items)
+    path = tmp_path / 'results.pkl'
+    dump(items, str(path))
+    text = fails(tool, capsys, two / 'config.py', path, '--workers', 1)
+    assert re.search(message, text), text
+    assert [file.name for file in tmp_path.iterdir()] == ['results.pkl']
+
+
+def seg(items: list[dict]) -> dict:
+    return items[0]['pred_panoptic_seg']
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['none.pkl'], 'none.pkl is not a file'),
+        (['config.py'], 'expected the .pkl of tools/test.py --out or a .json'),
+        (['results.pkl', '--png', 'data'], '--png goes with a JSON'),
+        (['results.pkl', '--out', 'data'], 'is a folder'),
+        (['results.pkl', '--out', 'config.py/x.html'], 'give another --out'),
+        (['results.pkl', '--num-images', '0'], 'got 0, expected a whole number from 1 on'),
+        (['results.pkl', '--log', 'data'], 'has no log of a training'),
+        (['results.pkl', '--log', 'config.py'], 'line 1 is no JSON object'),
+        (['data/panoptic.json'], 'the PNGs of .*panoptic are not in|are not in .*give --png'),
+        (['empty.json'], 'empty.json is no complete JSON'),
+        (['list.json'], 'list.json has no annotations'),
+        (['results.pkl', '--cfg-options', 'test_dataloader=None'], 'has no test_dataloader'),
+        (
+            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.ann_file=no.json'],
+            'can not be built: annotation file .*no.json is not there',
+        ),
+        (
+            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.data_prefix.seg=no'],
+            'panoptic PNG .* is not there',
+        ),
+        (
+            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.data_prefix.img=no'],
+            'image .* is not there',
+        ),
+        (
+            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.type=BaseDetDataset'],
+            'can not be built',
+        ),
+    ],
+)
+def test_wrong_arguments(tool, two, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(two)
+    Path('empty.json').touch()
+    Path('list.json').write_text('[]')
+    before = sorted(two.rglob('*'))
+    text = fails(tool, capsys, 'config.py', *arguments, '--workers', 1)
+    assert re.search(message, text), text
+    assert sorted(two.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(images=[], annotations=[]), 'can not be built: .* has no images'),
+        (dict(annotations=[]), 'the test data set has no panoptic annotations'),
+    ],
+)
+def test_a_data_set_without_images_or_annotations(tool, two, tmp_path, capsys, changes, message):
+    content = json.loads((two / 'data' / 'panoptic.json').read_text())
+    path = tmp_path / 'empty.json'
+    path.write_text(json.dumps({**content, **changes}))
+    option = f'test_dataloader.dataset.ann_file={path}'
+    text = fails(tool, capsys, two / 'config.py', two / 'results.pkl', '--cfg-options', option)
+    assert re.search(message, text), text
+
+
+class Evil:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_runs_no_code(dumped, tmp_path):
+    trap, path = tmp_path / 'trap', tmp_path / 'results.pkl'
+    for item in (Evil(trap), torch.nn.Linear(1, 1), print):
+        path.write_bytes(pickle.dumps([item]))
+        with pytest.raises(ValueError, match='it names .*A pickle runs such code when it is'):
+            dumped.load_dumped(path)
+    assert not trap.exists()
+    # a known function in the place of an object whose attributes are set
+    path.write_bytes(b'ccollections\nOrderedDict\n}X\x04\x00\x00\x00nameX\x01\x00\x00\x00xsb.')
+    with pytest.raises(ValueError, match='sets attributes'):
+        dumped.load_dumped(path)
+    # what torch unpickles inside of a storage
+    storage = pickle.dumps(Evil(trap), protocol=2)
+    path.write_bytes(pickle.dumps([Storage(storage)], protocol=2))
+    with pytest.raises(ValueError):
+        dumped.load_dumped(path)
+    assert not trap.exists()
+
+
+class Storage:
+    """Has torch unpickle some bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __reduce__(self):
+        return torch.storage._load_from_bytes, (self.content,)
+
+
+@pytest.mark.parametrize('protocol', [2, 5])
+def test_a_pickle_that_is_cut_off(dumped, tmp_path, protocol):
+    path = tmp_path / 'results.pkl'
+    content = pickle.dumps(results(), protocol=protocol)
+    assert len(content) > 1000
+    for length in range(0, len(content), 23):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match='is cut off or no pickle.*write it again'):
+            dumped.load_dumped(path)
+    path.write_bytes(pickle.dumps({}))
+    with pytest.raises(ValueError, match='holds a dict, expected the list'):
+        dumped.load_dumped(path)
+
+
+@pytest.mark.parametrize('protocol', [2, 5])
+def test_maps_are_packed_while_they_are_read(dumped, tmp_path, protocol):
+    """The same contents; of 50 MB at most a tenth is in memory at once, and 2 % is kept."""
+    rng = torch.Generator().manual_seed(0)
+    tiles = torch.randint(0, 133, (32, 1, 10, 1, 10, 1), generator=rng)
+    maps = tiles.expand(-1, -1, -1, 40, -1, 50).reshape(32, 1, 400, 500)
+    items = [
+        dict(img_id=i, numpy=np.arange(3), boxes=torch.rand(5, 4), counts=b'1\xff', map=m.clone())
+        for i, m in enumerate(maps)
+    ]
+    path = tmp_path / 'results.pkl'
+    path.write_bytes(pickle.dumps(items, protocol=protocol))
+    size = path.stat().st_size
+    assert size > 50e6
+    tracemalloc.start()
+    loaded = dumped.load_dumped(path)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < size / 8 and kept < size / 50
+    for item, other in zip(items, loaded, strict=True):
+        assert torch.equal(other['map'].unpack(), item['map'])
+        assert torch.equal(other['boxes'], item['boxes']) and other['counts'] == item['counts']
+        assert other['img_id'] == item['img_id'] and np.array_equal(other['numpy'], item['numpy'])
+
+
+def lines(*records: dict) -> str:
+    return ''.join(json.dumps(record) + '\n' for record in records)
+
+
+def test_curves_of_a_resumed_training(tool, tmp_path):
+    from reporting.curves import find_logs, read_logs
+
+    def train(step, loss):
+        return dict(iter=step, step=step, lr=0.1, loss=loss, loss_thing=1.0, time=0.5)
+
+    runs = {
+        '20260101_000000': [train(9, 9.0), train(18, 9.0)],
+        '20260102_000000': [train(1, 4.0), train(2, 3.0), {'coco_panoptic/PQ': 7.0, 'step': 2},
+                            train(3, 99.0), train(4, 99.0)],
+        '20260103_000000': [train(3, float('nan')), train(4, 2.0),
+                            {'coco_panoptic/PQ': 9.0, 'coco/segm_mAP': 0.1, 'step': 4}],
+    }  # fmt: skip
+    for name, records in runs.items():
+        path = tmp_path / name / 'vis_data' / 'scalars.json'
+        path.parent.mkdir(parents=True)
+        path.write_text(lines(*records))
+    with path.open('a') as file:
+        file.write('{"iter": 5, "lo')  # killed
+    log = read_logs(find_logs(tmp_path))
+    assert log.num_broken == 1
+    curves = {(c.title, x.name): x for c in log.charts for x in c.curves}
+    assert [chart.title.split()[0] for chart in log.charts] == ['Losses', 'Learning', 'PQ', 'Mask']
+    assert {chart.x_name for chart in log.charts} == {'iteration'}
+    loss = curves['Losses', 'loss']
+    assert loss.steps.tolist() == [1, 2, 4] and loss.values.tolist() == [4, 3, 2]
+    assert curves['PQ on the validation images', 'PQ'].values.tolist() == [7, 9]
+    assert len(find_logs(tmp_path / '20260102_000000')) == len(find_logs(path)) == 1
+
+
+def test_long_curves_are_thinned_without_a_shift(tool, tmp_path):
+    from reporting.curves import MOST_POINTS, read_logs
+
+    path = tmp_path / 'scalars.json'
+    path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
+    (chart,) = read_logs([path]).charts
+    (curve,) = chart.curves
+    assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
+    assert curve.values == pytest.approx(2 * curve.steps)
+
+
+@pytest.mark.parametrize(
+    'largest, number, expected',
+    [
+        (100, 4, [0, 25, 50, 75, 100]),
+        (0.19, 4, [0, 0.05, 0.1, 0.15, 0.2]),
+        (800, 5, [0, 200, 400, 600, 800]),
+        (0, 4, [0, 1]),
+    ],
+)
+def test_ticks(tool, largest, number, expected):
+    from reporting.charts import ticks
+
+    assert ticks(largest, number) == pytest.approx(expected)
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory) -> Path:
+    """A folder with a report of a real test run: drawn data, a model that knows grass, a log."""
+    folder = tmp_path_factory.mktemp('shapes')
+    counts = ['--train', 2, '--val', 6, '--size', 96, 128, '--workers', 1]
+    ran('dataset_converters/make_shapes.py', '--out', 'data/shapes', *counts, cwd=folder)
+    config = ROOT / 'configs' / 'panoptic_fcn' / 'r18_shapes.py'
+    init_default_scope('mmdet')  # conftest.py does it later, for each test
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config).model)
+    grass = 1  # of the stuff classes
+    torch.nn.init.constant_(model.panoptic_head.kernel_generator.region_out.bias[grass], 10)
+    torch.save(dict(state_dict=model.state_dict()), folder / 'grass.pth')
+    ran(
+        'test.py', config, 'grass.pth', '--out', 'results.pkl', '--cfg-options', *QUICK,
+        'model.test_cfg.center_thr=0.9', cwd=folder,
+    )  # fmt: skip
+    log = folder / 'work_dirs' / 'r18_shapes' / '20990101_000000' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    records = [dict(iter=i, step=i, lr=1e-3 / i, loss=5 / i, loss_thing=2 / i) for i in (1, 50, 99)]
+    log.write_text(lines(*records, {'coco_panoptic/PQ': 12.5, 'mIoU': 50.0, 'step': 99}))
+    ran('analysis_tools/report.py', config, 'results.pkl', '--workers', 2, cwd=folder)
+    return folder
+
+
+def test_numbers_are_those_of_the_test_run(shapes):
+    (path,) = (shapes / 'work_dirs' / 'r18_shapes').glob('*/*.json')
+    figures = json.loads(path.read_text())
+    rows = read_tables(shapes / 'results.html')['Means over']
+    for name, suffix in (('All', ''), ('Things', '_th'), ('Stuff', '_st')):
+        expected = [f'{figures[f"coco_panoptic/{key}{suffix}"]:.1f}' for key in ('PQ', 'SQ', 'RQ')]
+        assert rows[name][:3] == expected
+    assert float(rows['Stuff'][0]) > 0
+
+
+def test_the_page_needs_nothing_else(shapes):
+    text = (shapes / 'results.html').read_text()
+    assert not re.search('<link|@import|<script src|url\\(', text)
+    addresses = re.findall(r'(?:src|href)="(.*?)"', text)
+    assert all(address.startswith(('data:image/jpeg;base64,', '#')) for address in addresses)
+    images = re.findall(r'<img src="data:[^"]*" alt="([^"]+)"', text)
+    assert sum(alt.startswith('ground truth of ') for alt in images) == 6
+    assert sum(alt.startswith('prediction of ') for alt in images) == 6
+    assert 'Losses: loss from 5 at 1 to 0.05051 at 99' in text
+    for charts in re.findall(r'<svg class="(?:bar|chart)".*?>', text):
+        assert 'role="img"' in charts and re.search('aria-label=".+"', charts)
+    assert len(text) < 3e6
+
+
+def test_the_page_in_a_browser(shapes, tmp_path):
+    """On a phone and on a desk, light and dark, without scripts: nothing sticks out or fails."""
+    file, pages = shapes / 'results.html', {}
+    with chromium() as browser:
+        for width in (390, 1280):
+            for scheme in ('light', 'dark'):
+                visit = Visit(browser, file, width, scheme)
+                page = visit.page
+                assert page.evaluate('document.documentElement.scrollWidth') <= width
+                assert page.evaluate('[...document.images].every(i => i.naturalWidth > 0)')
+                assert visit.messages == []
+                assert {a for a in visit.addresses if not a.startswith('data:')} == {file.as_uri()}
+                pages[width, scheme] = page.evaluate('getComputedStyle(document.body).background')
+                picture = page.screenshot(path=tmp_path / f'{width}_{scheme}.png', full_page=True)
+                assert len(picture) > 50_000
+                beside = page.evaluate(
+                    """[...document.querySelectorAll('.panels')].every(panels => {
+                      const [truth, found] = ['.ground-truth', '.prediction']
+                        .map(name => panels.querySelector(name).getBoundingClientRect());
+                      return truth.top === found.top && truth.right < found.left;
+                    })"""
+                )
+                assert beside
+        assert pages[390, 'light'] == pages[1280, 'light'] != pages[390, 'dark']
+        check_sorting(Visit(browser, file, 1280, 'light').page)
+        page = Visit(browser, file, 390, 'light', scripts=False).page
+        assert page.locator('table.sortable tbody tr').count() == 10
+        assert page.locator('table.sortable button').count() == 0
+
+
+def check_sorting(page) -> None:
+    """A click on a head sorts the classes; classes without a number come last."""
+
+    def column(number):
+        return page.locator(f'table.sortable tbody tr > :nth-child({number})').all_inner_texts()
+
+    names = column(1)
+    for order in ('ascending', 'descending'):
+        page.get_by_role('button', name='PQ', exact=True).click()
+        assert page.locator(f'th[aria-sort={order}]').count() == 1
+        texts = column(2)
+        numbers = [float(text) for text in texts if text != '–']
+        assert numbers == sorted(numbers, reverse=order == 'descending')
+        assert '–' not in texts[: len(numbers)]
+    page.get_by_role('button', name='class', exact=True).click()
+    assert column(1) == sorted(names)

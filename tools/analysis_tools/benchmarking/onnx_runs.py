@@ -1,0 +1,78 @@
+"""An exported model in ONNX Runtime, measured beside the others."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from mmpfcn.deployment.images import normalize
+from mmpfcn.deployment.network import ExportNetwork
+from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+from mmpfcn.deployment.postprocessing import INSTANCE_OFFSET
+
+from .candidates import Candidate
+from .drawn_output import FoundObjects
+from .runs import Setting
+from .scenes import image_batch
+from .stages import StageClock
+
+
+def onnx_candidates(paths: Sequence[str], config: Candidate) -> list[Candidate]:
+    """One for each file; ``config`` says what can be found in the images."""
+    return [replace(config, name=f'{Path(path).stem}, ONNX Runtime', onnx=path) for path in paths]
+
+
+class OnnxPrediction:
+    """Preprocessing, graph and post-processing of :class:`OnnxInferencer`, on given objects.
+
+    The graph runs as it is; then its output is replaced by what it would be for the drawn maps
+    that the PyTorch model is given.
+
+    Args:
+        path: of the .onnx file.
+        model: of the config, gives the maps and thresholds.
+        setting: what the input is.
+    """
+
+    def __init__(self, path: str, model: nn.Module, setting: Setting) -> None:
+        self.setting = setting
+        self.inferencer = OnnxInferencer(path, threads=torch.get_num_threads())
+        batch = image_batch(setting.size, setting.out_size, setting.batch_size)
+        self.images = [image.permute(1, 2, 0).numpy() for image in batch['inputs']]
+        divisor = model.data_preprocessor.pad_size_divisor
+        visible = tuple(x / (-(-x // divisor) * divisor) for x in setting.size)
+        objects = FoundObjects(model.eval(), setting.num_objects, visible)
+        with torch.no_grad(), objects.in_sight():
+            data = model.data_preprocessor(batch)
+            maps = model.panoptic_head(model.extract_feat(data['inputs']))
+            network = ExportNetwork(model)
+            self.drawn = {
+                name: values.numpy()
+                for name, values in network.find_kernels(*maps)._asdict().items()
+            }
+            self.inferencer.meta.update(
+                test_cfg=asdict(network.settings), region_labels=model.panoptic_head.region_labels
+            )
+
+    def run(self) -> list[np.ndarray]:
+        return self.watched_run(StageClock(torch.device('cpu')))
+
+    def watched_run(self, clock: StageClock) -> list[np.ndarray]:
+        """The panoptic maps."""
+        with clock.stage('preprocess'):
+            batch = normalize(self.images, self.inferencer.meta)
+        with clock.stage('graph'):
+            self.inferencer.session.run(None, {'image': batch})
+        with clock.stage('post-processing'):
+            return [self._finish(i)[0] for i in range(self.setting.batch_size)]
+
+    def num_found(self) -> int:
+        """Things in the first panoptic map."""
+        return int((np.unique(self.run()[0]) >= INSTANCE_OFFSET).sum())
+
+    def _finish(self, i: int) -> tuple[np.ndarray, list[dict]]:
+        output = {name: values[i] for name, values in self.drawn.items()}
+        return self.inferencer.finish(output, self.setting.size, self.setting.out_size)

@@ -1,0 +1,211 @@
+"""Report of a test run: where the model is good, what goes wrong, and how the training went.
+
+    python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT --out results.pkl
+    python tools/analysis_tools/report.py configs/panoptic_fcn/r50_coco.py results.pkl
+
+One HTML file that needs nothing else: PQ of each class, kinds of errors and what they cost, PQ by
+size, confusions, the worst and the best images, and training curves. The ground truth is that of
+the config's test_dataloader. RESULTS may also be a COCO panoptic JSON with a folder of PNGs.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+from reporting.curves import Log, find_logs, read_logs
+from reporting.measuring import Job, Judge, Score, Sums, add_up, worst_and_best
+from reporting.page import Report, report_page
+from reporting.pictures import Example, make_example
+from reporting.predictions import Prediction, read_predictions
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _cli import CfgOptions, load_config  # noqa: E402
+from _workers import map_in_processes  # noqa: E402
+
+from mmpfcn.datasets.panoptic_png import write_whole  # noqa: E402
+
+WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
+WRONG_FILE = (OSError, ValueError)
+CHUNK = 4  # images that a process gets at a time
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 1 on')
+    return int(text)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    parser.add_argument('config', help='config file of the test run')
+    parser.add_argument(
+        'results', type=Path, help='.pkl of tools/test.py --out, or a COCO panoptic JSON'
+    )
+    parser.add_argument(
+        '--png',
+        type=Path,
+        metavar='DIR',
+        help="PNGs of a JSON; default: the JSON's path without .json",
+    )
+    parser.add_argument(
+        '--log',
+        type=Path,
+        help='work dir of the training, or its scalars.json; default: the work dir of the config',
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='HTML', help='default: that of the results, with .html'
+    )
+    parser.add_argument(
+        '--num-images', type=positive, default=6, help='of the worst and of the best (%(default)s)'
+    )
+    parser.add_argument(
+        '--workers', type=positive, default=cores, help='number of processes (%(default)s)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config, as in the test run',
+    )
+    return parser
+
+
+def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Exit with a message for what can be seen to be wrong at once."""
+    if args.results.suffix not in ('.pkl', '.pickle', '.json'):
+        parser.error(
+            f'RESULTS is {args.results}, expected the .pkl of tools/test.py --out or a .json'
+        )
+    if not args.results.is_file():
+        parser.error(f'{args.results} is not a file (looked for in {Path.cwd()})')
+    if args.png is not None and args.results.suffix != '.json':
+        parser.error(f'--png goes with a JSON, but RESULTS is {args.results}')
+    args.out = args.out or args.results.with_suffix('.html')
+    if args.out.is_dir():
+        parser.error(f'--out {args.out} is a folder, expected the name of a file')
+
+
+def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
+    """The data set of the test run, without its pipeline: only its records are used."""
+    loader = cfg.get('test_dataloader')
+    if loader is None:
+        parser.error('the config has no test_dataloader, which says where the ground truth is')
+    try:
+        dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
+    except WRONG_CONFIG as error:
+        parser.error(f'the test data set can not be built: {error_text(error)}')
+    for key in ('classes', 'thing_classes'):
+        if key not in dataset.metainfo:
+            parser.error(
+                f'{type(dataset).__name__} has no {key} in its metainfo: a report needs a panoptic '
+                'data set, such as PanopticDataset'
+            )
+    if not len(dataset):
+        parser.error('the test data set has no images, so there is nothing to report')
+    if dataset.get_data_info(0).get('seg_map_path') is None:
+        parser.error(
+            'the test data set has no panoptic annotations, so nothing can be compared: set '
+            'test_dataloader.dataset.ann_file to those of an annotated split'
+        )
+    return dataset
+
+
+def read_training(
+    parser: argparse.ArgumentParser, path: Path, asked: bool
+) -> tuple[Log | None, str]:
+    """The log and a sentence about it; without one it is an error only if it was asked for."""
+    logs = find_logs(path)
+    try:
+        log = read_logs(logs)
+    except WRONG_FILE as error:
+        parser.error(f'--log: {error}')
+    if log.charts:
+        return log, f'From {path}.'
+    if asked:
+        parser.error(
+            f'--log {path} has no log of a training: expected a work dir with '
+            '<time>/vis_data/scalars.json, or that file'
+        )
+    return None, f'There is no log of a training in {path}: give --log.'
+
+
+def error_text(error: Exception) -> str:
+    """Without the quotes of a KeyError."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def measure(
+    dataset: BaseDataset, predictions: Sequence[Prediction], judge: Judge, workers: int
+) -> tuple[list[Score], Sums]:
+    """Scores and sums of all images, with a progress bar."""
+    jobs = (
+        Job(index, dataset.get_data_info(index), prediction)
+        for index, prediction in enumerate(predictions)
+    )
+    measured = map_in_processes(judge.measure, jobs, min(workers, len(dataset)), CHUNK)
+    bar = ProgressBar(len(dataset))
+    try:
+        return add_up(measured, len(judge.is_thing), bar.update)
+    finally:
+        print()
+
+
+def draw(
+    dataset: BaseDataset, predictions: Sequence[Prediction], judge: Judge, scores: Sequence[Score]
+) -> list[Example]:
+    return [
+        make_example(
+            Job(score.index, dataset.get_data_info(score.index), predictions[score.index]),
+            score,
+            judge,
+            dataset.metainfo,
+        )
+        for score in scores
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    check_arguments(parser, args)
+    cfg = load_config(parser, args)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    dataset = build_dataset(parser, cfg)
+    log, log_note = read_training(parser, args.log or Path(cfg.work_dir), args.log is not None)
+    metainfo = dataset.metainfo
+    is_thing = tuple(name in metainfo['thing_classes'] for name in metainfo['classes'])
+    judge = Judge(is_thing, getattr(dataset, 'backend_args', None))
+    try:
+        predictions = read_predictions(args.results, args.png, dataset)
+        scores, sums = measure(dataset, predictions, judge, args.workers)
+        worst, best = worst_and_best(scores, args.num_images)
+        examples = [draw(dataset, predictions, judge, chosen) for chosen in (worst, best)]
+    except WRONG_FILE as error:
+        parser.error(str(error))
+    report = Report(
+        f'{Path(args.config).stem}: report of a test run',
+        f'{len(dataset)} images, {len(is_thing)} classes; predictions of {args.results}.',
+        metainfo, np.array(is_thing), sums, *examples, log, log_note,
+    )  # fmt: skip
+    try:
+        write_whole(args.out, report_page(report).encode())
+    except OSError as error:
+        parser.error(f'{args.out} can not be written ({error}): give another --out')
+    print(f'page: {args.out}')
+
+
+if __name__ == '__main__':
+    main()

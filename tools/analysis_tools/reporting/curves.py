@@ -1,0 +1,138 @@
+"""Training curves from the logs that mmengine writes: ``<time>/vis_data/scalars.json``."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+NAME = 'scalars.json'
+MOST_POINTS = 300  # of a curve: more can not be told apart on a page
+
+
+class Curve(NamedTuple):
+    """Values (n,) at steps (n,), in ascending order, all finite, at least one."""
+
+    name: str
+    steps: np.ndarray
+    values: np.ndarray
+
+
+class Chart(NamedTuple):
+    """Curves with a common scale, over iterations or epochs (``x_name``)."""
+
+    title: str
+    x_name: str
+    curves: list[Curve]
+
+
+class Log(NamedTuple):
+    """What is to be drawn of a training, and what can not be.
+
+    Attributes:
+        charts: in order, each with at least one curve.
+        num_broken: values that are no finite numbers.
+    """
+
+    charts: list[Chart]
+    num_broken: int
+
+
+VALIDATION = 'on the validation images'
+CHARTS = {
+    'Losses': lambda name: name == 'loss' or name.startswith('loss_'),
+    'Learning rate': lambda name: name == 'lr',
+    f'PQ {VALIDATION}': lambda name: name.endswith(('/PQ', '/PQ_th', '/PQ_st')),
+    f'Mask AP {VALIDATION}': lambda name: name.endswith(('segm_mAP', 'segm_mAP_50', 'segm_mAP_75')),
+    f'mIoU {VALIDATION}': lambda name: name.rpartition('/')[2] == 'mIoU',
+}
+"""Which scalars belong to which chart."""
+
+
+def find_logs(path: Path) -> list[Path]:
+    """Logs of a file, of a work dir, or of one run in it, the oldest first; maybe none."""
+    if path.is_file():
+        return [path]
+    return sorted(
+        [*path.glob(NAME), *path.glob(f'vis_data/{NAME}'), *path.glob(f'*/vis_data/{NAME}')]
+    )
+
+
+def read_logs(paths: Sequence[Path]) -> Log:
+    """The training that the logs tell of, one or several runs of it.
+
+    A run that was resumed goes on after the last step of the one before; where both have a step,
+    the later run is right. So a run from the beginning replaces those before.
+
+    Raises:
+        OSError: a file can not be read.
+        ValueError: a line is no JSON object; the last one, which a killed run may have left half
+            written, is passed over.
+    """
+    lines: list[dict] = []
+    for path in paths:
+        new = [line for line in _read_lines(path) if 'step' in line]
+        # validations may be counted in epochs
+        for is_training in (True, False):
+            part = [line for line in new if ('iter' in line) is is_training]
+            if part:
+                first = min(line['step'] for line in part)
+                lines = [
+                    line
+                    for line in lines
+                    if line['step'] < first or ('iter' in line) is not is_training
+                ]
+                lines += part
+    return _make_log(lines)
+
+
+def _read_lines(path: Path) -> list[dict]:
+    texts = path.read_text(encoding='utf-8').splitlines()
+    lines = []
+    for number, text in enumerate(texts, 1):
+        try:
+            lines.append(dict(json.loads(text)))
+        except (ValueError, TypeError) as error:
+            if number == len(texts):
+                break
+            raise ValueError(
+                f'{path}: line {number} is no JSON object ({error}): a log is the {NAME} that '
+                'mmengine writes, or a folder with it'
+            ) from error
+    return lines
+
+
+def _make_log(lines: Sequence[dict]) -> Log:
+    points: dict[str, dict[float, float]] = {}
+    num_broken = 0
+    for line in lines:
+        for name, value in line.items():
+            if not any(belongs(name) for belongs in CHARTS.values()):
+                continue
+            if isinstance(value, int | float) and math.isfinite(value):
+                points.setdefault(name, {})[line['step']] = value
+            else:
+                num_broken += 1
+    # mmengine counts validations in epochs where it counts those
+    by_epoch = any('epoch' in line for line in lines)
+    charts = []
+    for title, belongs in CHARTS.items():
+        curves = [_curve(name, values) for name, values in points.items() if belongs(name)]
+        if curves:
+            x_name = 'epoch' if by_epoch and VALIDATION in title else 'iteration'
+            charts.append(Chart(title, x_name, curves))
+    return Log(charts, num_broken)
+
+
+def _curve(name: str, points: dict[float, float]) -> Curve:
+    """Means of neighbours where there are many points."""
+    steps, values = (
+        np.array(column, float) for column in zip(*sorted(points.items()), strict=True)
+    )
+    number = math.ceil(len(steps) / MOST_POINTS)
+    starts = np.arange(0, len(steps), number)
+    counts = np.diff(starts, append=len(steps))
+    means = [np.add.reduceat(column, starts) / counts for column in (steps, values)]
+    return Curve(name.rpartition('/')[2], *means)

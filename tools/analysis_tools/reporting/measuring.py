@@ -1,0 +1,197 @@
+"""The numbers of a report: each image is measured in a process, and only sums are kept."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mmpfcn.evaluation.panoptic_maps import check_sizes, read_ground_truth
+from mmpfcn.evaluation.panoptic_quality import (
+    STATISTICS,
+    Matching,
+    Segment,
+    class_quality,
+    count_matching,
+    count_pairs,
+    match_segments,
+    mean_quality,
+)
+from mmpfcn.evaluation.segment_errors import (
+    KINDS,
+    SIZES,
+    count_kinds,
+    missed_kinds,
+    size_statistics,
+    taken_for,
+    wrong_kinds,
+)
+
+from .predictions import PredictedMap, Prediction
+
+
+class Job(NamedTuple):
+    """An image of a data set: its place, its record, and the prediction for it."""
+
+    index: int
+    record: dict
+    prediction: Prediction
+
+
+class Comparison(NamedTuple):
+    """Ground truth (H, W) with its segments by id, the prediction, and how they match."""
+
+    gt: np.ndarray
+    gt_segments: dict[int, Segment]
+    pred: PredictedMap
+    matching: Matching
+
+
+class Score(NamedTuple):
+    """What is kept of an image.
+
+    Attributes:
+        index: in the data set.
+        quality: PQ in [0, 1], mean over the classes in the image; nan without a segment.
+        num_matches: true positives.
+        num_errors: false positives and false negatives.
+    """
+
+    index: int
+    quality: float
+    num_matches: int
+    num_errors: int
+
+
+class Sums(NamedTuple):
+    """Of one image, or of many.
+
+    Attributes:
+        statistics: (C, 4), columns as :data:`STATISTICS`.
+        sizes: (len(SIZES), C, 4), the same for segments of each size.
+        missed: (C, len(KINDS)) kinds of missed segments.
+        wrong: (C, len(KINDS)) kinds of wrong predictions.
+        confusion: (C, C + 1) segments of a class that were taken for a class, or for nothing.
+    """
+
+    statistics: np.ndarray
+    sizes: np.ndarray
+    missed: np.ndarray
+    wrong: np.ndarray
+    confusion: np.ndarray
+
+
+class Judge(NamedTuple):
+    """Compares predictions with the ground truth.
+
+    Args:
+        is_thing: (C,) of each label.
+        backend_args: of mmengine's file client, for the ground truth.
+    """
+
+    is_thing: tuple[bool, ...]
+    backend_args: dict | None
+
+    def compare(self, job: Job) -> Comparison:
+        """Read both maps of an image and match their segments.
+
+        Raises:
+            OSError, ValueError: a file is missing or broken, or the maps do not fit each other.
+        """
+        path = job.record['img_path']
+        gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
+        pred = job.prediction.load(path, len(self.is_thing))
+        check_sizes(gt, pred.ids, job.record)
+        matching = match_segments(*count_pairs(gt, pred.ids), gt_segments, pred.segments)
+        return Comparison(gt, gt_segments, pred, matching)
+
+    def measure(self, job: Job) -> tuple[Score, Sums]:
+        """The numbers of an image; raises as :meth:`compare`."""
+        sums = self._count(self.compare(job).matching)
+        quality, _ = mean_quality(class_quality(sums.statistics))
+        _, tp, fp, fn = sums.statistics.sum(0)
+        return Score(job.index, float(quality[0]), int(tp), int(fp + fn)), sums
+
+    def _count(self, matching: Matching) -> Sums:
+        num_classes = len(self.is_thing)
+        confusion = np.zeros((num_classes, num_classes + 1), np.int64)
+        taken = taken_for(matching, num_classes)
+        counted = taken >= 0
+        np.add.at(confusion, (matching.gt_labels[counted], taken[counted]), 1)
+        return Sums(
+            count_matching(matching, num_classes),
+            size_statistics(matching, num_classes),
+            count_kinds(matching.gt_labels, missed_kinds(matching), num_classes),
+            count_kinds(matching.pred_labels, wrong_kinds(matching), num_classes),
+            confusion,
+        )
+
+
+def add_up(
+    measured: Iterable[tuple[Score, Sums]], num_classes: int, done: Callable[[], None]
+) -> tuple[list[Score], Sums]:
+    """Scores of all images and the sum of their numbers; ``done`` is called after each."""
+    shape = (num_classes, len(STATISTICS))
+    total = Sums(
+        np.zeros(shape),
+        np.zeros((len(SIZES), *shape)),
+        np.zeros((num_classes, len(KINDS)), np.int64),
+        np.zeros((num_classes, len(KINDS)), np.int64),
+        np.zeros((num_classes, num_classes + 1), np.int64),
+    )
+    scores = []
+    for score, sums in measured:
+        scores.append(score)
+        for whole, part in zip(total, sums, strict=True):
+            whole += part
+        done()
+    return scores, total
+
+
+def worst_and_best(scores: Sequence[Score], number: int) -> tuple[list[Score], list[Score]]:
+    """So many images of the lowest PQ, and of the highest, at most half of all each.
+
+    Of equal PQ those with more segments come first, for they tell more. Images without a segment
+    are in neither.
+    """
+    scores = [score for score in scores if not np.isnan(score.quality)]
+    worst = sorted(scores, key=lambda score: (score.quality, -score.num_errors))
+    best = sorted(scores, key=lambda score: (-score.quality, -score.num_matches))
+    number = min(number, (len(scores) + 1) // 2)
+    worst = worst[:number]
+    return worst, [score for score in best if score not in worst][:number]
+
+
+class Confusion(NamedTuple):
+    """Segments of class ``label`` whose pixels were mostly predicted as class ``taken``."""
+
+    label: int
+    taken: int
+    count: int
+
+
+def most_confused(confusion: np.ndarray, number: int) -> list[Confusion]:
+    """The pairs of different classes that are confused most, at most so many.
+
+    Args:
+        confusion: (C, C + 1) of :class:`Sums`.
+        number: how many.
+    """
+    wrong = confusion[:, :-1].copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind='stable')[:number]
+    pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    found = (Confusion(int(a), int(b), int(wrong[a, b])) for a, b in pairs)
+    return [pair for pair in found if pair.count]
+
+
+def matrix_labels(confusion: np.ndarray, number: int) -> list[int]:
+    """At most so many labels for a matrix: all, or those that are confused most, in order."""
+    if len(confusion) <= number:
+        return list(range(len(confusion)))
+    labels: list[int] = []
+    for pair in most_confused(confusion, confusion.size):
+        new = [label for label in (pair.label, pair.taken) if label not in labels]
+        if len(labels) + len(new) > number:
+            break
+        labels += new
+    return sorted(labels)

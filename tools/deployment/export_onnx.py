@@ -1,0 +1,71 @@
+r"""Export a Panoptic FCN to ONNX.
+
+    python tools/deployment/export_onnx.py configs/panoptic_fcn/r50_coco.py \
+        work_dirs/r50_coco/iter_90000.pth --out r50_coco.onnx
+
+The file holds the network, up to embedded kernels and mask features, with any batch size, height
+and width, and everything else that inference needs (classes, thresholds, sizes). It is compared
+with PyTorch before it gets its name. tools/deployment/onnx_infer.py predicts with it, without
+torch.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from _cli import CfgOptions, load_config, require_file  # noqa: E402
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    # for load_config
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, compile=False)
+    parser.add_argument('config', help='config of a Panoptic FCN')
+    parser.add_argument('checkpoint', help='file of the weights; no code in it is run')
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE.onnx', help='default: beside the checkpoint'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config, such as model.test_cfg.center_thr=0.2',
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    require_file(parser, 'checkpoint', args.checkpoint)
+    out = args.out or Path(args.checkpoint).with_suffix('.onnx')
+    if out.suffix != '.onnx' or out.is_dir():
+        parser.error(f'--out is a file that ends in .onnx, got {out}')
+    config = load_config(parser, args)
+    try:
+        from mmpfcn.deployment.export import export_onnx
+    except ImportError as error:
+        parser.error(f'{error}: install what exporting needs by "pip install mmpfcn[onnx]"')
+    from mmpfcn import PanopticInferencer
+
+    MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
+    try:
+        inferencer = PanopticInferencer(config, args.checkpoint, 'cpu')
+        differences = export_onnx(inferencer, out)
+    except (OSError, ValueError, TypeError) as error:
+        parser.error(str(error))
+    print(f'{out}: {out.stat().st_size / 2**20:.0f} MiB')
+    print('largest difference from PyTorch on noise, as a share of the largest value:')
+    for name, difference in differences.items():
+        print(f'  {name:15} {difference:.1e}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""The parts of tools/web_demo.py."""
