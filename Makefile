@@ -29,8 +29,15 @@ demo: venv  ## train on the embedded data set, test, draw pictures (about 10 min
 	rm -rf $(DEMO_PICTURES)
 	$(PY) tools/test.py $(DEMO_CONFIG) "$$(cat $(DEMO_DIR)/last_checkpoint)" \
 	    --work-dir $(DEMO_DIR) --show-dir $(DEMO_PICTURES)
+	$(PY) tools/demo.py data/shapes/val --config $(DEMO_CONFIG) --overwrite \
+	    --checkpoint "$$(cat $(DEMO_DIR)/last_checkpoint)" --out-dir $(DEMO_DIR)/results
+	rm -f $(DEMO_DIR)/r18_shapes-*.pth
+	$(PY) tools/model_converters/publish_model.py "$$(cat $(DEMO_DIR)/last_checkpoint)" \
+	    $(DEMO_DIR)/r18_shapes.pth
 	@echo
 	@echo 'Pictures (image | ground truth | prediction): $(DEMO_PICTURES)'
+	@echo 'Segments, in pictures and in COCO format:     $(CURDIR)/$(DEMO_DIR)/results'
+	@echo 'The model, to be published:                   $(CURDIR)/$(DEMO_DIR)/r18_shapes-*.pth'
 	@echo 'Log, curve and checkpoints:                   $(CURDIR)/$(DEMO_DIR)'
 	@echo 'To train from the beginning again: rm -r $(DEMO_DIR) && make demo'
 

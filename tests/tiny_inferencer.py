@@ -6,6 +6,7 @@ import tiny
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
 
@@ -30,6 +31,7 @@ def config(**test_cfg) -> Config:
 
 def write_checkpoint(folder: Path, **dataset_meta) -> str:
     """Random weights, always the same."""
+    init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(config().model)
     model.init_weights()

@@ -3,7 +3,7 @@
 from .checkpoint import read_checkpoint, write_checkpoint
 from .explain import explain
 from .explanation import Candidate, Explanation, Fate, Kernel
-from .inputs import Input, list_inputs
+from .inputs import Failure, Input, list_inputs
 from .panoptic_inferencer import NetworkOutput, PanopticInferencer
 from .panoptic_result import PanopticResult
 from .read_image import read_image
@@ -11,6 +11,7 @@ from .read_image import read_image
 __all__ = [
     'Candidate',
     'Explanation',
+    'Failure',
     'Fate',
     'Input',
     'Kernel',

@@ -1,6 +1,7 @@
 """Checkpoints: read without running code from the file, written whole or not at all."""
 
 import ast
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -104,6 +105,17 @@ def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
         raise OSError(f'{path} could not be written: {error}') from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal; of an address (https://...) the address itself."""
+    if '://' in str(path):
+        return str(path)
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:

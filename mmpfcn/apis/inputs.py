@@ -31,12 +31,21 @@ class Input(NamedTuple):
     source: ImageSource
 
 
+class Failure(NamedTuple):
+    """An input that could not be used: its name and stem, and what is wrong with it."""
+
+    name: str
+    stem: str
+    message: str
+
+
 def list_inputs(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
     """The images that ``inputs`` names, in an order that is the same every time.
 
     Args:
         inputs: what :func:`read_image` takes; a folder (with the folders in it), a pattern such as
-            ``photos/**/*.jpg``, a text file with a path in each line, a video; or several of these.
+            ``photos/**/*.jpg``, a text file with a path in each line, a video, an :class:`Input`;
+            or several of these.
 
     Yields:
         One input for each image or frame. Files are not opened, frames are decoded as they come.
@@ -44,6 +53,15 @@ def list_inputs(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
     Raises:
         ValueError: a folder without images, or a pattern without files.
     """
+    for item in list_files(inputs):
+        if is_video(item.source):
+            yield from video_frames(item)
+        else:
+            yield item
+
+
+def list_files(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
+    """:func:`list_inputs` with a video as one input."""
     taken: set[str] = set()
     for name, stem, source in _expand(inputs):
         unique = stem
@@ -55,8 +73,15 @@ def list_inputs(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
         yield Input(name, unique, source)
 
 
+def is_video(source: ImageSource) -> bool:
+    """Whether it is the path of a file that is called like a video."""
+    return isinstance(source, str) and source.lower().endswith(VIDEO_EXTENSIONS)
+
+
 def _expand(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
-    if isinstance(inputs, str | os.PathLike):
+    if isinstance(inputs, Input):
+        yield inputs
+    elif isinstance(inputs, str | os.PathLike):
         yield from _expand_path(os.fspath(inputs))
     elif isinstance(inputs, np.ndarray | Image.Image):
         yield Input('image', 'image', inputs)
@@ -71,14 +96,11 @@ def _expand(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
 
 
 def _expand_path(path: str) -> Iterator[Input]:
-    suffix = Path(path).suffix.lower()
     if '://' in path:
         yield Input(path, PurePosixPath(unquote(urlsplit(path).path)).stem or 'image', path)
     elif os.path.isdir(path):
         yield from _in_folder(path)
-    elif suffix in VIDEO_EXTENSIONS:
-        yield from video_frames(path)
-    elif suffix == '.txt':
+    elif path.lower().endswith('.txt'):
         with open(path, encoding='utf-8') as file:
             for line in filter(None, map(str.strip, file)):
                 yield from _expand_path(line)
@@ -114,20 +136,26 @@ def _matching(pattern: str) -> Iterator[Input]:
         yield Input(str(path), path.relative_to(root).with_suffix('').as_posix(), path)
 
 
-def video_frames(path: str) -> Iterator[Input]:
+def video_frames(video: Input) -> Iterator[Input]:
     """Frames of a video, upright; ``name`` is ``clip.mp4#12``, counted from 0.
 
     A video that can not be read gives itself as its only input, which :func:`read_image` refuses.
     """
-    video = cv2.VideoCapture(path)
-    stem = Path(path).stem
+    capture = cv2.VideoCapture(video.source)
+    number = 0
     try:
-        for number in count():
-            there, frame = video.read()
-            if not there:
-                break
-            yield Input(f'{path}#{number}', f'{stem}/{number:06d}', frame)
-        if not number:
-            yield Input(path, stem, path)
+        for number, frame in enumerate(captured(capture), 1):
+            yield Input(f'{video.name}#{number - 1}', f'{video.stem}/{number - 1:06d}', frame)
     finally:
-        video.release()
+        capture.release()
+    if not number:
+        yield video
+
+
+def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """The frames of an open video or camera, (H, W, 3) uint8 BGR."""
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return
+        yield frame

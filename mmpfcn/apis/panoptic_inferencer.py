@@ -23,7 +23,7 @@ from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .dataset_meta import find_dataset_meta
-from .inputs import Input, list_inputs
+from .inputs import Failure, Input, list_inputs
 from .panoptic_result import PanopticResult
 from .read_image import ImageSource, read_image
 from .result_files import coco_record, write_coco_json, write_picture, write_png
@@ -181,7 +181,7 @@ class PanopticInferencer(BaseInferencer):
         self,
         inputs: Iterable[Input],
         batch_size: int = 1,
-        failures: list[tuple[str, str]] | None = None,
+        failures: list[Failure] | None = None,
     ) -> Iterator[list[LoadedInput]]:
         """Read images, in batches of one padded size; others would change each other's coordinates.
 
@@ -203,7 +203,7 @@ class PanopticInferencer(BaseInferencer):
             yield batch
 
     def _read(
-        self, inputs: Iterable[Input], failures: list[tuple[str, str]] | None
+        self, inputs: Iterable[Input], failures: list[Failure] | None
     ) -> Iterator[LoadedInput]:
         for item in inputs:
             try:
@@ -212,7 +212,7 @@ class PanopticInferencer(BaseInferencer):
             except UNUSABLE as error:
                 if failures is None:
                     raise
-                failures.append((item.name, str(error)))
+                failures.append(Failure(item.name, item.stem, str(error)))
             else:
                 yield loaded
 
@@ -287,7 +287,7 @@ class PanopticInferencer(BaseInferencer):
         batch_size: int = 1,
         instances: bool = False,
         semantic: bool = False,
-        failures: list[tuple[str, str]] | None = None,
+        failures: list[Failure] | None = None,
     ) -> Iterator[PanopticResult]:
         """Results one by one, with the memory of one batch; for videos and large folders.
 
@@ -297,8 +297,8 @@ class PanopticInferencer(BaseInferencer):
                 results do not depend on it.
             instances: see :meth:`finish`.
             semantic: see :meth:`finish`.
-            failures: (name, message) of every image that can not be used is appended; without a
-                list the first one is raised.
+            failures: what is wrong with every image that can not be used is appended; without a
+                list the first error is raised.
 
         Raises:
             FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
@@ -336,13 +336,13 @@ class PanopticInferencer(BaseInferencer):
         Returns:
             ``predictions``: list of :class:`PanopticResult`; ``visualization``: list of
             (H, W, 3) uint8 RGB pictures, empty without ``return_vis``; ``failures``: list of
-            (name, message).
+            :class:`Failure`.
 
         Raises:
             ValueError: there is no input, see :func:`list_inputs`.
             OSError: ``out_dir`` can not be written.
         """
-        failures: list[tuple[str, str]] = []
+        failures: list[Failure] = []
         results = self.stream(inputs, batch_size, instances, semantic, failures)
         if self.show_progress:
             results = track(results, description='Inference', total=None)
@@ -351,14 +351,14 @@ class PanopticInferencer(BaseInferencer):
         return self.postprocess(results, return_vis, failures)
 
     def visualize(self, inputs: Sequence[PanopticResult]) -> list[np.ndarray]:
-        """A picture of each result, see :meth:`PanopticResult.draw`."""
-        return [result.draw() for result in inputs]
+        """A picture of each result with a legend, see :meth:`PanopticResult.draw`."""
+        return [result.draw(legend=True) for result in inputs]
 
     def postprocess(
         self,
         preds: Iterable[PanopticResult],
         return_vis: bool,
-        failures: list[tuple[str, str]],
+        failures: list[Failure],
     ) -> dict:
         """What a call returns."""
         predictions = list(preds)
@@ -382,11 +382,11 @@ def _written(
     """Write each result as it comes, the JSON when they end, for whatever reason."""
     records = []
     try:
-        for number, result in enumerate(results):
+        for result in results:
             write_png(result, folder)
             if pictures:
                 write_picture(result, folder)
-            records.append(coco_record(result, number))
+            records.append(coco_record(result))
             yield result
     finally:
         if records:

@@ -1,5 +1,6 @@
 """The panoptic segmentation of one image, in plain types."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from ..datasets.label_map import segment_boxes, segment_index
 from ..deployment.coco_format import category_ids
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
+from ..visualization.legend import add_legend
 from ..visualization.panoptic_visualizer import MIN_PANEL_HEIGHT
 
 
@@ -57,7 +59,7 @@ class PanopticResult:
             result.semantic_seg = sample.pred_sem_seg.sem_seg[0].cpu().numpy()
         return result
 
-    def draw(self, alpha: float = 0.6) -> np.ndarray:
+    def draw(self, alpha: float = 0.6, legend: bool = False) -> np.ndarray:
         """The segments over the image, with outlines, names and scores.
 
         The colour of a class is always the same, its objects are shades of it. Images lower than
@@ -65,17 +67,31 @@ class PanopticResult:
 
         Args:
             alpha: opacity of the colours, in [0, 1].
+            legend: name the classes below the picture, also those whose segments are too small for
+                a text.
 
         Returns:
             (H', W', 3) uint8 RGB.
         """
-        return draw_panoptic(
+        palette = class_palette(self.dataset_meta)
+        picture = draw_panoptic(
             enlarge(self.image, MIN_PANEL_HEIGHT),
             enlarge(self.panoptic_seg, MIN_PANEL_HEIGHT),
             [Segment(s['id'], s['label'], s['score']) for s in self.segments_info],
             self.dataset_meta['classes'],
-            class_palette(self.dataset_meta),
+            palette,
             alpha,
+        )
+        if not legend:
+            return picture
+        counts = Counter(s['label'] for s in self.segments_info)
+        names = self.dataset_meta['classes']
+        return add_legend(
+            picture,
+            [
+                (names[label] if number == 1 else f'{names[label]} ({number})', palette[label])
+                for label, number in sorted(counts.items())
+            ],
         )
 
 

@@ -27,7 +27,7 @@ __all__ = [
 PICTURE_FOLDER = 'vis'
 
 
-def write_picture(result: PanopticResult, folder: Path) -> None:
-    """Write the drawn result to ``vis/<stem>.jpg`` in the folder."""
-    jpeg = cv2.imencode('.jpg', result.draw()[..., ::-1])[1]
+def write_picture(result: PanopticResult, folder: Path, alpha: float = 0.6) -> None:
+    """Write the drawn result, with a legend, to ``vis/<stem>.jpg`` in the folder."""
+    jpeg = cv2.imencode('.jpg', result.draw(alpha, legend=True)[..., ::-1])[1]
     write_whole(folder / PICTURE_FOLDER / f'{result.stem}.jpg', jpeg.tobytes())

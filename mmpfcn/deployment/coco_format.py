@@ -1,11 +1,11 @@
 """Results in COCO's panoptic format: a PNG of ids for each image, and one JSON."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from .whole_files import write_panoptic_png, write_whole
+from .whole_files import open_whole, write_panoptic_png
 
 PNG_FOLDER = 'panoptic'
 
@@ -20,15 +20,14 @@ def category_ids(dataset_meta: Mapping) -> list[int]:
     return list(dataset_meta.get('category_ids') or range(len(dataset_meta['classes'])))
 
 
-def coco_record(result: Any, image_id: int) -> dict:
-    """One image for :func:`write_coco_json`: ``image``, ``annotation`` and, if any, ``instances``.
+def coco_record(result: Any) -> dict:
+    """One image for :func:`write_coco_json`: ``stem``, ``image``, ``annotation``, ``instances``.
 
     A segment has COCO's ``id``, ``category_id``, ``area``, ``bbox`` and ``iscrowd``, and ``score``
-    and ``num_kernels``.
+    and ``num_kernels``. ``instances`` is there if they were asked for.
 
     Args:
         result: a ``PanopticResult``, or an ``OnnxResult``, which has no ``instances``.
-        image_id: in the JSON.
     """
     height, width = result.panoptic_seg.shape
     ids = category_ids(result.dataset_meta)
@@ -38,11 +37,12 @@ def coco_record(result: Any, image_id: int) -> dict:
         for segment in result.segments_info
     ]
     record = dict(
-        image=dict(id=image_id, file_name=result.name, height=height, width=width),
-        annotation=dict(image_id=image_id, file_name=f'{result.stem}.png', segments_info=segments),
+        stem=result.stem,
+        image=dict(file_name=result.name, height=height, width=width),
+        annotation=dict(file_name=f'{result.stem}.png', segments_info=segments),
     )
     if getattr(result, 'instances', None) is not None:
-        record['instances'] = [dict(image_id=image_id, **i) for i in result.instances]
+        record['instances'] = result.instances
     return record
 
 
@@ -55,15 +55,37 @@ def categories(dataset_meta: Mapping) -> list[dict]:
     ]
 
 
-def write_coco_json(records: Iterable[dict], dataset_meta: Mapping, folder: Path) -> None:
-    """Write ``panoptic.json`` and, if there are any, ``instances.json`` (COCO's result format)."""
-    records = list(records)
-    content = dict(
-        images=[record['image'] for record in records],
-        annotations=[record['annotation'] for record in records],
-        categories=categories(dataset_meta),
-    )
-    write_whole(folder / 'panoptic.json', json.dumps(content).encode())
+def write_coco_json(records: Collection[dict], dataset_meta: Mapping, folder: Path) -> None:
+    """Write ``panoptic.json`` and, if there are any, ``instances.json`` (COCO's result format).
+
+    Args:
+        records: of :func:`coco_record`; they are gone through several times, none is kept. Images
+            are numbered from 0 in their order.
+        dataset_meta: with ``classes`` and ``thing_classes``.
+        folder: of the files, which appear when they are complete.
+    """
+    images = ({'id': i, **record['image']} for i, record in enumerate(records))
+    annotations = ({'image_id': i, **record['annotation']} for i, record in enumerate(records))
+    with open_whole(folder / 'panoptic.json') as file:
+        file.write(b'{"images": ')
+        _write_list(file, images)
+        file.write(b', "annotations": ')
+        _write_list(file, annotations)
+        file.write(f', "categories": {json.dumps(categories(dataset_meta))}}}\n'.encode())
     if any('instances' in record for record in records):
-        instances = [entry for record in records for entry in record['instances']]
-        write_whole(folder / 'instances.json', json.dumps(instances).encode())
+        with open_whole(folder / 'instances.json') as file:
+            instances = (
+                {'image_id': i, **instance}
+                for i, record in enumerate(records)
+                for instance in record.get('instances', ())
+            )
+            _write_list(file, instances)
+
+
+def _write_list(file: IO[bytes], entries: Iterable[dict]) -> None:
+    """A JSON list, an entry in each line."""
+    separator = b'[\n'
+    for entry in entries:
+        file.write(separator + json.dumps(entry).encode())
+        separator = b',\n'
+    file.write(b'[]' if separator == b'[\n' else b'\n]')

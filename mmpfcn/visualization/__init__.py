@@ -1,4 +1,5 @@
 from .drawing import Segment, draw_panoptic, join_panels
+from .legend import add_legend
 from .panoptic_visualizer import PanopticVisualizer
 
-__all__ = ['PanopticVisualizer', 'Segment', 'draw_panoptic', 'join_panels']
+__all__ = ['PanopticVisualizer', 'Segment', 'add_legend', 'draw_panoptic', 'join_panels']

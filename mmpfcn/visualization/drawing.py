@@ -11,6 +11,7 @@ from .labels import draw_texts, font_size, load_font, place_labels, text_size
 
 GAP = 6  # px between two panels
 MIN_TITLE_SIZE = 9  # px
+MAX_ENLARGED_WIDTH = 4096  # px
 HATCH_ALPHA = 0.15  # of every other stripe of a crowd segment
 VOID_ALPHA = 0.45  # of the light and the dark stripes of void
 
@@ -126,11 +127,14 @@ def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
 def enlarge(array: np.ndarray, min_height: int) -> np.ndarray:
     """Scale an image or a map of ids up to at least a height, if it is less.
 
+    One that would become wider than :data:`MAX_ENLARGED_WIDTH` is enlarged less.
+
     Args:
         array: (H, W, 3) uint8 or (H, W) integers.
         min_height: Pixels.
     """
     height, width = array.shape[:2]
+    min_height = min(min_height, height * MAX_ENLARGED_WIDTH // width)
     if height >= min_height:
         return array
     return resize(array, (min_height, max(1, round(width * min_height / height))))

@@ -150,8 +150,9 @@ def test_bad_images_do_not_stop_the_others(inferencer, tmp_path):
     (tmp_path / 'b.jpg').write_text('no image')
     answer = inferencer(tmp_path, batch_size=2)
     assert [r.stem for r in answer['predictions']] == ['a', 'c']
-    ((name, message),) = answer['failures']
-    assert name == str(tmp_path / 'b.jpg') and 'is no image' in message
+    (failure,) = answer['failures']
+    assert failure.name == str(tmp_path / 'b.jpg') and failure.stem == 'b'
+    assert 'is no image' in failure.message
     with pytest.raises(ValueError, match='b.jpg is no image'):
         list(inferencer.stream(tmp_path))
 

@@ -382,16 +382,20 @@ def test_forged_files_are_neither_read_nor_fetched(server):
         'a.png',
         [1],
     ]):  # fmt: skip
-        assert not ask(server, file, f'forged{number}')['success']
+        done = ask(server, file, f'forged{number}')
+        assert not done['success']
+        if 'http://' in str(file):
+            assert done['output']['error'] == 'Addresses are not fetched: drop a file'
     assert server.runs() == before
     connected = re.findall(r'^connect (.*)', server.text(), re.MULTILINE)
+    assert connected  # to itself, at the start
     assert all("'127.0.0.1'" in address for address in connected)
 
 
 def test_fifty_requests_at_once(server, tmp_path):
     """Each gets the result of its own image, and the network runs once for each of five."""
     before = len(server.runs())
-    paths = [upload(server, write_image(tmp_path / f'{n}.png', 16, 41 + n)) for n in range(5)]
+    paths = [upload(server, write_image(tmp_path / f'{n}.png', 16, 131 + n)) for n in range(5)]
 
     def result(number):
         done = ask(server, file_data(paths[number % 5]), f'user{number}')
@@ -400,8 +404,8 @@ def test_fifty_requests_at_once(server, tmp_path):
 
     with ThreadPoolExecutor(50) as pool:
         sizes = list(pool.map(result, range(50)))
-    assert sizes == [f'{41 + number % 5} × 16' for number in range(50)]
-    assert sorted(server.runs()[before:]) == [f'all: {41 + n} x 16' for n in range(5)]
+    assert sizes == [f'{131 + number % 5} × 16' for number in range(50)]
+    assert sorted(server.runs()[before:]) == [f'all: {131 + n} x 16' for n in range(5)]
 
 
 # ---- memory, command line ----

@@ -44,11 +44,10 @@ def predict(inferencer, args: argparse.Namespace, failures: list) -> Iterator[di
     """Write the PNG of each image, and give its part of the JSON."""
     from deployment.coco_format import coco_record, write_png
 
-    results = inferencer.stream(args.inputs, args.batch_size, failures)
-    for number, result in enumerate(results):
+    for result in inferencer.stream(args.inputs, args.batch_size, failures):
         write_png(result, args.out_dir)
         print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
-        yield coco_record(result, number)
+        yield coco_record(result)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

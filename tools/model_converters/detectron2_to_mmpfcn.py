@@ -7,7 +7,6 @@ place with its shape, and every weight of ours must be found, else nothing is wr
 """
 
 import argparse
-import os
 import pickle
 import re
 import sys
@@ -17,6 +16,8 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor
+
+from mmpfcn.apis.checkpoint import write_checkpoint
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'panoptic_fcn'
 
@@ -185,15 +186,12 @@ def build_model(star: bool) -> torch.nn.Module:
     return MODELS.build(config.model)
 
 
-def save_atomically(checkpoint: dict, path: Path) -> None:
-    """Write next to ``path``, then rename, so that no half-written file is left under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-    try:
-        torch.save(checkpoint, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def meta_of(source: Path) -> dict:
+    """Where the weights are from, and the names of COCO's classes."""
+    from mmdet.datasets import CocoPanopticDataset
+
+    names = {key: list(value) for key, value in CocoPanopticDataset.METAINFO.items()}
+    return dict(source=source.name, dataset_meta=names)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -217,8 +215,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     try:
-        save_atomically(dict(state_dict=converted, meta=dict(source=args.src.name)), args.dst)
-    except (OSError, RuntimeError) as error:  # torch.save raises either when the disk is full
+        write_checkpoint(dict(state_dict=converted, meta=meta_of(args.src)), args.dst)
+    except OSError as error:
         print(f'{args.dst} could not be written: {error}', file=sys.stderr)
         return 1
     print(f'{len(weights)} entries of {args.src} converted to {args.dst}')

@@ -1,0 +1,318 @@
+"""tools/demo.py as users run it: images, videos, many processes, interruptions, bad input."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tiny_inferencer
+from oracle import ROOT, coco200, import_file
+
+from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
+from mmpfcn.datasets import read_panoptic_png
+
+DEMO = ROOT / 'tools' / 'demo.py'
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    """Arguments that name a tiny model."""
+    folder = tmp_path_factory.mktemp('model')
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    config.dump(folder / 'tiny.py')
+    checkpoint = tiny_inferencer.write_checkpoint(folder)
+    return ['--config', str(folder / 'tiny.py'), '--checkpoint', checkpoint, '--device', 'cpu']
+
+
+@pytest.fixture
+def demo(monkeypatch, model):
+    """Runs the tool in this process: exit status."""
+    monkeypatch.syspath_prepend(str(DEMO.parent))
+    main = import_file(DEMO).main
+
+    def run(*arguments) -> int:
+        try:
+            return main([*model, *map(str, arguments)])
+        except SystemExit as error:
+            return error.code
+
+    return run
+
+
+def picture(seed: int, height: int = 64, width: int = 96) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for seed in range(3):
+        cv2.imwrite(str(folder / f'{seed}.png'), picture(seed))
+    return folder
+
+
+def write_video(path: Path, num_frames: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 12.5, (96, 64))
+    for seed in range(num_frames):
+        writer.write(picture(seed))
+    writer.release()
+    return path
+
+
+def video_facts(path: Path) -> tuple[float, int, int]:
+    """Frames per second, and frames by the header and by reading them."""
+    video = cv2.VideoCapture(str(path))
+    facts = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    return *facts, count
+
+
+def records(out: Path) -> list[dict]:
+    lines = (line for path in out.glob('records/*.jsonl') for line in path.open())
+    return [json.loads(line) for line in lines if line.endswith('\n')]
+
+
+def test_folder_gives_maps_pictures_and_json(demo, photos, tmp_path):
+    out = tmp_path / 'out'
+    assert demo(photos, '--out-dir', out, '--instances', '--batch-size', 2) == 0
+    content = json.loads((out / 'panoptic.json').read_text())
+    assert [i['file_name'] for i in content['images']] == [str(photos / f'{i}.png') for i in '012']
+    assert [c['name'] for c in content['categories']] == tiny_inferencer.CLASSES
+    for annotation in content['annotations']:
+        ids = read_panoptic_png(str(out / PNG_FOLDER / annotation['file_name']))
+        found = dict(zip(*map(np.ndarray.tolist, np.unique(ids, return_counts=True)), strict=True))
+        found.pop(0, None)
+        assert found == {s['id']: s['area'] for s in annotation['segments_info']}
+    assert {p.name for p in (out / PICTURE_FOLDER).iterdir()} == {'0.jpg', '1.jpg', '2.jpg'}
+    drawn = cv2.imread(str(out / PICTURE_FOLDER / '0.jpg'))
+    assert drawn.shape[0] > 480 and drawn.shape[1] == 720  # enlarged, and a legend below
+    assert json.loads((out / 'instances.json').read_text())
+
+
+def test_bad_images_are_named_and_the_others_done(demo, photos, tmp_path, capsys):
+    whole = min((coco200() / 'val2017').glob('*.jpg')).read_bytes()
+    (photos / 'a.jpg').write_text('no image')
+    (photos / 'b.jpg').write_bytes(whole[: len(whole) // 2])
+    out = tmp_path / 'out'
+    assert demo(photos, tmp_path / 'none.png', '--out-dir', out, '--no-pictures') == 1
+    errors = capsys.readouterr().err
+    assert '3 images could not be used' in errors
+    for text in ('a.jpg is no image', 'b.jpg is cut off', 'none.png is not there'):
+        assert text in errors
+    assert len(json.loads((out / 'panoptic.json').read_text())['images']) == 3
+    assert not (out / PICTURE_FOLDER).exists()
+
+
+def test_images_of_odd_kinds(demo, tmp_path):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    images = dict(
+        one=picture(0)[:1, :1],
+        wide=picture(0, 48, 4800)[:40],
+        grey=picture(0)[..., 0],
+        alpha=np.dstack([picture(0), np.full((64, 96), 9, np.uint8)]),
+        deep=picture(0).astype(np.uint16) * 257,
+    )
+    for name, image in images.items():
+        cv2.imwrite(str(folder / f'{name}.png'), image)
+    assert demo(folder, '--out-dir', tmp_path / 'out') == 0
+    for name, image in images.items():
+        ids = read_panoptic_png(str(tmp_path / 'out' / PNG_FOLDER / f'{name}.png'))
+        assert ids.shape == image.shape[:2]
+    alike = [
+        read_panoptic_png(str(tmp_path / f'out/{PNG_FOLDER}/{n}.png')) for n in ('alpha', 'deep')
+    ]
+    assert np.array_equal(*alike)
+
+
+def test_finished_images_are_not_computed_again(demo, photos, tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert demo(photos / '0.png', photos / '1.png', '--out-dir', out) == 0
+    before = (out / PNG_FOLDER / '0.png').stat().st_mtime_ns
+    cut = next(out.glob('records/*.jsonl'))
+    cut.write_text(cut.read_text()[:-20])  # as a killed process leaves it
+    assert demo(photos, '--out-dir', out) == 0
+    assert '1 of 3 images are finished already' in capsys.readouterr().out
+    assert (out / PNG_FOLDER / '0.png').stat().st_mtime_ns == before
+    assert len(json.loads((out / 'panoptic.json').read_text())['images']) == 3
+
+
+def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert demo(photos, '--out-dir', out, '--no-pictures') == 0
+    options = [
+        photos,
+        '--out-dir',
+        out,
+        '--no-pictures',
+        '--cfg-options',
+        'model.test_cfg.score_thr=0.1',
+    ]
+    assert demo(*options) == 2
+    assert 'holds results with another settings: choose another --out-dir, or --overwrite' in (
+        capsys.readouterr().err
+    )
+    assert demo('--overwrite', *options) == 0
+
+
+def test_records_are_bounded(demo, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmpfcn.apis.records.MAX_LINES', 2)
+    assert demo(photos, '--out-dir', tmp_path / 'out', '--no-pictures') == 0
+    lengths = sorted(len(p.read_text().splitlines()) for p in tmp_path.glob('out/records/*.jsonl'))
+    assert lengths == [1, 2]
+
+
+def test_video_keeps_its_frame_rate(demo, tmp_path, capsys):
+    clip, out = write_video(tmp_path / 'clip.mp4', 6), tmp_path / 'out'
+    assert demo(clip, '--out-dir', out) == 0
+    assert video_facts(out / 'clip.mp4') == (12.5, 6, 6)
+    lines = [json.loads(line) for line in (out / 'clip.jsonl').read_text().splitlines()]
+    assert [line['image']['file_name'] for line in lines] == [f'{clip}#{i}' for i in range(6)]
+    assert all(line['annotation']['segments_info'] for line in lines)
+    assert demo(clip, '--out-dir', out) == 0
+    assert 'is finished already' in capsys.readouterr().out
+
+
+def test_broken_video_and_missing_camera(demo, tmp_path, capsys):
+    (tmp_path / 'broken.mp4').write_bytes(b'no video')
+    assert demo(tmp_path / 'broken.mp4', '97', '--out-dir', tmp_path / 'out') == 1
+    errors = capsys.readouterr().err
+    assert 'broken.mp4 can not be read' in errors
+    assert 'camera 97 can not be opened: try another number' in errors
+    assert not list((tmp_path / 'out').glob('*.mp4'))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['empty', '--out-dir', 'out'], 'there is no image in the folder empty'),
+        (['*.nothing', '--out-dir', 'out'], r'no file matches the pattern \*.nothing'),
+        (['a.png', '--out-dir', 'a.png'], '--out-dir a.png is a file'),
+        (['a.png', '--out-dir', 'out', '--batch-size', '0'], '--batch-size 0, expected at least 1'),
+        (['a.png', '--out-dir', 'out', '--alpha', '3'], '--alpha 3.0, expected 0 to 1'),
+    ],
+)
+def test_wrong_arguments(demo, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    cv2.imwrite('a.png', picture(0))
+    assert demo(*arguments) in (1, 2)
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_checkpoint_of_another_model(demo, photos, tmp_path, capsys):
+    config = ROOT / 'configs' / 'panoptic_fcn' / 'r18_shapes.py'
+    (tmp_path / 'no.pth').write_text('no checkpoint')
+    for options, message in (
+        (['--config', config], 'belongs to another model than the config'),
+        (['--checkpoint', tmp_path / 'no.pth'], 'is no checkpoint'),
+        (['--checkpoint', tmp_path / 'none.pth'], 'checkpoint is not a file'),
+    ):
+        assert demo(photos, '--out-dir', tmp_path / 'out', *options) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out' / 'panoptic.json').exists()
+
+
+def start(arguments: list, launcher: list = (), **options) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, *launcher, str(DEMO), *map(str, arguments)],
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()[-3000:]
+        assert time.monotonic() < end, 'nothing happened'
+        time.sleep(0.01)
+
+
+def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
+    """Two under torchrun, one of them killed with -9; then one process does the rest."""
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    folder.mkdir()
+    for seed in range(120):
+        cv2.imwrite(str(folder / f'{seed:03d}.png'), picture(seed))
+    arguments = [folder, '--out-dir', out, *model]
+    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+    run = start(arguments, launcher)
+    wait_for(lambda: len(list(out.glob('records/*.jsonl'))) == 2 and len(records(out)) > 8, run)
+    workers = Path(f'/proc/{run.pid}/task/{run.pid}/children').read_text().split()
+    os.kill(int(workers[0]), signal.SIGKILL)
+    run.communicate(timeout=60)
+    assert run.returncode != 0
+    done = len(records(out))
+    assert 8 < done < 120 and not (out / 'panoptic.json').exists()
+    assert demo(folder, '--out-dir', out) == 0
+    counts = Counter(record['stem'] for record in records(out))
+    assert counts == Counter(f'{seed:03d}' for seed in range(120))
+    content = json.loads((out / 'panoptic.json').read_text())
+    assert [Path(i['file_name']).stem for i in content['images']] == sorted(counts)
+    for annotation in content['annotations']:
+        ids = read_panoptic_png(str(out / PNG_FOLDER / annotation['file_name']))
+        assert set(np.unique(ids)) - {0} == {s['id'] for s in annotation['segments_info']}
+    names = [p.name for p in out.rglob('*')]
+    assert not [name for name in names if name.startswith('.')]
+
+
+def test_two_processes_share_the_images(model, photos, tmp_path):
+    out = tmp_path / 'out'
+    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+    run = start([photos, '--out-dir', out, '--no-pictures', *model], launcher)
+    output = run.communicate(timeout=120)[0]
+    assert run.returncode == 0, output[-3000:]
+    shares = sorted(
+        [json.loads(line)['stem'] for line in path.open()] for path in out.glob('records/*.jsonl')
+    )
+    assert shares == [['0', '2'], ['1']]
+    assert len(json.loads((out / 'panoptic.json').read_text())['images']) == 3
+
+
+def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
+    clip, out = write_video(tmp_path / 'clip.mp4', 400), tmp_path / 'out'
+    run = start([clip, '--out-dir', out, *model])
+    lines = out / 'clip.jsonl'
+    wait_for(lambda: lines.is_file() and len(lines.read_text().splitlines()) > 5, run)
+    run.send_signal(signal.SIGINT)
+    output = run.communicate(timeout=60)[0]
+    assert run.returncode == 130 and 'stopped. What was finished is in' in output
+    assert 'Traceback' not in output
+    fps, by_header, frames = video_facts(out / 'clip.mp4')
+    assert fps == 12.5 and 5 < frames == by_header < 400
+    assert abs(len(lines.read_text().splitlines()) - frames) <= 1
+    assert not list(out.glob('.*'))
+
+
+def test_full_disk(model, photos, tmp_path):
+    """A limit on the size of files stands for it: pictures of 100 kB do not fit, maps do."""
+    cv2.imwrite(str(photos / '1.png'), picture(1, 640, 960))
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    run = start([photos, '--out-dir', tmp_path / 'out', *model], preexec_fn=limit)
+    output = run.communicate(timeout=120)[0]
+    assert run.returncode == 1, output[-3000:]
+    assert 'What was finished is kept; the same command goes on' in output
+    assert 'Traceback' not in output
+    assert not [p for p in (tmp_path / 'out').rglob('*') if p.name.startswith('.')]

@@ -1,0 +1,155 @@
+"""Panoptic segmentation of images, folders, videos or a camera.
+
+    python tools/demo.py photo.jpg --config CONFIG --checkpoint CHECKPOINT --out-dir results
+
+INPUT is an image, a folder, a pattern such as 'photos/**/*.jpg', a text file with a path in each
+line, an address, a video, or the number of a camera. Images give pictures (vis/), maps of segment
+ids (panoptic/) and panoptic.json, in COCO's panoptic format; a video gives a video and its segments
+as JSON lines.
+
+The same command again goes on where it was stopped. Started by torchrun or Slurm, the processes, on
+one machine or several with a common folder, share the images:
+
+    torchrun --nproc_per_node 8 tools/demo.py photos --config ... --checkpoint ... --out-dir results
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from _cli import CfgOptions, require_file
+from demo_run.images import run_images
+from demo_run.output import Output, open_output
+from demo_run.videos import run_video
+from mmengine.config import Config
+
+from mmpfcn import PanopticInferencer
+from mmpfcn.apis.checkpoint import file_hash
+from mmpfcn.apis.inputs import Input, is_video, list_files
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('inputs', nargs='+', metavar='INPUT')
+    parser.add_argument(
+        '--config', help='config file, or name of a model; default: the config in the checkpoint'
+    )
+    parser.add_argument('--checkpoint', required=True, help='file or address of the weights')
+    parser.add_argument('--out-dir', required=True, type=Path, help='folder of the results')
+    parser.add_argument('--batch-size', type=int, default=1, help='images computed at once')
+    parser.add_argument('--device', help='such as cuda:1 or cpu; default: the best there is')
+    parser.add_argument(
+        '--instances', action='store_true', help='write overlapping instances as well (COCO RLE)'
+    )
+    parser.add_argument('--no-pictures', action='store_true', help='maps and JSON only')
+    parser.add_argument(
+        '--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings of the config, such as model.test_cfg.center_thr=0.3',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='forget the results that the folder holds'
+    )
+    return parser
+
+
+def build_inferencer(
+    parser: argparse.ArgumentParser, args: argparse.Namespace
+) -> PanopticInferencer:
+    require_file(parser, 'checkpoint', args.checkpoint)
+    try:
+        config = args.config
+        if config is not None and Path(config).is_file() and args.cfg_options:
+            config = Config.fromfile(config)
+            config.merge_from_dict(args.cfg_options)
+        elif args.cfg_options:
+            parser.error('--cfg-options needs a file as --config')
+        return PanopticInferencer(config, args.checkpoint, args.device, show_progress=False)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        parser.error(str(error))
+
+
+def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Input]:
+    """All inputs; a camera has its number as source."""
+    work = []
+    try:
+        for item in args.inputs:
+            if item.isdigit() and not Path(item).exists():
+                work.append(Input(f'camera {item}', f'camera{item}', int(item)))
+        paths = [item for item in args.inputs if not item.isdigit() or Path(item).exists()]
+        work += list_files(paths)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return work
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.batch_size < 1:
+        parser.error(f'--batch-size {args.batch_size}, expected at least 1')
+    if not 0 <= args.alpha <= 1:
+        parser.error(f'--alpha {args.alpha}, expected 0 to 1')
+    work = list_work(parser, args)
+    inferencer = build_inferencer(parser, args)
+    settings = dict(
+        checkpoint=file_hash(args.checkpoint),
+        settings=str(inferencer.settings),
+        pipeline=str(inferencer.pipeline),
+        instances=args.instances,
+        pictures=not args.no_pictures,
+        alpha=args.alpha,
+    )
+    try:
+        try:
+            output = open_output(args.out_dir, settings, args.overwrite)
+        except ValueError as error:
+            parser.error(str(error))
+        return run(inferencer, work, output, args.batch_size)
+    except OSError as error:
+        print(
+            f'{parser.prog}: {error}. What was finished is kept; the same command goes on',
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(
+            f'\n{parser.prog}: stopped. What was finished is in {args.out_dir}; the same command '
+            'goes on',
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch_size: int) -> int:
+    """Images, then videos and cameras.
+
+    Returns:
+        1 if an input could not be used, 0 if all could.
+    """
+    videos = [item for item in work if isinstance(item.source, int) or is_video(item.source)]
+    images = [item for item in work if item not in videos]
+    failed = 0
+    if images:
+        failed += run_images(inferencer, images, output, batch_size)
+    for number, item in enumerate(videos):
+        if number % output.world_size == output.rank:
+            failed += run_video(inferencer, item, output)
+    # a status other than 0 would make a launcher stop the other processes
+    return int(failed > 0 and output.world_size == 1)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

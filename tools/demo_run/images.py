@@ -1,0 +1,71 @@
+"""Any number of images: each once, whatever is killed meanwhile."""
+
+import sys
+from collections.abc import Iterable, Iterator
+
+from rich.progress import track
+
+from mmpfcn import PanopticInferencer, PanopticResult
+from mmpfcn.apis.inputs import Failure, Input
+from mmpfcn.apis.records import Records
+from mmpfcn.apis.result_files import coco_record, write_coco_json, write_picture, write_png
+
+from .output import RECORDS, Output
+
+SHOWN = 5
+"""Failures named at the end."""
+
+
+def run_images(
+    inferencer: PanopticInferencer, images: list[Input], output: Output, batch_size: int
+) -> int:
+    """This process's share of the images; the process that finds all finished writes the JSON.
+
+    Returns:
+        How many of all images could not be used, as far as is known.
+
+    Raises:
+        OSError: the folder can not be written.
+    """
+    records = Records(output.folder / RECORDS, [item.stem for item in images])
+    share = [item for item in images[output.rank :: output.world_size] if item.stem not in records]
+    if len(records):
+        print(f'{len(records)} of {len(images)} images are finished already')
+    try:
+        failures: list[Failure] = []
+        results = inferencer.stream(share, batch_size, output.instances, failures=failures)
+        for result in _with_progress(results, len(share), output):
+            _write(result, output)
+            records.add(coco_record(result))
+        for failure in failures:
+            records.add(dict(stem=failure.stem, name=failure.name, failed=failure.message))
+    finally:
+        records.close()
+    records.read()
+    if records.complete:
+        write_coco_json(records, inferencer.dataset_meta, output.folder)
+        print(f'{len(records)} images: {output.folder / "panoptic.json"}')
+    _report(records.failures)
+    return len(records.failures)
+
+
+def _with_progress(
+    results: Iterable[PanopticResult], total: int, output: Output
+) -> Iterator[PanopticResult]:
+    return iter(track(results, 'Images', total, disable=output.rank > 0))
+
+
+def _write(result: PanopticResult, output: Output) -> None:
+    write_png(result, output.folder)
+    if output.pictures:
+        write_picture(result, output.folder, output.alpha)
+
+
+def _report(failures: list[dict]) -> None:
+    if not failures:
+        return
+    print(f'{len(failures)} images could not be used:', file=sys.stderr)
+    for failure in failures[:SHOWN]:
+        print(f'  {failure["name"]}: {failure["failed"]}', file=sys.stderr)
+    if len(failures) > SHOWN:
+        print(f'  and {len(failures) - SHOWN} more, in records/*.jsonl', file=sys.stderr)

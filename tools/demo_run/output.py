@@ -1,0 +1,69 @@
+"""The output folder: whose results it holds, and which of the processes this one is."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from mmpfcn.datasets.panoptic_png import write_whole
+
+RECORDS = 'records'
+RUN = 'run.json'
+
+
+class Output(NamedTuple):
+    """Where results go, and this process's share of the work."""
+
+    folder: Path
+    instances: bool
+    pictures: bool
+    alpha: float
+    rank: int
+    world_size: int
+
+
+def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
+    """Make the folder, or go on in one that the same model and options have begun.
+
+    Args:
+        folder: of the results.
+        settings: everything on which they depend.
+        overwrite: begin anew in a folder with results of others.
+
+    Raises:
+        ValueError: the folder has results of another model or other options.
+        OSError: it can not be written.
+    """
+    rank, world_size = process_of_run()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(f'--out-dir {folder} is a file') from error
+    begun = folder / RECORDS / RUN
+    if overwrite and world_size > 1:
+        raise ValueError('--overwrite: empty the folder before you start several processes')
+    if overwrite:
+        shutil.rmtree(folder / RECORDS, ignore_errors=True)
+    before = json.loads(begun.read_text()) if begun.is_file() else settings
+    changed = [key for key in settings if before.get(key) != settings[key]]
+    if changed:
+        raise ValueError(
+            f'{folder} holds results with another {" and ".join(changed)}: choose another '
+            '--out-dir, or --overwrite'
+        )
+    write_whole(begun, json.dumps(settings).encode())
+    return Output(
+        folder, settings['instances'], settings['pictures'], settings['alpha'], rank, world_size
+    )
+
+
+def process_of_run() -> tuple[int, int]:
+    """(number of this process, number of processes), from what torchrun or Slurm's srun set.
+
+    The processes never wait for each other, so one that is killed stops no other.
+    """
+    for rank, world_size in (('RANK', 'WORLD_SIZE'), ('SLURM_PROCID', 'SLURM_NTASKS')):
+        if rank in os.environ and world_size in os.environ:
+            return int(os.environ[rank]), int(os.environ[world_size])
+    return 0, 1
