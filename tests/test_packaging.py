@@ -128,7 +128,7 @@ def test_make_without_a_target_lists_all_targets():
 
 
 def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
-    """The real .ci/run with a Makefile whose targets only report; programs are looked up in path."""
+    """The real .ci/run with a Makefile whose targets only report, with a PATH."""
     (folder / '.ci').mkdir()
     shutil.copy(ROOT / '.ci' / 'run', folder / '.ci')
     (folder / 'Makefile').write_text(
