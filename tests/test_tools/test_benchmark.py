@@ -10,10 +10,13 @@ import pytest
 import tiny
 import torch
 from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 from oracle import ROOT
 
-from mmpfcn import LevelMaps
+from mmpfcn import LevelMaps, PanopticInferencer
+from mmpfcn.deployment.export import export_onnx
 
 TINY = f"""
 _base_ = '{tiny.CONFIGS}/r18_shapes.py'
@@ -112,6 +115,27 @@ def test_inference_and_peers(tool, config, tmp_path):
     assert all(common <= names for names in stages.values())
     assert ('neck' in stages['panoptic-fpn']) and ('neck' not in stages['mask2former'])
     assert table(text, 'Inference')[0]['first model / it'] == '1.00'
+
+
+def test_onnx_runtime(tool, config, tmp_path):
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'small.pth')
+    with pytest.warns(UserWarning, match='does not name its classes'):
+        inferencer = PanopticInferencer(config, str(tmp_path / 'small.pth'), 'cpu')
+    export_onnx(inferencer, tmp_path / 'small.onnx')
+    result, text = run(
+        tool, tmp_path, config, '--size', '60', '90', '--out-size', '40', '70', '--objects', '3',
+        '--onnx', str(tmp_path / 'small.onnx'),
+    )  # fmt: skip
+    assert [row['model'] for row in result['times']] == ['small', 'small, ONNX Runtime']
+    assert [row['num_found'] for row in result['times']] == [3, 3]
+    assert set(result['times'][1]['stages'][0]) == {
+        'preprocess',
+        'graph',
+        'post-processing',
+        'other',
+    }
+    assert table(text, 'Shares')[1]['after the network / network'].endswith('%')
 
 
 def test_training_and_peers(tool, part, config, tmp_path):
