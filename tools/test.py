@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from copy import deepcopy
 
-from _cli import AMP_DTYPES, base_parser, load_config, require_file
 import torch
+from _cli import AMP_DTYPES, base_parser, load_config, require_file
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmdet.registry import RUNNERS
