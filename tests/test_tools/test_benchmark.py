@@ -304,7 +304,7 @@ def test_ground_truth(part, bitmaps):
 
 
 def test_variants(part, config):
-    listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True)
+    listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True, False)
     assert [candidate.name for candidate in listed] == [
         name + variant
         for variant in ('', ', compiled', ', channels last', ', channels last, compiled')
@@ -312,8 +312,21 @@ def test_variants(part, config):
     ]
 
 
+def test_accelerated(part, config):
+    usual, faster = part.candidates.candidates([config], {}, False, [], False, False, True)
+    assert (usual.name, faster.name) == ('small', 'small, accelerated')
+    weight = 'panoptic_head.kernel_generator.kernel_out.weight'
+    for candidate in (usual, faster):
+        memory_is_last = (
+            candidate.build(torch.device('cpu'))
+            .get_parameter(weight)
+            .is_contiguous(memory_format=torch.channels_last)
+        )
+        assert memory_is_last == (candidate is faster)
+
+
 def test_plain_convolutions(part, config):
-    deformable, plain = part.candidates.candidates([config], {}, True, [], False, False)
+    deformable, plain = part.candidates.candidates([config], {}, True, [], False, False, False)
 
     def num_deformable(candidate):
         modules = candidate.build(torch.device('cpu')).modules()
