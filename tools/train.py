@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from _cli import AMP_DTYPES, base_parser, load_config, require_file
+from _processes import processes
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
@@ -87,8 +88,9 @@ def add_tensorboard(cfg: Config) -> None:
 def main() -> None:
     cfg = train_config()
     setup_cache_size_limit_of_dynamo()
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    with processes(cfg):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -302,3 +302,11 @@ def test_slurm(script, bin_dir):
     assert lines[-3:] == ['--launcher=slurm', '--cfg-options', 'a=1']
     last = SCRIPTS[script][-1]
     assert lines[-4] == (f'--work-dir={last}' if 'train' in script else last)
+
+
+def test_shellcheck_has_nothing_to_say():
+    scripts = [str(path) for path in sorted(TOOLS.rglob('*.sh'))]
+    assert len(scripts) >= 5
+    checker = Path(sys.executable).with_name('shellcheck')
+    result = subprocess.run([checker, *scripts], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
