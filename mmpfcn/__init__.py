@@ -13,7 +13,12 @@ from .datasets import (  # noqa: E402
     RandomCropWithInstance,
     SegmentMasks,
 )
-from .engine import ClassCountHook, CompileNetworkHook  # noqa: E402
+from .engine import (  # noqa: E402
+    AccelerateInferenceHook,
+    ClassCountHook,
+    CompileNetworkHook,
+    accelerate_inference,
+)
 from .evaluation import PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
 from .models import (  # noqa: E402
     FeatureEncoder,
@@ -34,6 +39,7 @@ from .version import __version__  # noqa: E402
 from .visualization import PanopticVisualizer  # noqa: E402
 
 __all__ = [
+    'AccelerateInferenceHook',
     'ClassCountHook',
     'CompileNetworkHook',
     'FeatureEncoder',
@@ -63,4 +69,5 @@ __all__ = [
     'TrainingSettings',
     'WeightedDiceLoss',
     '__version__',
+    'accelerate_inference',
 ]

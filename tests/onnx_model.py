@@ -55,8 +55,13 @@ def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess
     return subprocess.run([str(x) for x in command], capture_output=True, text=True, **options)
 
 
-def assert_same(theirs: object, ours: object) -> None:
-    """Same segments and at least 99.9 % equal pixels."""
+def assert_same(theirs: object, ours: object, cell_pixels: float = 0) -> None:
+    """Same segments and at least 99.9 % equal pixels.
+
+    A thing's score is a mean over the cells of stride 4 whose probability exceeds the threshold. In
+    a small mask, one cell that is as near to it as float32 can tell moves that mean by more than
+    1e-4; ``cell_pixels``, pixels of the result to a cell, allows for one such cell.
+    """
     assert theirs.panoptic_seg.shape == ours.panoptic_seg.shape
     assert ours.panoptic_seg.dtype == np.int32
     assert np.array_equal(theirs.image, ours.image)
@@ -65,7 +70,8 @@ def assert_same(theirs: object, ours: object) -> None:
     for a, b in zip(theirs.segments_info, ours.segments_info, strict=True):
         assert {key: a[key] for key in exact} == {key: b[key] for key in exact}
         assert set(a) == set(b)
-        assert abs(a['score'] - b['score']) <= 1e-4
+        one_cell = cell_pixels / a['area'] if a['isthing'] else 0
+        assert abs(a['score'] - b['score']) <= 1e-4 + one_cell * 0.6
         assert abs(a['area'] - b['area']) <= 0.001 * ours.panoptic_seg.size
         if a['area'] == b['area']:
             assert a['bbox'] == b['bbox']

@@ -2,6 +2,7 @@
 
 import socket
 
+import pytest
 import tiny
 import torch
 import torch.distributed as dist
@@ -9,41 +10,113 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGES = [
-    [tiny.sample(), tiny.sample(boxes=[])],  # things on one process only
-    [tiny.sample(boxes=[], stuff=False), tiny.sample(boxes=[(41, 41, 42, 42)])],
+    tiny.sample(),
+    tiny.sample(boxes=[], seed=1),
+    tiny.sample(boxes=[], stuff=False, seed=2),  # nothing at all
+    tiny.sample(boxes=[(41, 41, 42, 42), (8, 8, 60, 60)], seed=3),
 ]
+SHARES = {
+    'one each': [[0], [1], [2], [3]],
+    'uneven': [[0, 1, 3], [2]],  # one process has no target, and another number of images
+    'things on one': [[0, 3], [1, 2]],
+}
+"""Which images every process of a run has."""
 
 
-def train(rank: int, port: int, folder: str) -> None:
-    """Two steps without ``find_unused_parameters``: a parameter without gradient would raise."""
+def build(sync: bool) -> torch.nn.Module:
+    """The same weights everywhere; batch norm with its running statistics."""
+    torch.manual_seed(0)
+    return tiny.build(backbone=dict(norm_eval=True), train_cfg=dict(sync_avg_factor=sync))
+
+
+def step(model: torch.nn.Module, share: list[int]) -> dict[str, torch.Tensor]:
+    """Losses, and gradients by the name of their parameter."""
+    inner = getattr(model, 'module', model)
+    data = inner.data_preprocessor(tiny.batch(*(IMAGES[i] for i in share)), training=True)
+    losses = model.train()(**data, mode='loss')
+    sum(losses.values()).backward()
+    gradients = {name: p.grad for name, p in inner.named_parameters() if p.requires_grad}
+    return {**{name: loss.detach() for name, loss in losses.items()}, **gradients}
+
+
+def train(model: torch.nn.Module, rank: int) -> dict[str, torch.Tensor]:
+    """The weights after two steps."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for share in ([0, 1], [2, 3]), ([2, 3], [0, 1]):
+        optimizer.zero_grad()
+        step(model, share[rank])
+        optimizer.step()
+    return model.module.state_dict()
+
+
+def process(rank: int, ports: dict[str, int], folder: str) -> None:
+    """All runs, one after another. No ``find_unused_parameters``: one without gradient raises."""
     from mmengine.registry import init_default_scope
 
     import mmpfcn  # noqa: F401 (registers, in the new process)
 
     init_default_scope('mmdet')
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    torch.manual_seed(0)
-    model = tiny.build()
-    model = DistributedDataParallel(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for images in (IMAGES[rank], IMAGES[1 - rank]):
-        data = model.module.data_preprocessor(tiny.batch(*images), training=True)
-        losses = model(**data, mode='loss')
-        optimizer.zero_grad()
-        sum(losses.values()).backward()
-        optimizer.step()
-    torch.save(model.module.state_dict(), f'{folder}/{rank}.pth')
-    dist.destroy_process_group()
+    results = {}
+    for name, shares in SHARES.items():
+        if rank >= len(shares):
+            continue
+        address = f'tcp://127.0.0.1:{ports[name]}'
+        dist.init_process_group('gloo', address, rank=rank, world_size=len(shares))
+        for sync in (True, False):
+            results[name, sync] = step(DistributedDataParallel(build(sync)), shares[rank])
+        if name == 'things on one':
+            torch.manual_seed(0)
+            results[name, 'weights'] = train(DistributedDataParallel(tiny.build()), rank)
+        dist.destroy_process_group()
+    torch.save(results, f'{folder}/{rank}.pth')
 
 
-def test_processes_with_and_without_objects_stay_in_step(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    mp.spawn(train, (port, str(tmp_path)), nprocs=2)
-    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
-    for name, value in first.items():
-        if 'running_' not in name:  # batch statistics are each process's own
-            assert torch.equal(value, second[name]), name
-            assert not value.is_floating_point() or value.isfinite().all(), name
+@pytest.fixture(scope='module')
+def results(tmp_path_factory) -> list[dict]:
+    """What every process computed."""
+    folder = tmp_path_factory.mktemp('ddp')
+    probes = [socket.create_server(('127.0.0.1', 0)) for _ in SHARES]
+    ports = dict(zip(SHARES, (probe.getsockname()[1] for probe in probes), strict=True))
+    for probe in probes:
+        probe.close()
+    mp.spawn(process, (ports, str(folder)), nprocs=4)
+    return [torch.load(folder / f'{rank}.pth') for rank in range(4)]
+
+
+@pytest.mark.parametrize('name', SHARES)
+def test_processes_train_as_one_with_all_images(results, name):
+    whole = step(build(sync=True), [0, 1, 2, 3])
+    parts = [results[rank][name, True] for rank in range(len(SHARES[name]))]
+    for key, expected in whole.items():
+        # gradients are averaged by DDP; a process reports its own part of the losses
+        mean = torch.stack([part[key] for part in parts]).mean(0)
+        torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-5, msg=key)
+        if not key.startswith('loss_'):
+            assert all(torch.equal(part[key], parts[0][key]) for part in parts)
+
+
+@pytest.mark.parametrize('name', SHARES)
+def test_as_published_every_process_counts_its_own(results, name):
+    alone = [step(build(sync=False), share) for share in SHARES[name]]
+    for rank, losses in enumerate(alone):
+        for key, value in results[rank][name, False].items():
+            expected = losses[key]
+            if not key.startswith('loss_'):
+                expected = torch.stack([other[key] for other in alone]).mean(0)
+            torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-5, msg=key)
+
+
+def test_the_two_rules_differ(results):
+    """Else the tests above would prove nothing."""
+    synced, published = (results[0]['things on one', sync] for sync in (True, False))
+    # the first process has all four (object, level) pairs, so the mean is half its count
+    torch.testing.assert_close(synced['loss_thing'], 2 * published['loss_thing'])
+
+
+def test_processes_with_and_without_objects_stay_in_step(results):
+    first, second = (results[rank]['things on one', 'weights'] for rank in range(2))
+    for key, value in first.items():
+        if 'running_' not in key:  # batch statistics are each process's own
+            assert torch.equal(value, second[key]), key
+            assert not value.is_floating_point() or value.isfinite().all(), key

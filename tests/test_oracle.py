@@ -5,6 +5,7 @@ done, and checks our rule on its own.
 """
 
 import zlib
+from copy import deepcopy
 from functools import cache
 
 import numpy as np
@@ -25,6 +26,7 @@ from mmpfcn import (
     PanopticFCNFusionHead,
     PositionLoss,
     WeightedDiceLoss,
+    accelerate_inference,
 )
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
@@ -40,7 +42,13 @@ from mmpfcn.models.sampling import (
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
 converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
-INFERENCE = (('infer_r50_img1', 'img1'), ('infer_r50_img2', 'img2'), ('infer_star_img1', 'img1'))
+# the last column: with accelerate_inference
+INFERENCE = (
+    ('infer_r50_img1', 'img1', False),
+    ('infer_r50_img2', 'img2', False),
+    ('infer_star_img1', 'img1', False),
+    ('infer_r50_img1', 'img1', True),
+)
 TRAINING = (
     ('train_r50_batch2', (('img1', 'img1'), ('img2', 'img2'))),
     ('train_r50_batch2_mixed', (('img1', 'nothings'), ('img2', 'img2'))),
@@ -337,11 +345,14 @@ def image_targets(image: str, ground_truth: str):
 
 @cache
 @torch.no_grad()
-def inference(name: str, image: str) -> dict:
+def inference(name: str, image: str, accelerated: bool = False) -> dict:
     """All steps of one image; the activations of chosen layers by their published names."""
     _, info = oracle.case(name)
     star = info['kind'].startswith('star')
     model = converted_model(star).eval()
+    if accelerated:
+        model = deepcopy(model)
+        accelerate_inference(model)
     data = oracle.batch([oracle.sample(image, ori_shape=tuple(info['output_hw']))])
     data = model.data_preprocessor(data)
     assert list(data['inputs'].shape[-2:]) == info['padded_hw']
@@ -365,9 +376,9 @@ def inference(name: str, image: str) -> dict:
     return out
 
 
-@pytest.mark.parametrize('name, image', INFERENCE)
-def test_activations(name, image):
-    out = inference(name, image)
+@pytest.mark.parametrize('name, image, accelerated', INFERENCE)
+def test_activations(name, image, accelerated):
+    out = inference(name, image, accelerated)
     arrays, _ = oracle.case(name)
     for i, feat in enumerate(out['backbone']):
         assert_stored(feat, name, f'act.backbone.bottom_up.res{i + 2}', 5e-5)
@@ -398,9 +409,9 @@ def test_star_encoder_offsets():
             x = conv(x)
 
 
-@pytest.mark.parametrize('name, image', INFERENCE)
-def test_peaks_and_regions(name, image):
-    out = inference(name, image)
+@pytest.mark.parametrize('name, image, accelerated', INFERENCE)
+def test_peaks_and_regions(name, image, accelerated):
+    out = inference(name, image, accelerated)
     arrays, info = oracle.case(name)
     cfg = coco_config().model.test_cfg
     for i, level in enumerate(out['levels']):
@@ -417,9 +428,9 @@ def test_peaks_and_regions(name, image):
         assert_close(kernels[0, kept], arrays[f'stuff_level.{i}.feat'], 1e-5)
 
 
-@pytest.mark.parametrize('name, image', INFERENCE)
-def test_kernels_before_and_after_fusion(name, image):
-    out = inference(name, image)
+@pytest.mark.parametrize('name, image, accelerated', INFERENCE)
+def test_kernels_before_and_after_fusion(name, image, accelerated):
+    out = inference(name, image, accelerated)
     arrays, info = oracle.case(name)
     things = out['things']
     for kernels, key in ((things, 'before'), (out['fused_things'], 'after')):
@@ -439,9 +450,9 @@ def test_kernels_before_and_after_fusion(name, image):
             assert_close(ours, arrays[f'stuff.{key}.{what}'][golden_order.numpy()], 1e-5, what)
 
 
-@pytest.mark.parametrize('name, image', INFERENCE)
-def test_masks_instances_and_maps(name, image):
-    out = inference(name, image)
+@pytest.mark.parametrize('name, image, accelerated', INFERENCE)
+def test_masks_instances_and_maps(name, image, accelerated):
+    out = inference(name, image, accelerated)
     arrays, info = oracle.case(name)
     assert_stored(out['fused_things'].mask_logits[None], name, 'thing.mask_logits', 3e-4)
     instances = out['results']['ins_results']
@@ -457,10 +468,10 @@ def test_masks_instances_and_maps(name, image):
     assert_same_panoptic(out['results']['pan_results'], golden, info['segments_info'], 10)
 
 
-@pytest.mark.parametrize('name, image', INFERENCE)
-def test_stuff_probabilities(name, image):
+@pytest.mark.parametrize('name, image, accelerated', INFERENCE)
+def test_stuff_probabilities(name, image, accelerated):
     """The published map of region probabilities at full size, 0 for absent classes."""
-    out = inference(name, image)
+    out = inference(name, image, accelerated)
     _, info = oracle.case(name)
     fused = out['fused_regions']
     height, width = info['output_hw']

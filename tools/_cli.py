@@ -11,6 +11,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+
 
 class CfgOptions(DictAction):
     """mmengine's KEY=VALUE parser with a message instead of a traceback."""

@@ -4,7 +4,8 @@ import argparse
 import importlib.util
 from collections.abc import Sequence
 
-from _cli import base_parser, load_config, require_file
+from _cli import AMP_DTYPES, base_parser, load_config, require_file
+from _processes import processes
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
@@ -17,7 +18,13 @@ AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')
 
 def make_parser() -> argparse.ArgumentParser:
     parser = base_parser('Train a model')
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='fp16',
+        choices=AMP_DTYPES,
+        help='train in mixed precision (on a GPU); without a type: fp16',
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -53,6 +60,7 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
+        cfg.optim_wrapper.dtype = AMP_DTYPES[args.amp]
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             parser.error(
@@ -80,8 +88,9 @@ def add_tensorboard(cfg: Config) -> None:
 def main() -> None:
     cfg = train_config()
     setup_cache_size_limit_of_dynamo()
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    with processes(cfg):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
 
 
 if __name__ == '__main__':

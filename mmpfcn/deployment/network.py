@@ -75,10 +75,12 @@ def find_padded_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> 
     """``find_peaks`` with exactly ``num_peaks`` candidates, also on a level of fewer cells.
 
     A graph can not ask how many cells there are before it asks for the best of them; so as many
-    zeros are appended, and the labels of those that are taken are beyond the classes.
+    zeros are appended, and the labels of those that are taken are beyond the classes. As in
+    ``find_peaks`` there are no more candidates than cells: the others have score 0.
     """
     p = peak_scores(center_logits, pool_size)
     num_cells = p.shape[-2] * p.shape[-1]
     scores, index = F.pad(p.flatten(1), (0, num_peaks)).topk(num_peaks)
+    scores = scores * (torch.arange(num_peaks, device=p.device) < num_cells)
     labels = index // num_cells
     return Peaks(scores, labels, index - labels * num_cells)  # exporters stumble over %

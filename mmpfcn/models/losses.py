@@ -5,11 +5,34 @@ from collections.abc import Callable, Sequence
 import torch
 from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
+from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 CHUNK_SIZE = 2**23
 """Numbers of a tensor that a loss makes at a time: 32 MiB in float32."""
+
+
+def average_factors(
+    counts: Sequence[int], device: torch.device, sync: bool
+) -> Sequence[int] | Sequence[Tensor]:
+    """What to divide the sums of a batch by, at least 1 for the batch of all processes together.
+
+    In a distributed run the gradient is the mean of the processes' gradients. So sums divided by
+    the *mean* count of the processes give what one process with all the images would compute.
+
+    Args:
+        counts: what this process has of everything.
+        device: that of the process group.
+        sync: average over the processes, in one all-reduce that each of them must take part in;
+            else every process divides by its own counts, as published.
+    """
+    world_size = get_world_size()
+    if not sync or world_size == 1:
+        return [max(count, 1) for count in counts]
+    means = reduce_mean(torch.tensor(counts, dtype=torch.float, device=device))
+    return means.clamp(min=1 / world_size).unbind()
 
 
 @MODELS.register_module()
@@ -31,7 +54,10 @@ class PositionLoss(nn.Module):
         )
 
     def forward(
-        self, logits: Sequence[Tensor], targets: Sequence[Tensor], avg_factors: Sequence[float]
+        self,
+        logits: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        avg_factors: Sequence[float | Tensor],
     ) -> Tensor:
         """Sum of the element losses of every level, each divided by its average factor.
 
@@ -74,7 +100,7 @@ class WeightedDiceLoss(nn.Module):
         pred: Tensor,
         target: Tensor,
         weight: Tensor | None = None,
-        avg_factor: float | None = None,
+        avg_factor: float | Tensor | None = None,
         reduction_override: str | None = None,
     ) -> Tensor:
         """Dice of every object's candidates, as mmdet's mask losses are called.

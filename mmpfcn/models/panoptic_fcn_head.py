@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..datasets.segment_masks import SegmentMasks
 from ..structures import ImageTargets, LevelMaps
-from .losses import sum_with_gradient
+from .losses import average_factors, sum_with_gradient
 from .sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
 from .settings import InferenceSettings, TrainingSettings, read_settings
 
@@ -171,10 +171,21 @@ class PanopticFCNHead(BaseModule):
     def loss_by_feat(
         self, levels: list[LevelMaps], mask_feats: Tensor, targets: list[ImageTargets]
     ) -> dict[str, Tensor]:
-        """Losses of a batch from the network's output and the targets of every image."""
+        """Losses of a batch from the network's output and the targets of every image.
+
+        Each is divided by the count of what it sums over, which :func:`average_factors` exchanges
+        between the processes of a distributed run: all of them must call this in every step.
+        """
         by_level = list(zip(*(image.levels for image in targets), strict=True))
-        num_objects = max(sum(len(t.objects) for level in by_level for t in level), 1)
-        num_regions = max(sum(len(t.region_rows) for level in by_level for t in level), 1)
+        num_objects, num_regions, *num_cells = average_factors(
+            [
+                sum(len(t.objects) for level in by_level for t in level),
+                sum(len(t.region_rows) for level in by_level for t in level),
+                *(maps.regions[:, 0].numel() for maps in levels),  # N * h * w
+            ],
+            mask_feats.device,
+            self.train_cfg.sync_avg_factor,
+        )
         # by unbind, whose gradient is one copy; that of x[i] is a map of the batch for every image
         unbound = [zip(*(x.unbind() for x in level), strict=True) for level in levels]
         things, stuff = [], []
@@ -182,7 +193,6 @@ class PanopticFCNHead(BaseModule):
             maps = [LevelMaps(*level) for level in maps]
             things.append(self._thing_mask_loss(maps, feats, image, num_objects))
             stuff.append(self._stuff_mask_loss(maps, feats, image, num_regions))
-        regions = [maps.regions for maps in levels]
         return dict(
             loss_center=self.loss_center(
                 [maps.centers for maps in levels],
@@ -190,16 +200,20 @@ class PanopticFCNHead(BaseModule):
                 [num_objects] * len(levels),
             ),
             loss_region=self.loss_region(
-                regions,
+                [maps.regions for maps in levels],
                 [torch.stack([t.regions for t in level]) for level in by_level],
-                [x.numel() / x.shape[1] for x in regions],  # N * h * w
+                num_cells,
             ),
             loss_thing=sum(things),
             loss_stuff=sum(stuff),
         )
 
     def _thing_mask_loss(
-        self, maps: list[LevelMaps], mask_feats: Tensor, targets: ImageTargets, avg_factor: int
+        self,
+        maps: list[LevelMaps],
+        mask_feats: Tensor,
+        targets: ImageTargets,
+        avg_factor: float | Tensor,
     ) -> Tensor:
         """Weighted dice of the k best kernels of every (object, level); maps without N."""
         kernels, scores = [], []
@@ -225,7 +239,11 @@ class PanopticFCNHead(BaseModule):
         )
 
     def _stuff_mask_loss(
-        self, maps: list[LevelMaps], mask_feats: Tensor, targets: ImageTargets, avg_factor: int
+        self,
+        maps: list[LevelMaps],
+        mask_feats: Tensor,
+        targets: ImageTargets,
+        avg_factor: float | Tensor,
     ) -> Tensor:
         """Dice of the pooled kernel of every (region class, level) present; maps without N."""
         kernels = []

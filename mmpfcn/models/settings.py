@@ -52,11 +52,14 @@ class TrainingSettings:
         num_positives: k, cells that speak for an object on a level.
         with_cp: keep nothing of kernel generator and feature encoder for the backward pass, which
             runs them again (activation checkpointing; the backbone has a ``with_cp`` of its own).
+        sync_avg_factor: divide the losses by the mean counts of all processes, so that n processes
+            with b images each train as one with n * b; else by those of the process, as published.
     """
 
     assigner: dict
     num_positives: int
     with_cp: bool = False
+    sync_avg_factor: bool = True
 
 
 def read_settings(settings: type[T], name: str, config: dict[str, Any]) -> T:

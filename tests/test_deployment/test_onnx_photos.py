@@ -49,7 +49,9 @@ def test_photos(models):
     assert sum(s['isthing'] for result in actual for s in result.segments_info) >= 3
     assert sum(not s['isthing'] for result in actual for s in result.segments_info) >= 10
     for one, other in zip(expected, actual, strict=True):
-        assert_same(one, other)
+        sides = one.panoptic_seg.shape
+        factor = min(256 / max(sides), 160 / min(sides))
+        assert_same(one, other, cell_pixels=(4 / factor) ** 2)
 
 
 def test_two_photos_at_once(models):

@@ -10,10 +10,13 @@ import pytest
 import tiny
 import torch
 from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.structures import InstanceData
 from oracle import ROOT
 
-from mmpfcn import LevelMaps
+from mmpfcn import LevelMaps, PanopticInferencer
+from mmpfcn.deployment.export import export_onnx
 
 TINY = f"""
 _base_ = '{tiny.CONFIGS}/r18_shapes.py'
@@ -112,6 +115,27 @@ def test_inference_and_peers(tool, config, tmp_path):
     assert all(common <= names for names in stages.values())
     assert ('neck' in stages['panoptic-fpn']) and ('neck' not in stages['mask2former'])
     assert table(text, 'Inference')[0]['first model / it'] == '1.00'
+
+
+def test_onnx_runtime(tool, config, tmp_path):
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'small.pth')
+    with pytest.warns(UserWarning, match='does not name its classes'):
+        inferencer = PanopticInferencer(config, str(tmp_path / 'small.pth'), 'cpu')
+    export_onnx(inferencer, tmp_path / 'small.onnx')
+    result, text = run(
+        tool, tmp_path, config, '--size', '60', '90', '--out-size', '40', '70', '--objects', '3',
+        '--onnx', str(tmp_path / 'small.onnx'),
+    )  # fmt: skip
+    assert [row['model'] for row in result['times']] == ['small', 'small, ONNX Runtime']
+    assert [row['num_found'] for row in result['times']] == [3, 3]
+    assert set(result['times'][1]['stages'][0]) == {
+        'preprocess',
+        'graph',
+        'post-processing',
+        'other',
+    }
+    assert table(text, 'Shares')[1]['after the network / network'].endswith('%')
 
 
 def test_training_and_peers(tool, part, config, tmp_path):
@@ -280,7 +304,7 @@ def test_ground_truth(part, bitmaps):
 
 
 def test_variants(part, config):
-    listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True)
+    listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True, False)
     assert [candidate.name for candidate in listed] == [
         name + variant
         for variant in ('', ', compiled', ', channels last', ', channels last, compiled')
@@ -288,8 +312,21 @@ def test_variants(part, config):
     ]
 
 
+def test_accelerated(part, config):
+    usual, faster = part.candidates.candidates([config], {}, False, [], False, False, True)
+    assert (usual.name, faster.name) == ('small', 'small, accelerated')
+    weight = 'panoptic_head.kernel_generator.kernel_out.weight'
+    for candidate in (usual, faster):
+        memory_is_last = (
+            candidate.build(torch.device('cpu'))
+            .get_parameter(weight)
+            .is_contiguous(memory_format=torch.channels_last)
+        )
+        assert memory_is_last == (candidate is faster)
+
+
 def test_plain_convolutions(part, config):
-    deformable, plain = part.candidates.candidates([config], {}, True, [], False, False)
+    deformable, plain = part.candidates.candidates([config], {}, True, [], False, False, False)
 
     def num_deformable(candidate):
         modules = candidate.build(torch.device('cpu')).modules()

@@ -18,6 +18,7 @@ TOOLS = ROOT / 'tools'
 
 CONFIG = """
 train_cfg = dict(max_iters=10)
+test_cfg = dict(type='TestLoop')
 train_dataloader = dict(batch_size=2)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
 visualizer = dict(type='PanopticVisualizer', vis_backends=[dict(type='LocalVisBackend')])
@@ -140,8 +141,29 @@ def test_amp(train, config, capsys):
     if torch.cuda.is_available():
         wrapper = train([config, '--amp']).optim_wrapper
         assert wrapper.type == 'AmpOptimWrapper' and wrapper.loss_scale == 'dynamic'
+        assert wrapper.dtype == 'float16'
+        assert train([config, '--amp', 'bf16']).optim_wrapper.dtype == 'bfloat16'
     else:
         assert '--amp needs one of cuda' in fails(train, [config, '--amp'], capsys)
+    assert "invalid choice: 'fp8'" in fails(train, [config, '--amp', 'fp8'], capsys)
+
+
+def test_accelerate(test, config, checkpoint):
+    for flags, hooks in ((), []), (('--accelerate',), ['AccelerateInferenceHook']):
+        cfg, _ = test([config, checkpoint, *flags])
+        assert [hook.type for hook in cfg.get('custom_hooks', [])] == hooks
+
+
+def test_amp_of_a_test(test, config, checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr(torch, 'set_autocast_dtype', lambda *given: given_dtype.append(given))
+    given_dtype = []
+    cfg, _ = test([config, checkpoint, '--amp', 'bf16'])
+    assert cfg.test_cfg.fp16 is True
+    assert given_dtype == [('cuda' if torch.cuda.is_available() else 'cpu', torch.bfloat16)]
+    assert 'fp16' not in test([config, checkpoint])[0].test_cfg
+    if not torch.cuda.is_available():
+        error = fails(test, [config, checkpoint, '--amp', 'fp16'], capsys)
+        assert '--amp fp16 needs a GPU, and PyTorch finds none: use --amp bf16' in error
 
 
 @pytest.mark.parametrize('flag', ['--local_rank=3', '--local-rank=3'])
@@ -280,3 +302,11 @@ def test_slurm(script, bin_dir):
     assert lines[-3:] == ['--launcher=slurm', '--cfg-options', 'a=1']
     last = SCRIPTS[script][-1]
     assert lines[-4] == (f'--work-dir={last}' if 'train' in script else last)
+
+
+def test_shellcheck_has_nothing_to_say():
+    scripts = [str(path) for path in sorted(TOOLS.rglob('*.sh'))]
+    assert len(scripts) >= 5
+    checker = Path(sys.executable).with_name('shellcheck')
+    result = subprocess.run([checker, *scripts], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -15,7 +15,8 @@ they are. In training all models get drawn ground truth with --objects ellipses 
 Every run is timed as a whole, and then once more with its stages watched. "masks" are peaks, the
 pooling and embedding of kernels and their convolution; "heads with losses" are those of a two-stage
 model, forward and losses together. With several values the first of each option comes first in the
-tables. --compile, --channels-last and --plain-convs add models to the list, they replace none.
+tables. --accelerate, --compile, --channels-last and --plain-convs add models to the list, they
+replace none.
 """
 
 import argparse
@@ -75,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     add('--objects', type=count, nargs='+', default=[40], help='objects in every image')
     add('--dtype', choices=DTYPES, nargs='+', default=['float32'], help='fp16, bf16: autocast')
     add('--compile', action='store_true', help='also with torch.compile')
+    add('--accelerate', action='store_true', help='also with accelerate_inference (for a CPU)')
     add('--channels-last', action='store_true', help='also with weights in channels_last')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     add('--threads', type=positive, default=torch.get_num_threads())
@@ -102,6 +104,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error('--dtype tf32 exists on CUDA only')
     if args.train and args.out_size:
         parser.error('--out-size belongs to inference, not to --train')
+    if args.train and args.accelerate:
+        parser.error('--accelerate belongs to inference, not to --train')
     args.size = [tuple(size) for size in args.size or [(800, 1333)]]
     args.out_size = [tuple(size) for size in args.out_size or []] or [None]
     return args
@@ -151,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
     listed = candidates(
         args.configs, args.cfg_options, args.plain_convs, args.peers, args.compile,
-        args.channels_last,
+        args.channels_last, args.accelerate,
     )  # fmt: skip
     # before this process holds models itself
     peaks = measure_memory(args, listed) if args.memory else []

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import nn
 
+from mmpfcn import accelerate_inference
+
 PEERS = {
     'panoptic-fpn': 'mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py',
     'maskformer': 'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py',
@@ -38,6 +40,7 @@ class Candidate:
         compiled: the forward of every network part is compiled.
         channels_last: memory format of weights and features.
         onnx: file of an exported model that runs instead, in ONNX Runtime.
+        accelerated: by :func:`mmpfcn.accelerate_inference`.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Candidate:
     compiled: bool = False
     channels_last: bool = False
     onnx: str | None = None
+    accelerated: bool = False
 
     @property
     def is_peer(self) -> bool:
@@ -72,6 +76,8 @@ class Candidate:
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
             model.backbone.register_forward_pre_hook(_channels_last)
+        if self.accelerated:
+            accelerate_inference(model)
         if self.compiled:
             self._compile(model)
         return model
@@ -92,21 +98,27 @@ def candidates(
     peers: Sequence[str],
     compiled: bool,
     channels_last: bool,
+    accelerated: bool,
 ) -> list[Candidate]:
     """All to be measured, the first config's own first; the flags add variants."""
     listed = [Candidate(Path(config).stem, config, options) for config in configs]
     if plain:
         listed += [replace(c, name=f'{c.name}, plain convs', plain=True) for c in listed]
     listed += [Candidate(peer, PEERS[peer]) for peer in peers]
-    variants = product(*([False, True] if flag else [False] for flag in (channels_last, compiled)))
+    flags = (accelerated, channels_last, compiled)
+    variants = product(*([False, True] if flag else [False] for flag in flags))
     return [
         replace(
             candidate,
-            name=candidate.name + ', channels last' * last + ', compiled' * fused,
+            name=candidate.name
+            + ', accelerated' * faster
+            + ', channels last' * last
+            + ', compiled' * fused,
+            accelerated=faster,
             channels_last=last,
             compiled=fused,
         )
-        for last, fused in variants
+        for faster, last, fused in variants
         for candidate in listed
     ]
 

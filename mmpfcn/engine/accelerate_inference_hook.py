@@ -1,0 +1,33 @@
+"""Faster inference on a CPU."""
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from ..models.winograd import WinogradConv2d, is_suitable
+
+
+@HOOKS.register_module()
+class AccelerateInferenceHook(Hook):
+    """Make a test run on a CPU faster, see :func:`accelerate_inference`."""
+
+    def before_test(self, runner: Runner) -> None:
+        model = runner.model
+        accelerate_inference(model.module if is_model_wrapper(model) else model)
+
+
+def accelerate_inference(model: nn.Module) -> None:
+    """Make inference on a CPU faster, in place: any model of convolutions, not only ours.
+
+    Wide 3 x 3 convolutions become :class:`WinogradConv2d`, and all weights, so that all maps, are
+    stored in channels_last. Parameters, their names and values stay as they are, and training goes
+    on as before. Results differ by rounding.
+    """
+    for parent in list(model.modules()):
+        for name, module in list(parent.named_children()):
+            if is_suitable(module):
+                setattr(parent, name, WinogradConv2d(module))
+    model.to(memory_format=torch.channels_last)

@@ -1,0 +1,88 @@
+"""The Winograd convolution is the plain one, and gives way where it is not meant."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmpfcn.models import winograd
+from mmpfcn.models.winograd import WinogradConv2d, is_suitable, transform_weight, winograd_conv
+
+
+@pytest.mark.parametrize('size', [(1, 1), (3, 5), (4, 8), (13, 21), (40, 33)])
+@pytest.mark.parametrize('chunk', [1, 2**14, 2**21])
+def test_it_is_the_plain_convolution(size, chunk, monkeypatch):
+    """In float64, where a wrong coefficient can not hide in rounding."""
+    monkeypatch.setattr(winograd, 'CHUNK_SIZE', chunk)
+    for name in ('INPUT_TRANSFORM', 'OUTPUT_TRANSFORM'):
+        monkeypatch.setattr(winograd, name, getattr(winograd, name).double())
+    x, weight, bias = torch.randn(2, 7, *size), torch.randn(5, 7, 3, 3), torch.randn(5)
+    x, weight, bias = x.double(), weight.double(), bias.double()
+    out = winograd_conv(x, transform_weight(weight), bias)
+    torch.testing.assert_close(out, F.conv2d(x, weight, bias, padding=1), rtol=0, atol=1e-12)
+    without = winograd_conv(x, transform_weight(weight), None)
+    torch.testing.assert_close(without, F.conv2d(x, weight, padding=1), rtol=0, atol=1e-12)
+
+
+def test_rounding_in_single_precision():
+    x, weight = torch.randn(1, 256, 32, 44).relu(), torch.randn(256, 256, 3, 3)
+    exact = F.conv2d(x.double(), weight.double(), padding=1)
+    out = winograd_conv(x, transform_weight(weight), None)
+    assert (out - exact).abs().max() < 3e-5 * exact.abs().max()
+
+
+def test_which_convolutions_are_suitable():
+    def conv(channels=128, kernel=3, **options):
+        return nn.Conv2d(channels, 128, kernel, **(dict(padding=1) | options))
+
+    assert is_suitable(conv()) and is_suitable(conv(bias=False))
+    assert not is_suitable(conv(channels=64))
+    for options in (
+        dict(kernel=1), dict(stride=2), dict(padding=0), dict(groups=2),
+        dict(padding=2, dilation=2), dict(padding_mode='reflect'), dict(padding='same'),
+    ):  # fmt: skip
+        assert not is_suitable(conv(**options)), options
+    assert not is_suitable(WinogradConv2d(conv()))
+
+
+@pytest.fixture
+def pair():
+    """A convolution, the other that shares its weight, and a map that is large enough."""
+    conv = nn.Conv2d(128, 128, 3, padding=1)
+    return conv, WinogradConv2d(conv), torch.randn(1, 128, 32, 32)
+
+
+@torch.no_grad()
+def test_it_follows_its_weight(pair):
+    conv, other, x = pair
+    for _ in range(2):
+        torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
+        assert not torch.equal(other(x), conv(x))  # so it is not the plain one that has run
+        conv.weight.mul_(-2)
+    other.load_state_dict(dict(other.state_dict(), weight=torch.full_like(conv.weight, 0.01)))
+    torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
+    double = copy.deepcopy(other)
+    double.weight.zero_()
+    assert torch.equal(double(x)[0, :, 0, 0], conv.bias)
+
+
+def test_parameters_have_their_names(pair):
+    conv, other, _ = pair
+    assert list(other.state_dict()) == list(conv.state_dict()) == ['weight', 'bias']
+    assert other.weight is conv.weight and other.bias is conv.bias
+    assert other.training == conv.training
+
+
+def test_it_is_the_plain_one_elsewhere(pair):
+    conv, other, x = pair
+    assert torch.equal(other(x), conv(x))  # with gradient
+    other(x).square().sum().backward()
+    assert conv.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        small = x[..., :16, :16]
+        assert torch.equal(other(small), conv(small))
+        with torch.autocast('cpu', torch.bfloat16):
+            assert torch.equal(other(x), conv(x))
+        assert torch.equal(other.double()(x.double()), conv(x.double()))

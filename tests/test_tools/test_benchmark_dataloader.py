@@ -1,0 +1,47 @@
+"""Rates of a data loader: which transforms are timed, and what is said about missing data."""
+
+import re
+import sys
+
+import cv2
+import pytest
+import torch
+from oracle import ROOT, coco200, import_file
+
+CONFIG = str(ROOT / 'configs' / 'panoptic_fcn' / 'r50_coco.py')
+ROOT_OPTION = 'train_dataloader.dataset.data_root='
+
+
+@pytest.fixture
+def main(monkeypatch):
+    """Of the tool, which changes the path and the numbers of threads."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    yield import_file(ROOT / 'tools' / 'analysis_tools' / 'benchmark_dataloader.py').main
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
+
+
+def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
+    options = ['--cfg-options', f'{ROOT_OPTION}{coco200()}/']
+    main([CONFIG, '--images', '3', '--workers', '1', *options])
+    output = capsys.readouterr().out
+    rows = re.findall(r'^\| \d\. (\w+) \| ([\d.]+) ms \| (\d+)% \|$', output, re.MULTILINE)
+    assert [name for name, *_ in rows] == [
+        'LoadImage', 'LoadPanopticGroundTruth', 'RandomChoiceResize', 'RandomFlip',
+        'PackPanopticInputs',
+    ]  # fmt: skip
+    rate, total = re.search(r'sum: ([\d.]+) images/s a worker \| ([\d.]+) ms', output).groups()
+    assert float(rate) == pytest.approx(1000 / float(total), rel=0.02)
+    assert float(total) == pytest.approx(sum(float(ms) for _, ms, _ in rows), abs=0.3)
+    workers, rate, each = re.search(r'^\| (\d) \| ([\d.]+) \| ([\d.]+) \|$', output, re.M).groups()
+    assert (workers, rate) == ('1', each) and float(rate) > 0
+
+
+def test_missing_data(main, capsys, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        main([CONFIG, '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'])
+    assert error.value.code == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert 'the training data of' in message and 'panoptic_train2017.json' in message

@@ -1,0 +1,34 @@
+"""Distributed runs, on machines without an accelerator too."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import init_dist
+
+
+@contextmanager
+def processes(cfg: Config) -> Iterator[None]:
+    """Start and end the process group of a distributed run; on a CPU it is one of gloo.
+
+    mmengine starts the group itself, but first selects a CUDA device, and gives it to the model's
+    wrapper. Without an accelerator there is none to select, so the group is started here.
+    """
+    if cfg.launcher != 'none' and get_device() == 'cpu':
+        dist_cfg = {**cfg.get('env_cfg', {}).get('dist_cfg', {}), 'backend': 'gloo'}
+        with patch.object(torch.cuda, 'set_device'):
+            init_dist(cfg.launcher, **dist_cfg)
+        if 'runner_type' not in cfg:  # else a strategy wraps the model
+            cfg.model_wrapper_cfg = {
+                'type': 'MMDistributedDataParallel',
+                'broadcast_buffers': False,
+                'find_unused_parameters': cfg.get('find_unused_parameters', False),
+                **cfg.get('model_wrapper_cfg', {}),
+                'device_ids': None,
+            }
+    yield
+    if torch.distributed.is_initialized():  # after an error it might wait for the others
+        torch.distributed.destroy_process_group()
