@@ -1,4 +1,4 @@
-"""The parts in other models: what the README shows, trained for a step and used to predict."""
+"""The parts in other models: what docs/reuse.md shows, trained for a step and used to predict."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmpfcn import FeatureEncoder, KernelFusion, PanopticFCNHead, WeightedDiceLoss
 
-# ---- configs, as in the README ----
+# ---- configs, as in the documentation ----
 
 HEAD_IN_MASKFORMER = """
 _base_ = './r18_shapes.py'
@@ -40,7 +40,7 @@ model = dict(mask_head=dict(loss_mask=dict(_delete_=True, type='WeightedDiceLoss
 
 
 def read(text: str, folder: Path) -> Config:
-    """A config of the README, as a file beside our configs."""
+    """A config of the documentation, as a file beside our configs."""
     path = folder / 'reuse.py'
     path.write_text(text.replace("'./", f"'{tiny.CONFIGS.as_posix()}/"))
     return Config.fromfile(path)
@@ -291,5 +291,5 @@ def test_a_model_with_our_loss_predicts(name, tmp_path):
 
 
 @pytest.mark.parametrize('snippet', [HEAD_IN_MASKFORMER, LOSS_IN_SOLOV2])
-def test_readme_shows_what_is_tested(snippet):
-    assert snippet.strip() in (tiny.ROOT / 'README.md').read_text()
+def test_the_docs_show_what_is_tested(snippet):
+    assert snippet.strip() in (tiny.ROOT / 'docs' / 'reuse.md').read_text()
