@@ -10,8 +10,9 @@ from torch import Tensor
 from mmpfcn.evaluation.panoptic_quality import (
     Segment,
     class_quality,
+    count_matching,
     count_pairs,
-    image_statistics,
+    match_segments,
     mean_quality,
 )
 
@@ -57,7 +58,8 @@ def panoptic_quality(model: torch.nn.Module, scenes: list[tuple[dict, Tensor]]) 
         pairs = count_pairs(ids.numpy(), panoptic.sem_seg[0].numpy())
         truth = {i: Segment(i % INSTANCE_OFFSET) for i in ids.unique().tolist()}
         found = {segment['id']: Segment(segment['label']) for segment in panoptic.segments_info}
-        statistics = statistics + image_statistics(*pairs, truth, found, NUM_CLASSES)
+        matching = match_segments(*pairs, truth, found)
+        statistics = statistics + count_matching(matching, NUM_CLASSES)
     quality, seen = mean_quality(class_quality(np.asarray(statistics)))
     assert seen == 4  # two things, two stuff
     return 100 * float(quality[0])
