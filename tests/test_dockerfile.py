@@ -87,7 +87,9 @@ def test_cuda_is_an_argument(cuda, base, force):
     values['BASE'] = expand(defaults['BASE'], values)
     assert expand(arguments('FROM')[0], values) == base
     environment = dict(
-        pair.split('=', 1) for line in arguments('ENV') for pair in shlex.split(line.replace('$P', ''))
+        pair.split('=', 1)
+        for line in arguments('ENV')
+        for pair in shlex.split(line.replace('$P', ''))
     )
     assert expand(environment['FORCE_CUDA'], values) == force
     system = expand(arguments('RUN')[0], values).split()

@@ -1,0 +1,139 @@
+"""Commands and Python of README.md and docs/, and which of them test_docs.py does not run."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from oracle import ROOT
+
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+OTHER_LANGUAGES = {'', 'text', 'json', 'nginx', 'bibtex', '{toctree}', '{eval-rst}'}
+
+
+class Elsewhere(NamedTuple):
+    """A pattern of commands, or of Python, that another test runs."""
+
+    pattern: str
+    file: str
+    test: str
+
+
+ELSEWHERE = [
+    Elsewhere(
+        r'pip install -e \.',
+        'test_packaging.py',
+        'test_editable_install_uses_the_sources_and_adds_nothing_to_them',
+    ),
+    Elsewhere(r'dist_(train|test)\.sh', 'test_tools/test_train_test_cli.py', 'test_dist'),
+    Elsewhere(r'slurm_(train|test)\.sh', 'test_tools/test_train_test_cli.py', 'test_slurm'),
+    Elsewhere(
+        r'train\.py configs/panoptic_fcn/r18_shapes\.py$',
+        'test_end_to_end.py',
+        'test_train_leaves_checkpoint_config_and_log',
+    ),
+    Elsewhere(
+        r'train\.py configs/panoptic_fcn/r18_shapes\.py --resume',
+        'test_end_to_end.py',
+        'test_resume_goes_on_after_the_checkpoint',
+    ),
+    Elsewhere(
+        r'train\.py configs/panoptic_fcn/mine\.py',
+        'test_docs_datasets.py',
+        'test_the_config_trains_and_tests',
+    ),
+    Elsewhere(
+        r'dataset_converters/(cityscapes|mapillary)_panoptic',
+        'test_street_scenes.py',
+        'test_from_the_raw_folders_to_figures',
+    ),
+    Elsewhere(
+        r'dataset_converters/\w+_panoptic\.py data/mine',
+        'test_docs_datasets.py',
+        'test_each_command_of_a_converter',
+    ),
+    Elsewhere(
+        r'browse_dataset\.py configs/panoptic_fcn/mine',
+        'test_tools/test_browse_dataset.py',
+        'test_the_page_needs_nothing_but_its_pictures',
+    ),
+    Elsewhere(
+        r'check_dataset\.py data/mine',
+        'test_tools/test_check_dataset.py',
+        'test_a_right_data_set_is_counted',
+    ),
+    Elsewhere(
+        r'detectron2_to_mmpfcn\.py',
+        'test_tools/test_detectron2_to_mmpfcn.py',
+        'test_from_the_shell',
+    ),
+    Elsewhere(
+        r'tools/web_demo\.py',
+        'test_tools/test_web_demo.py',
+        'test_a_moved_threshold_does_not_run_the_network',
+    ),
+    Elsewhere(
+        r'tools/analysis_tools/explain\.py',
+        'test_tools/test_explain.py',
+        'test_the_page_in_a_browser',
+    ),
+    Elsewhere(
+        r'from mmpfcn\.apis import Fate',
+        'test_apis/test_explanation.py',
+        'test_fates_are_what_the_thresholds_say',
+    ),
+    Elsewhere(
+        r'torchrun .*tools/demo\.py',
+        'test_tools/test_demo.py',
+        'test_two_processes_share_the_images',
+    ),
+    Elsewhere(r'tools/deployment/', 'test_deployment/test_onnx.py', 'test_tool_without_torch'),
+    Elsewhere(
+        r'import OnnxInferencer', 'test_deployment/test_onnx.py', 'test_same_results_at_any_size'
+    ),
+    Elsewhere(r'colors = \{', 'test_docs_datasets.py', 'test_the_lines_for_masks_in_colours'),
+]
+
+# Patterns of what no test runs, and why.
+NOT_RUN = {
+    r'make (venv|test|demo)|source \S+/activate': 'builds the environment, or runs for minutes',
+    r'docker ': 'needs Docker; tests/test_dockerfile.py compares the steps',
+    r'--amp': 'needs a GPU',
+    r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
+    r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
+    r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    page: str
+    language: str
+    text: str
+
+
+def blocks() -> Iterator[Block]:
+    for page in PAGES:
+        fenced = re.findall(r'^( *)```(\S*)\n(.*?)^\1```$', page.read_text(), re.M | re.S)
+        for indent, language, text in fenced:
+            yield Block(page.name, language, re.sub(f'^{indent}', '', text, flags=re.M))
+
+
+def commands(page: str) -> list[str]:
+    """Command lines without comments, continued lines joined."""
+    text = ''.join(b.text for b in blocks() if (b.page, b.language) == (page, 'sh'))
+    lines = [re.sub(r' +#.*|^#.*', '', line) for line in text.replace('\\\n', ' ').splitlines()]
+    return [' '.join(line.split()) for line in lines if line.strip()]
+
+
+def reason(text: str) -> str | None:
+    """Where else it runs, or why it does not; None: here. The first pattern counts."""
+    listed = [(e.pattern, f'{e.file}::{e.test}') for e in ELSEWHERE] + [*NOT_RUN.items()]
+    return next((why for pattern, why in listed if re.search(pattern, text)), None)
+
+
+def look_up(cfg: object, key: str) -> object:
+    """The value of a dotted key; numbers are indices of lists."""
+    for part in key.split('.'):
+        cfg = cfg[int(part)] if part.isdigit() else cfg[part]
+    return cfg
