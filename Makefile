@@ -42,7 +42,7 @@ demo: venv  ## train on the embedded data set, test, draw pictures (about 10 min
 	@echo 'To train from the beginning again: rm -r $(DEMO_DIR) && make demo'
 
 docs: venv  ## build the documentation site in build/docs; a warning is an error
-	$(PY) -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+	$(PY) -m sphinx -q -W --keep-going -a -E -b html -d build/doctrees docs build/docs
 	@echo 'The first page: $(CURDIR)/build/docs/index.html'
 
 lint: venv  ## check style and spelling (ruff, codespell)

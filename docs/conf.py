@@ -36,14 +36,17 @@ html_show_sphinx = False
 html_copy_source = False
 
 
-def read_model_card(app, docname: str, source: list[str]) -> None:
-    """The page models.md is the model card, with its links as seen from docs/."""
+def read_page(app, docname: str, source: list[str]) -> None:
+    """models.md is the model card, and the menu has the pages that index.md does not name."""
     if docname == 'models':
         card = ROOT / 'configs' / 'panoptic_fcn' / 'README.md'
-        app.env.note_dependency(str(card))
         text = card.read_text('utf-8').replace('](../../docs/', '](')
         source[0] = re.sub(r'\]\((?=[\w-]+\.(?:py|yml)\))', '](../configs/panoptic_fcn/', text)
+    elif docname == 'index':
+        named = set(re.findall(r'\w+', source[0]))
+        rest = sorted(app.env.found_docs - named - {'index'})
+        source[0] = source[0].replace('@rest', '\n'.join(rest))
 
 
 def setup(app) -> None:
-    app.connect('source-read', read_model_card)
+    app.connect('source-read', read_page)

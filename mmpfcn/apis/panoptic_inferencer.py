@@ -61,6 +61,8 @@ class NetworkOutput:
 class PanopticInferencer(BaseInferencer):
     """Panoptic FCN on images: paths, addresses, arrays, PIL images, folders, patterns, videos.
 
+    Its use::
+
         inferencer = PanopticInferencer('configs/panoptic_fcn/r50_coco.py', 'weights.pth')
         result = inferencer('photo.jpg')['predictions'][0]
 
