@@ -2,5 +2,14 @@
 
 from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
+from .exact_resume_hook import ExactResumeHook
+from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
 
-__all__ = ['ClassCountHook', 'CompileNetworkHook', 'compile_network']
+__all__ = [
+    'ClassCountHook',
+    'CompileNetworkHook',
+    'ExactResumeHook',
+    'WholeCheckpointHook',
+    'compile_network',
+    'newest_whole_checkpoint',
+]
