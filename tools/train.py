@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from mmpfcn.engine import newest_whole_checkpoint
+
 # Those mmengine's AmpOptimWrapper knows.
 AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')
 
@@ -70,8 +72,11 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True
-        # Without a checkpoint, mmengine looks for the latest one.
         cfg.load_from = None if args.resume == 'auto' else args.resume
+        if args.resume == 'auto' and 'runner_type' not in cfg:
+            # mmengine's last_checkpoint may name one that a kill or a full disk cut off
+            newest = newest_whole_checkpoint(cfg.work_dir)
+            cfg.load_from = None if newest is None else str(newest)
     if args.tensorboard:
         add_tensorboard(cfg)
     return cfg

@@ -6,6 +6,7 @@ from .panoptic_dataset import PanopticDataset
 from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
 from .panoptic_png import read_panoptic_png, write_panoptic_png
 from .random_crop import RandomCropWithInstance
+from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
 from .segment_masks import SegmentMasks
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     'PanopticDataset',
     'PanopticJson',
     'RandomCropWithInstance',
+    'ReplayableAspectRatioBatchSampler',
+    'ReplayableSampler',
     'SegmentMasks',
     'arrange_classes',
     'read_panoptic_json',

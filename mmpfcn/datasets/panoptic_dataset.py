@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from .panoptic_json import arrange_classes, read_panoptic_json, require_fields
 from .panoptic_png import NUM_IDS
+from .replayable_sampler import SampleIndex, seeded
 
 
 @DATASETS.register_module()
@@ -81,6 +82,13 @@ class PanopticDataset(BaseDetDataset):
             max_refetch=max_refetch,
             backend_args=backend_args,
         )
+
+    def __getitem__(self, idx: int) -> dict:
+        """A sample, augmented as the index says if it comes from :class:`ReplayableSampler`."""
+        if not isinstance(idx, SampleIndex):
+            return super().__getitem__(idx)
+        with seeded(idx.seed):
+            return super().__getitem__(idx)
 
     def load_data_list(self) -> list[dict]:
         """Read the JSON and arrange its classes."""

@@ -1,13 +1,17 @@
 """Hooks."""
 
-from .accelerate_inference_hook import AccelerateInferenceHook, accelerate_inference
+from .accelerate_inference_hook import AccelerateInferenceHook
 from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
+from .exact_resume_hook import ExactResumeHook
+from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
 
 __all__ = [
     'AccelerateInferenceHook',
     'ClassCountHook',
     'CompileNetworkHook',
-    'accelerate_inference',
+    'ExactResumeHook',
+    'WholeCheckpointHook',
     'compile_network',
+    'newest_whole_checkpoint',
 ]

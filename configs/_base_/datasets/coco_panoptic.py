@@ -26,8 +26,8 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    sampler=dict(type='ReplayableSampler', shuffle=True),
+    batch_sampler=dict(type='ReplayableAspectRatioBatchSampler'),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

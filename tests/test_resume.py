@@ -1,0 +1,82 @@
+"""Runs that are killed, run out of disk or lose their work dir."""
+
+import resource
+import shutil
+from pathlib import Path
+
+import kill_and_resume
+import pytest
+import torch
+from kill_and_resume import differences, prepare, run_killed, run_whole, start
+
+from mmpfcn.engine import newest_whole_checkpoint
+
+STEPS = 6
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('resume')
+    prepare(folder, STEPS)
+    run_whole(folder)
+    return folder
+
+
+def test_killed_runs_end_with_the_same_weights(folder):
+    run_killed(folder, kills=2, seed=1)
+    last = f'iter_{STEPS}.pth'
+    assert differences(folder / 'killed' / last, folder / 'whole' / last) == []
+    assert [path.name for path in (folder / 'killed').glob('*.pth')] == [last]
+
+
+def train_with_little_disk(folder: Path, *arguments: str) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # bytes a file
+    kill_and_resume.train(folder, 'full.log', *arguments)
+
+
+def test_a_full_disk_ends_the_run_and_the_checkpoint_stays(folder):
+    shutil.copytree(folder / 'whole', folder / 'full')
+    (folder / 'full' / 'last_checkpoint').write_text('full/iter_6.pth')
+    options = ('--work-dir=full', '--resume', '--cfg-options', f'train_cfg.max_iters={STEPS + 2}')
+    process = kill_and_resume.CONTEXT.Process(
+        target=train_with_little_disk, args=(folder, *options)
+    )
+    process.start()
+    process.join(timeout=300)
+    assert process.exitcode == 1
+    log = (folder / 'full.log').read_text()
+    assert 'OSError: checkpoint' in log.splitlines()[-1]
+    assert 'iter_7.pth could not be written ([Errno 27] File too large)' in log
+    assert log.count('Error: checkpoint') == 1
+    assert [path.name for path in (folder / 'full').glob('*.pth')] == ['iter_6.pth']
+    assert newest_whole_checkpoint(folder / 'full').name == 'iter_6.pth'
+    assert not list((folder / 'full').glob('.iter*'))
+
+
+def test_a_vanished_work_dir_is_named(folder):
+    options = ('--cfg-options', 'train_cfg.max_iters=1000', 'default_hooks.logger.interval=1000')
+    process = start(folder, 'gone.log', '--work-dir=gone', *options)
+    while not (folder / 'gone' / 'iter_1.pth').exists():
+        assert process.is_alive(), (folder / 'gone.log').read_text()
+    (folder / 'gone').rename(folder / 'moved')
+    process.join(timeout=300)
+    last = (folder / 'gone.log').read_text().splitlines()[-1]
+    assert process.exitcode == 1
+    assert last.startswith('FileNotFoundError: the work dir ') or 'could not be written' in last
+    assert newest_whole_checkpoint(folder / 'moved') is not None
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path):
+    """Whatever last_checkpoint says: it may be empty, or name a file that was cut off."""
+    assert newest_whole_checkpoint(tmp_path / 'none') is None
+    (tmp_path / 'last_checkpoint').write_text('')
+    assert newest_whole_checkpoint(tmp_path) is None
+    for i in (5, 10, 15):
+        torch.save(dict(x=torch.zeros(1000)), tmp_path / f'iter_{i}.pth')
+    content = bytearray((tmp_path / 'iter_15.pth').read_bytes())
+    (tmp_path / 'iter_15.pth').write_bytes(content[:-10])
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_15.pth'))
+    assert newest_whole_checkpoint(tmp_path).name == 'iter_10.pth'
+    content[len(content) // 2] ^= 1
+    (tmp_path / 'iter_15.pth').write_bytes(content)
+    assert newest_whole_checkpoint(tmp_path).name == 'iter_10.pth'
