@@ -37,6 +37,11 @@ ELSEWHERE = [
         'test_resume_goes_on_after_the_checkpoint',
     ),
     Elsewhere(
+        r'kill_and_resume\.py',
+        'test_resume.py',
+        'test_killed_runs_end_with_the_same_weights',
+    ),
+    Elsewhere(
         r'train\.py configs/panoptic_fcn/mine\.py',
         'test_docs_datasets.py',
         'test_the_config_trains_and_tests',

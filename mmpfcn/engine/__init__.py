@@ -1,6 +1,6 @@
 """Hooks."""
 
-from .accelerate_inference_hook import AccelerateInferenceHook
+from .accelerate_inference_hook import AccelerateInferenceHook, accelerate_inference
 from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook
@@ -12,6 +12,7 @@ __all__ = [
     'CompileNetworkHook',
     'ExactResumeHook',
     'WholeCheckpointHook',
+    'accelerate_inference',
     'compile_network',
     'newest_whole_checkpoint',
 ]
