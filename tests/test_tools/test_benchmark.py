@@ -88,7 +88,8 @@ def test_inference_of_ours(tool, part, config, tmp_path):
         assert row['error'] is None
         assert row['num_found'] == row['setting']['num_objects']
         assert len(row['seconds']) == len(row['stages']) == 1
-        assert set(row['stages'][0]) == set(part.report.INFERENCE_STAGES)
+        # 'graph' is what ONNX Runtime runs
+        assert set(row['stages'][0]) == set(part.report.INFERENCE_STAGES) - {'graph'}
     assert result['conditions']['torch'] == torch.__version__
     assert result['conditions']['repeats'] == 1
     assert result['command'].startswith('benchmark.py ') and '--plain-convs' in result['command']
@@ -117,7 +118,8 @@ def test_inference_and_peers(tool, config, tmp_path):
     assert table(text, 'Inference')[0]['first model / it'] == '1.00'
 
 
-def test_onnx_runtime(tool, config, tmp_path):
+def test_onnx_runtime(tool, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no data set names the classes
     model = MODELS.build(Config.fromfile(config).model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'small.pth')
     with pytest.warns(UserWarning, match='does not name its classes'):
