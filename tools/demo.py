@@ -20,7 +20,7 @@ from pathlib import Path
 
 from _cli import CfgOptions, require_file
 from demo_run.images import run_images
-from demo_run.output import Output, open_output
+from demo_run.output import Output, device_of_process, open_output
 from demo_run.videos import run_video
 from mmengine.config import Config
 
@@ -76,7 +76,8 @@ def build_inferencer(
             config.merge_from_dict(args.cfg_options)
         elif args.cfg_options:
             parser.error('--cfg-options needs a file as --config')
-        return PanopticInferencer(config, args.checkpoint, args.device, show_progress=False)
+        device = args.device or device_of_process()
+        return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         parser.error(str(error))
 
@@ -139,8 +140,10 @@ def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch
     Returns:
         1 if an input could not be used, 0 if all could.
     """
-    videos = [item for item in work if isinstance(item.source, int) or is_video(item.source)]
-    images = [item for item in work if item not in videos]
+    images, videos = [], []
+    for item in work:
+        moving = isinstance(item.source, int) or is_video(item.source)
+        (videos if moving else images).append(item)
     failed = 0
     if images:
         failed += run_images(inferencer, images, output, batch_size)

@@ -168,6 +168,22 @@ def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
     assert demo('--overwrite', *options) == 0
 
 
+def test_which_process_this_is(demo, monkeypatch):
+    from demo_run.output import process_of_run
+
+    for name in ('RANK', 'WORLD_SIZE'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    monkeypatch.setenv('SLURM_NTASKS', '8')
+    assert process_of_run() == (0, 1)  # a batch script, not one of srun's processes
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_STEP_NUM_TASKS', '8')
+    assert process_of_run() == (3, 8)
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    assert process_of_run() == (1, 2)
+
+
 def test_records_are_bounded(demo, photos, tmp_path, monkeypatch):
     monkeypatch.setattr('mmpfcn.apis.records.MAX_LINES', 2)
     assert demo(photos, '--out-dir', tmp_path / 'out', '--no-pictures') == 0

@@ -36,17 +36,26 @@ def run_images(
         results = inferencer.stream(share, batch_size, output.instances, failures=failures)
         for result in _with_progress(results, len(share), output):
             _write(result, output)
+            _note(failures, records)
             records.add(coco_record(result))
-        for failure in failures:
-            records.add(dict(stem=failure.stem, name=failure.name, failed=failure.message))
+        _note(failures, records)
     finally:
         records.close()
     records.read()
     if records.complete:
         write_coco_json(records, inferencer.dataset_meta, output.folder)
         print(f'{len(records)} images: {output.folder / "panoptic.json"}')
+    else:  # of other processes, which are at work or were stopped
+        print(f'{len(records)} of {len(images)} images are finished')
     _report(records.failures)
     return len(records.failures)
+
+
+def _note(failures: list[Failure], records: Records) -> None:
+    """Keep what went wrong; it is tried again by the next run, in which it may be mended."""
+    for failure in failures:
+        records.add(dict(stem=failure.stem, name=failure.name, failed=failure.message))
+    failures.clear()
 
 
 def _with_progress(

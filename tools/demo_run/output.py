@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from mmpfcn.datasets.panoptic_png import write_whole
 
 RECORDS = 'records'
@@ -61,9 +63,18 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
 def process_of_run() -> tuple[int, int]:
     """(number of this process, number of processes), from what torchrun or Slurm's srun set.
 
-    The processes never wait for each other, so one that is killed stops no other.
+    The processes never wait for each other, so one that is killed stops no other. (A batch script
+    of Slurm has SLURM_NTASKS as well, but is one process.)
     """
-    for rank, world_size in (('RANK', 'WORLD_SIZE'), ('SLURM_PROCID', 'SLURM_NTASKS')):
+    for rank, world_size in (('RANK', 'WORLD_SIZE'), ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS')):
         if rank in os.environ and world_size in os.environ:
             return int(os.environ[rank]), int(os.environ[world_size])
     return 0, 1
+
+
+def device_of_process() -> str | None:
+    """The GPU that belongs to this process of several on a machine; None leaves the choice."""
+    local_rank = os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID'))
+    if process_of_run()[1] == 1 or local_rank is None or not torch.cuda.is_available():
+        return None
+    return f'cuda:{int(local_rank) % torch.cuda.device_count()}'
