@@ -62,7 +62,9 @@ def test_a_vanished_work_dir_is_named(folder):
     process.join(timeout=300)
     last = (folder / 'gone.log').read_text().splitlines()[-1]
     assert process.exitcode == 1
-    assert last.startswith('FileNotFoundError: the work dir ') or 'could not be written' in last
+    # from the hook, or from whatever of mmengine wrote to the folder first: each names it
+    assert 'gone' in last
+    assert last.startswith('FileNotFoundError: ') or 'could not be written' in last
     assert newest_whole_checkpoint(folder / 'moved') is not None
 
 

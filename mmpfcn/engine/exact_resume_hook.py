@@ -34,7 +34,7 @@ class ExactResumeHook(Hook):
         checkpoint['meta']['world_size'] = get_world_size()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        before, now = checkpoint['meta'].get('world_size'), get_world_size()
+        before, now = checkpoint.get('meta', {}).get('world_size'), get_world_size()
         if runner._resume and before not in (None, now):
             runner.logger.warning(
                 f'The checkpoint is of a run with {before} processes, this one has {now}. It goes '
