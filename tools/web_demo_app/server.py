@@ -100,4 +100,7 @@ def serve(
         prevent_thread_lock=True,
     )
     ready(address)
-    page.block_thread()
+    try:
+        page.block_thread()
+    finally:  # before the files of the users are removed
+        page.close(verbose=False)
