@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
+from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 FAKE_SRUN = """#!/usr/bin/env bash
 # Starts every task as Slurm does, on this machine.
@@ -44,6 +47,27 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def local_parts(weight: torch.Tensor | ShardedTensor) -> list[torch.Tensor]:
+    """Buffers are not sharded."""
+    if isinstance(weight, ShardedTensor):
+        return [shard.tensor for shard in weight.local_shards()]
+    return [weight]
+
+
+def require_equal_shards(rank: int, port: str, folder: str) -> None:
+    """A shard loads only in a group of processes like the one that wrote it."""
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    whole, resumed = (
+        torch.load(f'{folder}/{name}/iter_3.pth/rank{rank}.pth', weights_only=False)['state_dict']
+        for name in ('whole', 'resumed')
+    )
+    assert len(whole) > 100 and whole.keys() == resumed.keys()
+    for name, weight in whole.items():
+        pairs = zip(local_parts(weight), local_parts(resumed[name]), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs), name
+    dist.destroy_process_group()
+
+
 @pytest.fixture(scope='module')
 def trained(folder) -> Path:
     """The work dir of two groups of torchrun, one for each node, that meet at one address."""
@@ -78,6 +102,24 @@ def test_slurm_trains_like_torchrun(folder, trained):
     )
     for name, weight in theirs.items():
         assert torch.equal(ours[name], weight), name
+
+
+def test_a_sharded_run_resumes_to_the_bit(folder):
+    """FSDP: what every process wrote in the third step, with or without a stop before."""
+    wrapper = dict(type='MMFullyShardedDataParallel', device_id='cpu', use_orig_params=True)
+    write_config(
+        folder,
+        'sharded.py',
+        runner_type='FlexibleRunner',
+        strategy=dict(type='ResumableFSDPStrategy', state_dict_cfg='local', model_wrapper=wrapper),
+        train_cfg__max_iters=3,
+        default_hooks__checkpoint__interval=1,
+    )
+    train = ('dist_train.sh', 'sharded.py', 2)
+    run(*train, '--work-dir=whole', cwd=folder, PORT=free_port())
+    resume = '--resume=whole/iter_2.pth'
+    run(*train, '--work-dir=resumed', resume, cwd=folder, PORT=free_port())
+    mp.spawn(require_equal_shards, (free_port(), str(folder)), nprocs=2)
 
 
 def test_two_processes_measure_like_one(folder):

@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 
 from _cli import AMP_DTYPES, base_parser, load_config, require_file
 from _processes import processes
@@ -49,8 +50,6 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
     """The complete config of the run that a command line asks for."""
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.resume not in (None, 'auto'):
-        require_file(parser, '--resume', args.resume)
     if args.amp and get_device() not in AMP_DEVICES:
         parser.error(
             f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only '
@@ -59,6 +58,10 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
     if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
         parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
     cfg = load_config(parser, args)
+    if args.resume not in (None, 'auto') and not (
+        'runner_type' in cfg and Path(args.resume).is_dir()  # a sharded checkpoint
+    ):
+        require_file(parser, '--resume', args.resume)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
