@@ -7,7 +7,7 @@ from pathlib import Path
 import kill_and_resume
 import pytest
 import torch
-from kill_and_resume import differences, prepare, run_killed, run_whole, start
+from kill_and_resume import SEED, differences, finish, prepare, run_killed, run_whole, start
 
 from mmpfcn.engine import newest_whole_checkpoint
 
@@ -27,6 +27,18 @@ def test_killed_runs_end_with_the_same_weights(folder):
     last = f'iter_{STEPS}.pth'
     assert differences(folder / 'killed' / last, folder / 'whole' / last) == []
     assert [path.name for path in (folder / 'killed').glob('*.pth')] == [last]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_second_run_with_the_seed_ends_with_the_same_weights(folder, workers):
+    """The first run has one worker: the number of workers makes no difference either."""
+    name = f'workers_{workers}'
+    loader = ('num_workers', workers), ('persistent_workers', workers > 0)
+    options = [f'train_dataloader.{key}={value}' for key, value in loader]
+    process = start(folder, f'{name}.log', f'--work-dir={name}', *SEED, *options)
+    finish(process, folder, f'{name}.log')
+    last = f'iter_{STEPS}.pth'
+    assert differences(folder / name / last, folder / 'whole' / last) == []
 
 
 def train_with_little_disk(folder: Path, *arguments: str) -> None:

@@ -4,6 +4,7 @@ from .accelerate_inference_hook import AccelerateInferenceHook, accelerate_infer
 from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook
+from .finite_hook import FiniteHook
 from .fsdp_strategy import ResumableFSDPStrategy
 from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
 
@@ -13,6 +14,7 @@ __all__ = [
     'CompileNetworkHook',
     'ExactResumeHook',
     'ResumableFSDPStrategy',
+    'FiniteHook',
     'WholeCheckpointHook',
     'accelerate_inference',
     'compile_network',
