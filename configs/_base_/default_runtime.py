@@ -9,7 +9,11 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
-custom_hooks = [dict(type='ClassCountHook'), dict(type='ExactResumeHook')]
+custom_hooks = [
+    dict(type='ClassCountHook'),
+    dict(type='ExactResumeHook'),
+    dict(type='TrainingStatisticsHook'),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

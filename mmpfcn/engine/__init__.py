@@ -4,6 +4,7 @@ from .accelerate_inference_hook import AccelerateInferenceHook, accelerate_infer
 from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook
+from .training_statistics_hook import TrainingStatisticsHook, training_statistics
 from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
 
 __all__ = [
@@ -11,8 +12,10 @@ __all__ = [
     'ClassCountHook',
     'CompileNetworkHook',
     'ExactResumeHook',
+    'TrainingStatisticsHook',
     'WholeCheckpointHook',
     'accelerate_inference',
     'compile_network',
     'newest_whole_checkpoint',
+    'training_statistics',
 ]
