@@ -17,6 +17,7 @@ from .engine import (  # noqa: E402
     AccelerateInferenceHook,
     ClassCountHook,
     CompileNetworkHook,
+    TrainingStatisticsHook,
     accelerate_inference,
 )
 from .evaluation import PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
@@ -67,6 +68,7 @@ __all__ = [
     'RegionSemSegMetric',
     'SegmentMasks',
     'TrainingSettings',
+    'TrainingStatisticsHook',
     'WeightedDiceLoss',
     '__version__',
     'accelerate_inference',

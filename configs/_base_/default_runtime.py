@@ -13,6 +13,7 @@ custom_hooks = [
     dict(type='ClassCountHook'),
     dict(type='ExactResumeHook'),
     dict(type='FiniteHook'),
+    dict(type='TrainingStatisticsHook'),
 ]
 
 env_cfg = dict(

@@ -6,6 +6,7 @@ from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook
 from .finite_hook import FiniteHook
 from .fsdp_strategy import ResumableFSDPStrategy
+from .training_statistics_hook import TrainingStatisticsHook, training_statistics
 from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     'ClassCountHook',
     'CompileNetworkHook',
     'ExactResumeHook',
-    'ResumableFSDPStrategy',
     'FiniteHook',
+    'ResumableFSDPStrategy',
+    'TrainingStatisticsHook',
     'WholeCheckpointHook',
     'accelerate_inference',
     'compile_network',
     'newest_whole_checkpoint',
+    'training_statistics',
 ]

@@ -1,0 +1,162 @@
+"""What the network is taught, and what its kernels look like, in the log of a run."""
+
+from contextlib import ExitStack
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook, LoggerHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..models.panoptic_fcn_head import PanopticFCNHead
+from ..structures import ImageTargets
+
+
+@HOOKS.register_module()
+class TrainingStatisticsHook(Hook):
+    """Log :func:`training_statistics` of the steps that ``LoggerHook`` logs, and of no other.
+
+    They are of the images of the first process in this one step, go where the losses go (log,
+    ``scalars.json``, TensorBoard), and change nothing in the training. Models without
+    :class:`PanopticFCNHead` are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        head = getattr(model, 'panoptic_head', None)
+        logged = any(
+            isinstance(hook, LoggerHook) and self.every_n_inner_iters(batch_idx, hook.interval)
+            for hook in runner.hooks
+        )
+        if logged and is_main_process() and isinstance(head, PanopticFCNHead):
+            self.watch = Watch(head)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
+    ) -> None:
+        if self.watch is None:
+            return
+        for name, value in self.watch.finish().items():
+            runner.message_hub.update_scalar(f'train/{name}', value)
+        self.watch = None
+
+
+class Watch:
+    """Sees what the parts of a head are given and return, from now to :meth:`finish`."""
+
+    def __init__(self, head: PanopticFCNHead) -> None:
+        self.head = head
+        self.targets: list[ImageTargets] = []
+        self.num_objects = 0
+        self.things: list[Tensor] = []
+        self.stuff: list[Tensor] = []
+        self.scores: list[Tensor] = []
+        self.stack = ExitStack()
+        generator = head.kernel_generator
+        for part, hook in (
+            (generator.thing_embed, lambda part, given, out: self.things.append(out.detach())),
+            (generator.stuff_embed, lambda part, given, out: self.stuff.append(out.detach())),
+            (head.loss_thing, lambda part, given, out: self.scores.append(given[2].detach())),
+        ):
+            self.stack.callback(part.register_forward_hook(hook).remove)
+        head.get_targets = self._get_targets  # hides the method; no module's forward has them
+        self.stack.callback(delattr, head, 'get_targets')
+
+    def _get_targets(self, levels: list, mask_feats: Tensor, samples: list) -> list[ImageTargets]:
+        self.targets = type(self.head).get_targets(self.head, levels, mask_feats, samples)
+        self.num_objects = sum(len(sample.gt_instances) for sample in samples)
+        return self.targets
+
+    def finish(self) -> dict[str, float]:
+        self.stack.close()
+        # the loss saw chunks of the images' rows
+        scores = torch.cat([self.things[0].new_zeros(0, self.things[0].shape[1]), *self.scores])
+        scores = scores.split([len(kernels) for kernels in self.things])
+        return training_statistics(
+            self.targets, self.num_objects, self.things, scores, self.stuff,
+            self.head.num_stuff_classes,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def training_statistics(
+    targets: list[ImageTargets],
+    num_objects: int,
+    things: list[Tensor],
+    scores: list[Tensor],
+    stuff: list[Tensor],
+    num_stuff_classes: int,
+) -> dict[str, float]:
+    """Numbers that tell early when a training goes wrong, of one batch.
+
+    Args:
+        targets: of every image.
+        num_objects: of the ground truth of all images.
+        things: per image the embedded kernels (P, k, E) of every (object, level).
+        scores: per image (P, k) their centre probabilities; 0 where there is no guided cell.
+        stuff: per image the embedded kernels (Q, E) of every (region class, level).
+        num_stuff_classes: S.
+
+    Returns:
+        - ``things_p3``, ...: (object, level) pairs; ``stuff_p3``, ...: (stuff class, level) pairs,
+          of all images
+        - ``positives_per_object``: guided cells of all levels, mean over objects
+        - ``unguided_objects``: share of objects without any, be it that no level takes their size
+        - ``positive_score``: mean centre probability of the guided cells
+        - ``thing_kernel_norm``, ``stuff_kernel_norm``: mean length of the embedded kernels
+        - ``thing_cosine_same``, ``thing_cosine_other``: mean cosine of two kernels of one object,
+          and of two objects of an image; ``stuff_cosine_other`` of two region classes
+
+        NaN is the mean of nothing.
+    """
+    values = {}
+    for i, level in enumerate(zip(*(image.levels for image in targets), strict=True), start=3):
+        values[f'things_p{i}'] = sum(len(target.objects) for target in level)
+        values[f'stuff_p{i}'] = sum(
+            (image.region_channels[target.region_rows] < num_stuff_classes).sum()
+            for image, target in zip(targets, level, strict=True)
+        )
+    objects = [torch.cat([level.objects for level in image.levels]) for image in targets]
+    regions = [torch.cat([level.region_rows for level in image.levels]) for image in targets]
+    guided = [x > 0 for x in scores]
+    with_cells = sum(len(o[g.any(1)].unique()) for o, g in zip(objects, guided, strict=True))
+    num_guided = torch.cat(guided).sum()
+    values['positives_per_object'] = num_guided / num_objects if num_objects else torch.nan
+    values['unguided_objects'] = 1 - with_cells / num_objects if num_objects else torch.nan
+    values['positive_score'] = torch.cat(scores).sum() / num_guided
+    things = [x[g].float() for x, g in zip(things, guided, strict=True)]
+    stuff = [x.float() for x in stuff]
+    objects = [o.repeat_interleave(g.sum(1)) for o, g in zip(objects, guided, strict=True)]
+    values['thing_kernel_norm'] = torch.cat(things).norm(dim=1).mean()
+    values['stuff_kernel_norm'] = torch.cat(stuff).norm(dim=1).mean()
+    values['thing_cosine_same'], values['thing_cosine_other'] = mean_cosines(things, objects)
+    values['stuff_cosine_other'] = mean_cosines(stuff, regions)[1]
+    # one wait for the device
+    numbers = torch.stack([torch.as_tensor(x, device=scores[0].device) for x in values.values()])
+    return dict(zip(values, numbers.tolist(), strict=True))
+
+
+def mean_cosines(kernels: list[Tensor], groups: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean cosine of two kernels of the same group, and of two groups of an image.
+
+    Args:
+        kernels: per image (n, E).
+        groups: per image (n,) the group of each.
+    """
+    sums = kernels[0].new_zeros(2, 2)  # same, other x cosines, pairs
+    for vectors, group in zip(kernels, groups, strict=True):
+        if not len(group):
+            continue
+        vectors = nn.functional.normalize(vectors)
+        same = group[:, None] == group
+        itself = torch.eye(len(group), dtype=torch.bool, device=group.device)
+        cosines = vectors @ vectors.T
+        for row, pairs in zip(sums, (same & ~itself, ~same), strict=True):
+            row += torch.stack([cosines[pairs].sum(), pairs.sum()])
+    same, other = sums[:, 0] / sums[:, 1]
+    return same, other
