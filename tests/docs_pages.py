@@ -41,6 +41,12 @@ ELSEWHERE = [
         'test_resume.py',
         'test_killed_runs_end_with_the_same_weights',
     ),
+    Elsewhere(r'long_run\.py', 'test_long_run.py', 'test_both_slopes_are_printed'),
+    Elsewhere(
+        r'compare_precision\.py',
+        'test_tools/test_compare_precision.py',
+        'test_a_row_for_each_variant',
+    ),
     Elsewhere(
         r'train\.py configs/panoptic_fcn/mine\.py',
         'test_docs_datasets.py',
