@@ -42,6 +42,11 @@ ELSEWHERE = [
         'test_killed_runs_end_with_the_same_weights',
     ),
     Elsewhere(
+        r'break_training\.py',
+        'test_break_training.py',
+        'test_it_shows_in_the_log',
+    ),
+    Elsewhere(
         r'train\.py configs/panoptic_fcn/mine\.py',
         'test_docs_datasets.py',
         'test_the_config_trains_and_tests',
