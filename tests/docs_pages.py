@@ -44,7 +44,7 @@ ELSEWHERE = [
     Elsewhere(
         r'break_training\.py',
         'test_break_training.py',
-        'test_it_shows_in_the_log',
+        'test_only_crowds',
     ),
     Elsewhere(
         r'train\.py configs/panoptic_fcn/mine\.py',
