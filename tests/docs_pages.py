@@ -48,6 +48,11 @@ ELSEWHERE = [
         'test_a_row_for_each_variant',
     ),
     Elsewhere(
+        r'break_training\.py',
+        'test_break_training.py',
+        'test_only_crowds',
+    ),
+    Elsewhere(
         r'train\.py configs/panoptic_fcn/mine\.py',
         'test_docs_datasets.py',
         'test_the_config_trains_and_tests',

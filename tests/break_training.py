@@ -1,0 +1,116 @@
+"""Break one thing after the other in a small training, and print what the log says.
+
+    python tests/break_training.py --steps 120
+
+Drawn images, the tiny model, seed 0. docs/troubleshooting.md quotes the table.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import numpy as np  # noqa: E402
+import tiny_run  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from PIL import Image  # noqa: E402
+
+NAMES = (
+    'loss', 'things_p3', 'stuff_p3', 'positives_per_object', 'unguided_objects', 'positive_score',
+    'thing_kernel_norm', 'thing_cosine_same', 'thing_cosine_other', 'stuff_cosine_other',
+    'time', 'data_time',
+)  # fmt: skip
+SPLIT = Path('data/shapes/annotations')
+
+
+def nothing(folder: Path) -> None:
+    """The data stay as they are."""
+
+
+def only_crowds(folder: Path) -> None:
+    """Every object of the training images is a crowd, as after a bad conversion."""
+    path = folder / SPLIT / 'panoptic_train.json'
+    content = json.loads(path.read_text())
+    things = {category['id'] for category in content['categories'] if category['isthing']}
+    for annotation in content['annotations']:
+        for segment in annotation['segments_info']:
+            segment['iscrowd'] = int(segment['category_id'] in things)
+    path.write_text(json.dumps(content))
+
+
+def all_void(folder: Path) -> None:
+    """Nothing is labelled in the training images."""
+    path = folder / SPLIT / 'panoptic_train.json'
+    content = json.loads(path.read_text())
+    for annotation in content['annotations']:
+        annotation['segments_info'] = []
+        png = folder / SPLIT / 'panoptic_train' / annotation['file_name']
+        Image.fromarray(np.zeros_like(np.asarray(Image.open(png)))).save(png)
+    path.write_text(json.dumps(content))
+
+
+NO_LEVEL = [(1, 8), (8, 16), (500, 600), (500, 600), (500, 600)]
+KEEP_EMPTY = dict(train_dataloader__dataset__filter_cfg=dict(filter_empty_gt=False))
+BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
+    'healthy': (nothing, {}),
+    'learning rate x 100': (nothing, dict(optim_wrapper__optimizer__lr=0.1)),
+    'only crowds': (only_crowds, KEEP_EMPTY),
+    'all void': (all_void, KEEP_EMPTY),
+    'scale_ranges of larger images': (
+        nothing,
+        dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL),
+    ),
+    'std of another scale': (nothing, dict(model__data_preprocessor__std=[1e4, 1e4, 1e4])),
+}
+
+
+def run(name: str, steps: int) -> dict[str, float]:
+    """Train with this broken; means of the last ten steps.
+
+    The mean of those numbers that are not NaN; NaN if all are.
+    """
+    change, settings = BREAKAGES[name]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        tiny_run.draw_data(folder, train=32, val=16)
+        change(folder)
+        tiny_run.write_config(
+            folder,
+            **{
+                'train_cfg__max_iters': steps,
+                'param_scheduler': [
+                    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=10)
+                ],
+                **settings,
+            },
+        )
+        tiny_run.run('train.py', 'tiny.py', '--work-dir=run', cwd=folder)
+        [file] = folder.glob('run/*/vis_data/scalars.json')
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    found = {}
+    for key in NAMES:
+        values = [line[key] for line in lines if key in line][-10:]
+        values = [value for value in values if value == value] or values  # nan: nothing there
+        found[key] = fmean(values) if values else float('nan')
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--steps', type=int, default=120)
+    parser.add_argument('--only', nargs='+', choices=BREAKAGES, default=[*BREAKAGES])
+    args = parser.parse_args()
+    init_default_scope('mmdet')
+    print('| broken | ' + ' | '.join(NAMES) + ' |')
+    print('|---' * (len(NAMES) + 1) + '|')
+    for name in args.only:
+        found = run(name, args.steps)
+        print(f'| {name} | ' + ' | '.join(f'{found[key]:.4g}' for key in NAMES) + ' |', flush=True)
+
+
+if __name__ == '__main__':
+    main()
