@@ -2,7 +2,7 @@
 
     python tests/fuzz.py --examples 10000
 
-A failure is printed with the smallest case that shows it: make that case a test.
+A failure is printed with the case that shows it: make that case a test.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get('FUZZ_EXAMPLES', 0))
@@ -13,6 +13,7 @@ cases = settings(
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # making a failure smaller takes minutes
     suppress_health_check=list(HealthCheck),
 )
 

@@ -76,7 +76,7 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
             ) from error
         raise ValueError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
-            f'({type(error).__name__}: {str(error).splitlines()[0]})'
+            f'({type(error).__name__}: {str(error).partition(chr(10))[0]})'
         ) from error
     if isinstance(content, dict) and 'state_dict' not in content:
         content = dict(state_dict=content)
