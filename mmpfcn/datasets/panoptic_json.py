@@ -25,9 +25,12 @@ TYPES = dict(
     isthing=int,
     iscrowd=int,
     color=list,
-    bbox=list,
+    bbox=(list, type(None)),
 )
 """Of the fields that are read; the ids of segments are numbers."""
+
+LENGTHS = dict(color=3, bbox=4)
+"""Of the lists of numbers."""
 
 MAX_SIDE = 2**20
 """Greatest height and width of an image in pixels; a greater one is a mistake in the file."""
@@ -116,11 +119,17 @@ def require_fields(path: str, what: str, records: Sequence[Mapping], fields: Seq
                 'record'
             )
         wrong = [f for f, kind in TYPES.items() if f in known and not isinstance(known[f], kind)]
+        wrong += [f for f, n in LENGTHS.items() if known.get(f) and not _numbers(known[f], n)]
         if wrong:
             raise ValueError(
                 f'annotation file {path}: {what} with an unusable {", ".join(wrong)}: '
                 f'{str(record)[:100]}: docs/datasets.md shows the format'
             )
+
+
+def _numbers(values: object, length: int) -> bool:
+    are_numbers = isinstance(values, list) and all(isinstance(x, int | float) for x in values)
+    return are_numbers and len(values) == length
 
 
 def _check_unique(path: str, key: str, ids: Sequence) -> None:
