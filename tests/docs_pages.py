@@ -36,6 +36,7 @@ ELSEWHERE = [
         'test_end_to_end.py',
         'test_resume_goes_on_after_the_checkpoint',
     ),
+    Elsewhere(r'tests/fuzz\.py', 'test_fuzz/test_any_file.py', 'test_dataset_json'),
     Elsewhere(
         r'kill_and_resume\.py',
         'test_resume.py',

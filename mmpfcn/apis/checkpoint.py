@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.fileio import get_local_path
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
 try:
@@ -19,17 +21,16 @@ except ImportError:  # numpy < 2
     from numpy.core import multiarray
 
 
-class _Log:
-    """Stands for mmengine's ``HistoryBuffer``, which is pickled with its methods."""
-
-
-def _no_method(*_: Any) -> None:
-    """Stands for ``getattr``, by which they are found."""
+def _method_of_log(owner: object, name: str) -> Any:
+    """Stands for ``getattr``, by which the methods of a pickled log are found; finds no others."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise ValueError(f'reading it would look up {name} in {owner}')
+    return getattr(owner, name)
 
 
 READABLE = [
-    (_Log, 'mmengine.logging.history_buffer.HistoryBuffer'),
-    (_no_method, 'builtins.getattr'),
+    HistoryBuffer,
+    (_method_of_log, 'builtins.getattr'),
     np.ndarray,
     np.dtype,
     # numpy 2 and 1 call the module differently, and either may have written the file
@@ -40,15 +41,16 @@ READABLE = [
     ),
     *(type(np.dtype(code)) for code in '?bBhHiIlLqQefd'),
 ]
-"""What mmengine's training checkpoints hold beside tensors: plain data, and logs, left out here."""
+"""What mmengine's training checkpoints hold beside tensors: plain data, and logs."""
 
 
-def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
-    """Read a checkpoint on the CPU; nothing in the file is run.
+def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint; nothing in the file is run.
 
     Args:
         path: of a file that mmengine or ``torch.save`` wrote, or its address (http, https).
         trust: run whatever code the file holds. Only for files whose maker is known.
+        map_location: of ``torch.load``.
 
     Returns:
         With ``state_dict``; a file of bare weights is put under that key.
@@ -62,7 +64,7 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
         raise FileNotFoundError(f'checkpoint {path} is not there (looked for in {Path.cwd()})')
     try:
         with get_local_path(path) as local, torch.serialization.safe_globals(READABLE):
-            content = torch.load(local, map_location='cpu', weights_only=not trust)
+            content = torch.load(local, map_location=map_location, weights_only=not trust)
     except OSError:
         raise
     except Exception as error:  # bytes that are no pickle raise nearly anything
@@ -74,7 +76,7 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
             ) from error
         raise ValueError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
-            f'({type(error).__name__}: {str(error).splitlines()[0]})'
+            f'({type(error).__name__}: {str(error).partition(chr(10))[0]})'
         ) from error
     if isinstance(content, dict) and 'state_dict' not in content:
         content = dict(state_dict=content)
@@ -83,6 +85,15 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict:
             f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
         )
     return content
+
+
+@CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), force=True)
+def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
+    """:func:`read_checkpoint` for all that mmengine loads: training, testing, ``init_cfg``.
+
+    Its own loader reads what ``weights_only`` refuses with pickle, and only warns.
+    """
+    return read_checkpoint(os.path.expanduser(filename), map_location=map_location)
 
 
 def _is_weights(content: object) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ..datasets.panoptic_png import read_whole
 
@@ -60,11 +60,13 @@ def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.
     """:func:`read_image` from the bytes of a file; ``name`` is for messages."""
     try:
         with Image.open(io.BytesIO(content)) as header:  # does not decode
-            _check_size(header.size, name, max_pixels)
+            size = header.size
     except Image.DecompressionBombError as error:
         raise ValueError(f'image {name} is refused: {error}') from error
-    except UnidentifiedImageError:
-        pass  # a format that only OpenCV knows, or no image
+    except Exception:  # of a damaged file PIL raises nearly anything
+        pass  # a format that only OpenCV knows, or no image: it is OpenCV that decodes
+    else:
+        _check_size(size, name, max_pixels)
     try:
         image = mmcv.imfrombytes(content, flag='color')
     except Exception as error:  # cv2.error, which is none of Python's

@@ -168,7 +168,7 @@ class PanopticDataset(BaseDetDataset):
                     f'{info["category_id"]}, which is not among the categories '
                     f'{sorted(self.cat2label)}: add the category or mend the segment'
                 )
-            if not 0 < info['id'] < NUM_IDS:
+            if not (isinstance(info['id'], int) and 0 < info['id'] < NUM_IDS):
                 raise ValueError(
                     f'{self.ann_file}: a segment of {name} has the id {info["id"]}, expected 1 to '
                     f'{NUM_IDS - 1} (0 is void): number it anew, in the PNG as well'

@@ -13,6 +13,28 @@ MAX_CLASSES = 254
 """Labels of a semantic map are bytes, and 255 is void."""
 
 
+TYPES = dict(
+    id=(int, str),
+    image_id=(int, str),
+    category_id=(int, str),
+    name=str,
+    file_name=str,
+    height=int,
+    width=int,
+    segments_info=list,
+    isthing=int,
+    iscrowd=int,
+    color=list,
+    bbox=(list, type(None)),
+)
+"""Of the fields that are read; the ids of segments are numbers."""
+
+LENGTHS = dict(color=3, bbox=4)
+"""Of the lists of numbers."""
+
+MAX_SIDE = 2**20
+"""Greatest height and width of an image in pixels; a greater one is a mistake in the file."""
+
 FIELDS = dict(
     categories=('id', 'name'),
     images=('id', 'file_name', 'height', 'width'),
@@ -48,7 +70,7 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
         raise FileNotFoundError(
             f'annotation file {path} is not there: mend data_root or ann_file of the data set'
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets nested thousands deep
         raise ValueError(
             f'annotation file {path} is no complete JSON ({error}): copy or make it again'
         ) from error
@@ -60,8 +82,15 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
             )
         require_fields(path, key, content[key], FIELDS[key])
         _check_unique(path, key, [item['id'] for item in content[key]])
+    for image in content['images']:
+        if not (0 < image['height'] <= MAX_SIDE and 0 < image['width'] <= MAX_SIDE):
+            raise ValueError(
+                f'annotation file {path}: image {image["file_name"]} has {image["width"]} x '
+                f'{image["height"]} pixels, expected 1 to {MAX_SIDE} a side: mend width and height'
+            )
     annotations = content.get('annotations') or None
-    if annotations and 'segments_info' not in annotations[0]:
+    first = annotations[0] if isinstance(annotations, list) else None
+    if isinstance(first, dict) and 'segments_info' not in first:
         raise ValueError(
             f'annotation file {path} has annotations without segments_info: it looks like COCO '
             'instances; tools/dataset_converters/coco_panoptic.py makes a panoptic data set of it'
@@ -74,15 +103,33 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
 
 
 def require_fields(path: str, what: str, records: Sequence[Mapping], fields: Sequence[str]) -> None:
-    """Raise ValueError, with the start of the record, if one of the fields is not there."""
+    """Raise ValueError, with the start of the record, where a field is missing or of no use."""
+    if not isinstance(records, list):
+        raise ValueError(
+            f'annotation file {path}: {what} should be a list, got {str(records)[:100]}: '
+            'docs/datasets.md shows the format'
+        )
     for record in records:
-        lacking = [field for field in fields if field not in record]
+        known = record if isinstance(record, dict) else {}
+        lacking = [field for field in fields if field not in known]
         if lacking:
             raise ValueError(
                 f'annotation file {path}: {what} without {", ".join(lacking)}: '
                 f'{str(record)[:100]}: add it (docs/datasets.md shows the format) or remove the '
                 'record'
             )
+        wrong = [f for f, kind in TYPES.items() if f in known and not isinstance(known[f], kind)]
+        wrong += [f for f, n in LENGTHS.items() if known.get(f) and not _numbers(known[f], n)]
+        if wrong:
+            raise ValueError(
+                f'annotation file {path}: {what} with an unusable {", ".join(wrong)}: '
+                f'{str(record)[:100]}: docs/datasets.md shows the format'
+            )
+
+
+def _numbers(values: object, length: int) -> bool:
+    are_numbers = isinstance(values, list) and all(isinstance(x, int | float) for x in values)
+    return are_numbers and len(values) == length
 
 
 def _check_unique(path: str, key: str, ids: Sequence) -> None:

@@ -15,6 +15,9 @@ from ..deployment.whole_files import (
 
 __all__ = ['NUM_IDS', 'read_panoptic_png', 'read_whole', 'write_panoptic_png', 'write_whole']
 
+MAX_PIXELS = 2**28
+"""Larger maps are refused before they are decoded: 16384 x 16384, 1 GiB of ids."""
+
 COLOUR_TYPES = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey with alpha', 6: 'RGBA'}
 
 
@@ -69,6 +72,8 @@ def _check_header(content: bytes, path: str) -> None:
         raise ValueError(
             f'{path} is no PNG, but a panoptic map has to be one: other formats lose ids'
         )
+    if len(content) < 26:
+        raise ValueError(f'panoptic PNG {path} has no complete header: copy or make it again')
     depth, colour = content[24], content[25]
     if depth != 8 or colour not in (2, 6):
         raise ValueError(
@@ -76,4 +81,11 @@ def _check_header(content: bytes, path: str) -> None:
             f'{COLOUR_TYPES.get(colour, colour)}; expected 8 bits and RGB, with the id '
             'R + 256 G + 65536 B. Save it as RGB (mmpfcn.datasets.write_panoptic_png); maps of '
             'class and instance ids are converted by tools/dataset_converters/id_maps_panoptic.py'
+        )
+    width, height = (int.from_bytes(content[at : at + 4], 'big') for at in (16, 20))
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f'panoptic PNG {path} has {width} x {height} pixels, more than {MAX_PIXELS}: cut the '
+            'image into tiles, or set mmpfcn.datasets.panoptic_png.MAX_PIXELS and the environment '
+            'variable OPENCV_IO_MAX_IMAGE_PIXELS before OpenCV is imported'
         )

@@ -115,7 +115,7 @@ def merge(
     for region in sorted(_rows(regions), key=itemgetter('label')):
         label = region['label']
         is_stuff = num_things <= label < void
-        if is_stuff and areas[label] >= meta['test_cfg']['stuff_area_limit']:
+        if is_stuff and areas[label] >= max(meta['test_cfg']['stuff_area_limit'], 1):
             ids[label] = label
             segments.append((label, dict(region, isthing=False)))
     return ids[numbers], [

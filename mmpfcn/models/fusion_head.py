@@ -231,7 +231,7 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         for region in sorted(_rows(regions), key=itemgetter('label')):
             label = region['label']
             is_stuff = self.num_things_classes <= label < void
-            if is_stuff and areas[label] >= self.test_cfg.stuff_area_limit:
+            if is_stuff and areas[label] >= max(self.test_cfg.stuff_area_limit, 1):
                 ids[label] = label
                 segments.append(dict(id=label, isthing=False, area=areas[label], **region))
         table = torch.tensor(ids, dtype=torch.int32, device=numbers.device)

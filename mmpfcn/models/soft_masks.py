@@ -68,8 +68,8 @@ def soft_masks_of_map(
 
 
 def stride_4(masks: Tensor) -> tuple[int, int]:
-    """Size of (*, H, W) at stride 4, rounded."""
-    return tuple(int(side / 4 + 0.5) for side in masks.shape[-2:])
+    """Size of (*, H, W) at stride 4, rounded, at least 1."""
+    return tuple(max(int(side / 4 + 0.5), 1) for side in masks.shape[-2:])
 
 
 def bilinear_taps(length: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import load_checkpoint
 from torch import nn
 
 from mmpfcn.apis.checkpoint import config_of, load_weights, read_checkpoint, write_checkpoint
@@ -34,6 +35,19 @@ def test_code_in_the_file_is_not_run(tmp_path):
     assert trap.exists()
 
 
+def test_mmengine_runs_no_code_either(tmp_path):
+    """train.py (load_from, --resume), test.py and init_cfg load by this function."""
+    trap = tmp_path / 'run'
+    torch.save(dict(state_dict=WEIGHTS, meta=Malicious(trap)), tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match=r'evil.pth is refused.*would run \w+.mkdir'):
+        load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
+    assert not trap.exists()
+    torch.save(WEIGHTS, tmp_path / 'bare.pth')
+    model = nn.Linear(3, 2)
+    load_checkpoint(model, str(tmp_path / 'bare.pth'), strict=True)
+    assert model.weight.eq(1).all()
+
+
 @pytest.mark.parametrize('numpy', [1, 2])
 def test_what_mmengine_writes_is_read(tmp_path, numpy):
     path, log = tmp_path / 'iter_3.pth', HistoryBuffer([1.0, 2.0], [1, 1])
@@ -42,7 +56,7 @@ def test_what_mmengine_writes_is_read(tmp_path, numpy):
     if numpy == 1:
         as_numpy_1_wrote_it(path)
     content = read_checkpoint(path)
-    assert 'loss' in content['message_hub']['log_scalars']
+    assert content['message_hub']['log_scalars']['loss'].mean() == 1.5
     assert content['message_hub']['runtime_info']['best'] == 0.5
 
 

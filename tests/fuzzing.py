@@ -1,0 +1,45 @@
+"""How many cases the properties of test_fuzz/ are tried with, and strategies that they share."""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+
+EXAMPLES = int(os.environ.get('FUZZ_EXAMPLES', 0))
+"""Set by fuzz.py; 0 is the sample of ``make test``, the same in every run."""
+
+cases = settings(
+    max_examples=EXAMPLES or 30,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # making a failure smaller takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+
+seeds = st.integers(0, 2**32 - 1)
+
+edits = st.lists(
+    st.tuples(
+        st.sampled_from(['change', 'remove', 'insert', 'cut']),
+        st.floats(0, 1, exclude_max=True),
+        st.binary(min_size=1, max_size=8),
+    ),
+    max_size=6,
+)
+"""For :func:`mutated`: what is done, where in the file (a share of its length), and new bytes."""
+
+
+def mutated(content: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
+    """A file after some accidents."""
+    for action, place, new in edits:
+        at = int(place * len(content))
+        if action == 'change':
+            content = content[:at] + new + content[at + len(new) :]
+        elif action == 'remove':
+            content = content[:at] + content[at + len(new) :]
+        elif action == 'insert':
+            content = content[:at] + new + content[at:]
+        else:
+            content = content[: at + 1]
+    return content
