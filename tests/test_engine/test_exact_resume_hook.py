@@ -29,7 +29,7 @@ def test_batches_are_skipped_once(loop, first):
     runner = SimpleNamespace(
         iter=3,
         seed=0,
-        _seed=0,
+        _randomness_cfg={},
         train_loop=loop,
         train_dataloader=SimpleNamespace(batch_sampler=batches),
     )
