@@ -6,6 +6,9 @@ import runpy
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import venv
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
@@ -67,6 +70,61 @@ def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source)
     assert names == expected
     assert 'mmpfcn/.mim/tools/train.py' in names
     assert 'mmpfcn/.mim/configs/panoptic_fcn/r18_shapes.py' in names
+
+
+@pytest.fixture(scope='module')
+def sdist(source, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp('sdist')
+    code = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
+    built = run(sys.executable, '-c', code, out, cwd=source)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (file,) = out.glob('*.tar.gz')
+    return file
+
+
+def test_sdist_gives_the_wheel_of_the_checkout_and_has_no_data(sdist, wheel, tmp_path):
+    with tarfile.open(sdist) as archive:
+        names = [name.partition('/')[2] for name in archive.getnames()]
+    assert not [name for name in names if name.startswith(('data/', 'tests/', 'work_dirs/'))]
+    built = run(*PIP, 'wheel', *ALONE, '-w', tmp_path, sdist)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (file,) = tmp_path.glob('*.whl')
+    with zipfile.ZipFile(file) as again:
+        ours, theirs = (
+            {name: archive.read(name) for name in archive.namelist() if 'dist-info' not in name}
+            for archive in (again, wheel)
+        )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize('kind', ['wheel', 'sdist'])
+def test_installed_in_an_empty_environment_it_finds_configs_and_tools(kind, wheel, sdist, tmp_path):
+    """The environment borrows torch and the like, but not the mmpfcn of this one."""
+    venv.create(tmp_path / 'venv', symlinks=True)
+    python = tmp_path / 'venv' / 'bin' / 'python'
+    (site,) = tmp_path.glob('venv/lib/python3*/site-packages')
+    (site / 'borrowed.pth').write_text(sysconfig.get_path('purelib') + '\n')
+    file = wheel.filename if kind == 'wheel' else sdist
+    done = run(*PIP, '--python', python, 'install', *ALONE, '--ignore-installed', file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    code = """
+from pathlib import Path
+import mmpfcn
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+init_default_scope('mmdet')
+mim = Path(mmpfcn.__file__).with_name('.mim')
+model = MODELS.build(Config.fromfile(mim / 'configs/panoptic_fcn/r18_shapes.py').model)
+print(mim)
+print(type(model).__name__)
+"""
+    found = run(python, '-I', '-W', 'ignore', '-c', code, cwd=tmp_path)
+    assert found.stdout.splitlines()[-2:] == [str(site / 'mmpfcn/.mim'), 'PanopticFCN'], found
+    env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    train = site / 'mmpfcn' / '.mim' / 'tools' / 'train.py'
+    done = run(python, train, '--help', cwd=tmp_path, env=env)
+    assert done.returncode == 0 and '--work-dir' in done.stdout, done.stderr
 
 
 def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):

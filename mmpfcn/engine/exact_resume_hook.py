@@ -23,9 +23,16 @@ class ExactResumeHook(Hook):
         batch_sampler = runner.train_dataloader.batch_sampler
         if hasattr(sampler := getattr(batch_sampler, 'sampler', None), 'seed'):
             sampler.seed = self._seed(runner)  # the checkpoint's, in a resumed run
-        if runner.iter and isinstance(batch_sampler, ReplayableAspectRatioBatchSampler):
+        loop = runner.train_loop
+        # upstream's loop has no such switch: it loads what was used and throws it away
+        can_skip = hasattr(loop, 'fast_forward_on_resume')
+        if (
+            runner.iter
+            and can_skip
+            and isinstance(batch_sampler, ReplayableAspectRatioBatchSampler)
+        ):
             batch_sampler.skip_batches(runner.iter)
-            runner.train_loop.fast_forward_on_resume = True  # done, mmengine needs not skip
+            loop.fast_forward_on_resume = True  # done, mmengine needs not skip
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         seed_all(mixed_seed(self._seed(runner), runner.iter, get_rank()))
