@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ READABLE = [
 """What mmengine's training checkpoints hold beside tensors: plain data, and logs."""
 
 
+# PyTorch < 2.5 has no such list: it refuses checkpoints with logs, and mmengine's loader stays
+_allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+
+
 def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = 'cpu') -> dict:
     """Read a checkpoint; nothing in the file is run.
 
@@ -63,7 +68,7 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'checkpoint {path} is not there (looked for in {Path.cwd()})')
     try:
-        with get_local_path(path) as local, torch.serialization.safe_globals(READABLE):
+        with get_local_path(path) as local, _allow(READABLE):
             content = torch.load(local, map_location=map_location, weights_only=not trust)
     except OSError:
         raise
@@ -87,13 +92,18 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
     return content
 
 
-@CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), force=True)
 def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
     """:func:`read_checkpoint` for all that mmengine loads: training, testing, ``init_cfg``.
 
     Its own loader reads what ``weights_only`` refuses with pickle, and only warns.
     """
     return read_checkpoint(os.path.expanduser(filename), map_location=map_location)
+
+
+if _allow is not nullcontext:
+    CheckpointLoader.register_scheme(
+        prefixes=('', 'http://', 'https://'), loader=load_from_local_or_http, force=True
+    )
 
 
 def _is_weights(content: object) -> bool:

@@ -1,17 +1,43 @@
 """Sharded training that can be resumed."""
 
+import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.registry import STRATEGIES
+from torch.distributed._shard.sharded_tensor import (
+    Shard,
+    ShardedTensor,
+    ShardedTensorMetadata,
+    TensorProperties,
+)
+from torch.distributed._shard.sharded_tensor.metadata import MEM_FORMAT_ENCODING
+from torch.distributed._shard.sharding_spec import ChunkShardingSpec, ShardMetadata
 from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.remote_device import _remote_device
+
+SHARDS = [
+    Shard,
+    ShardedTensor,
+    ShardedTensorMetadata,
+    TensorProperties,
+    MEM_FORMAT_ENCODING,
+    ChunkShardingSpec,
+    ShardMetadata,
+    _remote_device,
+]
+"""What a sharded checkpoint holds beside the content of others."""
 
 
 @STRATEGIES.register_module()
 class ResumableFSDPStrategy(FSDPStrategy):
-    """mmengine's FSDPStrategy, whose checkpoints load with PyTorch >= 2.1 too.
+    """mmengine's FSDPStrategy, whose checkpoints load with PyTorch >= 2.5 too.
 
     mmengine 0.10 passes the arguments of ``optim_state_dict_to_load`` by position, in the order of
-    PyTorch 2.0; PyTorch has changed it since.
+    PyTorch 2.0; PyTorch has changed it since. Shards are plain data, so reading them is allowed.
     """
+
+    def load_checkpoint(self, filename: str, **kwargs) -> dict:
+        with torch.serialization.safe_globals(SHARDS):
+            return super().load_checkpoint(filename, **kwargs)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
         loaded = FullyShardedDataParallel.optim_state_dict_to_load(
