@@ -22,16 +22,20 @@ except ImportError:  # numpy < 2
     from numpy.core import multiarray
 
 
-def _method_of_log(owner: object, name: str) -> Any:
-    """Stands for ``getattr``, by which the methods of a pickled log are found; finds no others."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+ATTRIBUTES = {HistoryBuffer: ('min', 'max', 'mean', 'current')}
+"""What a file may look up, by the class: a log is pickled with its methods."""
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """Stands for ``getattr``."""
+    if not isinstance(owner, type) or name not in ATTRIBUTES.get(owner, ()):
         raise ValueError(f'reading it would look up {name} in {owner}')
     return getattr(owner, name)
 
 
 READABLE = [
     HistoryBuffer,
-    (_method_of_log, 'builtins.getattr'),
+    (_attribute, 'builtins.getattr'),
     np.ndarray,
     np.dtype,
     # numpy 2 and 1 call the module differently, and either may have written the file

@@ -14,6 +14,8 @@ from torch.distributed._shard.sharding_spec import ChunkShardingSpec, ShardMetad
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.remote_device import _remote_device
 
+from ..apis.checkpoint import ATTRIBUTES
+
 SHARDS = [
     Shard,
     ShardedTensor,
@@ -22,9 +24,11 @@ SHARDS = [
     MEM_FORMAT_ENCODING,
     ChunkShardingSpec,
     ShardMetadata,
+    ShardedTensor.ProcessGroupState,
     _remote_device,
 ]
 """What a sharded checkpoint holds beside the content of others."""
+ATTRIBUTES[ShardedTensor] = ('ProcessGroupState',)
 
 
 @STRATEGIES.register_module()
