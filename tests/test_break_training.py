@@ -1,4 +1,4 @@
-"""Breakages of break_training.py show in the first steps, before any loss tells."""
+"""A breakage of break_training.py shows in the first steps, before any loss tells."""
 
 import math
 
@@ -17,12 +17,6 @@ def test_only_crowds():
     found = run('only crowds', steps=2)
     assert found['things_p3'] == 0 and math.isnan(found['unguided_objects'])
     assert found['stuff_p3'] > 0
-
-
-def test_no_level_takes_most_objects():
-    found = run('scale_ranges of larger images', steps=2)
-    assert 0.3 < found['unguided_objects'] <= 1
-    assert found['positives_per_object'] < 2
 
 
 def test_every_breakage_is_in_the_docs():

@@ -51,7 +51,7 @@ def explain(
     kept = case.reach_fusion(regions, before.regions)
     _join(kept, stuff, head.kernel_fusion.group(before.regions))
     steps = _follow_things(case, fused, things, result)
-    _follow_stuff(case, fused, stuff, steps, result)
+    _follow_stuff(case, stuff, steps, result)
     fates = {kernel.key: kernel.fate for kernel in [*things, *stuff]}
     for candidate in [*peaks, *regions]:
         candidate.fate = fates.get(candidate.kernel, candidate.fate)
@@ -216,20 +216,17 @@ def _follow_things(
 
 
 def _follow_stuff(
-    case: _Case, fused: _Both, kernels: Sequence[Kernel], steps: MergeSteps, result: PanopticResult
+    case: _Case, kernels: Sequence[Kernel], steps: MergeSteps, result: PanopticResult
 ) -> None:
     """Note the areas and fates of the regions."""
-    unlimited = case.fusion_head(stuff_area_limit=0, panoptic_on=True).predict(
-        [fused.things], [fused.regions], [case.output.data_sample]
-    )[0]['pan_results']
-    areas = {s['label']: s['area'] for s in unlimited.segments_info if not s['isthing']}
+    head = case.fusion_head()
     segments = {s['label']: s for s in result.segments_info if not s['isthing']}
     free = torch.bincount(steps.sem_seg[steps.instance == 0], minlength=len(case.names)).tolist()
     for kernel in kernels:
-        kernel.area = areas.get(kernel.label, free[kernel.label])
+        kernel.area = free[kernel.label]
         if kernel.label in segments:
             segment = segments[kernel.label]
             kernel.segment_id, kernel.visible = segment['id'], segment['area']
         else:
-            dropped = kernel.label in areas
-            kernel.fate = Fate.STUFF_AREA if dropped else Fate.NO_STUFF
+            is_stuff = head.num_things_classes <= kernel.label < head.num_classes
+            kernel.fate = Fate.STUFF_AREA if is_stuff else Fate.NO_STUFF

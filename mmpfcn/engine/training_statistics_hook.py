@@ -103,6 +103,8 @@ def training_statistics(
         num_stuff_classes: S.
 
     Returns:
+        By name:
+
         - ``things_p3``, ...: (object, level) pairs; ``stuff_p3``, ...: (stuff class, level) pairs,
           of all images
         - ``positives_per_object``: guided cells of all levels, mean over objects

@@ -138,7 +138,7 @@ def test_fates_are_what_the_thresholds_say(inferencer, seed):
         assert kernel.visible == 0 or kernel.fate is Fate.SEGMENT
     for kernel in explanation.kernels[len(things) :]:
         is_stuff = kernel.name != 'any thing'
-        large = kernel.area >= thresholds['stuff_area_limit']
+        large = kernel.area >= max(thresholds['stuff_area_limit'], 1)
         expected = Fate.SEGMENT if large else Fate.STUFF_AREA
         assert kernel.fate is (expected if is_stuff else Fate.NO_STUFF)
 
