@@ -1,12 +1,15 @@
 """What the command lines of train.py and test.py have in common.
 
-Mistakes that can be seen before a model is built end the program with a message and exit code 2.
+Mistakes that can be seen before a model is built, and checkpoints that are refused, end the program
+with a message and exit code 2.
 """
 
 import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -89,3 +92,15 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     elif cfg.get('work_dir') is None:
         cfg.work_dir = f'./work_dirs/{Path(args.config).stem}'
     return cfg
+
+
+@contextmanager
+def exit_if_refused() -> Iterator[None]:
+    """End a process, each of a distributed run, where a checkpoint that it reads is refused."""
+    from mmpfcn.apis.checkpoint import CheckpointError
+
+    try:
+        yield
+    except CheckpointError as error:
+        print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
+        sys.exit(2)

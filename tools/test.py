@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from _cli import AMP_DTYPES, base_parser, load_config, require_file
+from _cli import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
 from _processes import processes
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -107,7 +107,7 @@ def test_config(argv: Sequence[str] | None = None) -> tuple[Config, str | None]:
 def main() -> None:
     cfg, out = test_config()
     setup_cache_size_limit_of_dynamo()
-    with processes(cfg):
+    with processes(cfg), exit_if_refused():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         if out is not None:
             runner.test_evaluator.metrics.insert(0, DumpUnspoiledResults(out_file_path=out))

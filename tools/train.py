@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import AMP_DTYPES, base_parser, load_config, require_file
+from _cli import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
 from _processes import processes
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -96,7 +96,7 @@ def add_tensorboard(cfg: Config) -> None:
 def main() -> None:
     cfg = train_config()
     setup_cache_size_limit_of_dynamo()
-    with processes(cfg):
+    with processes(cfg), exit_if_refused():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.train()
 

@@ -26,6 +26,10 @@ ATTRIBUTES = {HistoryBuffer: ('min', 'max', 'mean', 'current')}
 """What a file may look up, by the class: a log is pickled with its methods."""
 
 
+class CheckpointError(ValueError):
+    """A file is no checkpoint, is damaged, holds no weights, or needs code to be read."""
+
+
 def _attribute(owner: Any, name: str) -> Any:
     """Stands for ``getattr``."""
     if not isinstance(owner, type) or name not in ATTRIBUTES.get(owner, ()):
@@ -66,7 +70,7 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint, is damaged, or needs code to be read.
+        CheckpointError: it is no checkpoint, is damaged, or needs code to be read.
     """
     path = str(path)
     if '://' not in path and not Path(path).is_file():
@@ -78,19 +82,19 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
         raise
     except Exception as error:  # bytes that are no pickle raise nearly anything
         if needs := re.search(r'GLOBAL (\S+)', str(error)):
-            raise ValueError(
+            raise CheckpointError(
                 f'checkpoint {path} is refused, because reading it would run {needs[1]}. If you '
                 'trust its maker, write its weights anew: '
                 'python tools/model_converters/publish_model.py IN OUT --trust'
             ) from error
-        raise ValueError(
+        raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
             f'({type(error).__name__}: {str(error).partition(chr(10))[0]})'
         ) from error
     if isinstance(content, dict) and 'state_dict' not in content:
         content = dict(state_dict=content)
     if not isinstance(content, dict) or not _is_weights(content['state_dict']):
-        raise ValueError(
+        raise CheckpointError(
             f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
         )
     return content

@@ -7,28 +7,27 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from malicious import Call
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint
 from torch import nn
 
-from mmpfcn.apis.checkpoint import config_of, load_weights, read_checkpoint, write_checkpoint
+from mmpfcn.apis.checkpoint import (
+    CheckpointError,
+    config_of,
+    load_weights,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 WEIGHTS = dict(weight=torch.ones(2, 3), bias=torch.zeros(2))
 
 
-class Malicious:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 def test_code_in_the_file_is_not_run(tmp_path):
     trap = tmp_path / 'run'
-    torch.save(dict(state_dict=WEIGHTS, meta=Malicious(trap)), tmp_path / 'evil.pth')
-    with pytest.raises(ValueError, match=r'evil.pth is refused.*would run \w+.mkdir.*--trust'):
+    torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
+    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir.*--trust'):
         read_checkpoint(tmp_path / 'evil.pth')
     assert not trap.exists()
     read_checkpoint(tmp_path / 'evil.pth', trust=True)
@@ -38,8 +37,8 @@ def test_code_in_the_file_is_not_run(tmp_path):
 def test_mmengine_runs_no_code_either(tmp_path):
     """train.py (load_from, --resume), test.py and init_cfg load by this function."""
     trap = tmp_path / 'run'
-    torch.save(dict(state_dict=WEIGHTS, meta=Malicious(trap)), tmp_path / 'evil.pth')
-    with pytest.raises(ValueError, match=r'evil.pth is refused.*would run \w+.mkdir'):
+    torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
+    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
         load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
     assert not trap.exists()
     torch.save(WEIGHTS, tmp_path / 'bare.pth')
@@ -82,13 +81,13 @@ def test_unusable_files(tmp_path):
         read_checkpoint(path)
     torch.save(WEIGHTS, path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ValueError, match='no checkpoint, or a damaged one'):
+    with pytest.raises(CheckpointError, match='no checkpoint, or a damaged one'):
         read_checkpoint(path)
     path.write_bytes(b'hello')
-    with pytest.raises(ValueError, match='no checkpoint'):
+    with pytest.raises(CheckpointError, match='no checkpoint'):
         read_checkpoint(path)
     torch.save([1, 2], path)
-    with pytest.raises(ValueError, match='holds no weights'):
+    with pytest.raises(CheckpointError, match='holds no weights'):
         read_checkpoint(path)
 
 

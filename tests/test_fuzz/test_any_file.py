@@ -15,6 +15,7 @@ import torch
 from fuzzing import cases, edits, mutated
 from hypothesis import given
 from hypothesis import strategies as st
+from malicious import Call
 from oracle import ROOT
 from PIL import Image
 
@@ -141,16 +142,6 @@ def test_image(kind, edits):
     if image is not None:
         assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
         assert image.size <= 3 * 10**6
-
-
-class Call:
-    """Pickled, it calls a function when it is read."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
 
 
 TRAP = FOLDER / 'trap'

@@ -8,7 +8,7 @@ when one is larger than --max-difference.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from mmpfcn import accelerate_inference
 from mmpfcn.engine import compile_network
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config, require_file  # noqa: E402
+from _cli import CfgOptions, exit_if_refused, load_config, require_file  # noqa: E402
 
 
 def channels_last(model: nn.Module) -> None:
@@ -58,7 +58,8 @@ def quality(
     """PQ in percent of the config's test_dataloader."""
     device = get_device()
     model = MODELS.build(cfg.model)
-    load_checkpoint(model, checkpoint, map_location='cpu')
+    with exit_if_refused():
+        load_checkpoint(model, checkpoint, map_location='cpu')
     model = model.to(device).eval()
     if change is not None:
         change(model)
@@ -73,14 +74,14 @@ def quality(
     return evaluator.evaluate(len(loader.dataset))['coco_panoptic/PQ']
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config')
     parser.add_argument('checkpoint', help='of a trained model')
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument('--max-difference', type=float, default=0.3, help='of PQ, in points')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     require_file(parser, 'checkpoint', args.checkpoint)
     args.launcher, args.local_rank, args.work_dir = 'none', 0, None
     cfg = load_config(parser, args)
