@@ -16,6 +16,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from .checkpoint_limits import TRUST_IT, CheckpointError, require_no_bomb
+
 try:
     from numpy._core import multiarray
 except ImportError:  # numpy < 2
@@ -24,10 +26,6 @@ except ImportError:  # numpy < 2
 
 ATTRIBUTES = {HistoryBuffer: ('min', 'max', 'mean', 'current')}
 """What a file may look up, by the class: a log is pickled with its methods."""
-
-
-class CheckpointError(ValueError):
-    """A file is no checkpoint, is damaged, holds no weights, or needs code to be read."""
 
 
 def _attribute(owner: Any, name: str) -> Any:
@@ -70,22 +68,23 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is no checkpoint, is damaged, or needs code to be read.
+        CheckpointError: it is no checkpoint, is damaged, or needs code to be read, or far more
+            memory than its size.
     """
     path = str(path)
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'checkpoint {path} is not there (looked for in {Path.cwd()})')
     try:
         with get_local_path(path) as local, _allow(READABLE):
+            if not trust:
+                require_no_bomb(local)
             content = torch.load(local, map_location=map_location, weights_only=not trust)
-    except OSError:
+    except (OSError, CheckpointError):
         raise
     except Exception as error:  # bytes that are no pickle raise nearly anything
         if needs := re.search(r'GLOBAL (\S+)', str(error)):
             raise CheckpointError(
-                f'checkpoint {path} is refused, because reading it would run {needs[1]}. If you '
-                'trust its maker, write its weights anew: '
-                'python tools/model_converters/publish_model.py IN OUT --trust'
+                f'checkpoint {path} is refused, because reading it would run {needs[1]}. {TRUST_IT}'
             ) from error
         raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '

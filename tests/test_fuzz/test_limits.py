@@ -1,18 +1,28 @@
 """Cases that the properties found, and sizes that are refused before memory is taken."""
 
 import json
+import pickle
+import sys
+import zipfile
 import zlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
+from malicious import Call
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
+from oracle import ROOT
 
 from mmpfcn import PanopticFCNAssigner, PanopticFCNFusionHead
-from mmpfcn.apis.checkpoint import read_checkpoint
+from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
 from mmpfcn.datasets.panoptic_json import read_panoptic_json
 from mmpfcn.datasets.panoptic_png import PNG_SIGNATURE, read_panoptic_png
+
+sys.path.insert(0, str(ROOT / 'tools' / 'model_converters'))
+import detectron2_to_mmpfcn  # noqa: E402
 
 
 def test_a_panoptic_map_of_absurd_size(tmp_path):
@@ -42,6 +52,82 @@ def test_absurd_json(tmp_path, content, message):
     (tmp_path / 'data.json').write_text(content)
     with pytest.raises(ValueError, match=message):
         read_panoptic_json(str(tmp_path / 'data.json'))
+
+
+def compressed(path: Path) -> None:
+    """The same file for PyTorch, 1 MB of zeros in some 1000 bytes."""
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    assert path.stat().st_size < 10_000
+
+
+def overlapping(path: Path) -> None:
+    """Every entry of the archive's table a hundred times, without compression."""
+    with zipfile.ZipFile(path, 'a') as file:
+        file.filelist *= 100
+        file.comment = b'written anew'
+
+
+def absurd_storage(path: Path) -> None:
+    """One that says to have 10^13 numbers."""
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    number = b'J' + (250_000).to_bytes(4, 'little')
+    with zipfile.ZipFile(path, 'w') as file:
+        for name, content in entries.items():
+            if name.endswith('data.pkl'):
+                assert content.count(number) == 2  # of the storage, and of the shape
+                content = content.replace(number, b'\x8a\x08' + (10**13).to_bytes(8, 'little'))
+            file.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            compressed,
+            r'compressed, or with .* \d{3,4} bytes and unpacks to 1000\d{3}\. If you trust',
+        ),
+        (overlapping, r'parts that overlap, it has 10\d{5} bytes and unpacks to 1000\d{5}\.'),
+        (absurd_storage, 'no checkpoint, or a damaged one.*does not match expected size'),
+    ],
+)
+def test_a_small_checkpoint_of_absurd_size(tmp_path, change, message):
+    path = tmp_path / 'bomb.pth'
+    torch.save(dict(state_dict=dict(a=torch.zeros(250_000))), path)
+    assert read_checkpoint(path)['state_dict']['a'].numel() == 250_000
+    change(path)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(path)
+    with pytest.raises(detectron2_to_mmpfcn.ConversionError, match='could not be read'):
+        detectron2_to_mmpfcn.load_weights(path, trust=False)
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_a_checkpoint_that_asks_for_memory(tmp_path, legacy):
+    """PyTorch allows ``bytearray(number)``: it would be 10^15 bytes."""
+    path, bomb = tmp_path / 'bomb.pth', dict(w=torch.ones(1), a=Call(bytearray, 10**15))
+    torch.save(bomb, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(CheckpointError, match='bomb.pth is refused: it holds a bytearray'):
+        read_checkpoint(path)
+    with pytest.raises(detectron2_to_mmpfcn.ConversionError, match='it holds a bytearray'):
+        detectron2_to_mmpfcn.load_weights(path, trust=False)
+
+
+def test_a_published_file_of_absurd_arrays(tmp_path):
+    """Of 10^15 bytes; with bytes that are not there; and what is no array."""
+    array = Call(np.ndarray, (10**15,), 'u1')
+    for content in (
+        pickle.dumps(dict(model=dict(a=array)), protocol=2),
+        b'\x80\x04}\x8c\x01a\x8e' + (10**15).to_bytes(8, 'little') + b'0',
+        pickle.dumps(dict(model=dict(a=Call(bytearray, 10**15))), protocol=2),
+    ):
+        (tmp_path / 'bomb.pkl').write_bytes(content)
+        with pytest.raises(detectron2_to_mmpfcn.ConversionError, match='could not be read'):
+            detectron2_to_mmpfcn.load_weights(tmp_path / 'bomb.pkl', trust=False)
 
 
 def test_an_empty_message_of_a_broken_checkpoint(tmp_path):

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmpfcn.apis.checkpoint import write_checkpoint
+from mmpfcn.apis.checkpoint_limits import require_no_bomb
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'panoptic_fcn'
 
@@ -101,6 +102,8 @@ def load_weights(path: Path, trust: bool) -> dict[str, Tensor]:
                 unpickler = pickle.Unpickler if trust else _WeightsUnpickler
                 content = unpickler(file, encoding='latin1').load()
         else:
+            if not trust:
+                require_no_bomb(path)
             content = torch.load(path, map_location='cpu', weights_only=not trust)
     except Exception as error:  # bytes that are no pickle raise nearly anything
         raise ConversionError(

@@ -1,0 +1,48 @@
+"""Checkpoints that would take far more memory than their size."""
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+GROWS = re.compile(rb'builtin(s|__)\nbytearray\n')
+"""What PyTorch allows too, and takes any amount of memory for a number; no checkpoint has it."""
+
+TRUST_IT = (
+    'If you trust its maker, write its weights anew: '
+    'python tools/model_converters/publish_model.py IN OUT --trust'
+)
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint, is damaged, holds no weights, or needs code to be read."""
+
+
+def require_no_bomb(path: str | Path) -> None:
+    """Refuse a file of ``torch.save`` that would become larger when it is read.
+
+    What PyTorch writes is not compressed, and it refuses storages larger than their data itself.
+
+    Raises:
+        CheckpointError: it is compressed, its parts overlap, or it holds :data:`GROWS`.
+        zipfile.BadZipFile: it is damaged.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            size, unpacked = os.path.getsize(path), sum(entry.file_size for entry in entries)
+            if unpacked > size or any(entry.compress_type for entry in entries):
+                raise CheckpointError(
+                    f'checkpoint {path} is refused: compressed, or with parts that overlap, it '
+                    f'has {size} bytes and unpacks to {unpacked}. {TRUST_IT}'
+                )
+            pickles = [x for x in entries if x.filename.lower().endswith('data.pkl')]
+            contents = map(archive.read, pickles)
+            grows = any(GROWS.search(content) for content in contents)
+    else:
+        grows = GROWS.search(Path(path).read_bytes())
+    if grows:
+        raise CheckpointError(
+            f'checkpoint {path} is refused: it holds a bytearray, which may take any amount of '
+            f'memory. {TRUST_IT}'
+        )
