@@ -17,6 +17,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from .checkpoint_limits import TRUST_IT, CheckpointError, require_no_bomb
+from .download import download
 
 try:
     from numpy._core import multiarray
@@ -59,7 +60,8 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
     """Read a checkpoint; nothing in the file is run.
 
     Args:
-        path: of a file that mmengine or ``torch.save`` wrote, or its address (http, https).
+        path: of a file that mmengine or ``torch.save`` wrote, or its address (http, https), which
+            is downloaded once (:func:`download`).
         trust: run whatever code the file holds. Only for files whose maker is known.
         map_location: of ``torch.load``.
 
@@ -68,14 +70,15 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is no checkpoint, is damaged, or needs code to be read, or far more
-            memory than its size.
+        CheckpointError: it is no checkpoint, is damaged, can not be downloaded, or needs code to be
+            read, or far more memory than its size.
     """
     path = str(path)
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'checkpoint {path} is not there (looked for in {Path.cwd()})')
+    downloaded = download(path) if path.startswith(('http://', 'https://')) else None
     try:
-        with get_local_path(path) as local, _allow(READABLE):
+        with get_local_path(downloaded or path) as local, _allow(READABLE):
             if not trust:
                 require_no_bomb(local)
             content = torch.load(local, map_location=map_location, weights_only=not trust)
@@ -86,6 +89,8 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
             raise CheckpointError(
                 f'checkpoint {path} is refused, because reading it would run {needs[1]}. {TRUST_IT}'
             ) from error
+        if downloaded is not None:
+            downloaded.unlink(missing_ok=True)  # the connection may have broken
         raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
             f'({type(error).__name__}: {str(error).partition(chr(10))[0]})'
