@@ -15,7 +15,9 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import numpy as np  # noqa: E402
+import tiny  # noqa: E402
 import tiny_run  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -53,6 +55,16 @@ def all_void(folder: Path) -> None:
     path.write_text(json.dumps(content))
 
 
+def pipeline(*steps: dict) -> list[dict]:
+    """That of training, with steps before the last one."""
+    usual = Config.fromfile(tiny.CONFIGS / 'r18_shapes.py').train_dataloader.dataset.pipeline
+    return [*usual[:-1], *steps, usual[-1]]
+
+
+def resized(scale: tuple[int, int]) -> dict:
+    return dict(type='Resize', scale=scale)
+
+
 NO_LEVEL = [(1, 8), (8, 16), (500, 600), (500, 600), (500, 600)]
 KEEP_EMPTY = dict(train_dataloader__dataset__filter_cfg=dict(filter_empty_gt=False))
 BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
@@ -65,7 +77,24 @@ BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
         dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL),
     ),
     'std of another scale': (nothing, dict(model__data_preprocessor__std=[1e4, 1e4, 1e4])),
+    'warm-up that does not end': (
+        nothing,
+        dict(param_scheduler=[dict(type='LinearLR', start_factor=1e-3, by_epoch=False, end=10**6)]),
+    ),
+    'slow pipeline': (
+        nothing,
+        dict(
+            train_dataloader__dataset__pipeline=pipeline(resized((1536, 1024)), resized((96, 64)))
+        ),
+    ),
 }
+
+
+def logged(work_dir: Path) -> list[dict[str, float]]:
+    """The training steps in the log of the only run of a work dir."""
+    [file] = work_dir.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [line for line in lines if 'loss' in line]
 
 
 def run(name: str, steps: int) -> dict[str, float]:
@@ -76,21 +105,22 @@ def run(name: str, steps: int) -> dict[str, float]:
     change, settings = BREAKAGES[name]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        tiny_run.draw_data(folder, train=32, val=16)
+        tiny_run.draw_data(folder, train=32, val=1)
         change(folder)
         tiny_run.write_config(
             folder,
             **{
                 'train_cfg__max_iters': steps,
+                'train_cfg__val_begin': steps + 1,
                 'param_scheduler': [
                     dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=10)
                 ],
                 **settings,
             },
         )
-        tiny_run.run('train.py', 'tiny.py', '--work-dir=run', cwd=folder)
-        [file] = folder.glob('run/*/vis_data/scalars.json')
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        tool = tiny_run.start('train.py', 'tiny.py', '--work-dir=run', cwd=folder)
+        tiny_run.finish(tool, timeout=3600)
+        lines = logged(folder / 'run')
     found = {}
     for key in NAMES:
         values = [line[key] for line in lines if key in line][-10:]

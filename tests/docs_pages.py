@@ -49,6 +49,11 @@ ELSEWHERE = [
         'test_a_row_for_each_variant',
     ),
     Elsewhere(
+        r'break_measuring\.py',
+        'test_break_training.py',
+        'test_png_resized_with_interpolation',
+    ),
+    Elsewhere(
         r'break_training\.py',
         'test_break_training.py',
         'test_only_crowds',

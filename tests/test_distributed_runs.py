@@ -1,15 +1,21 @@
 """dist_*.sh, torchrun on two nodes and Slurm, on the CPU as a user types them."""
 
+import json
 import re
 import socket
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmdet.registry import DATASETS
+from mmengine.config import Config
 from tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
 from torch.distributed._shard.sharded_tensor import ShardedTensor
+
+from mmpfcn.engine.training_statistics_hook import Watch
 
 FAKE_SRUN = """#!/usr/bin/env bash
 # Starts every task as Slurm does, on this machine.
@@ -89,6 +95,25 @@ def test_two_nodes_train_and_measure(trained):
     assert 'Distributed launcher: pytorch' in log and 'GPU number: 2' in log
     assert 'Iter(train) [2/2]' in log and 'Iter(val) [2/2]' in log
     assert re.search(r'coco_panoptic/PQ: \d', log)
+
+
+def test_the_training_statistics_are_of_the_first_process(folder, trained):
+    """Objects and regions of the first step; two more images are with the other process."""
+    [file] = trained.glob('*/vis_data/scalars.json')
+    first_step = json.loads(file.read_text().splitlines()[0])
+    loader = dict(Config.fromfile(folder / 'tiny.py').train_dataloader)
+    dataset = DATASETS.build(dict(loader['dataset'], data_root=str(folder / 'data/shapes')))
+    order = torch.randperm(5, generator=torch.Generator().manual_seed(0)).tolist()
+    found = []
+    for images in (order[0:4:2], order[1:4:2]):
+        model = tiny.build()
+        watch = Watch(model.panoptic_head)
+        tiny.losses(model, *(dataset[i] for i in images))
+        found.append(watch.finish())
+    names = ('things_p3', 'things_p4', 'stuff_p3', 'positives_per_object')
+    mine, others = ([statistics[name] for name in names] for statistics in found)
+    assert [first_step[name] for name in names] == pytest.approx(mine)
+    assert mine != others
 
 
 def test_slurm_trains_like_torchrun(folder, trained):

@@ -18,7 +18,8 @@ def draw_data(folder: Path, train: int, val: int) -> None:
     """data/shapes, where the config looks for it."""
     script = str(TOOLS / 'dataset_converters' / 'make_shapes.py')
     counts = [f'--train={train}', f'--val={val}', '--workers=1', '--size', '64', '96']
-    subprocess.run([sys.executable, script, '--out=data/shapes', *counts], cwd=folder, check=True)
+    command = [sys.executable, script, '--out=data/shapes', *counts]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def write_config(folder: Path, name: str = 'tiny.py', **changes) -> None:
@@ -50,10 +51,10 @@ def start(*command, cwd: Path, **environment) -> subprocess.Popen:
     )
 
 
-def finish(process: subprocess.Popen) -> str:
+def finish(process: subprocess.Popen, timeout: float = 300) -> str:
     """The output of a program that must succeed, and soon: nothing may hang."""
     try:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=timeout)
     finally:
         process.kill()
     assert process.returncode == 0, output[-4000:]

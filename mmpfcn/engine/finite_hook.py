@@ -20,7 +20,8 @@ class FiniteHook(Hook):
 
     All processes decide together, once a step: about every batch whose gradients were accumulated
     for it. Under mixed precision with a loss scale only losses are looked at: there infinite
-    gradients are normal, and the scaler leaves their steps out.
+    gradients are normal, and the scaler leaves their steps out and halves the scale. Once it is
+    below 1, they are normal no longer (by default after 17 such steps without 2000 good ones).
 
     Args:
         skip: leave the step out, with a warning, and go on. Buffers (the statistics of a batch
@@ -87,8 +88,12 @@ class FiniteHook(Hook):
 
 
 def _is_scaled(wrapper: OptimWrapper) -> bool:
-    """Whether a loss scale makes infinite gradients normal: AmpOptimWrapper's, unless disabled."""
-    return hasattr(wrapper, 'loss_scaler') and wrapper.loss_scaler.is_enabled()
+    """Whether a loss scale makes infinite gradients normal: AmpOptimWrapper's, unless disabled.
+
+    It is the same in all processes, as the gradients are.
+    """
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    return scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1
 
 
 def _gradients(model: nn.Module) -> list[Tensor]:

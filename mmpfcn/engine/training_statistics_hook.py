@@ -6,7 +6,6 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -19,21 +18,22 @@ class TrainingStatisticsHook(Hook):
     """Log :func:`training_statistics` of the steps that ``LoggerHook`` logs, and of no other.
 
     They are of the images of the first process in this one step, go where the losses go (log,
-    ``scalars.json``, TensorBoard), and change nothing in the training. Models without
-    :class:`PanopticFCNHead` are left alone.
+    ``scalars.json``, TensorBoard), and change nothing in the training. The model may be any with a
+    :class:`PanopticFCNHead` somewhere; others are left alone.
     """
 
     def __init__(self) -> None:
         self.watch: Watch | None = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        head = getattr(model, 'panoptic_head', None)
         logged = any(
             isinstance(hook, LoggerHook) and self.every_n_inner_iters(batch_idx, hook.interval)
             for hook in runner.hooks
         )
-        if logged and is_main_process() and isinstance(head, PanopticFCNHead):
+        if not (logged and is_main_process()):
+            return
+        heads = (part for part in runner.model.modules() if isinstance(part, PanopticFCNHead))
+        if (head := next(heads, None)) is not None:
             self.watch = Watch(head)
 
     def after_train_iter(
@@ -68,12 +68,16 @@ class Watch:
         self.stack.callback(delattr, head, 'get_targets')
 
     def _get_targets(self, levels: list, mask_feats: Tensor, samples: list) -> list[ImageTargets]:
-        self.targets = type(self.head).get_targets(self.head, levels, mask_feats, samples)
-        self.num_objects = sum(len(sample.gt_instances) for sample in samples)
-        return self.targets
+        targets = type(self.head).get_targets(self.head, levels, mask_feats, samples)
+        self.targets += targets  # a model of one's own may have several batches in a step
+        self.num_objects += sum(len(sample.gt_instances) for sample in samples)
+        return targets
 
     def finish(self) -> dict[str, float]:
+        """:func:`training_statistics`; nothing of a head that trained in another way."""
         self.stack.close()
+        if not len(self.targets) == len(self.things) == len(self.stuff) > 0:
+            return {}
         # the loss saw chunks of the images' rows
         scores = torch.cat([self.things[0].new_zeros(0, self.things[0].shape[1]), *self.scores])
         scores = scores.split([len(kernels) for kernels in self.things])

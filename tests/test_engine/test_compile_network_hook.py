@@ -7,6 +7,7 @@ import tiny
 import torch
 
 from mmpfcn import CompileNetworkHook
+from mmpfcn.engine.training_statistics_hook import Watch
 
 
 @pytest.fixture
@@ -42,6 +43,23 @@ def test_a_trained_level_has_the_same_gradients(compiled):
         gradients.append(generator.position_convs[0].conv.weight.grad.clone())
     torch.testing.assert_close(*gradients)
     assert not torch._dynamo.utils.counters['graph_break']
+
+
+def test_watching_a_step_compiles_nothing_anew():
+    """The part whose layers are watched is compiled alone here, which saves time."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    plain, compiled = tiny.build(), tiny.build()
+    compiled.load_state_dict(plain.state_dict())
+    compiled.panoptic_head.kernel_generator.compile(backend='eager', fullgraph=True)
+    found = []
+    for model in (plain, compiled, compiled):
+        watch = Watch(model.panoptic_head)
+        tiny.losses(model, tiny.sample())
+        found.append(watch.finish())
+    assert torch._dynamo.utils.counters['stats']['unique_graphs'] == 1
+    for statistics in found[1:]:
+        assert statistics == pytest.approx(found[0], rel=1e-4, nan_ok=True)
 
 
 def test_unknown_backend():

@@ -149,6 +149,22 @@ def test_a_loss_is_checked_under_a_loss_scale(monkeypatch):
         model.train_step(batch(37), wrapper)
 
 
+def test_gradients_that_no_loss_scale_makes_finite_stop_the_run(monkeypatch):
+    """The scaler leaves out two steps, at 2 and 1; below 1 it is not the scale's doing."""
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    model = tiny.build()
+    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    wrapper.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.0)
+    poison_gradient(model, NAN)
+    with_hook(False, wrapper, model)
+    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for _ in range(2):
+        model.train_step(batch(37), wrapper)
+    with pytest.raises(FloatingPointError, match=rf'images: 37 \(37.jpg\); .*{EMBED}'):
+        model.train_step(batch(37), wrapper)
+    assert changed(model, weights) == []
+
+
 TRANSFORM = """from mmdet.registry import TRANSFORMS
 from mmcv.transforms import BaseTransform
 

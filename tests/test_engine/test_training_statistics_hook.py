@@ -2,14 +2,18 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import tiny
 import tiny_run
 import torch
+from mmengine.hooks import LoggerHook
+from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mmpfcn.engine import TrainingStatisticsHook
 from mmpfcn.engine.training_statistics_hook import Watch, mean_cosines
 
 
@@ -82,6 +86,35 @@ def test_the_losses_are_the_same_and_nothing_stays():
     assert all(torch.equal(before[name], during[name]) for name in before)
     assert 'get_targets' not in vars(model.panoptic_head)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_several_batches_of_a_step_add_up():
+    """As in a model with labelled and pseudo-labelled images."""
+    model = tiny.build()
+    watch = Watch(model.panoptic_head)
+    for _ in range(2):
+        tiny.losses(model, tiny.sample())
+    found = watch.finish()
+    assert found['things_p3'] == 4
+    assert found['positives_per_object'] == 14
+
+
+def test_a_head_that_trains_in_another_way_has_no_statistics():
+    assert Watch(tiny.build().panoptic_head).finish() == {}
+
+
+def test_the_head_of_a_model_of_ones_own_is_found():
+    model = tiny.build()
+    runner = SimpleNamespace(
+        model=torch.nn.ModuleDict(dict(student=model)),
+        hooks=[LoggerHook(interval=1)],
+        message_hub=MessageHub.get_instance('own'),
+    )
+    hook = TrainingStatisticsHook()
+    hook.before_train_iter(runner, 0)
+    tiny.losses(model, tiny.sample())
+    hook.after_train_iter(runner, 0)
+    assert runner.message_hub.get_scalar('train/things_p3').current() == 2
 
 
 def test_log_json_and_tensorboard(tmp_path):

@@ -1,0 +1,133 @@
+"""Break one thing after the other in the test of a small training, and print what is measured.
+
+    python tests/break_measuring.py
+
+Drawn images, the tiny model, seed 0. docs/troubleshooting.md quotes the table.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tiny_run  # noqa: E402
+import torch  # noqa: E402
+from break_training import SPLIT, nothing  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from PIL import Image  # noqa: E402
+
+FIGURES = ('PQ', 'PQ_th', 'SQ_th', 'RQ_th', 'PQ_st')
+
+
+def on_split(name: str) -> dict:
+    """Settings of a test with the images of this split."""
+    return dict(
+        test_dataloader__dataset__ann_file=f'annotations/panoptic_{name}.json',
+        test_dataloader__dataset__data_prefix=dict(
+            img=f'{name}/', seg=f'annotations/panoptic_{name}/'
+        ),
+    )
+
+
+HEALTHY = dict(
+    **on_split('train'),
+    train_dataloader__batch_size=4,
+    optim_wrapper__optimizer__lr=0.003,
+    param_scheduler=[dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=10)],
+    model__test_cfg__center_thr=0.1,
+    model__test_cfg__region_thr=0.05,
+    model__test_cfg__score_thr=0.05,
+    # CocoMetric would stop the run with another order of classes
+    test_evaluator=[dict(type='PanopticQualityMetric'), dict(type='RegionSemSegMetric')],
+)
+
+
+def other_order(folder: Path) -> None:
+    """The same images with the same ids; the classes are listed in another order."""
+    path = folder / SPLIT / 'panoptic_train.json'
+    content = json.loads(path.read_text())
+    content['categories'].reverse()
+    path.write_text(json.dumps(content))
+
+
+def interpolated(folder: Path) -> None:
+    """The PNGs of the ground truth were made smaller and larger as if they were pictures."""
+    for path in (folder / SPLIT / 'panoptic_train').iterdir():
+        image = Image.open(path)
+        half = image.resize((image.width // 2, image.height // 2), Image.BILINEAR)
+        half.resize(image.size, Image.BILINEAR).save(path)
+
+
+def other_names(folder: Path) -> None:
+    """The weights as another framework might name them."""
+    [path] = folder.glob('run/*.pth')
+    weights = torch.load(path, weights_only=False)['state_dict']
+    torch.save({f'net.{name}': weight for name, weight in weights.items()}, path)
+
+
+TESTS: dict[str, tuple[Callable[[Path], None], dict]] = {
+    'healthy': (nothing, {}),
+    'weights with other names': (other_names, {}),
+    'another order of classes in the test': (other_order, {}),
+    'center_thr too high': (nothing, dict(model__test_cfg__center_thr=0.9)),
+    'stuff_area_limit of larger images': (nothing, dict(model__test_cfg__stuff_area_limit=4096)),
+    'RGB and BGR swapped in the test': (
+        nothing, dict(model__data_preprocessor__bgr_to_rgb=False),
+    ),
+    'std of another scale in the test': (
+        nothing, dict(model__data_preprocessor__std=[255.0, 255.0, 255.0]),
+    ),
+    'PNGs resized with interpolation': (interpolated, {}),
+    'tested with other images than those of the training': (nothing, on_split('val')),
+}  # fmt: skip
+
+
+def train(folder: Path, steps: int) -> None:
+    """A healthy model, into ``run``."""
+    tiny_run.write_config(folder, train_cfg__max_iters=steps, **HEALTHY)
+    tool = tiny_run.start('train.py', 'tiny.py', '--work-dir=run', cwd=folder)
+    tiny_run.finish(tool, timeout=3600)
+
+
+def measured(folder: Path, name: str) -> dict[str, float]:
+    """Test what was trained with this broken."""
+    change, settings = TESTS[name]
+    change(folder)
+    [weights] = folder.glob('run/*.pth')
+    tiny_run.write_config(folder, **{**HEALTHY, **settings, 'load_from': str(weights)})
+    os.chdir(folder)  # where the config looks for the data
+    cfg = Config.fromfile('tiny.py')
+    cfg.update(work_dir='test', experiment_name=name, log_level='ERROR')
+    found = Runner.from_cfg(cfg).test()
+    return {**{k: found[f'coco_panoptic/{k}'] for k in FIGURES}, 'mIoU': found['mIoU']}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--steps', type=int, default=400)
+    parser.add_argument('--only', nargs='+', choices=TESTS, default=[*TESTS])
+    args = parser.parse_args()
+    init_default_scope('mmdet')
+    print('| broken | ' + ' | '.join([*FIGURES, 'mIoU']) + ' |')
+    print('|---' * (len(FIGURES) + 2) + '|')
+    with tempfile.TemporaryDirectory() as temporary:
+        healthy = Path(temporary) / 'healthy'
+        healthy.mkdir()
+        tiny_run.draw_data(healthy, train=8, val=8)
+        train(healthy, args.steps)
+        for name in args.only:
+            broken = Path(temporary) / name
+            shutil.copytree(healthy, broken)
+            figures = measured(broken, name).values()
+            print(f'| {name} | ' + ' | '.join(f'{x:.3g}' for x in figures) + ' |', flush=True)
+
+
+if __name__ == '__main__':
+    main()
