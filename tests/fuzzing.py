@@ -19,6 +19,14 @@ cases = settings(
 
 seeds = st.integers(0, 2**32 - 1)
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    | st.sampled_from([0, 1, 7, 10**9, 2**24, 'id', 'car']),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(['id', 'name', 'file_name', 'x']), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
 edits = st.lists(
     st.tuples(
         st.sampled_from(['change', 'remove', 'insert', 'cut']),

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -82,7 +83,7 @@ def running_server(folder: Path) -> Iterator[Server]:
     yield server
     assert server.process.poll() is None, server.text()
     server.process.terminate()
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
 
 
 def import_web_demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -122,26 +123,34 @@ def upload(server, path: Path) -> str:
     return json.loads(text)[0]
 
 
-def ask(server, file: dict, session: str) -> dict:
-    """What a page with this file gets, as the browser asks for it."""
-    _, config = answer(server, '/config')
-    config = json.loads(config)
+@cache
+def shown_by(server: Server) -> tuple[int, list]:
+    """Number of the function that the page calls for an image, and its inputs as they start."""
+    config = json.loads(answer(server, '/config')[1])
     function = max(config['dependencies'], key=lambda dependency: len(dependency['inputs']))
     values = {c['id']: c['props'].get('value') for c in config['components']}
-    data = [file, *(values[i] for i in function['inputs'][1:])]
-    body = dict(data=data, fn_index=function['id'], session_hash=session)
+    return function['id'], [values[i] for i in function['inputs']]
+
+
+def ask(server: Server, file: dict, session: str) -> dict:
+    """What a page with this file gets, as the browser asks for it."""
+    number, values = shown_by(server)
+    body = dict(data=[file, *values[1:]], fn_index=number, session_hash=session)
     answer(
         server,
         '/gradio_api/queue/join',
         json.dumps(body).encode(),
         **{'Content-Type': 'application/json'},
     )
-    _, stream = answer(server, f'/gradio_api/queue/data?session_hash={session}')
-    messages = [
-        json.loads(line[5:]) for line in stream.decode().splitlines() if line[:5] == 'data:'
-    ]
-    messages = {m['msg']: m for m in messages}
+    messages = {message['msg']: message for message in listen(server, session)}
     return dict(messages['process_completed'], shown=messages.get('process_generating'))
+
+
+def listen(server: Server, session: str) -> list[dict]:
+    """What the server says to a session until it has done all that was asked."""
+    _, stream = answer(server, f'/gradio_api/queue/data?session_hash={session}')
+    lines = stream.decode().splitlines()
+    return [json.loads(line[5:]) for line in lines if line[:5] == 'data:']
 
 
 def file_data(path: str, **more) -> dict:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fuzzing import cases, edits, mutated
+from fuzzing import cases, edits, json_values, mutated
 from hypothesis import given
 from hypothesis import strategies as st
 from malicious import Call
@@ -45,13 +45,6 @@ DOCUMENT = dict(
         )
     ],
 )
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-    | st.sampled_from([0, 1, 7, 10**9, 2**24, 'id', 'car']),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(['id', 'name', 'file_name', 'x']), inner, max_size=3),
-    max_leaves=6,
-)  # fmt: skip
 
 
 def places(value: object, path: tuple = ()) -> list[tuple]:

@@ -1,7 +1,9 @@
 """Cases that the properties found, and sizes that are refused before memory is taken."""
 
+import io
 import json
 import pickle
+import resource
 import sys
 import zipfile
 import zlib
@@ -15,9 +17,11 @@ from malicious import Call
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from oracle import ROOT
+from PIL import Image
 
 from mmpfcn import PanopticFCNAssigner, PanopticFCNFusionHead
 from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
+from mmpfcn.apis.read_image import decode_image
 from mmpfcn.datasets.panoptic_json import read_panoptic_json
 from mmpfcn.datasets.panoptic_png import PNG_SIGNATURE, read_panoptic_png
 
@@ -33,6 +37,48 @@ def test_a_panoptic_map_of_absurd_size(tmp_path):
     (tmp_path / 'bomb.png').write_bytes(PNG_SIGNATURE + chunk + bytes(4) + b'IEND')
     with pytest.raises(ValueError, match=r'bomb.png has 60000 x 60000 pixels, more than 268435456'):
         read_panoptic_png(str(tmp_path / 'bomb.png'))
+
+
+def picture(kind: str, side: int) -> bytes:
+    """Of 9 x 11 pixels, with a header that says ``side`` x ``side``."""
+    file = io.BytesIO()
+    options = dict(lossless=True) if kind == 'WEBP' else {}
+    Image.new('RGB', (11, 9)).save(file, kind, **options)
+    content, size = file.getvalue(), side.to_bytes(4, 'little')
+    if kind == 'GIF':
+        return content[:6] + 2 * size[:2] + content[10:]
+    if kind == 'BMP':
+        return content[:18] + 2 * size + content[26:]
+    if kind == 'TIFF':
+        for tag, old in ((256, 11), (257, 9)):
+            entry = tag.to_bytes(2, 'little') + b'\4\0\1\0\0\0'
+            assert content.count(entry + old.to_bytes(4, 'little')) == 1
+            content = content.replace(entry + old.to_bytes(4, 'little'), entry + size)
+        return content
+    canvas = b'VP8X' + (10).to_bytes(4, 'little') + bytes(4) + 2 * (side - 1).to_bytes(3, 'little')
+    body = b'WEBP' + canvas + content[12:]
+    return b'RIFF' + len(body).to_bytes(4, 'little') + body
+
+
+@pytest.mark.parametrize('kind', ['GIF', 'BMP', 'TIFF', 'WEBP'])
+def test_an_image_of_absurd_size(kind):
+    """By PIL's limit; a WebP whose header contradicts itself by OpenCV's."""
+    message = r'image a is refused: Image size \(3600000000 pixels\)'
+    with pytest.raises(ValueError, match='CV_IO_MAX' if kind == 'WEBP' else message):
+        decode_image(picture(kind, 60_000), 'a')
+
+
+def test_a_gif_of_thousands_of_frames():
+    """The first is read; all of them would be 4 GB."""
+    file = io.BytesIO()
+    Image.new('RGB', (512, 512), (1, 2, 3)).save(file, 'GIF')
+    content = file.getvalue()
+    start = 13 + 3 * 2 ** ((content[10] & 7) + 1)  # after the table of colours
+    content = content[:start] + content[start:-1] * 5000 + content[-1:]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    image = decode_image(content, 'a')
+    assert image.shape == (512, 512, 3) and (image == (3, 2, 1)).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
 @pytest.mark.parametrize(
