@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+from shards import require_equal_shards
 from tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
-from torch.distributed._shard.sharded_tensor import ShardedTensor
 
 from mmpfcn.engine.training_statistics_hook import Watch
 
@@ -51,27 +50,6 @@ def folder(tmp_path_factory) -> Path:
         (folder / name).write_text(program)
         (folder / name).chmod(0o755)
     return folder
-
-
-def local_parts(weight: torch.Tensor | ShardedTensor) -> list[torch.Tensor]:
-    """Buffers are not sharded."""
-    if isinstance(weight, ShardedTensor):
-        return [shard.tensor for shard in weight.local_shards()]
-    return [weight]
-
-
-def require_equal_shards(rank: int, port: str, folder: str) -> None:
-    """A shard loads only in a group of processes like the one that wrote it."""
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    whole, resumed = (
-        torch.load(f'{folder}/{name}/iter_3.pth/rank{rank}.pth', weights_only=False)['state_dict']
-        for name in ('whole', 'resumed')
-    )
-    assert len(whole) > 100 and whole.keys() == resumed.keys()
-    for name, weight in whole.items():
-        pairs = zip(local_parts(weight), local_parts(resumed[name]), strict=True)
-        assert all(torch.equal(a, b) for a, b in pairs), name
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope='module')
@@ -138,13 +116,15 @@ def test_a_sharded_run_resumes_to_the_bit(folder):
         runner_type='FlexibleRunner',
         strategy=dict(type='ResumableFSDPStrategy', state_dict_cfg='local', model_wrapper=wrapper),
         train_cfg__max_iters=3,
+        train_cfg__val_begin=4,  # no validation
         default_hooks__checkpoint__interval=1,
     )
     train = ('dist_train.sh', 'sharded.py', 2)
     run(*train, '--work-dir=whole', cwd=folder, PORT=free_port())
     resume = '--resume=whole/iter_2.pth'
     run(*train, '--work-dir=resumed', resume, cwd=folder, PORT=free_port())
-    mp.spawn(require_equal_shards, (free_port(), str(folder)), nprocs=2)
+    last = tuple(str(folder / name / 'iter_3.pth') for name in ('whole', 'resumed'))
+    mp.spawn(require_equal_shards, (free_port(), last), nprocs=2)
 
 
 def test_two_processes_measure_like_one(folder):
