@@ -118,13 +118,13 @@ def main() -> None:
     print('| broken | ' + ' | '.join([*FIGURES, 'mIoU']) + ' |')
     print('|---' * (len(FIGURES) + 2) + '|')
     with tempfile.TemporaryDirectory() as temporary:
-        healthy = Path(temporary) / 'healthy'
-        healthy.mkdir()
-        tiny_run.draw_data(healthy, train=8, val=8)
-        train(healthy, args.steps)
+        trained = Path(temporary) / 'trained'
+        trained.mkdir()
+        tiny_run.draw_data(trained, train=8, val=8)
+        train(trained, args.steps)
         for name in args.only:
             broken = Path(temporary) / name
-            shutil.copytree(healthy, broken)
+            shutil.copytree(trained, broken)
             figures = measured(broken, name).values()
             print(f'| {name} | ' + ' | '.join(f'{x:.3g}' for x in figures) + ' |', flush=True)
 
