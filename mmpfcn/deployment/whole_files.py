@@ -51,7 +51,10 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which gets its name when it is complete; folders are made."""
+    """A file to write to, which gets its name when it is complete; folders are made.
+
+    A process that is killed (-9) meanwhile leaves a hidden file, ``.<name>.<random>``.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
