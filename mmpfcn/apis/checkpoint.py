@@ -16,7 +16,12 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from .checkpoint_limits import TRUST_IT, CheckpointError, require_no_bomb
+from .checkpoint_limits import (
+    TRUST_IT,
+    CheckpointError,
+    CheckpointNotFoundError,
+    require_no_bomb,
+)
 from .download import download
 
 try:
@@ -69,13 +74,15 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
         With ``state_dict``; a file of bare weights is put under that key.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        CheckpointNotFoundError: there is no such file.
         CheckpointError: it is no checkpoint, is damaged, can not be downloaded, or needs code to be
             read, or far more memory than its size.
     """
     path = str(path)
     if '://' not in path and not Path(path).is_file():
-        raise FileNotFoundError(f'checkpoint {path} is not there (looked for in {Path.cwd()})')
+        raise CheckpointNotFoundError(
+            f'checkpoint {path} is not there (looked for in {Path.cwd()})'
+        )
     downloaded = download(path) if path.startswith(('http://', 'https://')) else None
     try:
         with get_local_path(downloaded or path) as local, _allow(READABLE):

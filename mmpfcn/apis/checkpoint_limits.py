@@ -8,6 +8,9 @@ from pathlib import Path
 GROWS = re.compile(rb'builtin(s|__)\nbytearray\n')
 """What PyTorch allows too, and takes any amount of memory for a number; no checkpoint has it."""
 
+ARCHIVE = b'PK\3\4'
+"""How an archive starts; PyTorch goes by this alone, ``zipfile.is_zipfile`` by the end."""
+
 TRUST_IT = (
     'If you trust its maker, write its weights anew: '
     'python tools/model_converters/publish_model.py IN OUT --trust'
@@ -16,6 +19,10 @@ TRUST_IT = (
 
 class CheckpointError(ValueError):
     """A file is no checkpoint, is damaged, holds no weights, or needs code to be read."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no such file."""
 
 
 def require_no_bomb(path: str | Path) -> None:
@@ -27,7 +34,9 @@ def require_no_bomb(path: str | Path) -> None:
         CheckpointError: it is compressed, its parts overlap, or it holds :data:`GROWS`.
         zipfile.BadZipFile: it is damaged.
     """
-    if zipfile.is_zipfile(path):
+    with open(path, 'rb') as file:
+        is_archive = file.read(len(ARCHIVE)) == ARCHIVE
+    if is_archive:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             size, unpacked = os.path.getsize(path), sum(entry.file_size for entry in entries)

@@ -20,19 +20,19 @@ def download(address: str) -> Path:
     hash, such as ``resnet50-0676ba61.pth``, is kept; others get one of their address.
 
     Raises:
-        CheckpointError: it can not be downloaded.
+        CheckpointError: it can not be downloaded, or the folder can not be written.
     """
     name = Path(urlparse(address).path).name
     if not re.search(r'-[0-9a-f]{8,}\.', name):
         name = f'{hashlib.sha256(address.encode()).hexdigest()[:8]}-{name}'
     path = Path(torch.hub.get_dir()) / 'checkpoints' / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f'{path}.lock'):
-        if not path.is_file():
-            try:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f'{path}.lock'):
+            if not path.is_file():
                 torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
-            except (OSError, HTTPException) as error:
-                raise CheckpointError(
-                    f'checkpoint {address} could not be downloaded to {path}: {error}'
-                ) from error
+    except (OSError, HTTPException) as error:
+        raise CheckpointError(
+            f'checkpoint {address} could not be downloaded to {path}: {error}'
+        ) from error
     return path

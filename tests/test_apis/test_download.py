@@ -97,6 +97,13 @@ def test_what_is_not_had_or_broken_is_not_kept(server, tmp_path):
     assert value(address) == 1
 
 
+def test_a_folder_that_can_not_be_made(server, tmp_path):
+    (tmp_path / 'torch').write_text('a file')
+    server.files['/a.pth'] = saved(1)
+    with pytest.raises(CheckpointError, match='a.pth could not be downloaded to .*torch'):
+        read_checkpoint(f'{server.address}/a.pth')
+
+
 def test_no_code_of_it_is_run(server, tmp_path):
     server.files['/evil.pth'] = saved(Call(os.mkdir, str(tmp_path / 'trap')))
     with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):

@@ -163,6 +163,16 @@ def test_a_checkpoint_that_asks_for_memory(tmp_path, legacy):
         detectron2_to_mmpfcn.load_weights(path, trust=False)
 
 
+def test_a_checkpoint_that_only_ends_like_an_archive(tmp_path):
+    """PyTorch goes by the start of the file, and reads the pickle before the archive."""
+    path, bomb = tmp_path / 'bomb.pth', dict(w=torch.ones(1), a=Call(bytearray, 10**8))
+    torch.save(bomb, path, _use_new_zipfile_serialization=False)
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('a', 'b')
+    with pytest.raises(CheckpointError, match='bomb.pth is refused: it holds a bytearray'):
+        read_checkpoint(path)
+
+
 def test_a_published_file_of_absurd_arrays(tmp_path):
     """Of 10^15 bytes; with bytes that are not there; and what is no array."""
     array = Call(np.ndarray, (10**15,), 'u1')

@@ -11,6 +11,7 @@ from pathlib import Path
 import oracle
 import pytest
 import torch
+from malicious import Call
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -187,20 +188,13 @@ def test_the_other_variant_is_suggested(published, run, star, tmp_path):
 # ---- files that are no weights ----
 
 
-class Touch:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return os.system, (f'touch {self.path}',)
-
-
 @pytest.mark.parametrize('write', [write_pkl, write_pth])
 def test_code_in_a_file_is_refused(run, write, tmp_path):
     touched = tmp_path / 'touched'
-    source = write(dict(model={}, evil=Touch(touched)), tmp_path / f'a.{write.__name__[-3:]}')
+    source = write(
+        dict(model={}, evil=Call(os.system, f'touch {touched}')),
+        tmp_path / f'a.{write.__name__[-3:]}',
+    )
     code, output = run(source, tmp_path / 'ours.pth')
     assert code == 1
     assert not touched.exists()

@@ -13,6 +13,7 @@ import panoptic_files
 import pytest
 import torch
 from browser import Visit, chromium
+from malicious import Call
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.fileio import dump
@@ -272,19 +273,9 @@ def test_a_data_set_without_images_or_annotations(tool, two, tmp_path, capsys, c
     assert re.search(message, text), text
 
 
-class Evil:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
 def test_a_pickle_runs_no_code(dumped, tmp_path):
     trap, path = tmp_path / 'trap', tmp_path / 'results.pkl'
-    for item in (Evil(trap), torch.nn.Linear(1, 1), print):
+    for item in (Call(Path.touch, trap), torch.nn.Linear(1, 1), print):
         path.write_bytes(pickle.dumps([item]))
         with pytest.raises(ValueError, match='it names .*A pickle runs such code when it is'):
             dumped.load_dumped(path)
@@ -294,21 +285,11 @@ def test_a_pickle_runs_no_code(dumped, tmp_path):
     with pytest.raises(ValueError, match='sets attributes'):
         dumped.load_dumped(path)
     # what torch unpickles inside of a storage
-    storage = pickle.dumps(Evil(trap), protocol=2)
-    path.write_bytes(pickle.dumps([Storage(storage)], protocol=2))
+    storage = pickle.dumps(Call(Path.touch, trap), protocol=2)
+    path.write_bytes(pickle.dumps([Call(torch.storage._load_from_bytes, storage)], protocol=2))
     with pytest.raises(ValueError):
         dumped.load_dumped(path)
     assert not trap.exists()
-
-
-class Storage:
-    """Has torch unpickle some bytes."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def __reduce__(self):
-        return torch.storage._load_from_bytes, (self.content,)
 
 
 @pytest.mark.parametrize('protocol', [2, 5])
