@@ -5,8 +5,6 @@
 Drawn images, the tiny model, seed 0. docs/troubleshooting.md quotes the table.
 """
 
-import argparse
-import json
 import os
 import shutil
 import sys
@@ -17,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tiny_run  # noqa: E402
 import torch  # noqa: E402
-from break_training import SPLIT, nothing  # noqa: E402
+from break_training import SPLIT, arguments, edited_json, nothing, print_head, print_row  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
@@ -51,10 +49,8 @@ HEALTHY = dict(
 
 def other_order(folder: Path) -> None:
     """The same images with the same ids; the classes are listed in another order."""
-    path = folder / SPLIT / 'panoptic_train.json'
-    content = json.loads(path.read_text())
-    content['categories'].reverse()
-    path.write_text(json.dumps(content))
+    with edited_json(folder) as content:
+        content['categories'].reverse()
 
 
 def interpolated(folder: Path) -> None:
@@ -110,13 +106,9 @@ def measured(folder: Path, name: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--steps', type=int, default=400)
-    parser.add_argument('--only', nargs='+', choices=TESTS, default=[*TESTS])
-    args = parser.parse_args()
+    args = arguments(__doc__.splitlines()[0], 400, TESTS)
     init_default_scope('mmdet')
-    print('| broken | ' + ' | '.join([*FIGURES, 'mIoU']) + ' |')
-    print('|---' * (len(FIGURES) + 2) + '|')
+    print_head([*FIGURES, 'mIoU'])
     with tempfile.TemporaryDirectory() as temporary:
         trained = Path(temporary) / 'trained'
         trained.mkdir()
@@ -125,8 +117,7 @@ def main() -> None:
         for name in args.only:
             broken = Path(temporary) / name
             shutil.copytree(trained, broken)
-            figures = measured(broken, name).values()
-            print(f'| {name} | ' + ' | '.join(f'{x:.3g}' for x in figures) + ' |', flush=True)
+            print_row(name, measured(broken, name).values())
 
 
 if __name__ == '__main__':

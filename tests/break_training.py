@@ -9,7 +9,8 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 
@@ -23,10 +24,18 @@ from PIL import Image  # noqa: E402
 
 NAMES = (
     'loss', 'things_p3', 'stuff_p3', 'positives_per_object', 'unguided_objects', 'positive_score',
-    'thing_kernel_norm', 'thing_cosine_same', 'thing_cosine_other', 'stuff_cosine_other',
-    'time', 'data_time',
+    'thing_kernel_norm', 'thing_cosine_other', 'stuff_cosine_other', 'data_time / time',
 )  # fmt: skip
 SPLIT = Path('data/shapes/annotations')
+
+
+@contextmanager
+def edited_json(folder: Path) -> Iterator[dict]:
+    """The annotations of the training images, to be changed in place."""
+    path = folder / SPLIT / 'panoptic_train.json'
+    content = json.loads(path.read_text())
+    yield content
+    path.write_text(json.dumps(content))
 
 
 def nothing(folder: Path) -> None:
@@ -35,24 +44,20 @@ def nothing(folder: Path) -> None:
 
 def only_crowds(folder: Path) -> None:
     """Every object of the training images is a crowd, as after a bad conversion."""
-    path = folder / SPLIT / 'panoptic_train.json'
-    content = json.loads(path.read_text())
-    things = {category['id'] for category in content['categories'] if category['isthing']}
-    for annotation in content['annotations']:
-        for segment in annotation['segments_info']:
-            segment['iscrowd'] = int(segment['category_id'] in things)
-    path.write_text(json.dumps(content))
+    with edited_json(folder) as content:
+        things = {category['id'] for category in content['categories'] if category['isthing']}
+        for annotation in content['annotations']:
+            for segment in annotation['segments_info']:
+                segment['iscrowd'] = int(segment['category_id'] in things)
 
 
 def all_void(folder: Path) -> None:
     """Nothing is labelled in the training images."""
-    path = folder / SPLIT / 'panoptic_train.json'
-    content = json.loads(path.read_text())
-    for annotation in content['annotations']:
-        annotation['segments_info'] = []
-        png = folder / SPLIT / 'panoptic_train' / annotation['file_name']
-        Image.fromarray(np.zeros_like(np.asarray(Image.open(png)))).save(png)
-    path.write_text(json.dumps(content))
+    with edited_json(folder) as content:
+        for annotation in content['annotations']:
+            annotation['segments_info'] = []
+            png = folder / SPLIT / 'panoptic_train' / annotation['file_name']
+            Image.fromarray(np.zeros_like(np.asarray(Image.open(png)))).save(png)
 
 
 def pipeline(*steps: dict) -> list[dict]:
@@ -94,7 +99,11 @@ def logged(work_dir: Path) -> list[dict[str, float]]:
     """The training steps in the log of the only run of a work dir."""
     [file] = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    return [line for line in lines if 'loss' in line]
+    return [
+        {**line, 'data_time / time': line['data_time'] / line['time']}
+        for line in lines
+        if 'loss' in line
+    ]
 
 
 def run(name: str, steps: int) -> dict[str, float]:
@@ -129,17 +138,31 @@ def run(name: str, steps: int) -> dict[str, float]:
     return found
 
 
+def arguments(description: str, steps: int, names: Iterable[str]) -> argparse.Namespace:
+    """Those of both programs: how long the training is, and which rows are made."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--steps', type=int, default=steps)
+    parser.add_argument('--only', nargs='+', choices=names, default=[*names])
+    return parser.parse_args()
+
+
+def print_row(name: str, cells: Iterable[str | float]) -> None:
+    """Of a table as the page has it."""
+    cells = (cell if isinstance(cell, str) else f'{cell:.3g}' for cell in cells)
+    print(f'| {name} | ' + ' | '.join(cells) + ' |', flush=True)
+
+
+def print_head(names: Sequence[str]) -> None:
+    print_row('broken', names)
+    print('|---' * (len(names) + 1) + '|')
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--steps', type=int, default=120)
-    parser.add_argument('--only', nargs='+', choices=BREAKAGES, default=[*BREAKAGES])
-    args = parser.parse_args()
+    args = arguments(__doc__.splitlines()[0], 120, BREAKAGES)
     init_default_scope('mmdet')
-    print('| broken | ' + ' | '.join(NAMES) + ' |')
-    print('|---' * (len(NAMES) + 1) + '|')
+    print_head(NAMES)
     for name in args.only:
-        found = run(name, args.steps)
-        print(f'| {name} | ' + ' | '.join(f'{found[key]:.4g}' for key in NAMES) + ' |', flush=True)
+        print_row(name, run(name, args.steps).values())
 
 
 if __name__ == '__main__':
