@@ -304,7 +304,18 @@ def test_fifty_requests_at_once(server, tmp_path):
     assert sorted(server.runs()[before:]) == [f'all: {131 + n} x 16' for n in range(5)]
 
 
-# ---- memory, command line ----
+# ---- files, memory, command line ----
+
+
+def test_old_files_are_deleted_and_others_stay(tool, tmp_path):
+    from web_demo_app.server import delete_old_files
+
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / 'upload.png').touch()
+    delete_old_files(str(tmp_path), 60)
+    assert (tmp_path / 'a' / 'upload.png').exists()
+    delete_old_files(str(tmp_path), -1)
+    assert not (tmp_path / 'a' / 'upload.png').exists()
 
 
 @pytest.fixture

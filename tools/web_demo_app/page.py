@@ -19,7 +19,6 @@ from .thresholds import THRESHOLDS, by_key, defaults
 
 PARALLEL = 4  # results drawn at a time, while one network runs
 QUEUE = 100  # requests that may wait
-KEEP_SECONDS = 1800  # files of the page are deleted so long after their last use
 HEADER = """<h1>Panoptic FCN</h1>
 <p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
 Shown = tuple[str, str]
@@ -34,9 +33,7 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
         max_mb: largest file, for the text only.
     """
     names = list(outputs.models)
-    with gr.Blocks(
-        title='Panoptic FCN', analytics_enabled=False, delete_cache=(60, KEEP_SECONDS)
-    ) as page:
+    with gr.Blocks(title='Panoptic FCN', analytics_enabled=False) as page:
         gr.HTML(HEADER, padding=False)
         shown = gr.State(('', names[0]))
         with gr.Row(elem_id='columns'):

@@ -1,10 +1,15 @@
 """The page as a server that gives and fetches nothing but what the page needs."""
 
+import os
 import re
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +29,7 @@ THEME = gr.themes.Default(
 )  # fonts of the system: nothing is fetched
 CSS = Path(__file__).with_name('page.css')
 EXTRA_BYTES = 2**20  # of a request beside a file
+KEEP_SECONDS = 1800  # files of the page are deleted so long after their last use
 
 
 class Gate:
@@ -58,6 +64,26 @@ class Gate:
         return None
 
 
+def delete_old_files(folder: str, seconds: float) -> None:
+    """Delete the files that were not used for so long.
+
+    gradio's ``delete_cache`` ends for good when an upload comes while it looks for them.
+    """
+    now = time.time()
+    for current, _, names in os.walk(folder):
+        for name in names:
+            path = Path(current, name)
+            with suppress(FileNotFoundError):
+                if now - path.lstat().st_ctime > seconds:
+                    path.unlink()
+
+
+def _delete_every_minute() -> None:
+    while True:
+        time.sleep(60)
+        delete_old_files(get_upload_folder(), KEEP_SECONDS)
+
+
 def serve(
     page: gr.Blocks,
     host: str,
@@ -80,6 +106,7 @@ def serve(
         OSError: the port is taken, or the host is not of this machine.
     """
     max_bytes = int(max_mb * 2**20)
+    threading.Thread(target=_delete_every_minute, daemon=True).start()
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
