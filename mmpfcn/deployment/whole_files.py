@@ -53,7 +53,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
 def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write to, which gets its name when it is complete; folders are made.
 
-    A process that is killed (-9) meanwhile leaves a hidden file, ``.<name>.<random>``.
+    A process that is killed (-9) meanwhile leaves ``.<name>.<random>``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,13 +2,21 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer, PanopticResult
 from mmpfcn.apis.inputs import Failure, Input
 from mmpfcn.apis.records import Records
-from mmpfcn.apis.result_files import coco_record, write_coco_json, write_picture, write_png
+from mmpfcn.apis.result_files import (
+    PICTURE_FOLDER,
+    PNG_FOLDER,
+    coco_record,
+    write_coco_json,
+    write_picture,
+    write_png,
+)
 
 from .output import RECORDS, Output
 
@@ -31,6 +39,7 @@ def run_images(
     share = [item for item in images[output.rank :: output.world_size] if item.stem not in records]
     if len(records):
         print(f'{len(records)} of {len(images)} images are finished already')
+    _delete_partial({item.stem for item in share}, output.folder)
     try:
         failures: list[Failure] = []
         results = inferencer.stream(share, batch_size, output.instances, failures=failures)
@@ -49,6 +58,15 @@ def run_images(
         print(f'{len(records)} of {len(images)} images are finished')
     _report(records.failures)
     return len(records.failures)
+
+
+def _delete_partial(stems: set[str], folder: Path) -> None:
+    """Files of these images that a killed process left under their temporary names."""
+    for kind in (PNG_FOLDER, PICTURE_FOLDER):
+        for path in (folder / kind).rglob('.*'):
+            stem = path.parent.relative_to(folder / kind) / path.name[1:].rsplit('.', 2)[0]
+            if stem.as_posix() in stems:
+                path.unlink()
 
 
 def _note(failures: list[Failure], records: Records) -> None:
