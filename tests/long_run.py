@@ -2,8 +2,8 @@
 
     python tests/long_run.py --iterations 5000
 
-Prints the slopes of the resident memory, in KiB per 1000 iterations (least squares, without the
-first fifth, in which caches fill).
+Prints the slopes of the resident memory, and on a GPU of the tensors there, in KiB per 1000
+iterations (least squares, without the first fifth, in which caches fill).
 """
 
 import argparse
@@ -29,9 +29,12 @@ EVERY = 10
 """Iterations between two measurements."""
 
 
-def resident() -> float:
-    """KiB of this process in memory."""
-    return psutil.Process().memory_info().rss / 1024
+def occupied() -> dict[str, float]:
+    """KiB of this process in memory, and of its tensors on a GPU."""
+    kibibytes = dict(resident=psutil.Process().memory_info().rss / 1024)
+    if torch.cuda.is_available():
+        kibibytes['on the GPU'] = torch.cuda.memory_allocated() / 1024
+    return kibibytes
 
 
 def slope(memory: list[float]) -> float:
@@ -44,14 +47,14 @@ class MemoryHook(Hook):
     """The resident memory after every tenth iteration."""
 
     def __init__(self) -> None:
-        self.memory: list[float] = []
+        self.memory: list[dict[str, float]] = []
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         if self.every_n_train_iters(runner, EVERY):
-            self.memory.append(resident())
+            self.memory.append(occupied())
 
 
-def train(folder: Path, iterations: int) -> list[float]:
+def train(folder: Path, iterations: int) -> list[dict[str, float]]:
     """By mmengine's runner, with loader, hooks, logs, checkpoints and validation."""
     tiny_run.draw_data(folder, train=8, val=2)
     tiny_run.write_config(
@@ -72,7 +75,7 @@ def train(folder: Path, iterations: int) -> list[float]:
     return hook.memory
 
 
-def predict(folder: Path, iterations: int) -> list[float]:
+def predict(folder: Path, iterations: int) -> list[dict[str, float]]:
     """By the inferencer, one image of the data set after the other."""
     inferencer = tiny_inferencer.inferencer(folder)
     images = [cv2.imread(str(path)) for path in sorted(folder.glob('data/shapes/train/*'))]
@@ -80,7 +83,7 @@ def predict(folder: Path, iterations: int) -> list[float]:
     for i in range(iterations):
         inferencer(images[i % len(images)])
         if i % EVERY == 0:
-            memory.append(resident())
+            memory.append(occupied())
     return memory
 
 
@@ -93,13 +96,15 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         for what, measure in (('training', train), ('predictions', predict)):
-            memory = measure(Path(name), args.iterations)
-            print(
-                f'{args.iterations} {what}: {slope(memory):+.1f} KiB per 1000 iterations, '
-                f'{memory[len(memory) // 5] / 1024:.0f} MiB after the first fifth, '
-                f'{memory[-1] / 1024:.0f} MiB at the end',
-                flush=True,
-            )
+            measured = measure(Path(name), args.iterations)
+            for where in measured[0]:
+                memory = [kibibytes[where] for kibibytes in measured]
+                print(
+                    f'{args.iterations} {what}, {where}: {slope(memory):+.1f} KiB per 1000 '
+                    f'iterations, {memory[len(memory) // 5] / 1024:.0f} MiB after the first fifth, '
+                    f'{memory[-1] / 1024:.0f} MiB at the end',
+                    flush=True,
+                )
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """The golden numbers of the published implementation, read and brought into our conventions.
 
-The folder is ``MMPFCN_ORACLE``, by default ``../shared/oracle`` beside the repository.
+The folder is ``MMPFCN_ORACLE``, by default ``../shared/oracle`` beside the repository. The models
+run on ``MMPFCN_ORACLE_DEVICE``, by default the CPU, on which the numbers were made.
 """
 
 import importlib.util
@@ -20,6 +21,8 @@ from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get('MMPFCN_ORACLE', ROOT.parent / 'shared' / 'oracle'))
+DEVICE = torch.device(os.environ.get('MMPFCN_ORACLE_DEVICE', 'cpu'))
+torch.backends.cudnn.allow_tf32 = False
 NUM_THINGS, NUM_STUFF = 80, 53
 
 
@@ -145,6 +148,16 @@ def any_thing_first(x: Tensor, dim: int = 1) -> Tensor:
 def unpack(masks: np.ndarray, shape: list[int]) -> Tensor:
     n, h, w = shape
     return torch.from_numpy(np.unpackbits(masks, axis=1)[:, : h * w].reshape(n, h, w)).bool()
+
+
+def on_cpu(value):
+    """What a model gave, with every tensor in it brought to the CPU."""
+    if isinstance(value, dict):
+        return {name: on_cpu(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [on_cpu(item) for item in value]
+        return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
+    return value.cpu() if hasattr(value, 'cpu') else value
 
 
 def assert_close(actual: Tensor, golden, atol: float, name: str = '') -> None:

@@ -70,7 +70,7 @@ def converted_model(star: bool) -> torch.nn.Module:
     model = converter.build_model(star)
     weights = converter.convert(oracle.published_weights(star), model.state_dict())
     model.load_state_dict(weights, strict=True)
-    return model
+    return model.to(oracle.DEVICE)
 
 
 def units() -> dict[str, torch.Tensor]:
@@ -373,7 +373,7 @@ def inference(name: str, image: str, accelerated: bool = False) -> dict:
     fused = head.predict(feats, data['data_samples'])
     out['fused_things'], out['fused_regions'] = (images[0] for images in fused)
     out['results'] = model.panoptic_fusion_head.predict(*fused, data['data_samples'])[0]
-    return out
+    return oracle.on_cpu(out)
 
 
 @pytest.mark.parametrize('name, image, accelerated', INFERENCE)
@@ -400,12 +400,12 @@ def test_star_encoder_offsets():
     """The star variant's first encoder convolutions see what the published ones see."""
     name = 'infer_star_img1'
     head = converted_model(True).panoptic_head
-    x = append_coordinates(inference(name, 'img1')['semantic_fpn'])
+    x = append_coordinates(inference(name, 'img1')['semantic_fpn'].to(oracle.DEVICE))
     stored = [k for k in oracle.case(name)[0] if 'encode_head' in k and 'offset_mask' in k]
     assert len(stored) == 3
     with torch.no_grad():
         for key, conv in zip(sorted(stored), head.feature_encoder.convs, strict=True):
-            assert_stored(conv.conv.conv_offset(x), name, key, 5e-5)
+            assert_stored(conv.conv.conv_offset(x).cpu(), name, key, 5e-5)
             x = conv(x)
 
 
@@ -538,10 +538,10 @@ def training(name: str, images: tuple) -> dict:
     ]  # fmt: skip
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-    return dict(
+    return oracle.on_cpu(dict(
         losses={k: v.item() for k, v in losses.items()}, levels=levels, mask_feats=mask_feats,
         targets=targets, guided=guided, gradients=gradients, frozen=frozen, without=without,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def add_published_ghosts(name: str, image: int, targets):
@@ -557,13 +557,13 @@ def add_published_ghosts(name: str, image: int, targets):
     masks = torch.cat([targets.masks[:ghost], targets.masks[:1] * 0, targets.masks[ghost:]])
     label = int(arrays['gt.0.class'][image, ghost])
     labels = torch.cat([
-        targets.labels[:ghost], torch.tensor([label]), targets.labels[ghost:],
+        targets.labels[:ghost], targets.labels.new_tensor([label]), targets.labels[ghost:],
     ])  # fmt: skip
     levels = []
     for i, level in enumerate(targets.levels):
         objects = level.objects + (level.objects >= ghost)
         if i == 0:
-            objects = torch.cat([objects[:ghost], torch.tensor([ghost]), objects[ghost:]])
+            objects = torch.cat([objects[:ghost], objects.new_tensor([ghost]), objects[ghost:]])
             level.centers[label, 0, 0] = 1
         levels.append(level._replace(objects=objects))
     return targets._replace(masks=masks, labels=labels, levels=levels)

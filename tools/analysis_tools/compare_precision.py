@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from benchmarking.runs import numerics
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -43,20 +44,22 @@ VARIANTS: dict[str, dict] = {
     'channels_last': dict(change=channels_last),
     'accelerated': dict(change=accelerate_inference),
     'compiled': dict(change=compile_network),
-    'bfloat16 (autocast)': dict(dtype=torch.bfloat16),
-    'float16 (autocast)': dict(dtype=torch.float16),
+    'bfloat16 (autocast)': dict(dtype='bf16'),
+    'float16 (autocast)': dict(dtype='fp16'),
 }
+if torch.cuda.is_available():
+    VARIANTS['TF32'] = dict(dtype='tf32')
 
 
 def quality(
     cfg: Config,
     checkpoint: str,
     change: Callable[[nn.Module], None] | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: str = 'float32',
     batch_size: int | None = None,
 ) -> float:
     """PQ in percent of the config's test_dataloader."""
-    device = get_device()
+    device = torch.device(get_device())
     model = MODELS.build(cfg.model)
     with exit_if_refused():
         load_checkpoint(model, checkpoint, map_location='cpu')
@@ -68,7 +71,7 @@ def quality(
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
     evaluator.dataset_meta = loader.dataset.metainfo
     for data in loader:
-        with torch.autocast(device, dtype, enabled=dtype != torch.float32), torch.no_grad():
+        with numerics(dtype, device), torch.no_grad():
             samples = model.test_step(data)
         evaluator.process(data_samples=samples, data_batch=data)
     return evaluator.evaluate(len(loader.dataset))['coco_panoptic/PQ']
