@@ -39,6 +39,8 @@ def require_no_bomb(path: str | Path) -> None:
     if is_archive:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
+            if any(entry.header_offset < 0 for entry in entries):
+                raise zipfile.BadZipFile('a part of it would begin before its first byte')
             size, unpacked = os.path.getsize(path), sum(entry.file_size for entry in entries)
             if unpacked > size or any(entry.compress_type for entry in entries):
                 raise CheckpointError(

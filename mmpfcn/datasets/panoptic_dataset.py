@@ -166,7 +166,7 @@ class PanopticDataset(BaseDetDataset):
                 raise ValueError(
                     f'{self.ann_file}: segment {info["id"]} of {name} has the category_id '
                     f'{info["category_id"]}, which is not among the categories '
-                    f'{sorted(self.cat2label)}: add the category or mend the segment'
+                    f'{[*self.cat2label]}: add the category or mend the segment'
                 )
             if not (isinstance(info['id'], int) and 0 < info['id'] < NUM_IDS):
                 raise ValueError(

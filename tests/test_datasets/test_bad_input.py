@@ -119,6 +119,10 @@ STOPS_BY_JSON: dict[str, tuple[Break, str]] = {
         lambda d: d.segment(CAR).update(category_id=99),
         'segment 300 of 0.png has the category_id 99.*: add the category or mend the segment',
     ),
+    'category ids of two types': (
+        lambda d: d.data['categories'][-1].update(id='sky'),
+        r"which is not among the categories \[.*, 'sky'\]",
+    ),
     'segment id 0': (lambda d: d.segment(CAR).update(id=0), 'expected 1 to 16777215.*number it'),
     'segment id of 25 bits': (lambda d: d.segment(CAR).update(id=2**24), 'of 0.png .*number it'),
     'segment id twice': (

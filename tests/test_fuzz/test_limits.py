@@ -173,6 +173,16 @@ def test_a_checkpoint_that_only_ends_like_an_archive(tmp_path):
         read_checkpoint(path)
 
 
+def test_a_checkpoint_that_lost_bytes(tmp_path):
+    """The table at the end then tells of a part that begins before the file."""
+    path = tmp_path / 'cut.pth'
+    torch.save(dict(w=torch.ones(1)), path)
+    content = path.read_bytes()
+    path.write_bytes(content[:60] + content[70:])
+    with pytest.raises(CheckpointError, match='cut.pth is no checkpoint, or a damaged one'):
+        read_checkpoint(path)
+
+
 def test_a_published_file_of_absurd_arrays(tmp_path):
     """Of 10^15 bytes; with bytes that are not there; and what is no array."""
     array = Call(np.ndarray, (10**15,), 'u1')
