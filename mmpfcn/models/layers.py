@@ -15,6 +15,9 @@ COLUMN_ELEMENTS = 2**22
 # PyTorch before 2.7 lacks it; its exporters can not be told from torch.compile then
 is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
 
+BAGS_OF_FIXED_ROWS = torch.__version__ >= (2, 7)
+"""Whether ``embedding_bag`` has gradients of the factors alone (pytorch/pytorch#136457)."""
+
 
 def append_coordinates(x: Tensor) -> Tensor:
     """Append a row ramp and a column ramp, each linspace(-1, 1) over the padded map (CoordConv).
@@ -212,7 +215,8 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
         if is_exporting():
             return deform_conv_by_sampling
         if not x.is_cuda:
-            return deform_conv_by_bags
+            learned = x.requires_grad or not torch.is_grad_enabled()
+            return deform_conv_by_bags if learned or BAGS_OF_FIXED_ROWS else deform_conv_by_sampling
         ours = x.dtype == torch.bfloat16 or torch.compiler.is_compiling()
         return deform_conv_by_sampling if ours else None
 
