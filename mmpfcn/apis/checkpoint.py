@@ -4,7 +4,9 @@ import ast
 import hashlib
 import os
 import re
-from contextlib import nullcontext
+from _codecs import encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,26 @@ def _attribute(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _named(function: Callable, path: str) -> Callable:
+    """The function under the name that a file calls it by; PyTorch looks for attributes."""
+
+    def named(*args: Any) -> Any:
+        return function(*args)
+
+    named.__module__, _, named.__name__ = path.rpartition('.')
+    named.__qualname__ = named.__name__
+    return named
+
+
 READABLE = [
     HistoryBuffer,
-    (_attribute, 'builtins.getattr'),
+    _named(_attribute, 'builtins.getattr'),
+    encode,  # bytes of numpy's; PyTorch >= 2.5 allows it by itself
     np.ndarray,
     np.dtype,
     # numpy 2 and 1 call the module differently, and either may have written the file
     *(
-        (getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')
+        _named(getattr(multiarray, name), f'numpy.{core}.multiarray.{name}')
         for name in ('_reconstruct', 'scalar')
         for core in ('_core', 'core')
     ),
@@ -57,8 +71,21 @@ READABLE = [
 """What mmengine's training checkpoints hold beside tensors: plain data, and logs."""
 
 
-# PyTorch < 2.5 has no such list: it refuses checkpoints with logs, and mmengine's loader stays
-_allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+@contextmanager
+def allowed(content: list) -> Iterator[None]:
+    """``torch.serialization.safe_globals``, which is new in PyTorch 2.5, for 2.4 too."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(content)
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
+# PyTorch < 2.4 allows nothing: it refuses checkpoints with logs, and mmengine's loader stays
+if not hasattr(torch.serialization, 'add_safe_globals'):
+    allowed = nullcontext  # noqa: F811
 
 
 def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = 'cpu') -> dict:
@@ -85,7 +112,7 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
         )
     downloaded = download(path) if path.startswith(('http://', 'https://')) else None
     try:
-        with get_local_path(downloaded or path) as local, _allow(READABLE):
+        with get_local_path(downloaded or path) as local, allowed(READABLE):
             if not trust:
                 require_no_bomb(local)
             content = torch.load(local, map_location=map_location, weights_only=not trust)
@@ -100,7 +127,7 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
             downloaded.unlink(missing_ok=True)  # the connection may have broken
         raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
-            f'({type(error).__name__}: {str(error).partition(chr(10))[0]})'
+            f'({type(error).__name__}: {_first_line(error)})'
         ) from error
     if isinstance(content, dict) and 'state_dict' not in content:
         content = dict(state_dict=content)
@@ -111,6 +138,11 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
     return content
 
 
+def _first_line(error: Exception) -> str:
+    """What is wrong with the file; before it, PyTorch advises to run its code."""
+    return str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
+
+
 def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
     """:func:`read_checkpoint` for all that mmengine loads: training, testing, ``init_cfg``.
 
@@ -119,7 +151,7 @@ def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
     return read_checkpoint(os.path.expanduser(filename), map_location=map_location)
 
 
-if _allow is not nullcontext:
+if allowed is not nullcontext:
     CheckpointLoader.register_scheme(
         prefixes=('', 'http://', 'https://'), loader=load_from_local_or_http, force=True
     )

@@ -1,6 +1,5 @@
 """Sharded training that can be resumed."""
 
-import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.registry import STRATEGIES
 from torch.distributed._shard.sharded_tensor import (
@@ -14,7 +13,7 @@ from torch.distributed._shard.sharding_spec import ChunkShardingSpec, ShardMetad
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.remote_device import _remote_device
 
-from ..apis.checkpoint import ATTRIBUTES
+from ..apis.checkpoint import ATTRIBUTES, allowed
 
 SHARDS = [
     Shard,
@@ -33,14 +32,14 @@ ATTRIBUTES[ShardedTensor] = ('ProcessGroupState',)
 
 @STRATEGIES.register_module()
 class ResumableFSDPStrategy(FSDPStrategy):
-    """mmengine's FSDPStrategy, whose checkpoints load with PyTorch >= 2.5 too.
+    """mmengine's FSDPStrategy, whose checkpoints load with PyTorch after 2.0 too.
 
     mmengine 0.10 passes the arguments of ``optim_state_dict_to_load`` by position, in the order of
     PyTorch 2.0; PyTorch has changed it since. Shards are plain data, so reading them is allowed.
     """
 
     def load_checkpoint(self, filename: str, **kwargs) -> dict:
-        with torch.serialization.safe_globals(SHARDS):
+        with allowed(SHARDS):
             return super().load_checkpoint(filename, **kwargs)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:

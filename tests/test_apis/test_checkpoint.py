@@ -83,8 +83,8 @@ def test_unusable_files(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(CheckpointError, match='no checkpoint, or a damaged one'):
         read_checkpoint(path)
-    path.write_bytes(b'hello')
-    with pytest.raises(CheckpointError, match='no checkpoint'):
+    path.write_bytes(b'# text')
+    with pytest.raises(CheckpointError, match=r'copy it again \(\w+: Unsupported operand 35\)'):
         read_checkpoint(path)
     torch.save([1, 2], path)
     with pytest.raises(CheckpointError, match='holds no weights'):
