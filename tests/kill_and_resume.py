@@ -7,7 +7,6 @@ The weights, optimizer, schedule and moving average at the end must be equal to 
 
 import argparse
 import multiprocessing
-import os
 import random
 import sys
 import tempfile
@@ -17,13 +16,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import tiny_run  # noqa: E402
 import torch  # noqa: E402
+from forked import CONTEXT, run_file  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 from mmpfcn.engine import newest_whole_checkpoint  # noqa: E402
 
 SEED = ('--cfg-options', 'randomness.seed=7')
-CONTEXT = multiprocessing.get_context('forkserver')  # the imports take longer than the training
-CONTEXT.set_forkserver_preload(['mmpfcn', 'mmengine.runner', 'mmdet.engine', 'tiny_run'])
 
 
 def prepare(folder: Path, max_iters: int, **changes) -> None:
@@ -52,16 +50,7 @@ def prepare(folder: Path, max_iters: int, **changes) -> None:
 
 def train(folder: Path, log: str, *arguments: str) -> None:
     """tools/train.py in this process, its output in a file."""
-    os.chdir(folder)
-    with open(log, 'a') as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.argv = ['train.py', 'tiny.py', *arguments]
-    sys.path.insert(0, str(tiny_run.TOOLS))
-    torch.set_num_threads(1)
-    import train
-
-    train.main()
+    run_file(tiny_run.TOOLS / 'train.py', ('tiny.py', *arguments), folder, {}, log)
 
 
 def start(folder: Path, log: str, *arguments: str) -> multiprocessing.Process:

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked import run_processes
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGES = [
@@ -80,7 +80,7 @@ def results(tmp_path_factory) -> list[dict]:
     ports = dict(zip(SHARES, (probe.getsockname()[1] for probe in probes), strict=True))
     for probe in probes:
         probe.close()
-    mp.spawn(process, (ports, str(folder)), nprocs=4)
+    run_processes(process, ports, str(folder), number=4)
     return [torch.load(folder / f'{rank}.pth') for rank in range(4)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-import torch.multiprocessing as mp
+from forked import run_processes
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from shards import require_equal_shards
@@ -124,7 +124,7 @@ def test_a_sharded_run_resumes_to_the_bit(folder):
     resume = '--resume=whole/iter_2.pth'
     run(*train, '--work-dir=resumed', resume, cwd=folder, PORT=free_port())
     last = tuple(str(folder / name / 'iter_3.pth') for name in ('whole', 'resumed'))
-    mp.spawn(require_equal_shards, (free_port(), last), nprocs=2)
+    run_processes(require_equal_shards, free_port(), last, number=2)
 
 
 def test_two_processes_measure_like_one(folder):
@@ -141,10 +141,10 @@ def test_two_processes_measure_like_one(folder):
     write_config(
         folder,
         'measured.py',
-        train_cfg__max_iters=20,
+        train_cfg__max_iters=60,
         train_dataloader__dataset__indices=3,
         train_dataloader__batch_size=3,
-        optim_wrapper__optimizer__lr=0.003,
+        optim_wrapper__optimizer__lr=0.005,
         param_scheduler=[],
         **split,
         **{name.replace('val', 'test', 1): value for name, value in split.items()},
@@ -153,7 +153,7 @@ def test_two_processes_measure_like_one(folder):
     expected = figures(folder / 'one')
     for name in ('coco_panoptic/PQ', 'coco/segm_mAP', 'mIoU'):
         assert expected[name] > 0
-    weights = folder / 'one' / 'iter_20.pth'
+    weights = folder / 'one' / 'iter_60.pth'
     run('dist_test.sh', 'measured.py', weights, 2, '--work-dir=two', cwd=folder, PORT=free_port())
     measured = figures(folder / 'two')
     assert measured == pytest.approx({name: expected[name] for name in measured}, abs=1e-9)

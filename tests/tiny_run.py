@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import tiny
+from forked import Program
 from mmengine.config import Config
 from oracle import ROOT
 
@@ -38,11 +39,13 @@ def write_config(folder: Path, name: str = 'tiny.py', **changes) -> None:
     cfg.dump(folder / name)
 
 
-def start(*command, cwd: Path, **environment) -> subprocess.Popen:
+def start(*command, cwd: Path, **environment) -> subprocess.Popen | Program:
     """A tool (.py) or a script (.sh) of tools/, its output together."""
-    program = sys.executable if command[0].endswith('.py') else 'bash'
+    path = TOOLS / command[0]
+    if path.suffix == '.py':
+        return Program(path, *command[1:], cwd=cwd, **environment)
     return subprocess.Popen(
-        [program, str(TOOLS / command[0]), *map(str, command[1:])],
+        ['bash', str(path), *map(str, command[1:])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -51,7 +54,7 @@ def start(*command, cwd: Path, **environment) -> subprocess.Popen:
     )
 
 
-def finish(process: subprocess.Popen, timeout: float = 300) -> str:
+def finish(process: subprocess.Popen | Program, timeout: float = 300) -> str:
     """The output of a program that must succeed, and soon: nothing may hang."""
     try:
         output, _ = process.communicate(timeout=timeout)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked import run_processes
 from mmdet.datasets import CocoPanopticDataset
 from mmdet.evaluation import CocoPanopticMetric
 from mmengine.dataset import DefaultSampler
@@ -352,7 +352,7 @@ def test_two_processes_equal_one(tmp_path):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    mp.spawn(evaluate_part, (port, str(tmp_path)), nprocs=2)
+    run_processes(evaluate_part, port, str(tmp_path), number=2)
     for count in (5, 1):
         measured = metric(
             per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one')
