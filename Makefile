@@ -19,7 +19,7 @@ venv:  ## build the environment in .venv (first time 15 to 30 minutes: mmcv is c
 	@bash tools/misc/make_venv.sh
 
 test: venv  ## run all tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests -q -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # --resume starts anew where there is no checkpoint, goes on after a stop, and trains no further
 # when the training is finished: running the demo again only tests and draws again.

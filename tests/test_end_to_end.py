@@ -1,17 +1,15 @@
 """The tools as a user runs them: draw a data set, train, test, resume; and the COCO config."""
 
 import json
-import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
+from forked import Program
 from oracle import ROOT, coco200
 
 from mmpfcn.visualization.drawing import GAP, title_height
@@ -31,22 +29,18 @@ ANY_PREDICTION = [f'model.test_cfg.{key}=0' for key in ('center_thr', 'region_th
 """Options after which even an untrained model has something for every metric."""
 
 
-def run_tool(name: str, *arguments, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        timeout=300,
-    )
+def run_tool(name: str, *arguments, cwd: Path) -> tuple[int, str]:
+    """The exit code of a tool, and what it printed."""
+    program = Program(ROOT / 'tools' / name, *arguments, cwd=cwd)
+    output, _ = program.communicate(timeout=300)
+    return program.returncode, output
 
 
 def ran(name: str, *arguments, cwd: Path) -> str:
     """What a tool that must succeed printed."""
-    result = run_tool(name, *arguments, cwd=cwd)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result.stdout + result.stderr
+    code, output = run_tool(name, *arguments, cwd=cwd)
+    assert code == 0, output[-3000:]
+    return output
 
 
 def train_shapes(max_iters: int, *options: str, flags: tuple[str, ...] = ()) -> list[str]:
@@ -139,14 +133,14 @@ def test_resume_goes_on_after_the_checkpoint(folder, trained):
 def test_wrong_class_counts_are_explained(folder):
     heads = ('panoptic_head', 'panoptic_fusion_head')
     counts = [f'model.{head}.num_things_classes=5' for head in heads]
-    result = run_tool(
+    code, output = run_tool(
         'train.py', *train_shapes(1, *counts, flags=('--work-dir', 'wrong')), cwd=folder
     )
-    assert result.returncode != 0
+    assert code != 0
     assert (
         'ValueError: the model has num_things_classes=5, but the data set has 6 thing_classes: '
         'set model.panoptic_head.num_things_classes=6'
-    ) in result.stderr
+    ) in output
     assert not list((folder / 'wrong').rglob('*.pth'))
 
 
