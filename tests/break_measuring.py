@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -101,7 +102,8 @@ def measured(folder: Path, name: str) -> dict[str, float]:
     os.chdir(folder)  # where the config looks for the data
     cfg = Config.fromfile('tiny.py')
     cfg.update(work_dir='test', experiment_name=name, log_level='ERROR')
-    found = Runner.from_cfg(cfg).test()
+    with redirect_stdout(sys.stderr):  # of the table
+        found = Runner.from_cfg(cfg).test()
     return {**{k: found[f'coco_panoptic/{k}'] for k in FIGURES}, 'mIoU': found['mIoU']}
 
 
