@@ -18,6 +18,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
@@ -89,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.launcher, args.local_rank, args.work_dir = 'none', 0, None
     cfg = load_config(parser, args)
     init_default_scope('mmdet')
+    MMLogger.get_current_instance().setLevel('ERROR')  # mmcv tells of each layer it loads
     measure = partial(quality, cfg, args.checkpoint)
     base = measure()
     worst = 0.0
