@@ -45,17 +45,14 @@ class Program:
         path: of the file.
         *arguments: of its command line.
         cwd: where it runs.
-        log: gets its output, both streams; by default a temporary file.
         **environment: variables to be added.
     """
 
-    def __init__(
-        self, path: Path, *arguments: object, cwd: Path, log: Path | None = None, **environment: str
-    ) -> None:
+    def __init__(self, path: Path, *arguments: object, cwd: Path, **environment: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self.log = log or Path(self._folder.name, 'log')
+        self._log = Path(self._folder.name, 'log')
         self.process = CONTEXT.Process(
-            target=run_file, args=(path, tuple(map(str, arguments)), cwd, environment, self.log)
+            target=run_file, args=(path, tuple(map(str, arguments)), cwd, environment, self._log)
         )
         self.process.start()
 
@@ -64,10 +61,11 @@ class Program:
         return self.process.exitcode
 
     def communicate(self, timeout: float) -> tuple[str, None]:
+        """Wait for its end; the output is that of both streams."""
         self.process.join(timeout)
         if self.process.is_alive():
             raise subprocess.TimeoutExpired(self.process.name, timeout)
-        return self.log.read_text(), None
+        return self._log.read_text(), None
 
     def kill(self) -> None:
         self.process.kill()

@@ -48,6 +48,23 @@ def test_equal_to_the_operator_of_mmcv(shape, with_bias, run, monkeypatch):
         )
 
 
+@pytest.mark.parametrize('learned', [True, False])
+def test_before_pytorch_2_7_bags_are_for_a_learned_input(learned, monkeypatch):
+    """And for inference; the gradients are those of bags."""
+    monkeypatch.setattr(layers, 'BAGS_OF_FIXED_ROWS', False)
+    layer = ModulatedDeformConv(6, 4, 3, padding=1)
+    x = torch.randn(1, 6, 8, 9, requires_grad=learned)
+    run = deform_conv_by_bags if learned else deform_conv_by_sampling
+    assert layer._choose(x) is run
+    with torch.no_grad():
+        assert layer._choose(x) is deform_conv_by_bags
+    gradients = []
+    for bags in (False, True):
+        monkeypatch.setattr(layers, 'BAGS_OF_FIXED_ROWS', bags)
+        gradients.append(torch.autograd.grad(layer(x).square().sum(), layer.parameters()))
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
 def test_layer_loads_the_weights_of_mmcv():
     from mmcv.ops import ModulatedDeformConv2dPack
 
