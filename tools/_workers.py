@@ -1,5 +1,6 @@
 """Worker processes of the tools, which end on Ctrl-C and when the tool is killed."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -34,7 +35,9 @@ def map_in_processes(function: Callable, jobs: Iterable, workers: int, chunk: in
     # that OpenCV would wait for them in the process for ever.
     cv2.setNumThreads(1)
     jobs = iter(jobs)
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context('fork'), _start_worker, (os.getpid(),)
+    ) as pool:
         waiting = deque()
         try:
             with _interrupts_held_back():

@@ -18,6 +18,9 @@ __all__ = ['NUM_IDS', 'read_panoptic_png', 'read_whole', 'write_panoptic_png', '
 MAX_PIXELS = 2**28
 """Larger maps are refused before they are decoded: 16384 x 16384, 1 GiB of ids."""
 
+DEFLATE_RATIO = 1032
+"""A PNG of n bytes holds no more bytes of pixels than this times n; what says so is damaged."""
+
 COLOUR_TYPES = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey with alpha', 6: 'RGBA'}
 
 
@@ -88,4 +91,9 @@ def _check_header(content: bytes, path: str) -> None:
             f'panoptic PNG {path} has {width} x {height} pixels, more than {MAX_PIXELS}: cut the '
             'image into tiles, or set mmpfcn.datasets.panoptic_png.MAX_PIXELS and the environment '
             'variable OPENCV_IO_MAX_IMAGE_PIXELS before OpenCV is imported'
+        )
+    if width * height * 3 > DEFLATE_RATIO * len(content):
+        raise ValueError(
+            f'panoptic PNG {path} has {len(content)} bytes, too few for {width} x {height} pixels: '
+            'copy or make it again'
         )

@@ -23,20 +23,33 @@ from mmpfcn import PanopticFCNAssigner, PanopticFCNFusionHead
 from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
 from mmpfcn.apis.read_image import decode_image
 from mmpfcn.datasets.panoptic_json import read_panoptic_json
-from mmpfcn.datasets.panoptic_png import PNG_SIGNATURE, read_panoptic_png
+from mmpfcn.datasets.panoptic_png import PNG_SIGNATURE, read_panoptic_png, write_panoptic_png
 
 sys.path.insert(0, str(ROOT / 'tools' / 'model_converters'))
 import detectron2_to_mmpfcn  # noqa: E402
 
 
-def test_a_panoptic_map_of_absurd_size(tmp_path):
-    header = (
-        b'IHDR' + b''.join(side.to_bytes(4, 'big') for side in (60000, 60000)) + b'\x08\2\0\0\0'
-    )
+@pytest.mark.parametrize(
+    'side, message',
+    [
+        (60000, r'bomb.png has 60000 x 60000 pixels, more than 268435456'),
+        (16000, r'bomb.png has \d\d bytes, too few for 16000 x 16000 pixels'),
+    ],
+)
+def test_a_panoptic_map_of_absurd_size(tmp_path, side, message):
+    header = b'IHDR' + 2 * side.to_bytes(4, 'big') + b'\x08\2\0\0\0'
     chunk = len(header[4:]).to_bytes(4, 'big') + header + zlib.crc32(header).to_bytes(4, 'big')
     (tmp_path / 'bomb.png').write_bytes(PNG_SIGNATURE + chunk + bytes(4) + b'IEND')
-    with pytest.raises(ValueError, match=r'bomb.png has 60000 x 60000 pixels, more than 268435456'):
+    with pytest.raises(ValueError, match=message):
         read_panoptic_png(str(tmp_path / 'bomb.png'))
+
+
+def test_the_best_compressed_map_is_read(tmp_path):
+    """A single id; its file is nearly as small as a PNG can be."""
+    write_panoptic_png(tmp_path / 'flat.png', np.full((2000, 3000), 7, np.int32))
+    assert (read_panoptic_png(str(tmp_path / 'flat.png')) == 7).all()
+    content = (tmp_path / 'flat.png').read_bytes()
+    assert 2000 * 3000 * 3 / 1032 < len(content) < 2000 * 3000 * 3 / 500
 
 
 def picture(kind: str, side: int) -> bytes:
