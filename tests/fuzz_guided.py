@@ -9,6 +9,7 @@ case that shows it.
 
 import argparse
 import sys
+import tempfile
 
 import atheris
 
@@ -25,6 +26,7 @@ def main() -> None:
 
         test = properties([args.name])[args.name]
     options = [f'-max_total_time={args.seconds}', '-max_len=4096', '-print_final_stats=1']
+    options.append(f'-artifact_prefix={tempfile.gettempdir()}/')
     atheris.Setup([sys.argv[0], *options], test.hypothesis.fuzz_one_input)
     atheris.Fuzz()
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..datasets.panoptic_png import read_whole
+from ..deployment.whole_files import is_cut_off
 
 MAX_PIXELS = 2**28
 """Larger images are refused before they are decoded: 16384 x 16384, 768 MiB."""
@@ -58,6 +59,8 @@ def _from_file(path: str) -> np.ndarray:
 
 def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """:func:`read_image` from the bytes of a file; ``name`` is for messages."""
+    if is_cut_off(content):
+        raise ValueError(f'image {name} is cut off ({len(content)} bytes): copy it again')
     try:
         with Image.open(io.BytesIO(content)) as header:  # does not decode
             size = header.size

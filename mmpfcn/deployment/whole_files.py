@@ -23,8 +23,22 @@ def is_cut_off(content: bytes) -> bool:
     return (
         not content
         or (is_jpeg and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda'))
-        or (is_png and content.rfind(b'IEND') < 0)
+        or (is_png and _lacks_chunks(content))
     )
+
+
+def _lacks_chunks(content: bytes) -> bool:
+    """Whether a PNG ends before its last chunk does, or before the end that a chunk claims.
+
+    OpenCV takes memory for as many bytes as a chunk claims before it looks for them.
+    """
+    at = len(PNG_SIGNATURE)
+    while at < len(content):
+        length, kind = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8]
+        at += 12 + length
+        if kind == b'IEND':
+            return at > len(content)
+    return True
 
 
 def write_panoptic_png(path: str | Path, ids: np.ndarray) -> None:

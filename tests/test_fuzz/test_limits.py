@@ -21,7 +21,7 @@ from PIL import Image
 
 from mmpfcn import PanopticFCNAssigner, PanopticFCNFusionHead
 from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
-from mmpfcn.apis.read_image import decode_image
+from mmpfcn.apis.read_image import decode_image, read_image
 from mmpfcn.datasets.panoptic_json import read_panoptic_json
 from mmpfcn.datasets.panoptic_png import PNG_SIGNATURE, read_panoptic_png, write_panoptic_png
 
@@ -39,9 +39,22 @@ import detectron2_to_mmpfcn  # noqa: E402
 def test_a_panoptic_map_of_absurd_size(tmp_path, side, message):
     header = b'IHDR' + 2 * side.to_bytes(4, 'big') + b'\x08\2\0\0\0'
     chunk = len(header[4:]).to_bytes(4, 'big') + header + zlib.crc32(header).to_bytes(4, 'big')
-    (tmp_path / 'bomb.png').write_bytes(PNG_SIGNATURE + chunk + bytes(4) + b'IEND')
+    (tmp_path / 'bomb.png').write_bytes(PNG_SIGNATURE + chunk + bytes(4) + b'IEND' + bytes(4))
     with pytest.raises(ValueError, match=message):
         read_panoptic_png(str(tmp_path / 'bomb.png'))
+
+
+@pytest.mark.parametrize('kind', [b'IHDR', b'IDAT', b'IEND'])
+def test_a_chunk_that_claims_gigabytes(tmp_path, kind):
+    """OpenCV would take them before it looks for them; the rest of the file is as it should be."""
+    path = tmp_path / 'bomb.png'
+    write_panoptic_png(path, np.full((9, 11), 7, np.int32))
+    before, _, after = path.read_bytes().partition(kind)
+    content = before[:-4] + (2**31 - 1).to_bytes(4, 'big') + kind + after
+    path.write_bytes(content)
+    for read in (read_panoptic_png, read_image, lambda path: decode_image(content, path)):
+        with pytest.raises(ValueError, match=r'bomb.png is cut off \(\d+ bytes\)'):
+            read(str(path))
 
 
 def test_the_best_compressed_map_is_read(tmp_path):
