@@ -32,7 +32,7 @@ ATTRIBUTES[ShardedTensor] = ('ProcessGroupState',)
 
 @STRATEGIES.register_module()
 class ResumableFSDPStrategy(FSDPStrategy):
-    """mmengine's FSDPStrategy, whose checkpoints load with PyTorch after 2.0 too.
+    """mmengine's FSDPStrategy, whose checkpoints load with newer PyTorch too (2.13; not 2.4).
 
     mmengine 0.10 passes the arguments of ``optim_state_dict_to_load`` by position, in the order of
     PyTorch 2.0; PyTorch has changed it since. Shards are plain data, so reading them is allowed.

@@ -215,10 +215,9 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
         if is_exporting():
             return deform_conv_by_sampling
         if not x.is_cuda:
-            fixed = torch.is_grad_enabled() and not x.requires_grad
-            return (
-                deform_conv_by_sampling if fixed and not BAGS_OF_FIXED_ROWS else deform_conv_by_bags
-            )
+            if BAGS_OF_FIXED_ROWS or x.requires_grad or not torch.is_grad_enabled():
+                return deform_conv_by_bags
+            return deform_conv_by_sampling
         ours = x.dtype == torch.bfloat16 or torch.compiler.is_compiling()
         return deform_conv_by_sampling if ours else None
 
