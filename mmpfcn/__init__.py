@@ -11,7 +11,6 @@ from .datasets import (  # noqa: E402
     PackPanopticInputs,
     PanopticDataset,
     RandomCropWithInstance,
-    SegmentMasks,
 )
 from .engine import (  # noqa: E402
     AccelerateInferenceHook,
@@ -26,7 +25,6 @@ from .models import (  # noqa: E402
     InferenceSettings,
     KernelFusion,
     KernelGenerator,
-    ModulatedDeformConv,
     PanopticFCN,
     PanopticFCNAssigner,
     PanopticFCNFusionHead,
@@ -35,7 +33,8 @@ from .models import (  # noqa: E402
     TrainingSettings,
     WeightedDiceLoss,
 )
-from .structures import ImageTargets, LevelMaps, LevelTargets  # noqa: E402
+from .ops import ModulatedDeformConv  # noqa: E402
+from .structures import ImageTargets, LevelMaps, LevelTargets, SegmentMasks  # noqa: E402
 from .version import __version__  # noqa: E402
 from .visualization import PanopticVisualizer  # noqa: E402
 

@@ -14,9 +14,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import tiny_run  # noqa: E402
 import torch  # noqa: E402
 from break_training import SPLIT, arguments, edited_json, nothing, print_head, print_row  # noqa: E402
+from helpers import tiny_run  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402

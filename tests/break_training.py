@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import fmean
+
+from mmpfcn.commands.check.statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import numpy as np  # noqa: E402
-import tiny  # noqa: E402
-import tiny_run  # noqa: E402
+from helpers import (
+    tiny,  # noqa: E402
+    tiny_run,  # noqa: E402
+)
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from PIL import Image  # noqa: E402

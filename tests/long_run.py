@@ -16,9 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
-import tiny_inferencer  # noqa: E402
-import tiny_run  # noqa: E402
 import torch  # noqa: E402
+from helpers import (
+    tiny_inferencer,  # noqa: E402
+    tiny_run,  # noqa: E402
+)
 from mmengine.config import Config  # noqa: E402
 from mmengine.hooks import Hook  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from package_sources import PACKAGES, Sources, read_sources
+from helpers.package_sources import PACKAGES, Sources, read_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 REGISTERED = r"register_module\((?:name='(\w+)')?[^)]*\)\s*class (\w+)"

@@ -3,13 +3,12 @@
 import math
 
 import pytest
-import tiny
-import tiny_run
 import torch
 from break_measuring import TESTS, measured
 from break_training import BREAKAGES, run
+from helpers import tiny, tiny_run
+from helpers.oracle import ROOT
 from mmengine.registry import init_default_scope
-from oracle import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper

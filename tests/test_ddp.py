@@ -3,10 +3,10 @@
 import socket
 
 import pytest
-import tiny
 import torch
 import torch.distributed as dist
-from forked import run_processes
+from helpers import tiny
+from helpers.forked import run_processes
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGES = [

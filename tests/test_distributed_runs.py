@@ -6,13 +6,13 @@ import socket
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
-from forked import run_processes
+from helpers import tiny
+from helpers.forked import run_processes
+from helpers.shards import require_equal_shards
+from helpers.tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
 from mmdet.registry import DATASETS
 from mmengine.config import Config
-from shards import require_equal_shards
-from tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
 
 from mmpfcn.engine.training_statistics_hook import Watch
 

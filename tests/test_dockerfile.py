@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from oracle import ROOT
+from helpers.oracle import ROOT
 
 DOC = (ROOT / 'docs' / 'get_started.md').read_text()
 

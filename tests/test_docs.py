@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from docs_pages import (
+from helpers import tiny
+from helpers.docs_pages import (
     ELSEWHERE,
     NOT_RUN,
     OTHER_LANGUAGES,
@@ -26,9 +26,9 @@ from docs_pages import (
     look_up,
     reason,
 )
+from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from oracle import ROOT
 from PIL import Image
 
 ALL = [(page.name, command) for page in PAGES for command in commands(page.name)]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
+from helpers import tiny
+from helpers.oracle import ROOT
+from helpers.own_data import CONVERTERS, made, run, save
 from mmengine.config import Config
 from mmengine.runner import Runner
-from oracle import ROOT
-from own_data import CONVERTERS, made, run, save
 from PIL import Image
 
 from mmpfcn.datasets import PanopticDataset

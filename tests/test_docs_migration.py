@@ -3,15 +3,14 @@
 import importlib
 import inspect
 import re
-import sys
 
 import pytest
-import tiny
 import torch
-from docs_pages import look_up
+from helpers import tiny
+from helpers.docs_pages import look_up
+from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from oracle import ROOT
 
 from mmpfcn import KernelGenerator, PanopticFCNHead
 
@@ -65,7 +64,6 @@ def test_keys_of_maskformer_are_real(tmp_path):
 
 def test_renamed_weights_are_real():
     """As the converter renames them, and in our model."""
-    sys.path.insert(0, str(ROOT / 'tools' / 'model_converters'))
     converter = importlib.import_module('detectron2_to_mmpfcn')
     with torch.device('meta'):
         model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r50_coco.py').model)

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import browser
 import pytest
-from oracle import ROOT
+from helpers import browser
+from helpers.oracle import ROOT
 
 import mmpfcn
 

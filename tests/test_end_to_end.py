@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from forked import Program
-from oracle import ROOT, coco200
+from helpers.forked import Program
+from helpers.oracle import ROOT, coco200
 
 from mmpfcn.visualization.drawing import GAP, title_height
 

@@ -5,7 +5,7 @@ import re
 import long_run
 import numpy as np
 import pytest
-import tiny_run
+from helpers import tiny_run
 
 
 def test_both_slopes_are_printed(tmp_path):

@@ -9,16 +9,16 @@ from copy import deepcopy
 from functools import cache
 
 import numpy as np
-import oracle
 import pytest
 import torch
+from helpers import oracle
+from helpers.oracle import NUM_STUFF, NUM_THINGS, assert_close, assert_stored
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.structures import InstanceData
-from oracle import NUM_STUFF, NUM_THINGS, assert_close, assert_stored
 
 from mmpfcn import (
     KernelFusion,
@@ -30,7 +30,6 @@ from mmpfcn import (
 )
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
-from mmpfcn.models.mask_resizing import MaskResizer
 from mmpfcn.models.sampling import (
     find_peaks,
     gather_kernels,
@@ -38,6 +37,7 @@ from mmpfcn.models.sampling import (
     pool_regions,
     sample_positives,
 )
+from mmpfcn.ops.mask_resizing import MaskResizer
 
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
 converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 import torch.nn.functional as F
+from helpers import tiny
 from mmdet.models.losses import DiceLoss
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict

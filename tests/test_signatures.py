@@ -15,7 +15,7 @@ from pathlib import Path
 import mmdet
 import pytest
 import torch
-from package_sources import read_sources
+from helpers.package_sources import read_sources
 from record_signatures import RECORD, ROOT, Use, all_uses, record, uses_of_code, versions
 
 SETS = json.loads(RECORD.read_text('utf-8'))

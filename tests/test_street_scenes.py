@@ -1,8 +1,8 @@
 """Cityscapes and Mapillary Vistas from the raw folders to a trained and tested model."""
 
-import frames
 import pytest
-from oracle import vistas_categories
+from helpers import frames
+from helpers.oracle import vistas_categories
 from test_end_to_end import ANY_PREDICTION, CONFIGS, QUICK, ran
 
 SMALL = [

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ..models.fusion_head import MergeSteps
 from ..models.kernel_fusion import KernelGroups
 from ..models.panoptic_fcn_head import convolve
-from ..structures import LevelMaps
+from ..structures import LevelMaps, NetworkOutput
 from .explanation import Candidate, Explanation, Fate, Kernel
-from .panoptic_inferencer import NetworkOutput, PanopticInferencer
+from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
 
 

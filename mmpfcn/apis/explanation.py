@@ -7,7 +7,7 @@ from enum import Enum
 import numpy as np
 
 from ..models.settings import InferenceSettings
-from .panoptic_inferencer import NetworkOutput
+from ..structures import NetworkOutput
 from .panoptic_result import PanopticResult
 
 

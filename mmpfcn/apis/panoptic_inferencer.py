@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,21 +11,20 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 
+from ..formats.inputs import Failure, Input, list_inputs
+from ..formats.read_image import ImageSource, read_image
 from ..models.settings import InferenceSettings, read_settings
-from ..structures import LevelMaps
+from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .dataset_meta import find_dataset_meta
-from .inputs import Failure, Input, list_inputs
 from .panoptic_result import PanopticResult
-from .read_image import ImageSource, read_image
 from .result_files import coco_record, write_coco_json, write_picture, write_png
 
 UNUSABLE = (OSError, ValueError, TypeError)
@@ -37,25 +36,6 @@ class LoadedInput(NamedTuple):
     input: Input
     image: np.ndarray
     data: dict
-
-
-@dataclass
-class NetworkOutput:
-    """What the network says about one image, before any threshold.
-
-    Attributes:
-        input: the image's name and where it is from.
-        image: (H, W, 3) uint8 RGB, as it was given.
-        levels: maps of P3..P7, of a batch of one.
-        mask_feats: (1, E, H/4, W/4) of the padded input.
-        data_sample: with ``img_shape`` and ``ori_shape``.
-    """
-
-    input: Input
-    image: np.ndarray
-    levels: list[LevelMaps]
-    mask_feats: Tensor
-    data_sample: DetDataSample
 
 
 class PanopticInferencer(BaseInferencer):

@@ -8,8 +8,8 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
 
-from ..datasets.label_map import segment_boxes, segment_index
-from ..deployment.coco_format import category_ids
+from ..formats.coco_results import category_ids
+from ..structures.label_map import segment_boxes, segment_index
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
 from ..visualization.legend import add_legend

@@ -4,14 +4,8 @@ from pathlib import Path
 
 import cv2
 
-from ..deployment.coco_format import (
-    PNG_FOLDER,
-    categories,
-    coco_record,
-    write_coco_json,
-    write_png,
-)
-from ..deployment.whole_files import write_whole
+from ..formats.atomic_files import write_whole
+from ..formats.coco_results import PNG_FOLDER, categories, coco_record, write_coco_json, write_png
 from .panoptic_result import PanopticResult
 
 __all__ = [

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
-from _cli import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
-from _processes import processes
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmdet.registry import RUNNERS
@@ -14,6 +12,9 @@ from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
+
+from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
+from .processes import processes
 
 
 class NoTestTimeAugmentation(argparse.Action):

@@ -5,8 +5,6 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
-from _processes import processes
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
@@ -14,6 +12,9 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmpfcn.engine import newest_whole_checkpoint
+
+from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
+from .processes import processes
 
 # Those mmengine's AmpOptimWrapper knows.
 AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')

@@ -12,9 +12,9 @@ from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import TRANSFORMS
 from mmengine.structures import PixelData
 
-from .label_map import segment_areas, segment_index
-from .panoptic_png import read_panoptic_png, read_whole
-from .segment_masks import SegmentMasks
+from ..formats.panoptic_png import read_panoptic_png, read_whole
+from ..structures.label_map import segment_areas, segment_index
+from ..structures.segment_masks import SegmentMasks
 
 VOID = 255
 """Semantic label of unlabelled pixels, mmdet's ``seg_pad_value``."""

@@ -9,8 +9,8 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from .panoptic_json import arrange_classes, read_panoptic_json, require_fields
-from .panoptic_png import NUM_IDS
+from ..formats.panoptic_json import arrange_classes, read_panoptic_json, require_fields
+from ..formats.panoptic_png import NUM_IDS
 from .replayable_sampler import SampleIndex, seeded
 
 

@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..models.winograd import WinogradConv2d, is_suitable
+from ..ops.winograd import WinogradConv2d, is_suitable
 
 
 @HOOKS.register_module()

@@ -10,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..datasets.panoptic_png import write_whole
+from ..formats.panoptic_png import write_whole
 
 
 @HOOKS.register_module()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpfcn.datasets.label_map import segment_areas, segment_index
-from mmpfcn.datasets.panoptic_png import write_panoptic_png, write_whole
+from ..formats.panoptic_png import write_panoptic_png, write_whole
+from ..structures.label_map import segment_areas, segment_index
 
 PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
 

@@ -6,8 +6,7 @@ import numpy as np
 from mmdet.evaluation import INSTANCE_OFFSET
 from torch import Tensor
 
-from mmpfcn.datasets.panoptic_png import read_panoptic_png
-
+from ..formats.panoptic_png import read_panoptic_png
 from .panoptic_quality import Segment
 
 

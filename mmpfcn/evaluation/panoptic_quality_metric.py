@@ -12,8 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
-from mmpfcn.datasets.label_map import find_runs
-
+from ..structures.label_map import find_runs
 from .panoptic_files import PartFile, write_coco_json, write_per_image_file, write_prediction
 from .panoptic_maps import check_sizes, predicted_map, predicted_segments, read_ground_truth
 from .panoptic_quality import (

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from .whole_files import open_whole, write_panoptic_png
+from .atomic_files import open_whole, write_panoptic_png
 
 PNG_FOLDER = 'panoptic'
 

@@ -5,13 +5,7 @@ import mmcv
 import numpy as np
 from mmengine.fileio import get
 
-from ..deployment.whole_files import (
-    NUM_IDS,
-    PNG_SIGNATURE,
-    is_cut_off,
-    write_panoptic_png,
-    write_whole,
-)
+from .atomic_files import NUM_IDS, PNG_SIGNATURE, is_cut_off, write_panoptic_png, write_whole
 
 __all__ = ['NUM_IDS', 'read_panoptic_png', 'read_whole', 'write_panoptic_png', 'write_whole']
 

@@ -8,8 +8,8 @@ import mmcv
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.panoptic_png import read_whole
-from ..deployment.whole_files import is_cut_off
+from .atomic_files import is_cut_off
+from .panoptic_png import read_whole
 
 MAX_PIXELS = 2**28
 """Larger images are refused before they are decoded: 16384 x 16384, 768 MiB."""

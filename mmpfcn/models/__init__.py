@@ -1,11 +1,11 @@
 """The model: every class registers itself in mmdet's registries when it is imported."""
 
+from ..ops.deform_conv import ModulatedDeformConv
 from .assigner import PanopticFCNAssigner
 from .feature_encoder import FeatureEncoder
 from .fusion_head import PanopticFCNFusionHead
 from .kernel_fusion import KernelFusion
 from .kernel_generator import KernelGenerator
-from .layers import ModulatedDeformConv
 from .losses import PositionLoss, WeightedDiceLoss
 from .panoptic_fcn import PanopticFCN
 from .panoptic_fcn_head import PanopticFCNHead

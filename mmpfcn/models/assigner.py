@@ -9,9 +9,9 @@ from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..datasets.segment_masks import SegmentMasks
+from ..ops.soft_masks import soft_masks_of_map, soft_masks_of_stack
 from ..structures import ImageTargets, LevelTargets
-from .soft_masks import soft_masks_of_map, soft_masks_of_stack
+from ..structures.segment_masks import SegmentMasks
 
 VOID = 255
 """Semantic label of unlabelled pixels (mmdet's ``seg_pad_value``): negative for every class."""

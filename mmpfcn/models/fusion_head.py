@@ -12,8 +12,8 @@ from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from .label_tiles import best_labels
-from .mask_resizing import FullMasks, MaskResizer
+from ..ops.label_tiles import best_labels
+from ..ops.mask_resizing import FullMasks, MaskResizer
 from .settings import InferenceSettings, read_settings
 
 CHUNK_PIXELS = 2**22

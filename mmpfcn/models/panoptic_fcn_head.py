@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from ..datasets.segment_masks import SegmentMasks
 from ..structures import ImageTargets, LevelMaps
+from ..structures.segment_masks import SegmentMasks
 from .losses import average_factors, sum_with_gradient
 from .sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
 from .settings import InferenceSettings, TrainingSettings, read_settings

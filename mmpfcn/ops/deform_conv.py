@@ -1,4 +1,4 @@
-"""Layers that the heads share."""
+"""Modulated deformable convolution from ordinary operators."""
 
 from collections.abc import Callable
 
@@ -17,28 +17,6 @@ is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
 
 BAGS_OF_FIXED_ROWS = torch.__version__ >= (2, 7)
 """Whether ``embedding_bag`` has gradients of the factors alone (pytorch/pytorch#136457)."""
-
-
-def append_coordinates(x: Tensor) -> Tensor:
-    """Append a row ramp and a column ramp, each linspace(-1, 1) over the padded map (CoordConv).
-
-    Args:
-        x: (N, C, h, w).
-
-    Returns:
-        (N, C + 2, h, w), the row ramp first.
-    """
-    n, _, h, w = x.shape
-    rows, columns = (_ramp(side, x).view(1, 1, *view) for side, view in ((h, (h, 1)), (w, (1, w))))
-    return torch.cat([x, rows.expand(n, 1, h, w), columns.expand(n, 1, h, w)], dim=1)
-
-
-def _ramp(size: int, like: Tensor) -> Tensor:
-    """linspace(-1, 1), (size,)."""
-    if torch.onnx.is_in_onnx_export():  # what the exporter makes of linspace is NaN for one cell
-        steps = torch.arange(size, device=like.device).to(like.dtype)
-        return 2 * steps / steps[-1:].clamp(min=1) - 1
-    return torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
 
 
 def deform_conv_by_sampling(

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import is_exporting
+from .deform_conv import is_exporting
 
 TILE = 4
 """Side of the outputs that are computed together."""

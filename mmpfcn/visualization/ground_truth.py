@@ -8,7 +8,7 @@ from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 
-from ..datasets import read_panoptic_png
+from ..formats import read_panoptic_png
 from .drawing import Segment
 
 VOID = -1

@@ -23,7 +23,7 @@ from .targets import Names, cell_box, draw_heat, target_names, write_beside
 from .targets import draw_regions as draw_level_regions
 
 if TYPE_CHECKING:  # apis imports this package
-    from ..apis import NetworkOutput
+    from ..structures import NetworkOutput
 
 LONG_SIDE = 640  # px
 MAX_CANVAS = 2 * LONG_SIDE  # px, of an image with its padding

@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmpfcn.datasets import PanopticDataset, read_panoptic_png, write_panoptic_png
+from mmpfcn.datasets import PanopticDataset
+from mmpfcn.formats import read_panoptic_png, write_panoptic_png
 
 SIZE = (40, 60)  # (height, width) in pixels
 CATEGORIES = [

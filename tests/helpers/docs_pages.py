@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from oracle import ROOT
+from helpers.oracle import ROOT
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 OTHER_LANGUAGES = {'', 'text', 'json', 'nginx', 'bibtex', '{toctree}', '{eval-rst}'}
@@ -24,8 +24,8 @@ ELSEWHERE = [
         'test_packaging.py',
         'test_editable_install_uses_the_sources_and_adds_nothing_to_them',
     ),
-    Elsewhere(r'dist_(train|test)\.sh', 'test_tools/test_train_test_cli.py', 'test_dist'),
-    Elsewhere(r'slurm_(train|test)\.sh', 'test_tools/test_train_test_cli.py', 'test_slurm'),
+    Elsewhere(r'dist_(train|test)\.sh', 'test_commands/test_train_test_cli.py', 'test_dist'),
+    Elsewhere(r'slurm_(train|test)\.sh', 'test_commands/test_train_test_cli.py', 'test_slurm'),
     Elsewhere(
         r'train\.py configs/panoptic_fcn/r18_shapes\.py$',
         'test_end_to_end.py',

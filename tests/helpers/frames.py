@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmpfcn.datasets.panoptic_png import write_panoptic_png
+from mmpfcn.formats.panoptic_png import write_panoptic_png
 
 SIZE = (48, 96)  # (height, width) in pixels
 REGIONS = ('sky', 'building', 'road', 'sidewalk', 'vegetation', 'wall', 'parking', 'polegroup')

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tiny_inferencer
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from oracle import ROOT
 
+from helpers import tiny_inferencer
+from helpers.oracle import ROOT
 from mmpfcn import PanopticInferencer
 
 TOOLS = ROOT / 'tools' / 'deployment'

@@ -19,7 +19,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get('MMPFCN_ORACLE', ROOT.parent / 'shared' / 'oracle'))
 DEVICE = torch.device(os.environ.get('MMPFCN_ORACLE_DEVICE', 'cpu'))
 torch.backends.cudnn.allow_tf32 = False

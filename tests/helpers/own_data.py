@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from oracle import ROOT
 from PIL import Image
 
-from mmpfcn.datasets import read_panoptic_png
+from helpers.oracle import ROOT
+from mmpfcn.formats import read_panoptic_png
 
 CONVERTERS = ROOT / 'tools' / 'dataset_converters'
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from mmdet.registry import DATASETS
 
-from mmpfcn.datasets import write_panoptic_png
+from mmpfcn.formats import write_panoptic_png
 
 CATEGORIES = (
     dict(id=90, name='sky', isthing=0),

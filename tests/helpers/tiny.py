@@ -7,7 +7,8 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData, PixelData
-from oracle import ROOT, boxes_around
+
+from helpers.oracle import ROOT, boxes_around
 
 CONFIGS = ROOT / 'configs' / 'panoptic_fcn'
 NUM_THINGS, NUM_STUFF = 6, 4

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import tiny
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from helpers import tiny
 from mmpfcn import PanopticInferencer
 
 CLASSES = ['disc', 'square', 'star', 'cross', 'ring', 'bar', 'sand', 'sea', 'sky', 'grass']

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tiny
-from forked import Program
 from mmengine.config import Config
-from oracle import ROOT
+
+from helpers import tiny
+from helpers.forked import Program
+from helpers.oracle import ROOT
 
 TOOLS = ROOT / 'tools'
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}

@@ -11,8 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
-import train  # noqa: E402
+from mmpfcn.commands import train  # noqa: E402
 
 os.environ['TORCHELASTIC_USE_AGENT_STORE'] = 'False'
 for config, port in zip(sys.argv[1::2], sys.argv[2::2], strict=True):

@@ -18,11 +18,12 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-import tiny_inferencer
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from oracle import ROOT
-from tiny_inferencer import ANY_PREDICTION
+
+from helpers import tiny_inferencer
+from helpers.oracle import ROOT
+from helpers.tiny_inferencer import ANY_PREDICTION
 
 TOOL = ROOT / 'tools' / 'web_demo.py'
 MAX_PIXELS = 100_000
@@ -91,7 +92,7 @@ def import_web_demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in ('GRADIO_ANALYTICS_ENABLED', 'GRADIO_TEMP_DIR', 'OPENCV_IO_MAX_IMAGE_PIXELS'):
         monkeypatch.setenv(name, '')  # is restored
     monkeypatch.syspath_prepend(str(TOOL.parent))
-    import web_demo
+    from mmpfcn.commands.web import command as web_demo
 
     return web_demo
 

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from malicious import Call
+from helpers.malicious import Call
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_checkpoint

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from malicious import Call
+from helpers.malicious import Call
 from mmengine.runner import CheckpointLoader
 
 from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint

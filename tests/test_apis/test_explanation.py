@@ -1,18 +1,18 @@
 """The explanation of an image agrees with its result, and every kernel has one fate."""
 
 import numpy as np
-import oracle
 import pytest
-import tiny_inferencer
 import torch
 import torch.nn.functional as F
+from helpers import oracle, tiny_inferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis import Fate, NetworkOutput, explain, list_inputs
-from mmpfcn.structures import LevelMaps
+from mmpfcn.apis import Fate, explain
+from mmpfcn.formats import list_inputs
+from mmpfcn.structures import LevelMaps, NetworkOutput
 
 DROPPED_BEFORE_FUSION = (Fate.CENTER_THR, Fate.REGION_THR)
 converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')

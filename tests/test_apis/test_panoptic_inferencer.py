@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-import tiny
-import tiny_inferencer
 import torch
+from helpers import tiny, tiny_inferencer
+from helpers.oracle import ROOT
 from mmengine.hub import get_config
-from oracle import ROOT
 from pycocotools import mask as coco_mask
 
 from mmpfcn import PanopticInferencer

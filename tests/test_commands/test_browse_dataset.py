@@ -11,10 +11,10 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from oracle import ROOT
-from tiny import build as build_tiny
+from helpers.oracle import ROOT
+from helpers.tiny import build as build_tiny
 
-from mmpfcn.datasets import write_panoptic_png
+from mmpfcn.formats import write_panoptic_png
 from mmpfcn.visualization.drawing import GAP, title_height
 
 CLASSES = ('ball', 'square', 'triangle', 'star', 'ring', 'cross', 'sky', 'grass', 'water', 'brick')
@@ -120,7 +120,7 @@ def tool(monkeypatch):
     """The module; it puts tools/ into the path."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     monkeypatch.setattr(sys, 'argv', ['browse_dataset.py'])
-    import browse_dataset
+    from mmpfcn.commands.browse import command as browse_dataset
 
     return browse_dataset
 
@@ -264,9 +264,10 @@ def test_targets_of_every_level(tool, config, tmp_path):
 @pytest.mark.parametrize('pad_labels', [False, True])
 def test_targets_are_those_of_the_head(tool, tmp_path, size, pad_labels):
     """For any size, with the level sizes of the real network."""
-    from browse.targets import build_teacher
     from mmdet.registry import DATASETS
     from mmengine.config import Config
+
+    from mmpfcn.commands.browse.targets import build_teacher
 
     ids, segments = ground_truth()
     ids = np.pad(ids, ((0, 0), (0, 80)))[: size[0], : size[1]]

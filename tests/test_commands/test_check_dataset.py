@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData, cut, tree
-from oracle import ROOT, coco200
+from helpers.breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData, cut, tree
+from helpers.oracle import ROOT, coco200
 from PIL import Image
 
-from mmpfcn.datasets import read_panoptic_png
+from mmpfcn.formats import read_panoptic_png
 
 TOOL = ROOT / 'tools' / 'misc' / 'check_dataset.py'
 UNFIT = ('stops', 'wrong')

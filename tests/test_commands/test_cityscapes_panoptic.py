@@ -17,17 +17,17 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import pytest
-from frames import SIZE, rectangle, write_cityscapes
-from oracle import ROOT
+from helpers.frames import SIZE, rectangle, write_cityscapes
+from helpers.oracle import ROOT
 
-from mmpfcn.datasets.panoptic_png import read_panoptic_png
+from mmpfcn.formats.panoptic_png import read_panoptic_png
 
 pytest.importorskip('cityscapesscripts')
 TOOLS = ROOT / 'tools' / 'dataset_converters'
-sys.path.insert(0, str(TOOLS))
 
-import cityscapes_panoptic  # noqa: E402
 from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic  # noqa: E402
+
+from mmpfcn.commands.convert import cityscapes_panoptic  # noqa: E402
 
 NAMES = {
     'train': [

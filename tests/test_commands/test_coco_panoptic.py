@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from oracle import coco200
-from own_data import failure, made, photo, run, save
+from helpers.oracle import coco200
+from helpers.own_data import failure, made, photo, run, save
 from panopticapi.evaluation import pq_compute_single_core
 from pycocotools import mask as mask_utils
 
-from mmpfcn.datasets import read_panoptic_png
+from mmpfcn.formats import read_panoptic_png
 
 TOOL = 'coco_panoptic'
 SIZE = (20, 30)  # of the images

@@ -2,23 +2,18 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from frames import shape_of
+from helpers.frames import shape_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import ROOT
 from PIL import Image
 
-from mmpfcn.datasets.panoptic_png import read_panoptic_png
-
-sys.path.insert(0, str(ROOT / 'tools' / 'dataset_converters'))
-
-from _writer import Job, convert, image_size, measure  # noqa: E402
+from mmpfcn.commands.convert.writer import Job, convert, image_size, measure  # noqa: E402
+from mmpfcn.formats.panoptic_png import read_panoptic_png
 
 CATEGORIES = [dict(id=3, name='ball', isthing=1), dict(id=9, name='sky', isthing=0)]
 IDS = np.array([[0, 5, 5], [70000, 5, 0]])

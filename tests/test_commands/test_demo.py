@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import tiny_inferencer
-from oracle import ROOT, coco200, import_file
+from helpers import tiny_inferencer
+from helpers.oracle import ROOT, coco200, import_file
 
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
-from mmpfcn.datasets import read_panoptic_png
+from mmpfcn.formats import read_panoptic_png
 
 DEMO = ROOT / 'tools' / 'demo.py'
 
@@ -169,7 +169,7 @@ def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
 
 
 def test_which_process_this_is(demo, monkeypatch):
-    from demo_run.output import process_of_run
+    from mmpfcn.commands.predict.output import process_of_run
 
     for name in ('RANK', 'WORLD_SIZE'):
         monkeypatch.delenv(name, raising=False)

@@ -8,10 +8,10 @@ from collections import OrderedDict
 from functools import cache
 from pathlib import Path
 
-import oracle
 import pytest
 import torch
-from malicious import Call
+from helpers import oracle
+from helpers.malicious import Call
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope

@@ -6,11 +6,11 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import tiny_inferencer
 import torch
-from browser import Visit, chromium
+from helpers import tiny_inferencer
+from helpers.browser import Visit, chromium
+from helpers.oracle import ROOT
 from mmengine.registry import init_default_scope
-from oracle import ROOT
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Explanation, Fate, explain
@@ -25,7 +25,7 @@ def tool(monkeypatch):
     """The module; it puts tools/ into the path."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     monkeypatch.setattr(sys, 'argv', ['explain.py'])
-    import explain
+    from mmpfcn.commands.explain import command as explain
 
     return explain
 

@@ -9,18 +9,17 @@ import sys
 import cv2
 import numpy as np
 import onnx
-import onnx_model
 import pytest
-import tiny_inferencer
 import torch
+from helpers import onnx_model, tiny_inferencer
+from helpers.onnx_model import IDS, assert_same, picture, run
+from helpers.tiny import CONFIGS
 from mmengine.config import Config
-from onnx_model import IDS, assert_same, picture, run
-from tiny import CONFIGS
 
-from mmpfcn.datasets import read_panoptic_png
-from mmpfcn.deployment import export
-from mmpfcn.deployment.network import ExportNetwork, find_padded_peaks
+from mmpfcn.commands.export import export
+from mmpfcn.commands.export.network import ExportNetwork, find_padded_peaks
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+from mmpfcn.formats import read_panoptic_png
 from mmpfcn.models.sampling import find_peaks
 
 NEEDLESS = ('torch', 'mmcv', 'mmdet', 'mmengine', 'mmpfcn', 'PIL', 'onnx')
@@ -305,7 +304,7 @@ def test_wrong_arguments_of_inference(
 
 def refused(tool: str, arguments: list, capsys) -> str:
     """The message of a tool that ends with exit code 2."""
-    from oracle import import_file
+    from helpers.oracle import import_file
 
     module = import_file(onnx_model.TOOLS / f'{tool}.py')
     path = list(sys.path)

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from helpers.own_data import failure, grid, made, photo, run, save, save_palette
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from own_data import failure, grid, made, photo, run, save, save_palette
 from PIL import Image
 
 from mmpfcn.datasets import LoadImage

@@ -2,21 +2,17 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import SIZE, write_vistas
-from oracle import ROOT, vistas_categories
+from helpers.frames import SIZE, write_vistas
+from helpers.oracle import vistas_categories
 from PIL import Image
 
+from mmpfcn.commands.convert import mapillary_panoptic  # noqa: E402
 from mmpfcn.datasets import PanopticDataset
-from mmpfcn.datasets.panoptic_png import read_panoptic_png, write_panoptic_png
-
-sys.path.insert(0, str(ROOT / 'tools' / 'dataset_converters'))
-
-import mapillary_panoptic  # noqa: E402
+from mmpfcn.formats.panoptic_png import read_panoptic_png, write_panoptic_png
 
 STEMS = ['--jRsD9anHdGxv4ZOCQktA', 'aB_3', '0-x']
 V1 = ('panoptic', 'panoptic_2018.json')

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from own_data import failure, made, photo, run
+from helpers.own_data import failure, made, photo, run
 from PIL import Image
 
 TOOL = 'polygons_panoptic'

@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 import pytest
-import tiny_inferencer
 import torch
+from helpers import tiny_inferencer
+from helpers.oracle import ROOT, import_file
 from mmengine.logging import HistoryBuffer
-from oracle import ROOT, import_file
 
 from mmpfcn import PanopticInferencer
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import tiny_inferencer
-import tiny_run
 import torch
-from malicious import Call
-from oracle import import_file
-from web_server import import_web_demo
+from helpers import tiny_inferencer, tiny_run
+from helpers.malicious import Call
+from helpers.oracle import import_file
+from helpers.web_server import import_web_demo
 
 PROCESSES = {
     'train.py': ('train.py', 'tiny.py', '--resume=evil.pth'),

@@ -9,16 +9,16 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import panoptic_files
 import pytest
 import torch
-from browser import Visit, chromium
-from malicious import Call
+from helpers import panoptic_files
+from helpers.browser import Visit, chromium
+from helpers.malicious import Call
+from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.fileio import dump
 from mmengine.registry import init_default_scope
-from oracle import ROOT
 from test_end_to_end import QUICK, ran
 
 from mmpfcn.evaluation import PanopticQualityMetric
@@ -53,14 +53,14 @@ def tool(monkeypatch):
     """The module; it puts tools/ into the path."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     monkeypatch.setattr(sys, 'argv', ['report.py'])
-    import report
+    from mmpfcn.commands.check import report
 
     return report
 
 
 @pytest.fixture
 def dumped(tool):
-    from reporting import dumped
+    from mmpfcn.commands.report import dumped
 
     return dumped
 
@@ -336,7 +336,7 @@ def lines(*records: dict) -> str:
 
 
 def test_curves_of_a_resumed_training(tool, tmp_path):
-    from reporting.curves import find_logs, read_logs
+    from mmpfcn.commands.report.curves import find_logs, read_logs
 
     def train(step, loss):
         return dict(iter=step, step=step, lr=0.1, loss=loss, loss_thing=1.0, time=0.5)
@@ -366,7 +366,7 @@ def test_curves_of_a_resumed_training(tool, tmp_path):
 
 
 def test_long_curves_are_thinned_without_a_shift(tool, tmp_path):
-    from reporting.curves import MOST_POINTS, read_logs
+    from mmpfcn.commands.report.curves import MOST_POINTS, read_logs
 
     path = tmp_path / 'scalars.json'
     path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
@@ -386,7 +386,7 @@ def test_long_curves_are_thinned_without_a_shift(tool, tmp_path):
     ],
 )
 def test_ticks(tool, largest, number, expected):
-    from reporting.charts import ticks
+    from mmpfcn.commands.report.charts import ticks
 
     assert ticks(largest, number) == pytest.approx(expected)
 

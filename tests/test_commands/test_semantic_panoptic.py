@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from own_data import failure, grid, made, photo, run, save
+from helpers.own_data import failure, grid, made, photo, run, save
 from scipy import ndimage
 
 TOOL = 'semantic_panoptic'

@@ -10,10 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import tiny_inferencer
-from oracle import ROOT
-from playwright.sync_api import expect, sync_playwright
-from web_server import (
+from helpers import tiny_inferencer
+from helpers.oracle import ROOT
+from helpers.web_server import (
     FORM,
     PASSWORDS,
     answer,
@@ -24,6 +23,7 @@ from web_server import (
     upload,
     write_image,
 )
+from playwright.sync_api import expect, sync_playwright
 
 BROWSER = dict(
     executable_path='/usr/bin/chromium',
@@ -308,7 +308,7 @@ def test_fifty_requests_at_once(server, tmp_path):
 
 
 def test_old_files_are_deleted_and_others_stay(tool, tmp_path):
-    from web_demo_app.server import delete_old_files
+    from mmpfcn.commands.web.server import delete_old_files
 
     (tmp_path / 'a').mkdir()
     (tmp_path / 'a' / 'upload.png').touch()
@@ -325,7 +325,7 @@ def tool(monkeypatch):
 
 def test_kept_outputs_are_bounded(tool, tmp_path):
     """Room for two: the one used longest ago is computed anew."""
-    from web_demo_app.outputs import Outputs, num_bytes
+    from mmpfcn.commands.web.outputs import Outputs, num_bytes
 
     inferencer = tiny_inferencer.inferencer(tmp_path)
     runs = []

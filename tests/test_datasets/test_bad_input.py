@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import pytest
-from breakable_data import (
+from helpers.breakable_data import (
     CAR,
     CARS,
     CATEGORIES,
@@ -24,11 +24,11 @@ from breakable_data import (
     cut,
     tree,
 )
-from oracle import ROOT
-from own_data import run
+from helpers.oracle import ROOT
+from helpers.own_data import run
 from PIL import Image
 
-from mmpfcn.datasets import read_panoptic_png, write_panoptic_png
+from mmpfcn.formats import read_panoptic_png, write_panoptic_png
 
 Break = Callable[[BreakableData], object]
 

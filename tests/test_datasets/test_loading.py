@@ -1,17 +1,17 @@
 """Ground truth by look-up against the plain way and against mmdet's transform."""
 
 import numpy as np
-import panoptic_files as files
 import pytest
 import torch
+from helpers import panoptic_files as files
+from helpers.oracle import coco200
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import DATASETS
-from oracle import coco200
 
-from mmpfcn.datasets import read_panoptic_png, write_panoptic_png
-from mmpfcn.datasets.label_map import find_runs, segment_areas, segment_boxes, segment_index
+from mmpfcn.formats import read_panoptic_png, write_panoptic_png
+from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
 
 LOAD = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth', panoptic=True)]
 

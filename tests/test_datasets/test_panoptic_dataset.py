@@ -2,8 +2,8 @@
 
 import json
 
-import panoptic_files as files
 import pytest
+from helpers import panoptic_files as files
 
 
 def test_things_come_first_whatever_the_order_in_the_json(tmp_path):

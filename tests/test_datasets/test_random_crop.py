@@ -13,7 +13,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 
 from mmpfcn.datasets.random_crop import RandomCropWithInstance
-from mmpfcn.datasets.segment_masks import SegmentMasks
+from mmpfcn.structures.segment_masks import SegmentMasks
 
 MASK_TYPES = pytest.mark.parametrize('mask_type', [BitmapMasks, SegmentMasks])
 

@@ -1,8 +1,8 @@
 """mmdet's own panoptic models on our data set, ground truth and metric."""
 
-import panoptic_files as files
 import pytest
 import torch
+from helpers import panoptic_files as files
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config

@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 from mmpfcn import KernelFusion
 from mmpfcn.deployment.kernel_fusion import Kernels, fuse
 from mmpfcn.deployment.mask_resizing import MaskResizer, best_labels
-from mmpfcn.models import label_tiles, mask_resizing
+from mmpfcn.ops import label_tiles, mask_resizing
 
 SIZES = [
     ((16, 24), (64, 96), (64, 96)),

@@ -2,14 +2,14 @@
 
 import cv2
 import numpy as np
-import oracle
 import pytest
 import torch
+from helpers import oracle
+from helpers.onnx_model import assert_same
 from mmengine.config import Config
-from onnx_model import assert_same
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.deployment.export import export_onnx
+from mmpfcn.commands.export.export import export_onnx
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 
 converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')

@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
 
 from mmpfcn import AccelerateInferenceHook
-from mmpfcn.models.winograd import WinogradConv2d
+from mmpfcn.ops.winograd import WinogradConv2d
 
 
 @pytest.fixture(scope='module')

@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-import tiny
+from helpers import tiny
 from mmdet.registry import DATASETS, METRICS
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator

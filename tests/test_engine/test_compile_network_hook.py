@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import pytest
-import tiny
 import torch
+from helpers import tiny
 
 from mmpfcn import CompileNetworkHook
 from mmpfcn.engine.training_statistics_hook import Watch

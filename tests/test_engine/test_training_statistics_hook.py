@@ -5,9 +5,8 @@ import math
 from types import SimpleNamespace
 
 import pytest
-import tiny
-import tiny_run
 import torch
+from helpers import tiny, tiny_run
 from mmengine.hooks import LoggerHook
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope

@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from forked import run_processes
+from helpers.forked import run_processes
+from helpers.oracle import coco200
 from mmdet.datasets import CocoPanopticDataset
 from mmdet.evaluation import CocoPanopticMetric
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
-from oracle import coco200
 from panopticapi.evaluation import pq_compute
 
 from mmpfcn.datasets import PanopticDataset
-from mmpfcn.datasets.panoptic_png import read_panoptic_png, write_panoptic_png
 from mmpfcn.evaluation import PanopticQualityMetric
 from mmpfcn.evaluation.panoptic_quality import CHUNK_PIXELS, count_pairs
+from mmpfcn.formats.panoptic_png import read_panoptic_png, write_panoptic_png
 
 NAMES = ('car', 'cat', 'sky', 'sea', 'road')
 THINGS = NAMES[:2]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpfcn.apis import list_inputs, read_image
+from mmpfcn.formats import list_inputs, read_image
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import io
 import cv2
 import numpy as np
 import pytest
-from oracle import coco200
+from helpers.oracle import coco200
 from PIL import Image
 
-from mmpfcn.apis import read_image
-from mmpfcn.apis.read_image import MAX_PIXELS, decode_image
+from mmpfcn.formats import read_image
+from mmpfcn.formats.read_image import MAX_PIXELS, decode_image
 
 COLOUR = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3  # BGR
 

@@ -6,26 +6,22 @@ import io
 import json
 import pickle
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from fuzzing import cases, edits, json_values, mutated
+from helpers.fuzzing import cases, edits, json_values, mutated
+from helpers.malicious import Call
 from hypothesis import given
 from hypothesis import strategies as st
-from malicious import Call
-from oracle import ROOT
 from PIL import Image
 
 from mmpfcn.apis.checkpoint import config_of, read_checkpoint
-from mmpfcn.apis.read_image import decode_image
+from mmpfcn.commands import detectron2_to_mmpfcn  # noqa: E402
 from mmpfcn.datasets import PanopticDataset
-from mmpfcn.datasets.panoptic_png import read_panoptic_png
-
-sys.path.insert(0, str(ROOT / 'tools' / 'model_converters'))
-import detectron2_to_mmpfcn  # noqa: E402
+from mmpfcn.formats.panoptic_png import read_panoptic_png
+from mmpfcn.formats.read_image import decode_image
 
 FOLDER = Path(tempfile.mkdtemp(prefix='fuzz-'))
 DOCUMENT = dict(

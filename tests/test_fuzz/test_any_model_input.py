@@ -1,9 +1,9 @@
 """Assigner, sampling, fusion, merge and metric on anything that their types allow."""
 
 import numpy as np
-import tiny
 import torch
-from fuzzing import cases, seeds
+from helpers import tiny
+from helpers.fuzzing import cases, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from fuzzing import EXAMPLES, cases
+from helpers.fuzzing import EXAMPLES, cases
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,7 +19,7 @@ from mmengine.structures import PixelData
 from panopticapi.evaluation import pq_compute_single_core
 
 from mmpfcn.datasets import PanopticDataset
-from mmpfcn.datasets.panoptic_png import write_panoptic_png
+from mmpfcn.formats.panoptic_png import write_panoptic_png
 
 Scene = tuple[np.ndarray, list[tuple[int, int, bool]], np.ndarray]
 """Ids (H, W) of the ground truth, (id, label, crowd) of its segments, predicted map (H, W)."""

@@ -12,11 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from fuzzing import cases, edits, json_values, mutated
-from hypothesis import given
-from hypothesis import strategies as st
-from oracle import ROOT
-from web_server import (
+from helpers.fuzzing import cases, edits, json_values, mutated
+from helpers.oracle import ROOT
+from helpers.web_server import (
     PASSWORDS,
     Server,
     ask,
@@ -27,6 +25,8 @@ from web_server import (
     upload,
     write_image,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 STACK = ExitStack()
 atexit.register(STACK.close)

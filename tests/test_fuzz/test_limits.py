@@ -4,29 +4,25 @@ import io
 import json
 import pickle
 import resource
-import sys
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from malicious import Call
+from helpers import tiny
+from helpers.malicious import Call
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
-from oracle import ROOT
 from PIL import Image
 
 from mmpfcn import PanopticFCNAssigner, PanopticFCNFusionHead
 from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
-from mmpfcn.apis.read_image import decode_image, read_image
-from mmpfcn.datasets.panoptic_json import read_panoptic_json
-from mmpfcn.datasets.panoptic_png import PNG_SIGNATURE, read_panoptic_png, write_panoptic_png
-
-sys.path.insert(0, str(ROOT / 'tools' / 'model_converters'))
-import detectron2_to_mmpfcn  # noqa: E402
+from mmpfcn.commands import detectron2_to_mmpfcn  # noqa: E402
+from mmpfcn.formats.panoptic_json import read_panoptic_json
+from mmpfcn.formats.panoptic_png import PNG_SIGNATURE, read_panoptic_png, write_panoptic_png
+from mmpfcn.formats.read_image import decode_image, read_image
 
 
 @pytest.mark.parametrize(

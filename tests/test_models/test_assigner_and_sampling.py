@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracle import boxes_around
 from mmengine.structures import InstanceData
-from oracle import boxes_around
 
 from mmpfcn import PanopticFCNAssigner
-from mmpfcn.datasets import SegmentMasks
 from mmpfcn.models.sampling import find_peaks, gather_kernels, pool_regions, sample_positives
+from mmpfcn.structures import SegmentMasks
 
 RANGES = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
 SIZES = [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]  # of an input of 128 x 192

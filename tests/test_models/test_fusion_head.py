@@ -1,9 +1,9 @@
 """Hand-drawn panoptic maps with the expected ids, and random ones against full-size maps."""
 
 import pytest
-import tiny
 import torch
 import torch.nn.functional as F
+from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import mask2bbox
@@ -11,7 +11,8 @@ from mmengine.structures import InstanceData
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmpfcn import PanopticFCNFusionHead
-from mmpfcn.models import fusion_head, label_tiles, mask_resizing
+from mmpfcn.models import fusion_head
+from mmpfcn.ops import label_tiles, mask_resizing
 
 THINGS, STUFF = 2, 2
 VOID = ANY = THINGS + STUFF

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
 from torch import Tensor
 

@@ -1,8 +1,8 @@
 """Properties of the whole model on tiny inputs: what the published code gets wrong must work."""
 
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
 
 from mmpfcn import PanopticFCNAssigner

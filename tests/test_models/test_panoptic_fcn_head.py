@@ -1,7 +1,7 @@
 """From maps to mask logits: the inference half of the head."""
 
-import tiny
 import torch
+from helpers import tiny
 
 from mmpfcn import LevelMaps
 from mmpfcn.models.panoptic_fcn_head import convolve, select

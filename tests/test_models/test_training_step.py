@@ -4,12 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmpfcn.datasets import SegmentMasks
 from mmpfcn.models import losses
+from mmpfcn.structures import SegmentMasks
 
 
 def squares(count: int) -> list[tuple[int, int, int, int]]:

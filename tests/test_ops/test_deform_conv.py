@@ -6,12 +6,9 @@ from mmcv.ops import modulated_deform_conv2d
 from mmengine.model import BaseModule
 
 from mmpfcn import ModulatedDeformConv
-from mmpfcn.models import layers
-from mmpfcn.models.layers import (
-    append_coordinates,
-    deform_conv_by_bags,
-    deform_conv_by_sampling,
-)
+from mmpfcn.models.layers import append_coordinates
+from mmpfcn.ops import deform_conv as layers
+from mmpfcn.ops.deform_conv import deform_conv_by_bags, deform_conv_by_sampling
 
 
 @pytest.mark.parametrize('shape', [(2, 6, 9, 7), (1, 6, 1, 5), (1, 6, 1, 1)])

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmpfcn.models.label_tiles import TileGrid, best_labels
-from mmpfcn.models.mask_resizing import FullMasks, MaskResizer, extents
+from mmpfcn.ops.label_tiles import TileGrid, best_labels
+from mmpfcn.ops.mask_resizing import FullMasks, MaskResizer, extents
 
 CPU = torch.device('cpu')
 SHAPES = [  # cells, input without padding, output

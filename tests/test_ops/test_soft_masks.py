@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmpfcn.models import soft_masks
-from mmpfcn.models.soft_masks import bilinear_taps, soft_masks_of_map, soft_masks_of_stack
+from mmpfcn.ops import soft_masks
+from mmpfcn.ops.soft_masks import bilinear_taps, soft_masks_of_map, soft_masks_of_stack
 
 SIZES = [(64, 96), (61, 90), (33, 47), (5, 3), (2, 2), (1, 3)]
 

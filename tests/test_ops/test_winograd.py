@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmpfcn.models import winograd
-from mmpfcn.models.winograd import WinogradConv2d, is_suitable, transform_weight, winograd_conv
+from mmpfcn.ops import winograd
+from mmpfcn.ops.winograd import WinogradConv2d, is_suitable, transform_weight, winograd_conv
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 5), (4, 8), (13, 21), (40, 33)])

@@ -7,16 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tiny
 import torch
+from helpers import tiny
+from helpers.oracle import ROOT
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.structures import InstanceData
-from oracle import ROOT
 
 from mmpfcn import LevelMaps, PanopticInferencer
-from mmpfcn.deployment.export import export_onnx
+from mmpfcn.commands.export.export import export_onnx
 
 TINY = f"""
 _base_ = '{tiny.CONFIGS}/r18_shapes.py'

@@ -6,7 +6,7 @@ import sys
 import cv2
 import pytest
 import torch
-from oracle import ROOT, coco200, import_file
+from helpers.oracle import ROOT, coco200, import_file
 
 CONFIG = str(ROOT / 'configs' / 'panoptic_fcn' / 'r50_coco.py')
 ROOT_OPTION = 'train_dataloader.dataset.data_root='

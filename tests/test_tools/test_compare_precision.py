@@ -2,8 +2,7 @@
 
 import re
 
-import tiny_inferencer
-import tiny_run
+from helpers import tiny_inferencer, tiny_run
 
 
 def test_a_row_for_each_variant(tmp_path):

@@ -3,10 +3,10 @@
 import sys
 
 import pytest
+from helpers.oracle import ROOT
+from helpers.tiny import CONFIGS
+from helpers.tiny import config as tiny_config
 from mmdet.registry import MODELS
-from oracle import ROOT
-from tiny import CONFIGS
-from tiny import config as tiny_config
 
 SHAPE = (60, 90)  # padded to 64 x 96
 CELLS = [8 * 12, 4 * 6, 2 * 3, 1 * 2, 1 * 1]

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from oracle import ROOT
+from helpers.oracle import ROOT
 
 
 @pytest.fixture

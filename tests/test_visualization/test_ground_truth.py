@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracle import coco200
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData, PixelData
-from oracle import coco200
 
 from mmpfcn.visualization.ground_truth import from_map, from_objects, from_png, thing_labels
 

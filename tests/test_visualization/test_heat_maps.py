@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import tiny_inferencer
 import torch
-from tiny_inferencer import CLASSES
+from helpers import tiny_inferencer
+from helpers.tiny_inferencer import CLASSES
 
 from mmpfcn.structures import LevelMaps
 from mmpfcn.visualization.heat_maps import LONG_SIDE, draw_centers, draw_regions, level_peaks

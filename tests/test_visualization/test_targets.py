@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny import NUM_THINGS, STUFF
+from helpers.tiny import NUM_THINGS, STUFF
 
 from mmpfcn.models.assigner import draw_gaussians
 from mmpfcn.visualization.colors import ANY_THING, LEVELS

@@ -37,9 +37,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, require_file  # noqa: E402
+from mmpfcn.commands.options import CfgOptions, require_file
 
 
 def count(text: str) -> int:

@@ -13,10 +13,8 @@ data where its images per second exceed those of its workers together.
 import argparse
 import itertools
 import platform
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,9 +26,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import mmpfcn  # noqa: F401 (registers)
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config  # noqa: E402
+from mmpfcn.commands.options import CfgOptions, load_config
 
 WRONG_DATA = (OSError, ValueError, KeyError, TypeError)
 

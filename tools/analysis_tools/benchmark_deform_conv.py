@@ -6,7 +6,6 @@ They take turns. The last column is what autograd keeps of one call for the back
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
@@ -15,7 +14,8 @@ import torch.nn.functional as F
 from mmcv.ops import modulated_deform_conv2d
 from torch import Tensor
 
-from mmpfcn.models.layers import deform_conv_by_bags, deform_conv_by_sampling
+from mmpfcn.commands.check import statistics
+from mmpfcn.ops.deform_conv import deform_conv_by_bags, deform_conv_by_sampling
 
 
 def mmcv_operator(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: None) -> Tensor:

@@ -19,7 +19,7 @@ from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.datasets import write_panoptic_png
+from mmpfcn.formats import write_panoptic_png
 
 STOCK, OURS = dict(type='LoadPanopticAnnotations'), dict(type='LoadPanopticGroundTruth')
 

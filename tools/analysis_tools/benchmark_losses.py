@@ -11,7 +11,6 @@ besides the network's output. Times are medians of rounds in which everything is
 
 import argparse
 import platform
-import statistics
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmpfcn import PanopticFCNHead
+from mmpfcn.commands.check import statistics
 from mmpfcn.models import panoptic_fcn_head
 from mmpfcn.structures import LevelMaps
 

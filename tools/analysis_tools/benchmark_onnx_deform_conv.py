@@ -7,7 +7,6 @@ They take turns, beside what PyTorch runs on a CPU.
 
 import argparse
 import io
-import statistics
 import time
 from collections.abc import Callable
 
@@ -17,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmpfcn.deployment.export import OPSET
-from mmpfcn.models.layers import (
+from mmpfcn.commands.check import statistics
+from mmpfcn.commands.export.export import OPSET
+from mmpfcn.ops.deform_conv import (
     deform_conv_by_bags,
     deform_conv_by_gathers,
     deform_conv_by_sampling,

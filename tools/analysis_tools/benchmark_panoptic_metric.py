@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +22,9 @@ from mmdet.evaluation import CocoPanopticMetric
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmpfcn.datasets import write_panoptic_png
+from mmpfcn.commands.check import statistics
 from mmpfcn.evaluation import PanopticQualityMetric
+from mmpfcn.formats import write_panoptic_png
 
 NUM_CLASSES = 20
 NUM_THINGS = 10

@@ -12,7 +12,6 @@ import argparse
 import multiprocessing
 import platform
 import resource
-import statistics
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -24,6 +23,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from mmpfcn.commands.check import statistics
 from mmpfcn.structures import LevelMaps
 
 

@@ -7,7 +7,6 @@ many as the logger's interval, 50 in the configs.
 """
 
 import argparse
-import statistics
 import time
 
 import torch
@@ -17,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
+from mmpfcn.commands.check import statistics
 from mmpfcn.engine.training_statistics_hook import Watch
 
 CONFIG = 'configs/panoptic_fcn/r50_coco.py'

@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from benchmarking.runs import numerics
@@ -24,10 +23,8 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmpfcn import accelerate_inference
+from mmpfcn.commands.options import CfgOptions, exit_if_refused, load_config, require_file
 from mmpfcn.engine import compile_network
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, exit_if_refused, load_config, require_file  # noqa: E402
 
 
 def channels_last(model: nn.Module) -> None:

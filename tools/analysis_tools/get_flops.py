@@ -10,7 +10,6 @@ mmdet and fvcore print as "FLOPs" are MACs.
 """
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,10 +28,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpfcn import PanopticFCN
+from mmpfcn.commands.options import CfgOptions, load_config
 from mmpfcn.models.panoptic_fcn_head import convolve
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config  # noqa: E402
 
 T = TypeVar('T')
 GENERATOR = 'panoptic_head.kernel_generator'

@@ -1,1 +1,1 @@
-"""Parts of browse_dataset.py."""
+"""Pictures of a data set as it is trained on."""

@@ -9,17 +9,12 @@ is left of one.
 """
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from _page import thumbnail
-from browse.index_page import Card, ClassEntry, index_page
-from browse.pictures import Browser, Picture
-from browse.targets import Teacher, build_teacher
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -27,12 +22,15 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import ProgressBar
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config  # noqa: E402
-
-from mmpfcn.datasets.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 from mmpfcn.visualization.colors import class_palette  # noqa: E402
 from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
+
+from ..options import CfgOptions, load_config
+from ..page import thumbnail
+from .index_page import Card, ClassEntry, index_page
+from .pictures import Browser, Picture
+from .targets import Teacher, build_teacher
 
 SPLITS = ('train', 'val', 'test')
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)

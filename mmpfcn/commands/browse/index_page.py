@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-from _page import chip, html_page
+from ..page import chip, html_page
 
 MANY_CLASSES = 40  # whose list is folded, or nothing else would be on the screen of a phone
 

@@ -9,15 +9,9 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
-from mmpfcn.datasets.panoptic_png import read_whole
+from mmpfcn.formats.panoptic_png import read_whole
 from mmpfcn.visualization.colors import class_palette
-from mmpfcn.visualization.drawing import (
-    Segment,
-    draw_panoptic,
-    join_panels,
-    resize,
-    stack_rows,
-)
+from mmpfcn.visualization.drawing import Segment, draw_panoptic, join_panels, resize, stack_rows
 from mmpfcn.visualization.ground_truth import (
     GroundTruth,
     from_map,

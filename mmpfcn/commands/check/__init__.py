@@ -1,1 +1,1 @@
-"""What check_dataset.py looks for, in the JSON and in the files, and how it reports."""
+"""What is wrong with a data set, in the JSON and in the files."""

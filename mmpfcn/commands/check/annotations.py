@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmpfcn.datasets.panoptic_json import arrange_classes
-from mmpfcn.datasets.panoptic_png import NUM_IDS
+from mmpfcn.formats.panoptic_json import arrange_classes
+from mmpfcn.formats.panoptic_png import NUM_IDS
 
 from .images import Job, Segment
 from .problems import Findings, Problem

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions  # noqa: E402
+from ..options import CfgOptions
 
 # The checks are imported in the functions that use them: mmpfcn takes seconds (mmdet, torch), and
 # a mistake in the command line should be answered at once.
@@ -83,7 +82,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[list, dict]:
     """The data sets to check, and the config of the model (empty for a JSON)."""
-    from dataset_checks import sources
+    from . import sources
 
     try:
         if args.source.suffix == '.json':
@@ -98,9 +97,9 @@ def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> t
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Check, print and write what was found; returns the exit code."""
     to_check, model = find_sources(parser, args)
-    from dataset_checks.problems import Findings
-    from dataset_checks.report import finding_lines, source_lines, write_report
-    from dataset_checks.run import check_source
+    from .problems import Findings
+    from .report import finding_lines, source_lines, write_report
+    from .run import check_source
 
     findings, held = Findings(), []
     for source in to_check:

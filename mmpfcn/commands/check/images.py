@@ -9,13 +9,8 @@ import mmcv
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmpfcn.datasets.label_map import segment_areas, segment_boxes, segment_index
-from mmpfcn.datasets.panoptic_png import (
-    COLOUR_TYPES,
-    PNG_SIGNATURE,
-    read_panoptic_png,
-    read_whole,
-)
+from mmpfcn.formats.panoptic_png import COLOUR_TYPES, PNG_SIGNATURE, read_panoptic_png, read_whole
+from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
 
 from .problems import Problem
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmpfcn.datasets.panoptic_png import write_whole
+from mmpfcn.formats.panoptic_png import write_whole
 
 from .problems import KINDS, OUTCOMES, Findings
 from .sources import Source

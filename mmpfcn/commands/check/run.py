@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from functools import partial
 
-from _workers import map_in_processes
 from tqdm import tqdm
 
+from ..workers import map_in_processes
 from .annotations import check_categories, make_jobs, pair, read_json
 from .images import check_image
 from .problems import Findings, Problem

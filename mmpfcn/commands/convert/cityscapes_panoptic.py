@@ -16,7 +16,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from _writer import Job, base_parser, convert, image_size
+
+from .writer import Job, base_parser, convert, image_size
 
 try:
     from cityscapesscripts.helpers.labels import id2label, labels
@@ -150,7 +151,7 @@ def read_ids(path: Path) -> np.ndarray:
     Raises:
         OSError, ValueError: It is damaged, or another kind of image.
     """
-    from mmpfcn.datasets.panoptic_png import read_whole  # here: it takes seconds
+    from mmpfcn.formats.panoptic_png import read_whole
 
     content = np.frombuffer(read_whole(str(path), 'annotation'), np.uint8)
     ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from _classes import ClassSpec, Void, read_json
-from _images import some
 from pycocotools import mask as mask_utils
+
+from .classes import ClassSpec, Void, read_json
+from .images import some
 
 
 class CocoFile(NamedTuple):

@@ -21,19 +21,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from _classes import Void, add_background, make_categories, read_specs, read_void
-from _coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco, to_rle
-from _images import check_values, find_files, image_record, read_ids, some
-from _own_data import (
-    add_background_argument,
-    exit_on_error,
-    json_path,
-    own_data_parser,
-    report,
-)
-from _segments import Canvas
-from _writer import Job, convert
 from pycocotools import mask as mask_utils
+
+from .classes import Void, add_background, make_categories, read_specs, read_void
+from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco, to_rle
+from .images import check_values, find_files, image_record, read_ids, some
+from .own_data import add_background_argument, exit_on_error, json_path, own_data_parser, report
+from .segments import Canvas
+from .writer import Job, convert
 
 
 def paint(

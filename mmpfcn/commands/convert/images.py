@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from _classes import Void
-from _writer import image_size
 from PIL import Image
+
+from .classes import Void
+from .writer import image_size
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')

@@ -10,18 +10,16 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from shapes import coco_format
-from shapes.coco_format import SPLITS
-from shapes.scene import draw_scene
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _workers import map_in_processes  # noqa: E402
+from ..workers import map_in_processes
+from .shapes import coco_format
+from .shapes.coco_format import SPLITS
+from .shapes.scene import draw_scene
 
 MARKER = 'shapes.json'  # in every folder made here: the arguments it was made with
 VERSION = 1  # to be raised when the drawing changes

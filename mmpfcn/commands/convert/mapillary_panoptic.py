@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from _writer import Job, Record, base_parser, build, image_size, measure
+from .writer import Job, Record, base_parser, build, image_size, measure
 
 VERSION = 1  # to be raised when the result changes
 SPLITS = {'training': 'train', 'validation': 'val'}
@@ -156,7 +156,7 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
     Raises:
         OSError, ValueError: They do not belong together, or a file cannot be used.
     """
-    from mmpfcn.datasets.panoptic_png import read_panoptic_png  # here: it takes seconds
+    from mmpfcn.formats.panoptic_png import read_panoptic_png
 
     image, png, said_size, said = job.source
     ids = read_panoptic_png(str(png))

@@ -22,7 +22,7 @@ def image_size(path: Path) -> tuple[int, int]:
         FileNotFoundError: There is no such file.
         ValueError: The file is no image, or a JPEG or PNG that is cut off.
     """
-    from mmpfcn.datasets.panoptic_png import read_whole
+    from mmpfcn.formats.panoptic_png import read_whole
 
     content = read_whole(str(path), 'image')
     try:
@@ -49,7 +49,7 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
     Raises:
         ValueError: Two segments have the same id.
     """
-    from mmpfcn.datasets.label_map import segment_index
+    from mmpfcn.structures.label_map import segment_index
 
     segment_ids = [int(segment['id']) for segment in segments]
     twice = [key for key, count in Counter(segment_ids).items() if count > 1]

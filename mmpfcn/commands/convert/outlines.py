@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from _classes import read_json
-from _images import find_files, some
+
+from .classes import read_json
+from .images import find_files, some
 
 CIRCLE = np.linspace(0, 2 * np.pi, 256, endpoint=False)
 """Angles of a circle's outline: it is off by 0.01 % of its area, and by 0.3 px at radius 4000."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from _classes import add_class_arguments
-from _writer import base_parser
+from .classes import add_class_arguments
+from .writer import base_parser
 
 
 def own_data_parser(description: str, form: str) -> argparse.ArgumentParser:

@@ -20,10 +20,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _classes import Void, add_background, make_categories, read_specs, read_void
-from _images import IMAGE_SUFFIXES, find_files, image_record, match, some
-from _outlines import Drawing, Shape, read_labelme, read_via
-from _own_data import (
+from PIL import Image
+
+from .classes import Void, add_background, make_categories, read_specs, read_void
+from .images import IMAGE_SUFFIXES, find_files, image_record, match, some
+from .outlines import Drawing, Shape, read_labelme, read_via
+from .own_data import (
     add_background_argument,
     add_skip,
     exit_on_error,
@@ -31,9 +33,8 @@ from _own_data import (
     own_data_parser,
     report,
 )
-from _segments import Canvas, outline_mask
-from _writer import Job, convert
-from PIL import Image
+from .segments import Canvas, outline_mask
+from .writer import Job, convert
 
 
 def draw(

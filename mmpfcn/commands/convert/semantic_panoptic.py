@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _classes import Void, make_categories, read_specs, read_void, require_values
-from _images import IMAGE_SUFFIXES, check_values, find_files, image_record, match, read_ids
-from _own_data import add_skip, exit_on_error, json_path, own_data_parser, report
-from _segments import segments_of
-from _writer import Job, convert
 from scipy import ndimage
+
+from .classes import Void, make_categories, read_specs, read_void, require_values
+from .images import IMAGE_SUFFIXES, check_values, find_files, image_record, match, read_ids
+from .own_data import add_skip, exit_on_error, json_path, own_data_parser, report
+from .segments import segments_of
+from .writer import Job, convert
 
 VALUES = 2**16  # of a 16-bit PNG
 TOUCHING = np.ones((3, 3), bool)  # corners count: thin diagonal parts stay whole

@@ -51,7 +51,7 @@ def load_json(path: Path) -> dict | None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file that is absent or whole; its folder is made."""
-    from mmpfcn.datasets.panoptic_png import write_whole  # here: it takes seconds
+    from mmpfcn.formats.panoptic_png import write_whole
 
     write_whole(path, json.dumps(value).encode())
 

@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _measure import image_size, measure
-from _work_folder import Job, Record, WorkFolder, load_json
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _workers import map_in_processes  # noqa: E402
+from ..workers import map_in_processes
+from .measure import image_size, measure
+from .work_folder import Job, Record, WorkFolder, load_json
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
 # the command line should be answered at once.
@@ -94,7 +93,7 @@ def convert(
 
 
 def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) -> Record:
-    from mmpfcn.datasets.panoptic_png import write_panoptic_png
+    from mmpfcn.formats.panoptic_png import write_panoptic_png
 
     ids, segments = read(*job.source)
     height, width = map(int, ids.shape)

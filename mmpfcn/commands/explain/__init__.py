@@ -1,1 +1,1 @@
-"""The parts of explain.py."""
+"""How a result came about, as a page."""

@@ -9,20 +9,19 @@ panoptic merge kept and dropped and why. It is one HTML file that needs nothing 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from explaining.page import explanation_page
 from mmengine.config import Config
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config, require_file  # noqa: E402
-
 from mmpfcn import PanopticInferencer  # noqa: E402
-from mmpfcn.apis import explain, list_inputs  # noqa: E402
-from mmpfcn.datasets.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.apis import explain  # noqa: E402
+from mmpfcn.formats import list_inputs
+from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+
+from ..options import CfgOptions, load_config, require_file
+from .page import explanation_page
 
 WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
 WRONG_IMAGE = (OSError, ValueError, TypeError)

@@ -3,11 +3,10 @@
 from html import escape
 from pathlib import Path
 
-from _page import chip, html_page
-from reporting.tables import TABLE_STYLE, cell, table
-
 from mmpfcn.apis import Explanation, Fate
 
+from ..page import chip, html_page
+from ..report.tables import TABLE_STYLE, cell, table
 from . import sections, texts
 from .pictures import Pictures
 

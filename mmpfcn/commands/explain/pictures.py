@@ -1,13 +1,14 @@
 """The pictures of an explanation as addresses that hold all of them."""
 
 import numpy as np
-from _page import thumbnail
 
 from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
 from mmpfcn.visualization.colors import ANY_THING, class_palette
 from mmpfcn.visualization.drawing import resize
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.kernel_masks import draw_mask
+
+from ..page import thumbnail
 
 SMALL_SIDE = 192  # px, longer side of a mask
 LARGE_SIDE = 800  # px

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from html import escape
 
-from _page import chip
-
 from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
 from mmpfcn.visualization.kernel_masks import TAKEN
 from mmpfcn.visualization.targets import level_name
 
+from ..page import chip
 from . import texts
 from .pictures import Pictures
 

@@ -10,14 +10,12 @@ torch.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config, require_file  # noqa: E402
+from ..options import CfgOptions, load_config, require_file
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -50,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f'--out is a file that ends in .onnx, got {out}')
     config = load_config(parser, args)
     try:
-        from mmpfcn.deployment.export import export_onnx
+        from .export import export_onnx
     except ImportError as error:
         parser.error(f'{error}: install what exporting needs by "pip install mmpfcn[onnx]"')
     from mmpfcn import PanopticInferencer

@@ -15,11 +15,12 @@ import torch
 from mmdet.models.backbones.swin import ShiftWindowMSA
 from torch import Tensor, nn
 
-from ..apis import PanopticInferencer
-from ..version import __version__
+from mmpfcn.apis import PanopticInferencer
+from mmpfcn.deployment.onnx_inferencer import FORMAT, METADATA_KEY
+from mmpfcn.formats.atomic_files import write_whole
+from mmpfcn.version import __version__
+
 from .network import ExportNetwork, GraphOutput
-from .onnx_inferencer import FORMAT, METADATA_KEY
-from .whole_files import write_whole
 
 OPSET = 17
 """ONNX Runtime 1.12 and later know it."""

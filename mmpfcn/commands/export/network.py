@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.sampling import Peaks, gather_kernels, peak_scores, pool_regions
-from ..structures import LevelMaps
+from mmpfcn.models.sampling import Peaks, gather_kernels, peak_scores, pool_regions
+from mmpfcn.structures import LevelMaps
 
 
 class GraphOutput(NamedTuple):

@@ -1,1 +1,1 @@
-"""The parts of demo.py."""
+"""Panoptic segmentation of images, folders, videos or a camera."""

@@ -18,15 +18,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from _cli import CfgOptions, require_file
-from demo_run.images import run_images
-from demo_run.output import Output, device_of_process, open_output
-from demo_run.videos import run_video
 from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import file_hash
-from mmpfcn.apis.inputs import Input, is_video, list_files
+from mmpfcn.formats.inputs import Input, is_video, list_files
+
+from ..options import CfgOptions, require_file
+from .images import run_images
+from .output import Output, device_of_process, open_output
+from .videos import run_video
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""

@@ -7,8 +7,6 @@ from pathlib import Path
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer, PanopticResult
-from mmpfcn.apis.inputs import Failure, Input
-from mmpfcn.apis.records import Records
 from mmpfcn.apis.result_files import (
     PICTURE_FOLDER,
     PNG_FOLDER,
@@ -17,8 +15,10 @@ from mmpfcn.apis.result_files import (
     write_picture,
     write_png,
 )
+from mmpfcn.formats.inputs import Failure, Input
 
 from .output import RECORDS, Output
+from .records import Records
 
 SHOWN = 5
 """Failures named at the end."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from mmpfcn.datasets.panoptic_png import write_whole
+from mmpfcn.formats.panoptic_png import write_whole
 
 RECORDS = 'records'
 RUN = 'run.json'

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .inputs import Input, captured
+from mmpfcn.formats.inputs import Input, captured
 
 CAMERA_FPS = 10.0
 """For cameras and files that do not say theirs."""

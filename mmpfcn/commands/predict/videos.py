@@ -6,12 +6,12 @@ import sys
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis.inputs import Input
-from mmpfcn.apis.records import Records
 from mmpfcn.apis.result_files import coco_record
-from mmpfcn.apis.video import Video, VideoFile, open_video
+from mmpfcn.formats.inputs import Input
 
 from .output import RECORDS, Output
+from .records import Records
+from .video_files import Video, VideoFile, open_video
 
 
 def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> int:

@@ -1,1 +1,1 @@
-"""Parts of report.py."""
+"""Where a model goes wrong, as a page."""

@@ -10,7 +10,6 @@ the config's test_dataloader. RESULTS may also be a COCO panoptic JSON with a fo
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,17 +19,16 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
-from reporting.curves import Log, find_logs, read_logs
-from reporting.measuring import Job, Judge, Score, Sums, add_up, worst_and_best
-from reporting.page import Report, report_page
-from reporting.pictures import Example, make_example
-from reporting.predictions import Prediction, read_predictions
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _cli import CfgOptions, load_config  # noqa: E402
-from _workers import map_in_processes  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 
-from mmpfcn.datasets.panoptic_png import write_whole  # noqa: E402
+from ..options import CfgOptions, load_config
+from ..workers import map_in_processes
+from .curves import Log, find_logs, read_logs
+from .measuring import Job, Judge, Score, Sums, add_up, worst_and_best
+from .page import Report, report_page
+from .pictures import Example, make_example
+from .predictions import Prediction, read_predictions
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
 WRONG_FILE = (OSError, ValueError)

@@ -5,11 +5,11 @@ from html import escape
 from typing import NamedTuple
 
 import numpy as np
-from _page import chip, html_page
 
 from mmpfcn.evaluation.panoptic_quality import class_quality, mean_quality
 from mmpfcn.visualization.colors import class_palette
 
+from ..page import chip, html_page
 from . import tables
 from .charts import CHART_STYLE, in_words, line_chart
 from .curves import Log

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from _page import THUMBNAIL_WIDTH, thumbnail
 
-from mmpfcn.datasets.label_map import segment_index
 from mmpfcn.datasets.loading import LoadImage
 from mmpfcn.evaluation.segment_errors import KINDS, NO_ERROR, missed_kinds, wrong_kinds
+from mmpfcn.structures.label_map import segment_index
 from mmpfcn.visualization.colors import LEVELS, class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, resize
 
+from ..page import THUMBNAIL_WIDTH, thumbnail
 from .measuring import Comparison, Job, Judge, Score
 
 KIND_COLORS = {

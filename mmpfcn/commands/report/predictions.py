@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmpfcn.datasets.label_map import find_runs
-from mmpfcn.datasets.panoptic_json import require_fields
-from mmpfcn.datasets.panoptic_png import read_panoptic_png
 from mmpfcn.evaluation.panoptic_maps import predicted_map, predicted_segments
 from mmpfcn.evaluation.panoptic_quality import Segment
+from mmpfcn.formats.panoptic_json import require_fields
+from mmpfcn.formats.panoptic_png import read_panoptic_png
+from mmpfcn.structures.label_map import find_runs
 
 from .dumped import PackedTensor, load_dumped
 

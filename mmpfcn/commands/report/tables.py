@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
-from _page import chip
 
 from mmpfcn.evaluation.panoptic_quality import class_quality, mean_quality
 from mmpfcn.evaluation.segment_errors import KINDS, SIZES, lost_quality
 from mmpfcn.visualization.colors import Color
 
+from ..page import chip
 from .charts import Part, css, stacked_bar
 from .measuring import Sums, matrix_labels, most_confused
 from .pictures import KIND_COLORS

@@ -1,1 +1,1 @@
-"""The parts of tools/web_demo.py."""
+"""A model in the browser."""

@@ -15,10 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 
 class Model(NamedTuple):
@@ -114,9 +111,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
         os.environ['GRADIO_TEMP_DIR'] = folder
         os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'] = str(int(args.max_pixels))
-        from web_demo_app.outputs import Outputs
-        from web_demo_app.page import build_page
-        from web_demo_app.server import serve
+        from .outputs import Outputs
+        from .page import build_page
+        from .server import serve
 
         models = load_models(parser, args.model, args.device)
         outputs = Outputs(models, int(args.cache_mb * 2**20), int(args.max_pixels), log)

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 
-from mmpfcn.apis import NetworkOutput, PanopticInferencer
-from mmpfcn.apis.read_image import decode_image
+from mmpfcn.apis import PanopticInferencer
+from mmpfcn.formats.read_image import decode_image
+from mmpfcn.structures import NetworkOutput
 
 Key = tuple[str, str]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from mmpfcn.apis import NetworkOutput
 from mmpfcn.models.settings import InferenceSettings
+from mmpfcn.structures import NetworkOutput
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.targets import level_name
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from mmpfcn.commands.export.network import ExportNetwork
 from mmpfcn.deployment.images import normalize
-from mmpfcn.deployment.network import ExportNetwork
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 from mmpfcn.deployment.postprocessing import INSTANCE_OFFSET
 

@@ -1,0 +1,1 @@
+"""Data sets of other formats to COCO panoptic, and the drawn data set."""

@@ -1,0 +1,18 @@
+"""What lies on disk: panoptic JSON and PNG, COCO results, images, and lists of inputs. No torch."""
+
+from .inputs import Failure, Input, list_inputs
+from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
+from .panoptic_png import read_panoptic_png, write_panoptic_png
+from .read_image import read_image
+
+__all__ = [
+    'Failure',
+    'Input',
+    'PanopticJson',
+    'arrange_classes',
+    'list_inputs',
+    'read_image',
+    'read_panoptic_json',
+    'read_panoptic_png',
+    'write_panoptic_png',
+]

@@ -1,0 +1,17 @@
+"""What flows between the parts: maps, targets, masks and the network's output."""
+
+from .label_map import segment_areas, segment_boxes, segment_index
+from .level_maps import ImageTargets, LevelMaps, LevelTargets
+from .network_output import NetworkOutput
+from .segment_masks import SegmentMasks
+
+__all__ = [
+    'ImageTargets',
+    'LevelMaps',
+    'LevelTargets',
+    'NetworkOutput',
+    'SegmentMasks',
+    'segment_areas',
+    'segment_boxes',
+    'segment_index',
+]

@@ -1,0 +1,6 @@
+"""Convert Cityscapes, as it is downloaded, to COCO panoptic format."""
+
+from mmpfcn.commands.convert.cityscapes_panoptic import main
+
+if __name__ == '__main__':
+    main()

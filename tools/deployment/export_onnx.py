@@ -1,0 +1,6 @@
+"""Export a Panoptic FCN to ONNX."""
+
+from mmpfcn.commands.export.command import main
+
+if __name__ == '__main__':
+    main()
