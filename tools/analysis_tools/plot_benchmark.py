@@ -10,11 +10,10 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 import matplotlib
 from benchmarking.stages import INFERENCE_STAGES, TRAINING_STAGES
-
-from mmpfcn.commands.check.statistics import median
 
 matplotlib.use('svg')
 from matplotlib import pyplot as plt  # noqa: E402
