@@ -10,6 +10,7 @@ from .losses import PositionLoss, WeightedDiceLoss
 from .panoptic_fcn import PanopticFCN
 from .panoptic_fcn_head import PanopticFCNHead
 from .settings import InferenceSettings, TrainingSettings
+from .timm_backbone import TimmBackbone
 
 __all__ = [
     'FeatureEncoder',
@@ -22,6 +23,7 @@ __all__ = [
     'PanopticFCNHead',
     'PositionLoss',
     'InferenceSettings',
+    'TimmBackbone',
     'TrainingSettings',
     'WeightedDiceLoss',
 ]
