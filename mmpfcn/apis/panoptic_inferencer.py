@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
@@ -256,7 +257,9 @@ class PanopticInferencer(BaseInferencer):
         head, fusion = self.heads({**thresholds, 'instance_on': instances, 'semantic_on': semantic})
         things, regions = head.predict_by_feat(output.levels, output.mask_feats)
         results = fusion.predict(things, regions, [output.data_sample])
-        (sample,) = self.model.add_pred_to_datasample([copy.copy(output.data_sample)], results)
+        # a new one: a shallow copy would share its set of fields with the output's
+        sample = DetDataSample(metainfo=output.data_sample.metainfo)
+        (sample,) = self.model.add_pred_to_datasample([sample], results)
         return PanopticResult.from_data_sample(
             sample, output.input.name, output.input.stem, output.image, self.dataset_meta
         )

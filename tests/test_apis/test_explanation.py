@@ -11,11 +11,11 @@ from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Fate, explain
+from mmpfcn.commands import detectron2_to_mmpfcn
 from mmpfcn.formats import list_inputs
 from mmpfcn.structures import LevelMaps, NetworkOutput
 
 DROPPED_BEFORE_FUSION = (Fate.CENTER_THR, Fate.REGION_THR)
-converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
 
 @pytest.fixture(scope='module')
@@ -246,7 +246,7 @@ def published():
     with pytest.warns(UserWarning):
         inferencer = PanopticInferencer(config, None, 'cpu', show_progress=False)
     model = inferencer.model
-    weights = converter.convert(oracle.published_weights(False), model.state_dict())
+    weights = detectron2_to_mmpfcn.convert(oracle.published_weights(False), model.state_dict())
     model.load_state_dict(weights)
     (item,) = list_inputs(np.zeros((*info['output_hw'], 3), np.uint8))
 
