@@ -151,10 +151,15 @@ def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
     return read_checkpoint(os.path.expanduser(filename), map_location=map_location)
 
 
-if allowed is not nullcontext:
-    CheckpointLoader.register_scheme(
-        prefixes=('', 'http://', 'https://'), loader=load_from_local_or_http, force=True
-    )
+def use_safe_loader() -> None:
+    """Let mmengine load checkpoints by :func:`read_checkpoint`, files and addresses of http(s).
+
+    ``configs/_base_/default_runtime.py`` asks for it, by ``mmpfcn.apis.safe_loading``, and so do
+    the commands; other schemes (``torchvision://``, ``s3:``, those of plug-ins) stay.
+    """
+    if allowed is not nullcontext:
+        prefixes = ('', 'http://', 'https://')
+        CheckpointLoader.register_scheme(prefixes, load_from_local_or_http, force=True)
 
 
 def _is_weights(content: object) -> bool:

@@ -96,9 +96,12 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
 
 @contextmanager
 def exit_if_refused() -> Iterator[None]:
-    """End a process, each of a distributed run, where a checkpoint that it reads is refused."""
-    from mmpfcn.apis.checkpoint import CheckpointError
+    """Read checkpoints without running code; end a process, each of a distributed run, where one
+    is refused.
+    """
+    from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
 
+    use_safe_loader()
     try:
         yield
     except CheckpointError as error:
