@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmpfcn.formats import image_size
+
 from ..workers import map_in_processes
-from .measure import image_size, measure
+from .measure import measure
 from .work_folder import Job, Record, WorkFolder, load_json
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
@@ -193,7 +195,7 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
     """Convert the images that are not done yet, with a progress bar."""
     from tqdm import tqdm
 
-    import mmpfcn.datasets.panoptic_png  # noqa: F401 (so that the processes inherit it)
+    import mmpfcn.formats.panoptic_png  # noqa: F401 (so that the processes inherit it)
 
     missing = [job for job in jobs if not work.is_done(job)]
     task = partial(_convert_one, annotate, work)
