@@ -44,14 +44,22 @@ def requirement(distribution: str, low: str, high: str | None) -> str:
     return f'{distribution}>={low}' + (f',<{high}' if high else '')
 
 
+def is_importable(name: str) -> bool:
+    """Whether there is such a module; it is not imported, but the packages around it are."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+
+
 def find_version(name: str) -> str | None:
     """Version of the importable package ``name``, without importing it; None if there is none.
 
     Importing would be no check: upstream mmdet raises its own AssertionError on a wrong mmcv.
     """
-    spec = importlib.util.find_spec(name)
-    if spec is None:
+    if not is_importable(name):
         return None
+    spec = importlib.util.find_spec(name)
     for folder in spec.submodule_search_locations or []:
         file = Path(folder, 'version.py')
         found = file.is_file() and re.search(

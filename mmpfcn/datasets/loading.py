@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -13,6 +12,7 @@ from mmdet.registry import TRANSFORMS
 from mmengine.structures import PixelData
 
 from ..formats.panoptic_png import read_panoptic_png, read_whole
+from ..formats.read_image import decode_image
 from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
 
@@ -22,7 +22,9 @@ VOID = 255
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read an image; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
+    """Read an image upright; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
+
+    It is what :func:`mmpfcn.apis.read_image` reads, of every format.
 
     Adds ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape``, (H, W) in pixels.
 
@@ -39,9 +41,7 @@ class LoadImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
-        image = mmcv.imfrombytes(read_whole(path, 'image', self.backend_args), flag='color')
-        if image is None:
-            raise ValueError(f'image {path} can not be decoded: copy or make it again')
+        image = decode_image(read_whole(path, 'image', self.backend_args), path)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 

@@ -10,10 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
-from mmdet.apis.det_inferencer import IMG_EXTENSIONS
-from PIL import Image
 
-from .read_image import VIDEO_EXTENSIONS, ImageSource
+from .read_image import VIDEO_EXTENSIONS, ImageSource, is_pil_image
+
+IMG_EXTENSIONS = (
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
+    '.tif', '.tiff', '.webp', '.jp2', '.avif',
+)  # fmt: skip
+"""What is taken for an image in a folder; a file that is named by itself may have any suffix."""
 
 
 class Input(NamedTuple):
@@ -62,20 +66,73 @@ def list_inputs(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
 
 def list_files(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
     """:func:`list_inputs` with a video as one input."""
-    taken: set[str] = set()
+    stems = Stems()
     for name, stem, source in _expand(inputs):
+        if isinstance(source, np.ndarray) or is_pil_image(source):
+            yield Input(name, stems.of_array(stem), source)
+        else:
+            yield Input(name, stems.of_file(stem, is_video(source)), source)
+
+
+class Stems:
+    """Stems that are given once, of arrays without keeping each of their names."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._folders: set[str] = set()
+        self._videos: set[str] = set()
+        self._last_array = -1
+
+    def of_array(self, stem: str) -> str:
+        """``stem`` is the number of the array in the list, which grows; or ``image``."""
+        number = array_number(stem)
+        if number > self._last_array and stem not in self._taken:
+            self._last_array = number
+            return stem
+        return self.of_file(stem, False)
+
+    def of_file(self, stem: str, video: bool) -> str:
+        """The frames of a video lie in a folder of its name, which is its alone."""
         unique = stem
         for number in count(2):
-            if unique not in taken:
+            if not self._is_taken(unique, video):
                 break
             unique = f'{stem}_{number}'
-        taken.add(unique)
-        yield Input(name, unique, source)
+        self._taken.add(unique)
+        if video:
+            self._videos.add(unique)
+        else:
+            self._folders.update(map(str, PurePosixPath(unique).parents))
+        return unique
+
+    def _is_taken(self, stem: str, video: bool) -> bool:
+        array = 0 <= array_number(stem) <= self._last_array
+        inside = not self._videos.isdisjoint(map(str, PurePosixPath(stem).parents))
+        return stem in self._taken or array or inside or (video and stem in self._folders)
+
+
+def array_number(stem: str) -> int:
+    """The number of an array that has this stem; -1 of another stem."""
+    return int(stem) if stem.isdecimal() and stem == f'{int(stem):06d}' else -1
 
 
 def is_video(source: ImageSource) -> bool:
-    """Whether it is the path of a file that is called like a video."""
-    return isinstance(source, str) and source.lower().endswith(VIDEO_EXTENSIONS)
+    """Whether it is the path of a video: called like one, or else decoded as one."""
+    if not isinstance(source, str) or '://' in source:
+        return False
+    if source.lower().endswith(VIDEO_EXTENSIONS):
+        return not _is_image(source)
+    if source.lower().endswith(IMG_EXTENSIONS) or not os.path.isfile(source) or _is_image(source):
+        return False
+    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
+    try:
+        return capture.isOpened()
+    finally:
+        capture.release()
+
+
+def _is_image(path: str) -> bool:
+    return os.path.isfile(path) and cv2.haveImageReader(path)
 
 
 def _expand(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
@@ -83,11 +140,11 @@ def _expand(inputs: ImageSource | Iterable[ImageSource]) -> Iterator[Input]:
         yield inputs
     elif isinstance(inputs, str | os.PathLike):
         yield from _expand_path(os.fspath(inputs))
-    elif isinstance(inputs, np.ndarray | Image.Image):
+    elif isinstance(inputs, np.ndarray) or is_pil_image(inputs):
         yield Input('image', 'image', inputs)
     elif isinstance(inputs, Iterable):
         for number, item in enumerate(inputs):
-            if isinstance(item, np.ndarray | Image.Image):
+            if isinstance(item, np.ndarray) or is_pil_image(item):
                 yield Input(f'image {number}', f'{number:06d}', item)
             else:
                 yield from _expand(item)
@@ -101,7 +158,7 @@ def _expand_path(path: str) -> Iterator[Input]:
     elif os.path.isdir(path):
         yield from _in_folder(path)
     elif path.lower().endswith('.txt'):
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             for line in filter(None, map(str.strip, file)):
                 yield from _expand_path(line)
     elif not os.path.exists(path) and glob.has_magic(path):

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from mmdet.visualization import get_palette
-from mmengine.fileio import get_text
+import numpy as np
+
+from .file_content import read_content
 
 MAX_CLASSES = 254
 """Labels of a semantic map are bytes, and 255 is void."""
@@ -65,8 +66,8 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
             is there twice.
     """
     try:
-        content = json.loads(get_text(path, backend_args=backend_args))
-    except (FileNotFoundError, NotADirectoryError) as error:
+        content = json.loads(read_content(path, backend_args))  # also behind a byte order mark
+    except FileNotFoundError as error:
         raise FileNotFoundError(
             f'annotation file {path} is not there: mend data_root or ann_file of the data set'
         ) from error
@@ -233,4 +234,5 @@ def _palette(by_name: dict, classes: Sequence[str], metainfo: Mapping) -> list[t
         return [tuple(colours[name]) for name in classes]
     if all('color' in by_name[name] for name in classes):
         return [tuple(by_name[name]['color']) for name in classes]
-    return get_palette('random', len(classes))
+    colours = np.random.RandomState(42).randint(0, 256, (len(classes), 3))  # those of mmdet
+    return [tuple(colour) for colour in colours.tolist()]

@@ -22,7 +22,7 @@ from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.models.sampling import find_peaks
 
-NEEDLESS = ('torch', 'mmcv', 'mmdet', 'mmengine', 'mmpfcn', 'PIL', 'onnx')
+NEEDLESS = ('torch', 'mmcv', 'mmdet', 'mmengine', 'PIL', 'onnx')
 BLOCKER = f"""import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):

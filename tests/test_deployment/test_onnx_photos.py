@@ -9,10 +9,9 @@ from helpers.onnx_model import assert_same
 from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.commands.export.export import export_onnx
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
-
-converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
 
 @pytest.fixture(scope='module')

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmpfcn.formats import image_size
+
 from ..workers import map_in_processes
-from .measure import image_size, measure
+from .measure import measure
 from .work_folder import Job, Record, WorkFolder, load_json
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in

@@ -15,6 +15,7 @@ from mmpfcn.apis.result_files import (
     write_picture,
     write_png,
 )
+from mmpfcn.formats.atomic_files import temporary_prefix
 from mmpfcn.formats.inputs import Failure, Input
 
 from .output import RECORDS, Output
@@ -62,10 +63,11 @@ def run_images(
 
 def _delete_partial(stems: set[str], folder: Path) -> None:
     """Files of these images that a killed process left under their temporary names."""
-    for kind in (PNG_FOLDER, PICTURE_FOLDER):
+    for kind, suffix in ((PNG_FOLDER, '.png'), (PICTURE_FOLDER, '.jpg')):
+        files = [folder / kind / f'{stem}{suffix}' for stem in stems]
+        ours = {(file.parent, temporary_prefix(file.name)) for file in files}
         for path in (folder / kind).rglob('.*'):
-            stem = path.parent.relative_to(folder / kind) / path.name[1:].rsplit('.', 2)[0]
-            if stem.as_posix() in stems:
+            if (path.parent, path.name.rpartition('.')[0] + '.') in ours:
                 path.unlink()
 
 
