@@ -19,7 +19,7 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
-from ..formats.inputs import Failure, Input, list_inputs
+from ..formats.inputs import Failure, Input, list_files, list_inputs
 from ..formats.read_image import ImageSource, read_image
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
@@ -328,6 +328,7 @@ class PanopticInferencer(BaseInferencer):
             OSError: ``out_dir`` can not be written.
         """
         failures: list[Failure] = []
+        inputs = list_files(inputs, out_dir or None)
         results = self.stream(inputs, batch_size, instances, semantic, failures)
         if self.show_progress:
             results = track(results, description='Inference', total=None)

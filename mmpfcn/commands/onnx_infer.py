@@ -33,8 +33,10 @@ def make_parser() -> argparse.ArgumentParser:
 def predict(inferencer, args: argparse.Namespace, failures: list) -> Iterator[dict]:
     """Write the PNG of each image, and give its part of the JSON."""
     from mmpfcn.formats.coco_results import coco_record, write_png
+    from mmpfcn.formats.inputs import list_files
 
-    for result in inferencer.stream(args.inputs, args.batch_size, failures):
+    inputs = list_files(args.inputs, args.out_dir)
+    for result in inferencer.stream(inputs, args.batch_size, failures):
         write_png(result, args.out_dir)
         print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
         yield coco_record(result)

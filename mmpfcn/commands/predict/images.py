@@ -36,14 +36,16 @@ def run_images(
     Raises:
         OSError: the folder can not be written.
     """
-    records = Records(output.folder / RECORDS, [item.stem for item in images])
-    share = [item for item in images[output.rank :: output.world_size] if item.stem not in records]
+    records = Records(output.folder / RECORDS, images)
+    share = [item for item in images[output.rank :: output.world_size] if item not in records]
     if len(records):
         print(f'{len(records)} of {len(images)} images are finished already')
     _delete_partial({item.stem for item in share}, output.folder)
     try:
         failures: list[Failure] = []
-        results = inferencer.stream(share, batch_size, output.instances, failures=failures)
+        results = inferencer.stream(
+            records.begin(share), batch_size, output.instances, failures=failures
+        )
         for result in _with_progress(results, len(share), output):
             _write(result, output)
             _note(failures, records)
