@@ -61,7 +61,7 @@ def open_video(item: Input) -> Iterator[Video]:
 
 def writable_rate(fps: float) -> float:
     """The nearest frame rate with up to three decimals that MPEG-4's time base of 16 bits takes."""
-    fps = min(max(fps, 0.001), MAX_TICKS)
+    fps = min(max(fps, 0.01), MAX_TICKS)
     decimals = next(d for d in (3, 2, 1, 0) if round(fps * 10**d) <= MAX_TICKS)
     return round(fps, decimals)
 
