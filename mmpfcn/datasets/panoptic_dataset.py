@@ -9,7 +9,7 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ..formats.panoptic_json import arrange_classes, read_panoptic_json, require_fields
+from ..formats.panoptic_json import arrange_classes, read_panoptic_json
 from ..formats.panoptic_png import NUM_IDS
 from .replayable_sampler import SampleIndex, seeded
 
@@ -160,7 +160,6 @@ class PanopticDataset(BaseDetDataset):
 
     def _check_segments(self, annotation: dict) -> None:
         name, infos = annotation['file_name'], annotation['segments_info']
-        require_fields(self.ann_file, f'segment of {name}', infos, ('id', 'category_id'))
         for info in infos:
             if info['category_id'] not in self.cat2label:
                 raise ValueError(

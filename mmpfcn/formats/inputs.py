@@ -106,7 +106,10 @@ class Stems:
 
     def of_file(self, stem: str, video: bool) -> str:
         """The frames of a video lie in a folder of its name, which is its alone."""
-        unique = safe_stem(stem)
+        stem = safe_stem(stem)
+        if not self._videos.isdisjoint(map(str, PurePosixPath(stem).parents)):
+            stem = stem.replace('/', '_')
+        unique = stem
         for number in count(2):
             if not self._is_taken(unique, video):
                 break
@@ -120,8 +123,7 @@ class Stems:
 
     def _is_taken(self, stem: str, video: bool) -> bool:
         array = 0 <= array_number(stem) <= self._last_array
-        inside = not self._videos.isdisjoint(map(str, PurePosixPath(stem).parents))
-        return stem in self._taken or array or inside or (video and stem in self._folders)
+        return stem in self._taken or array or (video and stem in self._folders)
 
 
 def safe_stem(stem: str) -> str:
