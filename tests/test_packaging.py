@@ -153,7 +153,7 @@ def test_editable_install_uses_the_sources_and_adds_nothing_to_them(source, tmp_
         f'import importlib.util, site; site.addsitedir({str(site)!r})\n'
         "print(importlib.util.find_spec('mmpfcn').origin)"
     )
-    found = run(sys.executable, '-S', '-c', code, cwd=tmp_path)
+    found = run(sys.executable, '-ES', '-c', code, cwd=tmp_path)
     assert found.stdout.strip() == str(source / 'mmpfcn' / '__init__.py'), found.stderr
     assert set((source / 'mmpfcn').rglob('*')) == before
 
