@@ -10,7 +10,7 @@ from mmpfcn.compat import has_operators
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without mmcv's operators leaves out what is marked ``ops``; pytest counts it as deselected."""
+    """Without mmcv's operators leaves out what is marked ``ops``; pytest counts it."""
     if not has_operators():
         out = [item for item in items if item.get_closest_marker('ops')]
         config.hook.pytest_deselected(items=out)
