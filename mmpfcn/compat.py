@@ -48,6 +48,14 @@ INSTALL = (
 )
 
 
+# mmcv asks for opencv-python, a dependency of mmdet for the headless one: both write to one folder
+HEADLESS = (
+    'OpenCV does not load ({error}): opencv-python is not for servers. Install:\n'
+    '      pip uninstall -y opencv-python opencv-python-headless\n'
+    '      pip install opencv-python-headless==4.12.0.88'
+)
+
+
 def requirement(distribution: str, low: str, high: str | None) -> str:
     """The requirement as pip takes it, such as ``mmcv>=2.0.0,<2.2.0``."""
     return f'{distribution}>={low}' + (f',<{high}' if high else '')
@@ -132,6 +140,8 @@ def check_versions() -> None:
             sys.modules[OPERATORS] = MissingOperators(operators_command(found))
         import mmcv.ops  # noqa: F401
     except ImportError as error:
+        if 'libGL' in str(error):
+            raise ImportError(HEADLESS.format(error=error)) from error
         mmcv, torch = found['mmcv'], found['torch']
         raise ImportError(
             f'mmcv {mmcv} has no operators that load with torch {torch} ({error}).\n'

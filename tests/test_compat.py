@@ -92,6 +92,17 @@ def test_mmcv_without_operators_is_named(tmp_path, ops):
     assert '--no-cache-dir "onedl-mmcv>=2.3.0,<2.4"' in done.stderr
 
 
+def test_an_opencv_that_needs_a_screen_is_named(tmp_path):
+    folder = fake_packages(tmp_path, ONEDL)
+    (folder / 'mmcv' / '__init__.py').write_text(
+        'raise ImportError("libGL.so.1: cannot open shared object file")'
+    )
+    done = check(folder)
+    assert done.returncode == 1
+    assert 'ImportError: OpenCV does not load (libGL.so.1: cannot open shared' in done.stderr
+    assert 'pip install opencv-python-headless==' in done.stderr
+
+
 CALLS_AN_OPERATOR = """
 from mmcv import _ext
 class RegionHead:
