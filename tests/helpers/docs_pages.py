@@ -118,7 +118,9 @@ ELSEWHERE = [
 # Patterns of what no test runs, and why.
 NOT_RUN = {
     r'make (venv|test|demo)|source \S+/activate': 'builds the environment, or runs for minutes',
-    r'^pip install ("torch|\.$)|^MMCV_WITH_OPS|^mim install': 'compiles mmcv, or downloads torch',
+    r'^pip install ("torch|"setup|"?\.|opencv)|^MMCV_WITH_OPS|^mim install|^pip uninstall': (
+        'compiles mmcv, or downloads torch'
+    ),
     r'docker ': 'needs Docker; tests/test_dockerfile.py compares the steps',
     r'--amp': 'needs a GPU',
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',

@@ -21,13 +21,12 @@ import torch
 import torch.nn.functional as F
 from benchmarking.candidates import without_pretraining
 from benchmarking.stages import replaced
-from mmcv.ops import ModulatedDeformConv2d
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmpfcn import PanopticFCN
+from mmpfcn import ModulatedDeformConv, PanopticFCN
 from mmpfcn.commands.options import CfgOptions, load_config
 from mmpfcn.models.panoptic_fcn_head import convolve
 
@@ -102,7 +101,7 @@ def count(function: Callable[..., T], name: str, flops: Counter) -> Callable[...
 def counted_as_plain(model: nn.Module) -> Iterator[None]:
     """Let deformable convolutions run as plain ones behind the one that predicts their offsets."""
 
-    def plain(conv: ModulatedDeformConv2d, x: Tensor) -> Tensor:
+    def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
         conv.conv_offset(x)
         return F.conv2d(
             x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
@@ -110,7 +109,7 @@ def counted_as_plain(model: nn.Module) -> Iterator[None]:
 
     with ExitStack() as stack:
         for module in model.modules():
-            if isinstance(module, ModulatedDeformConv2d):
+            if isinstance(module, ModulatedDeformConv):
                 stack.enter_context(replaced(module, 'forward', partial(plain, module)))
         yield
 
