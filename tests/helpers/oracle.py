@@ -1,8 +1,8 @@
 """The golden numbers of the published implementation, read and brought into our conventions.
 
-The folder is ``MMPFCN_ORACLE``, by default ``../shared/oracle`` beside the repository, and where that
-is missing tests/data/oracle, which has fewer cases. The models run on ``MMPFCN_ORACLE_DEVICE``, by
-default the CPU, on which the numbers were made.
+The folder is ``MMPFCN_ORACLE``, by default ``../shared/oracle`` beside the repository, and where
+that is missing tests/data/oracle, which has fewer cases. The models run on
+``MMPFCN_ORACLE_DEVICE``, by default the CPU, on which the numbers were made.
 """
 
 import importlib.util
