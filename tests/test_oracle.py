@@ -28,6 +28,7 @@ from mmpfcn import (
     WeightedDiceLoss,
     accelerate_inference,
 )
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
 from mmpfcn.models.sampling import (
@@ -40,7 +41,6 @@ from mmpfcn.models.sampling import (
 from mmpfcn.ops.mask_resizing import MaskResizer
 
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
-converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
 # the last column: with accelerate_inference
 INFERENCE = (
@@ -57,11 +57,6 @@ TRAINING = (
     ('train_r50_vanish', (('img1', 'vanish'),)),
     ('train_star_batch1', (('img1', 'img1'),)),
 )
-
-
-@pytest.fixture(autouse=True)
-def needs_oracle():
-    oracle.require_oracle()
 
 
 @cache
@@ -512,6 +507,7 @@ def assert_same_panoptic(ours, golden: torch.Tensor, segments: list[dict], pixel
 @cache
 def training(name: str, images: tuple) -> dict:
     """Losses, targets, guided scores and gradients of one step."""
+    oracle.require_case(name)
     model = converted_model(name.startswith('train_star')).train()
     model.zero_grad(set_to_none=True)
     data = oracle.batch([oracle.sample(*image) for image in images])

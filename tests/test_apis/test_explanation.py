@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Fate, explain
-from mmpfcn.commands import detectron2_to_mmpfcn
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.formats import list_inputs
 from mmpfcn.structures import LevelMaps, NetworkOutput
 
@@ -240,13 +240,12 @@ def test_a_kernel_alone_keeps_its_mask(inferencer):
 @pytest.fixture(scope='module')
 def published():
     """The stored maps of the oracle's first image and the oracle's weights, explained."""
-    oracle.require_oracle()
     arrays, info = oracle.case('infer_r50_img1')
     config = Config.fromfile(oracle.ROOT / 'configs' / 'panoptic_fcn' / 'r50_coco.py')
     with pytest.warns(UserWarning):
         inferencer = PanopticInferencer(config, None, 'cpu', show_progress=False)
     model = inferencer.model
-    weights = detectron2_to_mmpfcn.convert(oracle.published_weights(False), model.state_dict())
+    weights = converter.convert(oracle.published_weights(False), model.state_dict())
     model.load_state_dict(weights)
     (item,) = list_inputs(np.zeros((*info['output_hw'], 3), np.uint8))
 

@@ -29,7 +29,6 @@ converter.build_model = cache(converter.build_model)  # a model takes a second
 @pytest.fixture(scope='module')
 def published() -> dict[bool, dict[str, Tensor]]:
     """Weights of both variants (star or not) under their published names."""
-    oracle.require_oracle()
     return {star: oracle.published_weights(star) for star in (False, True)}
 
 

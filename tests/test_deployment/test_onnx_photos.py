@@ -17,7 +17,6 @@ from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
     """Both, at 160 x 256 px at most to save time."""
-    oracle.require_oracle()
     folder = tmp_path_factory.mktemp('r50')
     model = converter.build_model(False)
     weights = converter.convert(oracle.published_weights(False), model.state_dict())

@@ -1,7 +1,6 @@
-"""Rates of a data loader: which transforms are timed, and what is said about missing data."""
+"""benchmark_parts.py: what of a loader is timed, missing data, the meters of memory, PQ."""
 
 import re
-import sys
 
 import cv2
 import pytest
@@ -16,16 +15,16 @@ ROOT_OPTION = 'train_dataloader.dataset.data_root='
 def main(monkeypatch):
     """Of the tool, which changes the path and the numbers of threads."""
     monkeypatch.setenv('LOCAL_RANK', '0')
-    monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     threads = torch.get_num_threads(), cv2.getNumThreads()
-    yield import_file(ROOT / 'tools' / 'analysis_tools' / 'benchmark_dataloader.py').main
+    yield import_file(ROOT / 'tools' / 'analysis_tools' / 'benchmark_parts.py').main
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
 
 
 def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
     options = ['--cfg-options', f'{ROOT_OPTION}{coco200()}/']
-    main([CONFIG, '--images', '3', '--workers', '1', *options])
+    main(['dataloader', CONFIG, '--images', '3', '--workers', '1', *options])
     output = capsys.readouterr().out
     rows = re.findall(r'^\| \d\. (\w+) \| ([\d.]+) ms \| (\d+)% \|$', output, re.MULTILINE)
     assert [name for name, *_ in rows] == [
@@ -41,7 +40,29 @@ def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
 
 def test_missing_data(main, capsys, tmp_path):
     with pytest.raises(SystemExit) as error:
-        main([CONFIG, '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'])
+        main(['dataloader', CONFIG, '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'])
     assert error.value.code == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert 'the training data of' in message and 'panoptic_train2017.json' in message
+
+
+def test_memory_of_a_step_and_of_autograd(main):
+    import parts
+
+    mebibyte = torch.ones(2**18, requires_grad=True)
+    assert parts.peak_growth(lambda: torch.ones(64 * 2**18)) == pytest.approx(64, abs=8)
+    assert parts.kept_by_autograd(lambda: mebibyte.exp()) == 1  # the result
+    assert parts.kept_by_autograd(lambda: mebibyte * mebibyte) == 1
+    assert parts.kept_by_autograd(lambda: mebibyte * mebibyte, known=[mebibyte]) == 0
+    calls = []
+    times = parts.take_turns({name: lambda name=name: calls.append(name) for name in 'ab'}, 2)
+    assert ''.join(calls) == 'ababab' and [len(times[name]) for name in 'ab'] == [2, 2]
+
+
+def test_both_metrics_give_the_same_figures(main, capsys, monkeypatch):
+    """Otherwise it ends in an AssertionError."""
+    from parts import panoptic_metric
+
+    monkeypatch.setattr(panoptic_metric, 'SCENES', ((48, 64, 9),))
+    main(['panoptic_metric', '--repeats', '1'])
+    assert capsys.readouterr().out.splitlines()[-1].startswith('| 64 x 48, 9 segments | ')
