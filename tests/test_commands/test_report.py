@@ -21,6 +21,7 @@ from mmengine.fileio import dump
 from mmengine.registry import init_default_scope
 from test_end_to_end import QUICK, ran
 
+from mmpfcn.commands.report import command
 from mmpfcn.evaluation import PanopticQualityMetric
 
 TRUTH = {
@@ -50,12 +51,8 @@ test_dataloader = dict(dataset=dict(
 
 @pytest.fixture
 def tool(monkeypatch):
-    """The module; it puts tools/ into the path."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     monkeypatch.setattr(sys, 'argv', ['report.py'])
-    from mmpfcn.commands.check import report
-
-    return report
+    return command
 
 
 @pytest.fixture

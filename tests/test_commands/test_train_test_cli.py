@@ -13,6 +13,9 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import PixelData
 
+from mmpfcn.commands import test as test_command
+from mmpfcn.commands import train as train_command
+
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'
 
@@ -26,26 +29,16 @@ default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
 """
 
 
-def load(name):
-    """A tool as a module ("test" is a module of Python's own)."""
-    spec = importlib.util.spec_from_file_location(f'mmpfcn_tools_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def train(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setenv('LOCAL_RANK', '0')
-    return load('train').train_config
+    return train_command.train_config
 
 
 @pytest.fixture
 def test(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setenv('LOCAL_RANK', '0')
-    return load('test').test_config
+    return test_command.test_config
 
 
 @pytest.fixture
@@ -220,10 +213,9 @@ def test_missing_config_from_the_shell(script, rest, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_dump_keeps_void(monkeypatch, tmp_path):
+def test_the_dump_keeps_void(tmp_path):
     """A metric after it may change the map, as CocoPanopticMetric does."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-    metric = load('test').DumpUnspoiledResults(str(tmp_path / 'out.pkl'))
+    metric = test_command.DumpUnspoiledResults(str(tmp_path / 'out.pkl'))
     sample = DetDataSample()
     sample.pred_panoptic_seg = PixelData(sem_seg=torch.full((1, 4, 4), 133))
     sample = sample.to_dict()
