@@ -110,7 +110,9 @@ ELSEWHERE = [
     ),
     Elsewhere(r'tools/deployment/', 'test_commands/test_export_onnx.py', 'test_tool_without_torch'),
     Elsewhere(
-        r'import OnnxInferencer', 'test_commands/test_export_onnx.py', 'test_same_results_at_any_size'
+        r'import OnnxInferencer',
+        'test_commands/test_export_onnx.py',
+        'test_same_results_at_any_size',
     ),
     Elsewhere(r'colors = \{', 'test_docs_datasets.py', 'test_the_lines_for_masks_in_colours'),
 ]

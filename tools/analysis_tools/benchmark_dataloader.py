@@ -26,7 +26,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.commands.options import CfgOptions, load_config
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import load_config
 
 WRONG_DATA = (OSError, ValueError, KeyError, TypeError)
 
@@ -41,7 +42,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
     parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
     parser.add_argument('--images', type=positive, default=100, help='images that count')
     parser.add_argument(

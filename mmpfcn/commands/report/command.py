@@ -22,7 +22,7 @@ from mmengine.utils import ProgressBar
 
 from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 
-from ..options import CfgOptions, load_config
+from ..options import add_config_options, error_text, load_config
 from ..workers import map_in_processes
 from .curves import Log, find_logs, read_logs
 from .measuring import Job, Judge, Score, Sums, add_up, worst_and_best
@@ -45,7 +45,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     parser.add_argument('config', help='config file of the test run')
     parser.add_argument(
@@ -71,13 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--workers', type=positive, default=cores, help='number of processes (%(default)s)'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in the test run',
-    )
+    add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
 
 
@@ -138,11 +131,6 @@ def read_training(
             '<time>/vis_data/scalars.json, or that file'
         )
     return None, f'There is no log of a training in {path}: give --log.'
-
-
-def error_text(error: Exception) -> str:
-    """Without the quotes of a KeyError."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 def measure(
