@@ -154,8 +154,7 @@ def test_the_command_lines_of_runs_are_accepted(command, tmp_path, monkeypatch):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     make = {'train': train.train_config, 'test': test_command.test_config}[Path(words[1]).stem]
-    result = make(words[2:])
-    cfg = result if isinstance(result, Config) else result[0]
+    cfg = make(words[2:])
     for option in words[words.index('--cfg-options') + 1 :] if '--cfg-options' in words else ():
         if '=' in option:
             look_up(cfg, option.split('=')[0])

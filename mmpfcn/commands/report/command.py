@@ -1,11 +1,12 @@
 """Report of a test run: where the model is good, what goes wrong, and how the training went.
 
-    python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT --out results.pkl
-    python tools/analysis_tools/report.py configs/panoptic_fcn/r50_coco.py results.pkl
+    python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT --out results
+    python tools/analysis_tools/report.py configs/panoptic_fcn/r50_coco.py results.panoptic.json
 
 One HTML file that needs nothing else: PQ of each class, kinds of errors and what they cost, PQ by
 size, confusions, the worst and the best images, and training curves. The ground truth is that of
-the config's test_dataloader. RESULTS may also be a COCO panoptic JSON with a folder of PNGs.
+the config's test_dataloader. RESULTS may also be a COCO panoptic JSON of other
+code, with a folder of PNGs.
 """
 
 import argparse
@@ -48,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     parser.add_argument('config', help='config file of the test run')
     parser.add_argument(
-        'results', type=Path, help='.pkl of tools/test.py --out, or a COCO panoptic JSON'
+        'results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code'
     )
     parser.add_argument(
         '--png',
@@ -76,14 +77,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with a message for what can be seen to be wrong at once."""
-    if args.results.suffix not in ('.pkl', '.pickle', '.json'):
+    if args.results.suffix != '.json':
         parser.error(
-            f'RESULTS is {args.results}, expected the .pkl of tools/test.py --out or a .json'
+            f'RESULTS is {args.results}, expected the .panoptic.json of tools/test.py --out'
         )
     if not args.results.is_file():
         parser.error(f'{args.results} is not a file (looked for in {Path.cwd()})')
-    if args.png is not None and args.results.suffix != '.json':
-        parser.error(f'--png goes with a JSON, but RESULTS is {args.results}')
     args.out = args.out or args.results.with_suffix('.html')
     if args.out.is_dir():
         parser.error(f'--out {args.out} is a folder, expected the name of a file')
