@@ -61,8 +61,8 @@ class PanopticQualityMetric(BaseMetric):
             each image, lowest PQ first; written when all are done.
         outfile_prefix: write the predictions for the COCO server: ``{outfile_prefix}.panoptic/``
             with PNGs named by ``seg_file_name`` of the data sample (by the image's name without
-            it), and ``{outfile_prefix}.panoptic.json`` with ``category_ids`` of the metainfo, and with scores
-            where the model gives them.
+            it), and ``{outfile_prefix}.panoptic.json`` with ``category_ids`` of the metainfo and
+            scores where the model gives them.
         format_only: only write them; a ground truth is not needed.
         backend_args: of mmengine's file client, for ``seg_map_path``.
         collect_device: 'cpu' or 'gpu', how processes send their sums.

@@ -26,7 +26,7 @@ from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 from ..options import add_config_options, error_text, load_config
 from ..workers import map_in_processes
 from .curves import Log, find_logs, read_logs
-from .measuring import Job, Judge, Score, Sums, add_up, worst_and_best
+from .measuring import Comparer, Job, Score, Sums, add_up, worst_and_best
 from .page import Report, report_page
 from .pictures import Example, make_example
 from .predictions import Prediction, read_predictions
@@ -133,29 +133,32 @@ def read_training(
 
 
 def measure(
-    dataset: BaseDataset, predictions: Sequence[Prediction], judge: Judge, workers: int
+    dataset: BaseDataset, predictions: Sequence[Prediction], comparer: Comparer, workers: int
 ) -> tuple[list[Score], Sums]:
     """Scores and sums of all images, with a progress bar."""
     jobs = (
         Job(index, dataset.get_data_info(index), prediction)
         for index, prediction in enumerate(predictions)
     )
-    measured = map_in_processes(judge.measure, jobs, min(workers, len(dataset)), CHUNK)
+    measured = map_in_processes(comparer.measure, jobs, min(workers, len(dataset)), CHUNK)
     bar = ProgressBar(len(dataset))
     try:
-        return add_up(measured, len(judge.is_thing), bar.update)
+        return add_up(measured, len(comparer.is_thing), bar.update)
     finally:
         print()
 
 
 def draw(
-    dataset: BaseDataset, predictions: Sequence[Prediction], judge: Judge, scores: Sequence[Score]
+    dataset: BaseDataset,
+    predictions: Sequence[Prediction],
+    comparer: Comparer,
+    scores: Sequence[Score],
 ) -> list[Example]:
     return [
         make_example(
             Job(score.index, dataset.get_data_info(score.index), predictions[score.index]),
             score,
-            judge,
+            comparer,
             dataset.metainfo,
         )
         for score in scores
@@ -172,12 +175,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     log, log_note = read_training(parser, args.log or Path(cfg.work_dir), args.log is not None)
     metainfo = dataset.metainfo
     is_thing = tuple(name in metainfo['thing_classes'] for name in metainfo['classes'])
-    judge = Judge(is_thing, getattr(dataset, 'backend_args', None))
+    comparer = Comparer(is_thing, getattr(dataset, 'backend_args', None))
     try:
         predictions = read_predictions(args.results, args.png, dataset)
-        scores, sums = measure(dataset, predictions, judge, args.workers)
+        scores, sums = measure(dataset, predictions, comparer, args.workers)
         worst, best = worst_and_best(scores, args.num_images)
-        examples = [draw(dataset, predictions, judge, chosen) for chosen in (worst, best)]
+        examples = [draw(dataset, predictions, comparer, chosen) for chosen in (worst, best)]
     except WRONG_FILE as error:
         parser.error(str(error))
     report = Report(
