@@ -24,6 +24,7 @@ from ..formats.read_image import ImageSource, read_image
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
+from .configs import PREFIX, read_config
 from .dataset_meta import find_dataset_meta
 from .panoptic_result import PanopticResult
 from .result_files import coco_record, write_coco_json, write_picture, write_png
@@ -75,6 +76,8 @@ class PanopticInferencer(BaseInferencer):
         init_default_scope(scope)
         if isinstance(model, Path):
             model = str(model)
+        if isinstance(model, str) and (model.startswith(PREFIX) or Path(model).is_file()):
+            model = read_config(model)
         super().__init__(model, weights, device, scope, show_progress)
 
     # ---- what BaseInferencer asks for ----

@@ -75,27 +75,27 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'browse_dataset\.py configs/panoptic_fcn/mine',
-        'test_tools/test_browse_dataset.py',
+        'test_commands/test_browse_dataset.py',
         'test_the_page_needs_nothing_but_its_pictures',
     ),
     Elsewhere(
         r'check_dataset\.py data/mine',
-        'test_tools/test_check_dataset.py',
+        'test_commands/test_check_dataset.py',
         'test_a_right_data_set_is_counted',
     ),
     Elsewhere(
         r'detectron2_to_mmpfcn\.py',
-        'test_tools/test_detectron2_to_mmpfcn.py',
+        'test_commands/test_detectron2_to_mmpfcn.py',
         'test_from_the_shell',
     ),
     Elsewhere(
         r'tools/web_demo\.py',
-        'test_tools/test_web_demo.py',
+        'test_commands/test_web_demo.py',
         'test_a_moved_threshold_does_not_run_the_network',
     ),
     Elsewhere(
         r'tools/analysis_tools/explain\.py',
-        'test_tools/test_explain.py',
+        'test_commands/test_explain.py',
         'test_the_page_in_a_browser',
     ),
     Elsewhere(
@@ -105,12 +105,14 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'torchrun .*tools/demo\.py',
-        'test_tools/test_demo.py',
+        'test_commands/test_demo.py',
         'test_two_processes_share_the_images',
     ),
-    Elsewhere(r'tools/deployment/', 'test_deployment/test_onnx.py', 'test_tool_without_torch'),
+    Elsewhere(r'tools/deployment/', 'test_commands/test_export_onnx.py', 'test_tool_without_torch'),
     Elsewhere(
-        r'import OnnxInferencer', 'test_deployment/test_onnx.py', 'test_same_results_at_any_size'
+        r'import OnnxInferencer',
+        'test_commands/test_export_onnx.py',
+        'test_same_results_at_any_size',
     ),
     Elsewhere(r'colors = \{', 'test_docs_datasets.py', 'test_the_lines_for_masks_in_colours'),
 ]

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpfcn import ModulatedDeformConv, PanopticFCN
-from mmpfcn.commands.options import CfgOptions, load_config
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import load_config
 from mmpfcn.models.panoptic_fcn_head import convolve
 
 T = TypeVar('T')
@@ -130,8 +131,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # for load_config
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, compile=False)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
     parser.add_argument(

@@ -19,14 +19,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import file_hash
+from mmpfcn.apis.configs import read_config
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input, list_files
 
-from ..options import CfgOptions, require_file
+from ..options import add_config_options, require_file
 from .images import run_images
 from .output import RECORDS, Output, device_of_process, open_output
 from .records import Records, is_moving, path_of
@@ -55,14 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as model.test_cfg.center_thr=0.3',
-    )
+    add_config_options(parser, 'model.test_cfg.center_thr=0.3')
     parser.add_argument(
         '--overwrite', action='store_true', help='forget the results that the folder holds'
     )
@@ -75,11 +67,11 @@ def build_inferencer(
     require_file(parser, 'checkpoint', args.checkpoint)
     try:
         config = args.config
-        if config is not None and Path(config).is_file() and args.cfg_options:
-            config = Config.fromfile(config)
+        if config is not None and args.cfg_options:
+            config = read_config(config)
             config.merge_from_dict(args.cfg_options)
         elif args.cfg_options:
-            parser.error('--cfg-options needs a file as --config')
+            parser.error('--cfg-options needs a --config')
         device = args.device or device_of_process()
         return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:

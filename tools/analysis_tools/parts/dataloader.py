@@ -20,7 +20,8 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
-from mmpfcn.commands.options import CfgOptions, load_config
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import load_config
 
 from . import positive
 
