@@ -102,6 +102,8 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
         with Image.open(path) as file:
             mode = file.mode
             ids = np.array(file) if mode in ID_MODES else None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'image {path} is refused: {error}: cut it into tiles') from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded ({error}): write it again') from error
     if ids is None:

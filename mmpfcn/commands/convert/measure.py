@@ -29,6 +29,8 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'image {path} is refused: {error}: cut it into tiles') from error
     except (OSError, SyntaxError, ValueError) as error:
         reason = 'unknown format' if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f'{path} is no readable image ({reason}): copy it again') from error
