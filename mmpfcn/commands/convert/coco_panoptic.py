@@ -82,7 +82,7 @@ def paint(
     return canvas.ids, canvas.segments
 
 
-def stuff_pngs(folder: Path | None, stems: dict[str, str]) -> dict[str, Path]:
+def stuff_pngs(folder: Path | None, stems: dict[str, str], written: Path) -> dict[str, Path]:
     """PNG of class ids of each image, by the image's name without suffix.
 
     Raises:
@@ -90,7 +90,7 @@ def stuff_pngs(folder: Path | None, stems: dict[str, str]) -> dict[str, Path]:
     """
     if folder is None:
         return {}
-    found = find_files(folder, ['.png'], '--stuff-png')
+    found = find_files(folder, ['.png'], '--stuff-png', written)
     missing = [name for stem, name in stems.items() if stem not in found]
     if missing:
         raise FileNotFoundError(f'{folder} has no PNG for {some(missing)}: add it')
@@ -101,11 +101,13 @@ def make_jobs(
     images: Path,
     files: list[CocoFile],
     png_folder: Path | None,
+    written: Path,
     describe: Callable[[CocoFile, int | str], list[Outline]],
 ) -> list[Job]:
     """The images that the first file lists.
 
     Args:
+        written: JSON to write.
         describe: (file, image id) -> its outlines.
 
     Raises:
@@ -122,7 +124,7 @@ def make_jobs(
     stems = {
         PurePosixPath(r['file_name']).with_suffix('').as_posix(): r['file_name'] for r in records
     }
-    pngs = stuff_pngs(png_folder, stems)
+    pngs = stuff_pngs(png_folder, stems, written)
     jobs = []
     for record in records:
         name = PurePosixPath(record['file_name']).as_posix()
@@ -188,6 +190,7 @@ def main() -> None:
             args.images,
             files,
             args.stuff_png,
+            json_path(args),
             partial(
                 outlines,
                 ids=ids,

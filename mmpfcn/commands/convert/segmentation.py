@@ -79,7 +79,7 @@ def _check_rle(rle: dict, height: int, width: int, where: str) -> dict:
 
 
 def _decompress(text: str, where: str) -> list[int]:
-    """COCO's compressed counts: 5 bits a letter, from the third on differences to the last but one."""
+    """COCO's compressed counts: 5 bits a letter, from the third on minus the last but one."""
     counts: list[int] = []
     value = shift = 0
     for letter in text:
