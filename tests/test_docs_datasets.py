@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import tiny
 from helpers.oracle import ROOT
-from helpers.own_data import CONVERTERS, made, run, save
+from helpers.own_data import made, run, save
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -249,7 +249,7 @@ def test_the_lines_for_masks_in_colours(tmp_path, monkeypatch):
 def source_texts() -> list[str]:
     """Every text in our code; a NUL where an f-string has a value."""
     texts = []
-    for path in [*(ROOT / 'mmpfcn').rglob('*.py'), *CONVERTERS.glob('*.py')]:
+    for path in (ROOT / 'mmpfcn').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):
                 parts = [p.value if isinstance(p, ast.Constant) else '\0' for p in node.values]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mmpfcn.formats import image_size
+from mmpfcn.formats.safe_names import safe_name
 
 from ..workers import map_in_processes
 from .measure import measure
@@ -159,6 +160,11 @@ def build(
 def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
     if not jobs:
         raise SystemExit(f'error: there are no images for {json_file}')
+    for job in jobs:
+        try:
+            safe_name(job.png_name, f'the PNG of {job.image["file_name"]}')
+        except ValueError as error:
+            raise SystemExit(f'error: {error}') from None
     for what, values in (
         ('image id', [job.image['id'] for job in jobs]),
         ('PNG name', [job.png_name for job in jobs]),
