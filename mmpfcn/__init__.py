@@ -29,7 +29,6 @@ from .models import (  # noqa: E402
     PanopticFCNAssigner,
     PanopticFCNFusionHead,
     PanopticFCNHead,
-    PositionLoss,
     TrainingSettings,
     WeightedDiceLoss,
 )
@@ -62,7 +61,6 @@ __all__ = [
     'PanopticQualityMetric',
     'PanopticResult',
     'PanopticVisualizer',
-    'PositionLoss',
     'RandomCropWithInstance',
     'RegionSemSegMetric',
     'SegmentMasks',
