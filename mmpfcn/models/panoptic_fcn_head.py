@@ -26,6 +26,13 @@ MAX_CLASSES = VOID
 """Labels that a semantic map of bytes has besides void."""
 
 
+NOT_FINITE = (
+    'the network gave NaN or an infinite number, expected finite scores, kernels and mask_feats: '
+    'look for such numbers in the weights and the image, or run it in float32'
+)
+"""What is said of an output that would otherwise silently remove objects of all classes."""
+
+
 class TrainingKernels(NamedTuple):
     """Kernels of one image that are trained.
 
@@ -345,6 +352,8 @@ class PanopticFCNHead(BaseModule):
             ``mask_logits`` (K, H/4, W/4). The labels of regions are those of stuff, T + S for "any
             thing", and with ``separate_thing_regions`` those of things.
         """
+        if not mask_feats.float().mean().isfinite():
+            raise ValueError(NOT_FINITE)
         similarity_thr = self.test_cfg.similarity_thr
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):
@@ -426,9 +435,16 @@ def select(keep: Tensor, **fields: Tensor) -> list[InstanceData]:
     Args:
         keep: (N, K) bool.
         **fields: each (N, K, ...).
+
+    Raises:
+        ValueError: when a score or a kernel is NaN or infinite, kept or not.
     """
     order = keep.byte().argsort(dim=1, descending=True, stable=True)  # those to keep come first
-    rows = [image[:count] for image, count in zip(order, keep.sum(1).tolist(), strict=True)]
+    finite = [x.isfinite().all() for x in fields.values() if x.is_floating_point()]
+    *counts, is_finite = torch.stack([*keep.sum(1), torch.stack(finite).all()]).tolist()
+    if not is_finite:
+        raise ValueError(NOT_FINITE)
+    rows = [image[:count] for image, count in zip(order, counts, strict=True)]
     return [
         InstanceData(**{name: field[i, kept] for name, field in fields.items()})
         for i, kept in enumerate(rows)

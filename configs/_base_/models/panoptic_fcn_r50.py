@@ -46,11 +46,7 @@ model = dict(
         loss_thing=dict(type='WeightedDiceLoss', loss_weight=3.0),
         loss_stuff=dict(type='WeightedDiceLoss', loss_weight=3.0),
     ),
-    panoptic_fusion_head=dict(
-        type='PanopticFCNFusionHead',
-        num_things_classes=num_things_classes,
-        num_stuff_classes=num_stuff_classes,
-    ),
+    panoptic_fusion_head=dict(type='PanopticFCNFusionHead'),
     train_cfg=dict(
         assigner=dict(
             type='PanopticFCNAssigner',
