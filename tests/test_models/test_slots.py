@@ -9,6 +9,7 @@ from helpers.oracle import ROOT
 from mmdet.registry import METRICS, MODELS
 
 from mmpfcn import PanopticFCNHead
+from mmpfcn.models.panoptic_fcn_head import map_loss
 
 TEXT = (ROOT / 'docs' / 'extend.md').read_text()
 CODE = re.findall(r'```python\n(.*?)```', TEXT, re.S)
@@ -52,8 +53,6 @@ def test_a_loss_with_a_parameter_gets_the_gradient_of_finite_differences(names):
         with torch.no_grad():
             scale.fill_(value)
         loss = model.panoptic_head.loss_center
-        from mmpfcn.models.panoptic_fcn_head import map_loss
-
         return sum(map_loss(loss, x, t, 7) for x, t in zip(levels, targets, strict=True))
 
     step = 1e-6
