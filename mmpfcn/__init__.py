@@ -35,7 +35,6 @@ if is_importable('mmengine'):
         PanopticFCNAssigner,
         PanopticFCNFusionHead,
         PanopticFCNHead,
-        PositionLoss,
         TrainingSettings,
         WeightedDiceLoss,
     )
@@ -76,7 +75,6 @@ __all__ = [
     'PanopticQualityMetric',
     'PanopticResult',
     'PanopticVisualizer',
-    'PositionLoss',
     'RandomCropWithInstance',
     'RegionSemSegMetric',
     'SegmentMasks',

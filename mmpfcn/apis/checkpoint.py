@@ -205,7 +205,7 @@ def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
 
     Raises:
         ValueError: weights are missing, left over or of another shape: it counts them and names
-            some.
+            some. Or one is not finite: it names it.
     """
     weights = {name.removeprefix('module.'): weight for name, weight in state_dict.items()}
     expected = model.state_dict()
@@ -223,6 +223,13 @@ def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
             f'{len(expected)} weights do not fit ({"; ".join(problems[:3])}). Use the config it '
             'was trained with, with the same class counts'
         )
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not (finite := weight.isfinite()).all():
+            raise ValueError(
+                f'checkpoint {path}: {int((~finite).sum())} of {weight.numel()} numbers of {name} '
+                'are NaN or infinite, expected finite ones: its training went wrong, use an '
+                'earlier checkpoint'
+            )
     model.load_state_dict(weights)
 
 

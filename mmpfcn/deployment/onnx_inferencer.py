@@ -15,7 +15,7 @@ from ..formats.read_image import ImageSource, read_image
 from .images import normalize, padded_shape, resize
 from .mask_resizing import MaskResizer
 from .postprocessing import (
-    convolve,
+    convolve_to_probs,
     find_regions,
     find_things,
     merge,
@@ -179,10 +179,10 @@ class OnnxInferencer:
         settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
         resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
         things = find_things(output, settings)
-        things, probs = rescore(things, convolve(things.kernels, mask_feats), settings)
+        things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
         instance = place_things(probs, things.scores, resizer, settings)
         regions = find_regions(output, settings, self.meta['region_labels'])
-        probs = convolve(regions.kernels, mask_feats)
+        probs = convolve_to_probs(regions.kernels, mask_feats)
         num_classes = len(self.dataset_meta['classes'])
         sem_seg = semantic_map(regions, probs, num_classes, resizer)
         return merge(instance, things, sem_seg, regions, self.meta)

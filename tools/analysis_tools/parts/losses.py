@@ -29,27 +29,14 @@ from mmpfcn.structures import LevelMaps
 from . import add_size, kept_by_autograd, positive, take_turns
 
 
-class PlainDice(nn.Module):
-    """The loss of things by mmdet's ``DiceLoss``."""
-
-    def __init__(self, loss_weight: float) -> None:
-        super().__init__()
-        self.dice = DiceLoss(eps=1e-8, reduction='none', loss_weight=loss_weight)
-
-    def forward(self, pred: Tensor, target: Tensor, weight: Tensor, avg_factor: int) -> Tensor:
-        targets = target[:, None].expand_as(pred).flatten(0, 1)
-        dice = self.dice(pred.flatten(0, 1), targets).view(weight.shape)
-        return ((weight * dice).sum(1) / weight.sum(1).clamp(min=1e-8)).sum() / avg_factor
-
-
 @contextmanager
 def plain_losses(head: PanopticFCNHead) -> Iterator[None]:
-    def at_once(function, *rows, row_size, shared):
+    def at_once(function, *rows, row_size, shared=()):
         return function(*rows, *shared)
 
-    dice = PlainDice(head.loss_thing.loss_weight)
+    dice = DiceLoss(eps=1e-8, loss_weight=head.loss_thing.loss_weight)
     with (
-        mock.patch.object(panoptic_fcn_head, 'sum_with_gradient', at_once),
+        mock.patch.object(panoptic_fcn_head, 'sum_over_chunks', at_once),
         mock.patch.object(head, 'loss_thing', dice),
     ):
         yield
