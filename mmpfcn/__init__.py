@@ -19,7 +19,7 @@ from .engine import (  # noqa: E402
     TrainingStatisticsHook,
     accelerate_inference,
 )
-from .evaluation import PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
+from .evaluation import ObjectScoreMetric, PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
 from .models import (  # noqa: E402
     FeatureEncoder,
     InferenceSettings,
@@ -52,6 +52,7 @@ __all__ = [
     'LoadImage',
     'LoadPanopticGroundTruth',
     'ModulatedDeformConv',
+    'ObjectScoreMetric',
     'PackPanopticInputs',
     'PanopticDataset',
     'PanopticFCN',

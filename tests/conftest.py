@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
 
-import mmpfcn  # noqa: E402, F401 (registers)
+import mmpfcn  # noqa: F401 (registers)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Masks from stride 4 to the output size, in numpy; see ``mmpfcn/models/mask_resizing.py``."""
+"""Masks from stride 4 to the output size, in numpy; see ``mmpfcn/ops/mask_resizing.py``."""
 
 import numpy as np
 

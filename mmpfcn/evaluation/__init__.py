@@ -1,6 +1,7 @@
 """Metrics."""
 
+from .object_score_metric import ObjectScoreMetric
 from .panoptic_quality_metric import PanopticQualityMetric
 from .region_sem_seg_metric import RegionSemSegMetric
 
-__all__ = ['PanopticQualityMetric', 'RegionSemSegMetric']
+__all__ = ['ObjectScoreMetric', 'PanopticQualityMetric', 'RegionSemSegMetric']

@@ -83,7 +83,7 @@ def _check_header(content: bytes, path: str) -> None:
     if width * height > MAX_PIXELS:
         raise ValueError(
             f'panoptic PNG {path} has {width} x {height} pixels, more than {MAX_PIXELS}: cut the '
-            'image into tiles, or set mmpfcn.datasets.panoptic_png.MAX_PIXELS and the environment '
+            'image into tiles, or set mmpfcn.formats.panoptic_png.MAX_PIXELS and the environment '
             'variable OPENCV_IO_MAX_IMAGE_PIXELS before OpenCV is imported'
         )
     if width * height * 3 > DEFLATE_RATIO * len(content):

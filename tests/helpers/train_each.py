@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from mmpfcn.commands import train  # noqa: E402
+from mmpfcn.commands import train
 
 os.environ['TORCHELASTIC_USE_AGENT_STORE'] = 'False'
 for config, port in zip(sys.argv[1::2], sys.argv[2::2], strict=True):

@@ -185,7 +185,7 @@ def test_which_process_this_is(demo, monkeypatch):
 
 
 def test_records_are_bounded(demo, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmpfcn.apis.records.MAX_LINES', 2)
+    monkeypatch.setattr('mmpfcn.commands.predict.records.MAX_LINES', 2)
     assert demo(photos, '--out-dir', tmp_path / 'out', '--no-pictures') == 0
     lengths = sorted(len(p.read_text().splitlines()) for p in tmp_path.glob('out/records/*.jsonl'))
     assert lengths == [1, 2]

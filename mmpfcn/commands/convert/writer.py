@@ -193,7 +193,7 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
     """Convert the images that are not done yet, with a progress bar."""
     from tqdm import tqdm
 
-    import mmpfcn.datasets.panoptic_png  # noqa: F401 (so that the processes inherit it)
+    import mmpfcn.formats.panoptic_png  # noqa: F401 (so that the processes inherit it)
 
     missing = [job for job in jobs if not work.is_done(job)]
     task = partial(_convert_one, annotate, work)

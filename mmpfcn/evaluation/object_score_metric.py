@@ -1,0 +1,90 @@
+"""How well objects are found and outlined at once: the score of the Data Science Bowl 2018."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmengine.evaluator import BaseMetric
+
+from .panoptic_maps import check_sizes, predicted_map, predicted_segments, read_ground_truth
+from .panoptic_quality import Matching, count_pairs, match_segments
+
+THRESHOLDS = np.arange(10, 20) / 20
+"""IoU that a match must exceed: 0.5, 0.55 .. 0.95."""
+
+
+@METRICS.register_module()
+class ObjectScoreMetric(BaseMetric):
+    """TP / (TP + FP + FN) of objects, mean over IoU thresholds, images and thing classes.
+
+    It is the score of Kaggle's Data Science Bowl 2018 (stage 1), and at one threshold what StarDist
+    and Cellpose report as AP. Objects are matched as for PQ, by :func:`match_segments`: the mean is
+    over the images in which a class occurs, in the ground truth or in the prediction. Crowds and
+    void count for neither side. Data samples are those of :class:`PanopticQualityMetric`.
+
+    Args:
+        backend_args: of mmengine's file client, for ``seg_map_path``.
+        collect_device: 'cpu' or 'gpu', how processes send their numbers.
+        prefix: of the names in the results: ``score``, ``AP50`` and ``AP75``, in [0, 1].
+
+    Raises:
+        ValueError: a data sample lacks something, has another size than its prediction, or labels
+            beyond the classes.
+    """
+
+    default_prefix = 'objects'
+
+    def __init__(
+        self,
+        backend_args: dict | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.backend_args = backend_args
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep the scores (T, 10) of each image, a dict of each data sample."""
+        classes = self.dataset_meta['classes']
+        things = set(self.dataset_meta['thing_classes'])
+        is_thing = [name in things for name in classes]
+        for sample in data_samples:
+            pred = predicted_map(sample)
+            gt, gt_segments = read_ground_truth(sample, is_thing, self.backend_args)
+            check_sizes(gt, pred, sample)
+            pairs, pixels = count_pairs(gt, pred)
+            segments = predicted_segments(np.unique(pairs[:, 1]), sample, len(classes))
+            matching = match_segments(pairs, pixels, gt_segments, segments)
+            self.results.append(object_scores(matching, np.flatnonzero(is_thing)))
+
+    def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
+        """Means of the scores (T, 10) of all images; nan where no object occurs."""
+        scores = np.stack(results)
+        seen = ~np.isnan(scores[..., 0])
+        means = [scores[seen[:, c], c].mean(0) for c in range(scores.shape[1]) if seen[:, c].any()]
+        mean = np.mean(means, axis=0) if means else np.full(len(THRESHOLDS), np.nan)
+        return dict(score=float(mean.mean()), AP50=float(mean[0]), AP75=float(mean[5]))
+
+
+def object_scores(matching: Matching, labels: Sequence[int]) -> np.ndarray:
+    """TP / (TP + FP + FN) of one image.
+
+    Args:
+        matching: of its segments, at an IoU above 0.5.
+        labels: (T,) classes.
+
+    Returns:
+        (T, 10) by class and threshold; nan for a class that does not occur.
+    """
+    matched = matching.gt_labels[matching.rows]
+    iou = matching.iou[matching.rows, matching.columns]
+    scores = np.full((len(labels), len(THRESHOLDS)), np.nan)
+    for row, label in enumerate(labels):
+        unmatched = (matching.pred_labels[matching.wrong] == label).sum()
+        unmatched += (matching.gt_labels[matching.missed] == label).sum()
+        found = (iou[matched == label, None] > THRESHOLDS).sum(0)
+        # a match below the threshold is a false positive and a false negative
+        total = 2 * (matched == label).sum() - found + unmatched
+        if (matched == label).any() or unmatched:
+            scores[row] = found / total
+    return scores
