@@ -13,7 +13,13 @@ from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
 from ..structures.label_map import find_runs
-from .panoptic_files import PartFile, write_coco_json, write_per_image_file, write_prediction
+from .panoptic_files import (
+    PartFile,
+    name_below,
+    write_coco_json,
+    write_per_image_file,
+    write_prediction,
+)
 from .panoptic_maps import (
     check_sizes,
     predicted_map,
@@ -200,7 +206,8 @@ class PanopticQualityMetric(BaseMetric):
 
     def _write(self, pred: np.ndarray, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
-        name = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
+        named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
+        name = name_below(named)
         infos = write_prediction(
             f'{self.outfile_prefix}.panoptic',
             name,

@@ -1,6 +1,6 @@
 """tools/train.py for one config after the other, in the processes of one torchrun.
 
-    torchrun --nproc_per_node=2 tests/train_each.py FIRST.py 29501 SECOND.py 29502
+    torchrun --nproc_per_node=2 tests/helpers/train_each.py FIRST.py 29501 SECOND.py 29502
 
 Each has the work dir of its name. It saves the time to start the processes again. They meet at the
 port beside the config: at torchrun's own, the second group finds addresses of the first, and may
