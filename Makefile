@@ -3,12 +3,12 @@ VENV ?= .venv
 OPS_VENV := $(VENV)-ops
 export PYTHON TORCH TORCH_INDEX JOBS
 
-PY := $(VENV)/bin/python
+PY := $(if $(OPS),$(OPS_VENV),$(VENV))/bin/python
 DEMO_CONFIG := configs/panoptic_fcn/r18_shapes.py
 DEMO_DIR := work_dirs/r18_shapes
 DEMO_PICTURES := $(CURDIR)/$(DEMO_DIR)/pictures
 
-.PHONY: help venv test test-ops demo docs lint clean
+.PHONY: help venv test demo docs lint clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -19,14 +19,8 @@ help:  ## list the targets
 venv:  ## build the environment in .venv; OPS=1: in .venv-ops, with mmcv compiled (15 minutes)
 	@OPS=$(OPS) VENV=$(if $(OPS),$(OPS_VENV),$(VENV)) bash tools/misc/make_venv.sh
 
-PYTEST := -m pytest tests -q -n 3 --dist loadfile --no-loadscope-reorder
-
-test: venv  ## run all tests that do without mmcv's operators
-	OMP_NUM_THREADS=1 $(PY) $(PYTEST) -m 'not ops'
-
-test-ops:  ## run the tests that need them, in .venv-ops
-	@$(MAKE) --no-print-directory venv OPS=1
-	OMP_NUM_THREADS=1 $(OPS_VENV)/bin/python $(PYTEST) -m ops
+test: venv  ## run all tests; without OPS=1 those that do without mmcv's operators
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # --resume starts anew where there is no checkpoint, goes on after a stop, and trains no further
 # when the training is finished: running the demo again only tests and draws again.
