@@ -39,7 +39,7 @@ def test_the_steps_are_the_documented_commands():
     for package in ('g++', 'git', 'make'):  # what README.md asks for
         assert package in system.split()
     readme = (ROOT / 'README.md').read_text()
-    assert 'make and git; no GPU, and a C++ compiler only for `make test-ops`' in readme
+    assert 'make and git; no GPU, and a C++ compiler only for `make test OPS=1`' in readme
 
 
 def test_what_is_copied_is_there_and_not_ignored():

@@ -182,7 +182,7 @@ def test_every_requirement_is_pinned(name):
 def test_make_without_a_target_lists_all_targets():
     done = run('make', cwd=ROOT)
     listed = re.findall(r'^  make ([\w-]+) ', done.stdout, re.MULTILINE)
-    assert listed == ['help', 'venv', 'test', 'test-ops', 'demo', 'docs', 'lint', 'clean']
+    assert listed == ['help', 'venv', 'test', 'demo', 'docs', 'lint', 'clean']
 
 
 def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
@@ -191,7 +191,6 @@ def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
     shutil.copy(ROOT / '.ci' / 'run', folder / '.ci')
     (folder / 'Makefile').write_text(
         f'test:\n\t@echo "3 passed in 0.10s, CI=$(CI)"; exit {exits.get("tests", 0)}\n'
-        f'test-ops:\n\t@echo "2 passed, 3 deselected in 0.20s"; exit {exits.get("ops", 0)}\n'
         f'docs:\n\t@echo built; exit {exits.get("docs", 0)}\n'
         f'lint:\n\t@echo linted; exit {exits.get("lint", 0)}\n'
     )
@@ -207,23 +206,15 @@ def program(file: Path, text: str = 'exit 0') -> None:
 
 
 @pytest.mark.parametrize(
-    ('tests', 'ops', 'docs', 'lint', 'code'),
-    [
-        (0, 0, 0, 0, 0),
-        (1, 0, 0, 0, 1),
-        (0, 1, 0, 0, 1),
-        (0, 0, 1, 0, 1),
-        (0, 0, 0, 1, 1),
-        (2, 2, 2, 2, 1),
-    ],
+    ('tests', 'docs', 'lint', 'code'),
+    [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1), (2, 2, 2, 1)],
 )
-def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
+def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, docs, lint, code):
     program(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
-    done = ci(tmp_path, path, tests=tests, ops=ops, docs=docs, lint=lint)
+    done = ci(tmp_path, path, tests=tests, docs=docs, lint=lint)
     assert done.returncode == code
     assert 'tests: 3 passed in 0.10s, CI=true\n' in done.stdout
-    assert "tests with mmcv's operators: 2 passed, 3 deselected in 0.20s\n" in done.stdout
     assert 'built\nlinted\n' in done.stdout
 
 
