@@ -195,10 +195,13 @@ class PackPanopticInputs(PackDetInputs):
 
 
 def _check_sizes_after(results: dict) -> None:
-    """Of the semantic map and the masks, which the transforms should have changed as the image."""
-    if 'img' not in results:
+    """Of the semantic map and the masks, which the transforms should have changed as the image.
+
+    Only of what is trained on: to be measured, the ground truth stays at the size of the file.
+    """
+    if 'img' not in results or 'gt_masks' not in results:
         return
-    size, masks = results['img'].shape[:2], results.get('gt_masks')
+    size, masks = results['img'].shape[:2], results['gt_masks']
     sizes = {}
     if results.get('gt_seg_map') is not None:
         sizes['gt_seg_map'] = results['gt_seg_map'].shape[:2]
