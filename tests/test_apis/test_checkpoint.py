@@ -62,6 +62,7 @@ def schemes():
 """
 
 
+@pytest.mark.ops  # all of mmdet, before mmpfcn
 def test_importing_changes_nothing_in_mmengine():
     """Not in its loaders, and in its registries nothing that was there."""
     code = f"""{SCHEMES}
@@ -104,6 +105,7 @@ def test_asking_twice_is_asking_once(schemes):
     assert schemes() == dict(once, **{'other://': dict})
 
 
+@pytest.mark.ops  # all of mmdet, before mmpfcn
 def test_registering_twice_and_beside_other_plug_ins():
     code = """
 from mmdet.utils import register_all_modules
