@@ -1,8 +1,9 @@
-# `make` lists what there is. VENV, PYTHON, TORCH, TORCH_INDEX and JOBS go to tools/misc/make_venv.sh.
+# `make` lists what there is. OPS, VENV, PYTHON, TORCH, TORCH_INDEX and JOBS go to tools/misc/make_venv.sh.
 VENV ?= .venv
-export VENV PYTHON TORCH TORCH_INDEX JOBS
+OPS_VENV := $(VENV)-ops
+export PYTHON TORCH TORCH_INDEX JOBS
 
-PY := $(VENV)/bin/python
+PY := $(if $(OPS),$(OPS_VENV),$(VENV))/bin/python
 DEMO_CONFIG := configs/panoptic_fcn/r18_shapes.py
 DEMO_DIR := work_dirs/r18_shapes
 DEMO_PICTURES := $(CURDIR)/$(DEMO_DIR)/pictures
@@ -11,14 +12,14 @@ DEMO_PICTURES := $(CURDIR)/$(DEMO_DIR)/pictures
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' \
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' \
 	    | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
-	@echo 'Variables: PYTHON=python3.11  TORCH=2.12.0  TORCH_INDEX=<wheel index>  VENV=.venv  JOBS=2'
+	@echo 'Variables: OPS=1  PYTHON=python3.11  TORCH=2.12.0  TORCH_INDEX=<wheel index>  VENV=.venv  JOBS=2'
 
-venv:  ## build the environment in .venv (first time 15 to 30 minutes: mmcv is compiled)
-	@bash tools/misc/make_venv.sh
+venv:  ## build the environment in .venv; OPS=1: in .venv-ops, with mmcv compiled (15 minutes)
+	@OPS=$(OPS) VENV=$(if $(OPS),$(OPS_VENV),$(VENV)) bash tools/misc/make_venv.sh
 
-test: venv  ## run all tests
+test: venv  ## run all tests; without OPS=1 those that do without mmcv's operators
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # --resume starts anew where there is no checkpoint, goes on after a stop, and trains no further

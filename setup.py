@@ -73,5 +73,6 @@ setup(
         'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],
     },
+    entry_points={'console_scripts': ['mmpfcn = mmpfcn.__main__:main']},
     zip_safe=False,
 )

@@ -1,42 +1,54 @@
-"""Panoptic FCN as components for MMDetection. Importing it registers everything."""
+"""Panoptic FCN as components for MMDetection. Importing it registers everything.
 
-from .compat import check_versions
+Without mmengine there is nothing to register into, and only :mod:`mmpfcn.formats`,
+:mod:`mmpfcn.deployment` and :mod:`mmpfcn.commands.onnx_infer` work, which need no torch.
+"""
 
-check_versions()
+from .compat import check_versions, is_importable
+from .version import __version__
 
-from .apis import PanopticInferencer, PanopticResult  # noqa: E402
-from .datasets import (  # noqa: E402
-    LoadImage,
-    LoadPanopticGroundTruth,
-    PackPanopticInputs,
-    PanopticDataset,
-    RandomCropWithInstance,
-)
-from .engine import (  # noqa: E402
-    AccelerateInferenceHook,
-    ClassCountHook,
-    CompileNetworkHook,
-    TrainingStatisticsHook,
-    accelerate_inference,
-)
-from .evaluation import ObjectScoreMetric, PanopticQualityMetric, RegionSemSegMetric  # noqa: E402
-from .models import (  # noqa: E402
-    FeatureEncoder,
-    InferenceSettings,
-    KernelFusion,
-    KernelGenerator,
-    PanopticFCN,
-    PanopticFCNAssigner,
-    PanopticFCNFusionHead,
-    PanopticFCNHead,
-    PositionLoss,
-    TrainingSettings,
-    WeightedDiceLoss,
-)
-from .ops import ModulatedDeformConv  # noqa: E402
-from .structures import ImageTargets, LevelMaps, LevelTargets, SegmentMasks  # noqa: E402
-from .version import __version__  # noqa: E402
-from .visualization import PanopticVisualizer  # noqa: E402
+if is_importable('mmengine'):
+    check_versions()
+
+    from .apis import PanopticInferencer, PanopticResult
+    from .datasets import (
+        LoadImage,
+        LoadPanopticGroundTruth,
+        PackPanopticInputs,
+        PanopticDataset,
+        RandomCropWithInstance,
+    )
+    from .engine import (
+        AccelerateInferenceHook,
+        ClassCountHook,
+        CompileNetworkHook,
+        TrainingStatisticsHook,
+        accelerate_inference,
+    )
+    from .evaluation import ObjectScoreMetric, PanopticQualityMetric, RegionSemSegMetric
+    from .models import (
+        FeatureEncoder,
+        InferenceSettings,
+        KernelFusion,
+        KernelGenerator,
+        PanopticFCN,
+        PanopticFCNAssigner,
+        PanopticFCNFusionHead,
+        PanopticFCNHead,
+        TrainingSettings,
+        WeightedDiceLoss,
+    )
+    from .ops import ModulatedDeformConv
+    from .structures import ImageTargets, LevelMaps, LevelTargets, SegmentMasks
+    from .visualization import PanopticVisualizer
+else:
+
+    def __getattr__(name: str) -> object:
+        """Say what to install where something of the toolkit is asked for."""
+        if not name.startswith('__') and not is_importable(f'{__name__}.{name}'):
+            check_versions()
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
 
 __all__ = [
     'AccelerateInferenceHook',
@@ -63,7 +75,6 @@ __all__ = [
     'PanopticQualityMetric',
     'PanopticResult',
     'PanopticVisualizer',
-    'PositionLoss',
     'RandomCropWithInstance',
     'RegionSemSegMetric',
     'SegmentMasks',

@@ -2,13 +2,19 @@
 
 mmpfcn installs neither torch nor mmdet by itself, because pulling another mmdet over the one of a
 working CUDA environment would break it. It checks at import instead, before anything else is
-imported. Only the standard library is used here, because setup.py runs this file.
+imported. mmcv's compiled operators may be missing: mmdet can not be imported then, unless something
+has their names, which is :class:`MissingOperators`. Only the standard library is used here, because
+setup.py runs this file.
 """
 
 import importlib.util
 import re
+import sys
+from collections.abc import Callable
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import FrameType, ModuleType
 
 # For each set: import name -> (distribution, lowest version, first version that is too new).
 # The two sets cannot be mixed: upstream mmdet 3.3 refuses mmcv >= 2.2, and upstream mmengine cannot
@@ -28,14 +34,25 @@ SUPPORTED = {
     },
 }
 
-# mmcv compiles against the torch that is installed, hence torch first and no build isolation;
-# its setup.py needs pkg_resources, which setuptools 81 dropped. For upstream, mim finds the
-# ready-made wheel for the torch and CUDA at hand.
+# Plain pip builds mmcv apart from torch, which gives an mmcv without operators. To have them, it is
+# compiled against the torch that is installed, hence torch first and no build isolation; its
+# setup.py needs pkg_resources, which setuptools 81 dropped. For upstream, mim finds the ready-made
+# wheel for the torch and CUDA at hand.
 BUILD_TOOLS = '"setuptools<81" wheel packaging ninja psutil'
 INSTALL = (
-    f'pip install {{torch}} {BUILD_TOOLS}\n'
+    'pip install {torch} {packages}\n'
+    "      or, with mmcv's operators, which a C++ compiler makes in 15 minutes on 2 cores:\n"
+    f'      pip install {{torch}} {BUILD_TOOLS}\n'
     '      MMCV_WITH_OPS=1 pip install --no-build-isolation {packages}',
     f'pip install {{torch}} {BUILD_TOOLS} openmim\n      mim install {{packages}}',
+)
+
+
+# mmcv asks for opencv-python, a dependency of mmdet for the headless one: both write to one folder
+HEADLESS = (
+    'OpenCV does not load ({error}): opencv-python is not for servers. Install:\n'
+    '      pip uninstall -y opencv-python opencv-python-headless\n'
+    '      pip install opencv-python-headless==4.12.0.88'
 )
 
 
@@ -44,14 +61,22 @@ def requirement(distribution: str, low: str, high: str | None) -> str:
     return f'{distribution}>={low}' + (f',<{high}' if high else '')
 
 
+def is_importable(name: str) -> bool:
+    """Whether there is such a module; it is not imported, but the packages around it are."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+
+
 def find_version(name: str) -> str | None:
     """Version of the importable package ``name``, without importing it; None if there is none.
 
     Importing would be no check: upstream mmdet raises its own AssertionError on a wrong mmcv.
     """
-    spec = importlib.util.find_spec(name)
-    if spec is None:
+    if not is_importable(name):
         return None
+    spec = importlib.util.find_spec(name)
     for folder in spec.submodule_search_locations or []:
         file = Path(folder, 'version.py')
         found = file.is_file() and re.search(
@@ -105,10 +130,13 @@ def describe(found: dict[str, str | None]) -> str:
 
 
 def check_versions() -> None:
-    """Checks that torch, mmengine, mmcv (with its operators) and mmdet are a set that fits.
+    """Checks that torch, mmengine, mmcv and mmdet are a set that fits.
+
+    Where mmcv has no compiled operators, :class:`MissingOperators` takes their place, so that mmdet
+    can be imported.
 
     Raises:
-        ImportError: something is missing, of another version, or mmcv has no compiled operators;
+        ImportError: something is missing or of another version, or mmcv's operators do not load;
             the message says what was found, what is supported and the commands to install it.
     """
     names = next(iter(SUPPORTED.values()))
@@ -116,20 +144,82 @@ def check_versions() -> None:
     if all(misfits(found, packages) for packages in SUPPORTED.values()):
         raise ImportError(describe(found))
     try:
+        if importlib.util.find_spec(OPERATORS) is None:
+            sys.modules[OPERATORS] = MissingOperators(operators_command(found))
         import mmcv.ops  # noqa: F401
     except ImportError as error:
+        if 'libGL' in str(error):
+            raise ImportError(HEADLESS.format(error=error)) from error
         mmcv, torch = found['mmcv'], found['torch']
         raise ImportError(
             f'mmcv {mmcv} has no operators that load with torch {torch} ({error}).\n'
             '  Either it is mmcv-lite, or it was compiled for another torch. Remove it '
             '(`pip uninstall mmcv mmcv-lite onedl-mmcv`) and install it for this torch:\n'
-            f'      pip install {BUILD_TOOLS}\n'
-            '      MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir '
-            f'"{_mmcv_requirement(found)}"'
+            + operators_command(found)
         ) from error
 
 
-def _mmcv_requirement(found: dict[str, str | None]) -> str:
-    """The mmcv of the set that the other packages found belong to."""
+def operators_command(found: dict[str, str | None]) -> str:
+    """The lines to type that compile mmcv for the torch that is there.
+
+    Args:
+        found: import name -> version; tells which mmcv belongs to the other packages.
+    """
     fitting = next(packages for packages in SUPPORTED.values() if not misfits(found, packages))
-    return requirement(*fitting['mmcv'])
+    mmcv = requirement(*fitting['mmcv'])
+    return (
+        f'      pip install {BUILD_TOOLS}\n'
+        '      MMCV_WITH_OPS=1 pip install --no-build-isolation --no-deps --force-reinstall '
+        f'--no-cache-dir "{mmcv}"'
+    )
+
+
+OPERATORS = 'mmcv._ext'
+"""The module of mmcv's compiled operators."""
+
+
+class MissingOperators(ModuleType):
+    """Stands in for :data:`OPERATORS` in an mmcv that has none.
+
+    mmcv's Python code only looks whether the functions exist. Here every name is one, and calling
+    it raises a RuntimeError that says which operator it is, what wanted it and ``command``, which
+    installs it.
+    """
+
+    def __init__(self, command: str):
+        super().__init__(OPERATORS)
+        self.__spec__ = ModuleSpec(OPERATORS, None, origin='mmpfcn.compat')  # mmengine asks for it
+        self._command = command
+
+    def __getattr__(self, name: str) -> Callable[..., str]:
+        if name.startswith('__'):  # what Python and inspect ask of any module
+            raise AttributeError(name)
+        if name in ('get_compiler_version', 'get_compiling_cuda_version'):  # in mmcv's collect_env
+            return lambda: 'none, mmcv is not compiled'
+
+        def missing(*args: object, **kwargs: object) -> str:
+            raise RuntimeError(
+                f"mmcv's operator {name} is not compiled{_who_asked(sys._getframe(1))}.\n"
+                '  Panoptic FCN does without it, this does not. To compile it (C++ compiler, about '
+                f'15 minutes on 2 cores):\n{self._command}'
+            )
+
+        missing.__name__ = name
+        return missing
+
+
+def has_operators() -> bool:
+    """Whether mmcv's compiled operators are there; known after :func:`check_versions`."""
+    return not isinstance(sys.modules.get(OPERATORS), MissingOperators)
+
+
+def _who_asked(frame: FrameType | None) -> str:
+    """``, and CLASS of MODULE called it``: the nearest caller outside of what calls for others."""
+    while frame is not None:
+        module = frame.f_globals.get('__name__', '')
+        if module.partition('.')[0] not in ('mmcv', 'mmengine', 'torch'):
+            owner = frame.f_locals.get('self')
+            name = frame.f_code.co_name if owner is None else type(owner).__name__
+            return f', and {name} of {module} called it'
+        frame = frame.f_back
+    return ''

@@ -13,14 +13,13 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import torch  # noqa: E402
-from break_training import SPLIT, arguments, edited_json, nothing, print_head, print_row  # noqa: E402
-from helpers import tiny_run  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-from PIL import Image  # noqa: E402
+import torch
+from break_training import SPLIT, arguments, edited_json, nothing, print_head, print_row
+from helpers import tiny_run
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from PIL import Image
 
 FIGURES = ('PQ', 'PQ_th', 'SQ_th', 'RQ_th', 'PQ_st')
 

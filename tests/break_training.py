@@ -7,22 +7,20 @@ Drawn images, the tiny model, seed 0. docs/troubleshooting.md quotes the table.
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import numpy as np  # noqa: E402
+import numpy as np
 from helpers import (
-    tiny,  # noqa: E402
-    tiny_run,  # noqa: E402
+    tiny,
+    tiny_run,
 )
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from PIL import Image  # noqa: E402
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from PIL import Image
 
 NAMES = (
     'loss', 'things_p3', 'stuff_p3', 'positives_per_object', 'unguided_objects', 'positive_score',

@@ -13,15 +13,16 @@ import time
 import traceback
 from pathlib import Path
 
+from helpers.oracle import import_file
+
 TESTS = Path(__file__).resolve().parent
 
 
 def properties(names: list[str]) -> dict:
     """Those of test_fuzz/ whose name holds one of the given words; all without words."""
-    sys.path[:0] = [str(TESTS), str(TESTS / 'test_fuzz')]
     found = {}
     for file in sorted((TESTS / 'test_fuzz').glob('test_*.py')):
-        module = importlib.import_module(file.stem)
+        module = import_file(file)
         found.update({k: v for k, v in vars(module).items() if hasattr(v, 'hypothesis')})
     return {k: v for k, v in found.items() if not names or any(name in k for name in names)}
 

@@ -13,13 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import torch  # noqa: E402
-from helpers import tiny_run  # noqa: E402
-from helpers.forked import CONTEXT, run_file  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
+import torch
+from helpers import tiny_run
+from helpers.forked import CONTEXT, run_file
+from mmengine.registry import init_default_scope
 
-from mmpfcn.engine import newest_whole_checkpoint  # noqa: E402
+from mmpfcn.engine import newest_whole_checkpoint
 
 SEED = ('--cfg-options', 'randomness.seed=7')
 

@@ -8,24 +8,22 @@ iterations (least squares, without the first fifth, in which caches fill).
 
 import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import psutil  # noqa: E402
-import torch  # noqa: E402
+import cv2
+import numpy as np
+import psutil
+import torch
 from helpers import (
-    tiny_inferencer,  # noqa: E402
-    tiny_run,  # noqa: E402
+    tiny_inferencer,
+    tiny_run,
 )
-from mmengine.config import Config  # noqa: E402
-from mmengine.hooks import Hook  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-import mmpfcn  # noqa: F401, E402
+import mmpfcn  # noqa: F401
 
 EVERY = 10
 """Iterations between two measurements."""

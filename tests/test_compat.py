@@ -76,13 +76,78 @@ def test_a_wrong_package_is_named_with_the_commands(tmp_path, versions, message)
     )
 
 
-def test_mmcv_without_operators_is_named(tmp_path):
+@pytest.mark.parametrize(
+    'ops', [None, 'raise ImportError("undefined symbol: _ZN3c10")'], ids=['mmcv-lite', 'broken']
+)
+def test_mmcv_without_operators_is_named(tmp_path, ops):
     folder = fake_packages(tmp_path, ONEDL)
-    (folder / 'mmcv' / 'ops.py').write_text('from . import _ext\n')  # as in mmcv-lite
+    if ops is None:
+        (folder / 'mmcv' / 'ops.py').unlink()
+    else:
+        (folder / 'mmcv' / 'ops.py').write_text('from . import _ext\n')
+        (folder / 'mmcv' / '_ext.py').write_text(ops)
     done = check(folder)
     assert done.returncode == 1
     assert 'mmcv 2.3.6 has no operators that load with torch 2.13.0+cpu' in done.stderr
     assert '--no-cache-dir "onedl-mmcv>=2.3.0,<2.4"' in done.stderr
+
+
+def test_an_opencv_that_needs_a_screen_is_named(tmp_path):
+    folder = fake_packages(tmp_path, ONEDL)
+    (folder / 'mmcv' / '__init__.py').write_text(
+        'raise ImportError("libGL.so.1: cannot open shared object file")'
+    )
+    done = check(folder)
+    assert done.returncode == 1
+    assert 'ImportError: OpenCV does not load (libGL.so.1: cannot open shared' in done.stderr
+    assert 'pip install opencv-python-headless==' in done.stderr
+
+
+CALLS_AN_OPERATOR = """
+from mmcv import _ext
+class RegionHead:
+    def forward(self):
+        return _ext.roi_align_forward(1, 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ('versions', 'wanted'),
+    [(ONEDL, '"onedl-mmcv>=2.3.0,<2.4"'), (UPSTREAM, '"mmcv>=2.0.0,<2.2.0"')],
+)
+def test_an_operator_that_is_missing_is_named_when_it_is_called(tmp_path, versions, wanted):
+    """With the class that called it and the command; what only looks for the names is served."""
+    folder = fake_packages(tmp_path, versions)
+    (folder / 'mmcv' / 'ops.py').write_text('from . import _ext\nassert hasattr(_ext, "nms")\n')
+    (folder / 'heads.py').write_text(CALLS_AN_OPERATOR)
+    done = check(
+        folder,
+        'compat.check_versions()\ncompat.check_versions()\n'
+        'import importlib.util, inspect, heads, mmcv\n'
+        'print(compat.has_operators(), importlib.util.find_spec("mmcv._ext").name)\n'
+        'print(inspect.getmodule(heads.RegionHead).__name__, heads._ext.get_compiler_version())\n'
+        'heads.RegionHead().forward()',
+    )
+    assert done.stdout == 'False mmcv._ext\nheads none, mmcv is not compiled\n', done.stderr
+    assert done.returncode == 1
+    assert (
+        "RuntimeError: mmcv's operator roi_align_forward is not compiled, and RegionHead of heads "
+        'called it.' in done.stderr
+    )
+    assert (
+        f'--no-build-isolation --no-deps --force-reinstall --no-cache-dir {wanted}' in done.stderr
+    )
+
+
+def test_nothing_is_replaced_where_the_operators_are(tmp_path):
+    folder = fake_packages(tmp_path, ONEDL)
+    (folder / 'mmcv' / '_ext.py').write_text('def nms():\n    return 7\n')
+    done = check(
+        folder,
+        'compat.check_versions()\nimport mmcv._ext\n'
+        'print(compat.has_operators(), mmcv._ext.nms(), hasattr(mmcv._ext, "softnms"))',
+    )
+    assert done.stdout == 'True 7 False\n', done.stderr
 
 
 def test_version_without_a_version_file_comes_from_the_metadata(tmp_path):

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import tiny
-from helpers.forked import run_processes
-from helpers.shards import require_equal_shards
 from helpers.tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
 from mmdet.registry import DATASETS
 from mmengine.config import Config
@@ -105,26 +103,6 @@ def test_slurm_trains_like_torchrun(folder, trained):
     )
     for name, weight in theirs.items():
         assert torch.equal(ours[name], weight), name
-
-
-def test_a_sharded_run_resumes_to_the_bit(folder):
-    """FSDP: what every process wrote in the third step, with or without a stop before."""
-    wrapper = dict(type='MMFullyShardedDataParallel', device_id='cpu', use_orig_params=True)
-    write_config(
-        folder,
-        'sharded.py',
-        runner_type='FlexibleRunner',
-        strategy=dict(type='ResumableFSDPStrategy', state_dict_cfg='local', model_wrapper=wrapper),
-        train_cfg__max_iters=3,
-        train_cfg__val_begin=4,  # no validation
-        default_hooks__checkpoint__interval=1,
-    )
-    train = ('dist_train.sh', 'sharded.py', 2)
-    run(*train, '--work-dir=whole', cwd=folder, PORT=free_port())
-    resume = '--resume=whole/iter_2.pth'
-    run(*train, '--work-dir=resumed', resume, cwd=folder, PORT=free_port())
-    last = tuple(str(folder / name / 'iter_3.pth') for name in ('whole', 'resumed'))
-    run_processes(require_equal_shards, free_port(), last, number=2)
 
 
 def test_two_processes_measure_like_one(folder):

@@ -39,7 +39,7 @@ def test_the_steps_are_the_documented_commands():
     for package in ('g++', 'git', 'make'):  # what README.md asks for
         assert package in system.split()
     readme = (ROOT / 'README.md').read_text()
-    assert 'a C++ compiler, make and git' in readme
+    assert 'make and git; no GPU, and a C++ compiler only for `make test OPS=1`' in readme
 
 
 def test_what_is_copied_is_there_and_not_ignored():
@@ -92,6 +92,10 @@ def test_cuda_is_an_argument(cuda, base, force):
         for pair in shlex.split(line.replace('$P', ''))
     )
     assert expand(environment['FORCE_CUDA'], values) == force
+    assert expand(environment['OPS'], values) == force  # what it compiles is in .venv-ops
+    assert expand(environment['PATH'], values).startswith(
+        '/mmpfcn/.venv-ops/bin:' if cuda else '/mmpfcn/.venv/bin:'
+    )
     system = expand(arguments('RUN')[0], values).split()
     assert ('python3-venv' in system) == bool(cuda)
 

@@ -5,7 +5,6 @@ folder with drawn data and an untrained r18_shapes. Whatever runs where, scripts
 options must exist, and command lines of train.py and test.py must be ones that the tools accept.
 """
 
-import importlib
 import re
 import runpy
 import shlex
@@ -31,6 +30,10 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from PIL import Image
 
+from mmpfcn.commands import test as test_command
+from mmpfcn.commands import train
+
+COMMANDS = ROOT / 'mmpfcn' / 'commands'
 ALL = [(page.name, command) for page in PAGES for command in commands(page.name)]
 PYTHON = [block for block in blocks() if block.language == 'python']
 
@@ -67,9 +70,13 @@ def test_scripts_configs_and_options_exist():
 
 
 def known_options(script: str) -> set[str]:
-    """The options that the tool, its package or the common parser define."""
+    """The options that the tool, the room of its command or the common parser define."""
     path = ROOT / script
-    files = [path, *path.parent.glob('*/*.py'), *path.parent.glob('_*.py'), ROOT / 'tools/_cli.py']
+    files = [path, *path.parent.glob('*/*.py'), COMMANDS / 'options.py']
+    command = re.search(r'^from mmpfcn\.commands\.([\w.]+) import main$', path.read_text(), re.M)
+    if command:
+        module = COMMANDS.joinpath(*command[1].split('.')).with_suffix('.py')
+        files += [module] if module.parent == COMMANDS else module.parent.glob('*.py')
     return {name for file in files for name in re.findall(r"'(--[\w-]+)'", file.read_text())}
 
 
@@ -142,16 +149,12 @@ def test_the_command_lines_of_runs_are_accepted(command, tmp_path, monkeypatch):
         for path in (ROOT / 'configs' / name).iterdir():
             (tmp_path / 'configs' / name / path.name).symlink_to(path)
     (tmp_path / 'configs/panoptic_fcn/mine.py').write_text("_base_ = './r50_coco.py'")
-    monkeypatch.syspath_prepend(ROOT / 'tools')
     words = shlex.split(command.replace('$R', 'data/elsewhere'))
     for name in re.findall(r'\S+\.pth|CHECKPOINT', command.replace('=', ' ')):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    tool = importlib.import_module(Path(words[1]).stem)
-    result = (
-        tool.train_config(words[2:]) if tool.__name__ == 'train' else tool.test_config(words[2:])
-    )
-    cfg = result if isinstance(result, Config) else result[0]
+    make = {'train': train.train_config, 'test': test_command.test_config}[Path(words[1]).stem]
+    cfg = make(words[2:])
     for option in words[words.index('--cfg-options') + 1 :] if '--cfg-options' in words else ():
         if '=' in option:
             look_up(cfg, option.split('=')[0])

@@ -1,6 +1,5 @@
 """The tables of docs/migration.md: every key and every weight is a real one."""
 
-import importlib
 import inspect
 import re
 
@@ -13,6 +12,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmpfcn import KernelGenerator, PanopticFCNHead
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -64,7 +64,6 @@ def test_keys_of_maskformer_are_real(tmp_path):
 
 def test_renamed_weights_are_real():
     """As the converter renames them, and in our model."""
-    converter = importlib.import_module('detectron2_to_mmpfcn')
     with torch.device('meta'):
         model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r50_coco.py').model)
     table = rows('### Weights')

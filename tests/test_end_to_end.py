@@ -1,7 +1,6 @@
 """The tools as a user runs them: draw a data set, train, test, resume; and the COCO config."""
 
 import json
-import pickle
 import re
 import shutil
 from pathlib import Path
@@ -97,7 +96,7 @@ def test_test_measures_and_draws(folder, trained):
     """PQ, segm AP and mIoU in one run, the predictions of --out and a picture an image."""
     pictures = folder / 'pictures'
     output = ran(
-        'test.py', CONFIGS / 'r18_shapes.py', trained / 'iter_2.pth', '--out', 'results.pkl',
+        'test.py', CONFIGS / 'r18_shapes.py', trained / 'iter_2.pth', '--out', 'results',
         '--show-dir', pictures, '--cfg-options', *QUICK, *ANY_PREDICTION, cwd=folder,
     )  # fmt: skip
     assert 'Iter(test) [1/1]    eta: ' in output
@@ -106,8 +105,10 @@ def test_test_measures_and_draws(folder, trained):
         assert 0 <= figures[f'coco_panoptic/{name}'] <= 100
     assert 0 <= figures['coco/segm_mAP'] <= 1
     assert 0 < figures['mIoU'] <= 100  # some stuff pixel is right even untrained
-    results = pickle.loads((folder / 'results.pkl').read_bytes())
-    assert [result['pred_panoptic_seg']['sem_seg'].shape for result in results] == [(1, *SIZE)] * 4
+    written = json.loads((folder / 'results.panoptic.json').read_text())['annotations']
+    maps = [cv2.imread(str(folder / 'results.panoptic' / item['file_name'])) for item in written]
+    assert [item.shape for item in maps] == [(*SIZE, 3)] * 4
+    assert all(0 < info['score'] <= 1 for item in written for info in item['segments_info'])
     names = {path.name for path in (folder / 'data' / 'shapes' / 'val').iterdir()}
     assert {path.name for path in pictures.iterdir()} == names
     for name in names:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import oracle
 from helpers.oracle import NUM_STUFF, NUM_THINGS, assert_close, assert_stored
+from mmdet.models.losses import FocalLoss
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -24,10 +25,10 @@ from mmpfcn import (
     KernelFusion,
     PanopticFCNAssigner,
     PanopticFCNFusionHead,
-    PositionLoss,
     WeightedDiceLoss,
     accelerate_inference,
 )
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
 from mmpfcn.models.sampling import (
@@ -40,7 +41,6 @@ from mmpfcn.models.sampling import (
 from mmpfcn.ops.mask_resizing import MaskResizer
 
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
-converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
 # the last column: with accelerate_inference
 INFERENCE = (
@@ -57,11 +57,6 @@ TRAINING = (
     ('train_r50_vanish', (('img1', 'vanish'),)),
     ('train_star_batch1', (('img1', 'img1'),)),
 )
-
-
-@pytest.fixture(autouse=True)
-def needs_oracle():
-    oracle.require_oracle()
 
 
 @cache
@@ -93,7 +88,7 @@ def test_focal_loss_and_its_gradient():
     for kind, avg_factor in (('thing', 1), ('stuff', 2 * 6 * 7 / 2)):
         logits = u['focal.input'].clone().requires_grad_()
         # stuff: the mean over the cells of each image, summed over images and classes
-        loss = PositionLoss()([logits], [u['focal.target']], [avg_factor])
+        loss = FocalLoss()(logits, u['focal.target'], avg_factor=avg_factor)
         assert_close(loss.detach() / u[f'focal.{kind}.loss'], torch.tensor(1.0), 2e-6, kind)
         loss.backward()
         assert_close(logits.grad, u[f'focal.{kind}.grad'], 1e-6, f'{kind} gradient')
@@ -197,9 +192,9 @@ def test_regions_of_a_level():
 
 def test_losses_and_positives_of_a_level():
     u = units()
-    focal = PositionLoss()
-    thing = focal([u['lossl.pred_center']], [u['lossl.gt_center']], [1])
-    stuff = focal([u['lossl.pred_region']], [u['lossl.gt_sem_scores']], [8 * 9])
+    focal = FocalLoss()
+    thing = focal(u['lossl.pred_center'], u['lossl.gt_center'], avg_factor=1)
+    stuff = focal(u['lossl.pred_region'], u['lossl.gt_sem_scores'], avg_factor=8 * 9)
     assert_close(thing / u['lossl.out.loss_pos_th'], torch.tensor(1.0), 2e-6)
     assert_close(stuff / u['lossl.out.loss_pos_st'], torch.tensor(1.0), 2e-6)
     for image in range(2):
@@ -512,6 +507,7 @@ def assert_same_panoptic(ours, golden: torch.Tensor, segments: list[dict], pixel
 @cache
 def training(name: str, images: tuple) -> dict:
     """Losses, targets, guided scores and gradients of one step."""
+    oracle.require_case(name)
     model = converted_model(name.startswith('train_star')).train()
     model.zero_grad(set_to_none=True)
     data = oracle.batch([oracle.sample(*image) for image in images])

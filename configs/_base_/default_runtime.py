@@ -1,5 +1,8 @@
 default_scope = 'mmdet'
-custom_imports = dict(imports=['mmpfcn'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['mmpfcn', 'mmpfcn.apis.safe_loading'],  # checkpoints run no code
+    allow_failed_imports=False,
+)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -151,10 +151,15 @@ def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
     return read_checkpoint(os.path.expanduser(filename), map_location=map_location)
 
 
-if allowed is not nullcontext:
-    CheckpointLoader.register_scheme(
-        prefixes=('', 'http://', 'https://'), loader=load_from_local_or_http, force=True
-    )
+def use_safe_loader() -> None:
+    """Let mmengine load checkpoints by :func:`read_checkpoint`, files and addresses of http(s).
+
+    ``configs/_base_/default_runtime.py`` asks for it, by ``mmpfcn.apis.safe_loading``, and so do
+    the commands; other schemes (``torchvision://``, ``s3:``, those of plug-ins) stay.
+    """
+    if allowed is not nullcontext:
+        prefixes = ('', 'http://', 'https://')
+        CheckpointLoader.register_scheme(prefixes, load_from_local_or_http, force=True)
 
 
 def _is_weights(content: object) -> bool:
@@ -200,7 +205,7 @@ def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
 
     Raises:
         ValueError: weights are missing, left over or of another shape: it counts them and names
-            some.
+            some. Or one is not finite: it names it.
     """
     weights = {name.removeprefix('module.'): weight for name, weight in state_dict.items()}
     expected = model.state_dict()
@@ -218,6 +223,13 @@ def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
             f'{len(expected)} weights do not fit ({"; ".join(problems[:3])}). Use the config it '
             'was trained with, with the same class counts'
         )
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not (finite := weight.isfinite()).all():
+            raise ValueError(
+                f'checkpoint {path}: {int((~finite).sum())} of {weight.numel()} numbers of {name} '
+                'are NaN or infinite, expected finite ones: its training went wrong, use an '
+                'earlier checkpoint'
+            )
     model.load_state_dict(weights)
 
 

@@ -7,6 +7,8 @@ from mmdet.datasets import CocoPanopticDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
+from ..formats.class_names import class_names, compare_class_names, other_names_allowed
+
 
 def find_dataset_meta(
     checkpoint_meta: Mapping, config: Config, num_things: int, num_stuff: int
@@ -23,7 +25,8 @@ def find_dataset_meta(
         num_stuff: the others.
 
     Raises:
-        ValueError: the checkpoint has the names of another number of classes.
+        ValueError: the checkpoint has the names of another number of classes, or not those that
+            the ``metainfo`` of the config's test data set lists.
     """
     meta = {key.lower(): value for key, value in checkpoint_meta.get('dataset_meta', {}).items()}
     if not meta.get('classes'):
@@ -34,6 +37,10 @@ def find_dataset_meta(
             f'the model has {num_things} thing and {num_stuff} stuff classes, but its data set has '
             f'{len(classes)} classes: take the config and the checkpoint of one training'
         )
+    if not other_names_allowed(config.get('custom_hooks')):
+        stated = (config.get('test_dataloader') or {}).get('dataset', {}).get('metainfo')
+        other = class_names(stated) if isinstance(stated, Mapping) else None
+        compare_class_names('checkpoint', classes, "config's test data", other)
     meta.setdefault('thing_classes', classes[:num_things])
     meta.setdefault('stuff_classes', classes[num_things:])
     return meta

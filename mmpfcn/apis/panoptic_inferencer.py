@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
@@ -18,11 +19,12 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
-from ..formats.inputs import Failure, Input, list_inputs
+from ..formats.inputs import Failure, Input, list_files, list_inputs
 from ..formats.read_image import ImageSource, read_image
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
+from .configs import PREFIX, read_config
 from .dataset_meta import find_dataset_meta
 from .panoptic_result import PanopticResult
 from .result_files import coco_record, write_coco_json, write_picture, write_png
@@ -74,6 +76,8 @@ class PanopticInferencer(BaseInferencer):
         init_default_scope(scope)
         if isinstance(model, Path):
             model = str(model)
+        if isinstance(model, str) and (model.startswith(PREFIX) or Path(model).is_file()):
+            model = read_config(model)
         super().__init__(model, weights, device, scope, show_progress)
 
     # ---- what BaseInferencer asks for ----
@@ -256,7 +260,9 @@ class PanopticInferencer(BaseInferencer):
         head, fusion = self.heads({**thresholds, 'instance_on': instances, 'semantic_on': semantic})
         things, regions = head.predict_by_feat(output.levels, output.mask_feats)
         results = fusion.predict(things, regions, [output.data_sample])
-        (sample,) = self.model.add_pred_to_datasample([copy.copy(output.data_sample)], results)
+        # a new one: a shallow copy would share its set of fields with the output's
+        sample = DetDataSample(metainfo=output.data_sample.metainfo)
+        (sample,) = self.model.add_pred_to_datasample([sample], results)
         return PanopticResult.from_data_sample(
             sample, output.input.name, output.input.stem, output.image, self.dataset_meta
         )
@@ -325,6 +331,7 @@ class PanopticInferencer(BaseInferencer):
             OSError: ``out_dir`` can not be written.
         """
         failures: list[Failure] = []
+        inputs = list_files(inputs, out_dir or None)
         results = self.stream(inputs, batch_size, instances, semantic, failures)
         if self.show_progress:
             results = track(results, description='Inference', total=None)

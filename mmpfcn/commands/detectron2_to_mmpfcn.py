@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from mmpfcn.apis.checkpoint import write_checkpoint
 from mmpfcn.apis.checkpoint_limits import require_no_bomb
-
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'panoptic_fcn'
+from mmpfcn.apis.configs import read_config
 
 GENERATOR = 'panoptic_head.kernel_generator'
 ENCODER = 'panoptic_head.feature_encoder'
@@ -183,7 +181,7 @@ def build_model(star: bool) -> torch.nn.Module:
 
     import mmpfcn  # noqa: F401 (registers)
 
-    config = Config.fromfile(CONFIGS / ('r50_star_coco_3x.py' if star else 'r50_coco.py'))
+    config = read_config('mmpfcn::r50_star_coco_3x' if star else 'mmpfcn::r50_coco')
     init_default_scope(config.default_scope)
     config.model.backbone.init_cfg = None
     return MODELS.build(config.model)

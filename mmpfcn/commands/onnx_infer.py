@@ -8,19 +8,9 @@ the exit code is then 1. Ctrl-C keeps what is finished.
 """
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-
-def find_deployment() -> None:
-    """Make the folder ``deployment`` importable on its own: ``import mmpfcn`` would need torch."""
-    folder = Path(__file__).resolve().parents[2] / 'mmpfcn'
-    if not folder.is_dir():  # an installed package, whose tools are in mmpfcn/.mim
-        spec = importlib.util.find_spec('mmpfcn')
-        folder = Path(spec.submodule_search_locations[0])
-    sys.path.append(str(folder))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -42,9 +32,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def predict(inferencer, args: argparse.Namespace, failures: list) -> Iterator[dict]:
     """Write the PNG of each image, and give its part of the JSON."""
-    from deployment.coco_format import coco_record, write_png
+    from mmpfcn.formats.coco_results import coco_record, write_png
+    from mmpfcn.formats.inputs import list_files
 
-    for result in inferencer.stream(args.inputs, args.batch_size, failures):
+    inputs = list_files(args.inputs, args.out_dir)
+    for result in inferencer.stream(inputs, args.batch_size, failures):
         write_png(result, args.out_dir)
         print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
         yield coco_record(result)
@@ -56,10 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, number in (('--batch-size', args.batch_size), ('--threads', args.threads)):
         if number is not None and number < 1:
             parser.error(f'{name} is {number}, expected a whole number from 1 on')
-    find_deployment()
     try:
-        from deployment.coco_format import write_coco_json
-        from deployment.onnx_inferencer import OnnxInferencer
+        from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+        from mmpfcn.formats.coco_results import write_coco_json
     except ImportError as error:
         parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
     try:

@@ -1,4 +1,4 @@
-"""What the command lines of train.py and test.py have in common.
+"""What command lines have in common: how a config is read and its settings are overridden.
 
 Mistakes that can be seen before a model is built, and checkpoints that are refused, end the program
 with a message and exit code 2.
@@ -12,42 +12,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+
+from .cfg_options import CfgOptions
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 
 
-class CfgOptions(DictAction):
-    """mmengine's KEY=VALUE parser with a message instead of a traceback."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (ValueError, AssertionError) as error:
-            raise argparse.ArgumentError(
-                self,
-                'expected KEY=VALUE pairs, with balanced brackets and without spaces around "=", '
-                f'such as train_cfg.max_iters=100; got {" ".join(values)!r}',
-            ) from error
-
-
-def base_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the arguments of both tools."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
-    parser.add_argument(
-        '--work-dir',
-        help='folder of logs, config and checkpoints; default: work_dir of the config, or else '
-        './work_dirs/<name of the config>',
-    )
+def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options`` with an example of this command."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=CfgOptions,
         metavar='KEY=VALUE',
-        help='override settings of the config, such as train_dataloader.batch_size=2 or, for '
-        'lists, key="[a,b]"; without white space inside',
+        help=f'override settings of the config, such as {example}; a list is key="[a,b]", blanks '
+        'inside a value are kept',
     )
+
+
+def base_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments of both tools."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file, or a name such as r50_coco')
+    parser.add_argument(
+        '--work-dir',
+        help='folder of logs, config and checkpoints; default: work_dir of the config, or else '
+        './work_dirs/<name of the config>',
+    )
+    add_config_options(parser, 'train_dataloader.batch_size=2')
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -71,34 +64,50 @@ def require_file(parser: argparse.ArgumentParser, what: str, path: str) -> None:
 
 
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
-    """Read the config and merge what the command line says about it."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    require_file(parser, 'config', args.config)
+    """Read the config and merge what the command line says about it.
+
+    ``args.config`` becomes the path of its file, where a name was given.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     if importlib.util.find_spec('mmpfcn') is None:
         parser.error(
             f'mmpfcn is not installed for {sys.executable}: run "pip install -e ." in the '
             'repository, or use the python of the environment that "make venv" makes'
         )
-    cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
+    from mmpfcn.apis.configs import read_config
+
+    try:
+        cfg = read_config(args.config)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    args.config = cfg.filename
+    cfg.launcher = getattr(args, 'launcher', 'none')
     try:
         cfg.merge_from_dict(args.cfg_options or {})
     except (KeyError, TypeError) as error:
         parser.error(f'--cfg-options does not fit {args.config}: {error.args[0]}')
-    if getattr(args, 'compile', False):  # other tools have no such flag
+    if getattr(args, 'compile', False):
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='CompileNetworkHook')]
-    if args.work_dir is not None:
+    if getattr(args, 'work_dir', None) is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = f'./work_dirs/{Path(args.config).stem}'
     return cfg
 
 
+def error_text(error: Exception) -> str:
+    """Without the quotes of a KeyError."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
 @contextmanager
 def exit_if_refused() -> Iterator[None]:
-    """End a process, each of a distributed run, where a checkpoint that it reads is refused."""
-    from mmpfcn.apis.checkpoint import CheckpointError
+    """Read checkpoints without running code; end a process, each of a distributed run, where one
+    is refused.
+    """
+    from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
 
+    use_safe_loader()
     try:
         yield
     except CheckpointError as error:

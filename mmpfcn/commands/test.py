@@ -2,11 +2,10 @@
 
 import argparse
 from collections.abc import Sequence
-from copy import deepcopy
+from pathlib import Path
 
 import torch
 from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.evaluation import DumpDetResults
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
@@ -27,29 +26,14 @@ class NoTestTimeAugmentation(argparse.Action):
         )
 
 
-class DumpUnspoiledResults(DumpDetResults):
-    """mmdet's dump of the predictions as the model made them.
-
-    ``CocoPanopticMetric`` writes 0 over the void of the map it is given (on the CPU), so this one
-    must be the first metric and keep a copy.
-    """
-
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        key = 'pred_panoptic_seg'
-        super().process(
-            data_batch,
-            [
-                {**sample, key: deepcopy(sample[key])} if key in sample else sample
-                for sample in data_samples
-            ],
-        )
-
-
 def make_parser() -> argparse.ArgumentParser:
     parser = base_parser('Test a model')
     parser.add_argument('checkpoint', help='file or address of the weights')
     parser.add_argument(
-        '--out', metavar='PKL', help='write the predictions to this .pkl file (large)'
+        '--out',
+        metavar='PREFIX',
+        help='write the predictions in COCO panoptic format, with scores: PREFIX.panoptic.json and '
+        'PNGs in PREFIX.panoptic/',
     )
     parser.add_argument('--show', action='store_true', help='show each picture in a window')
     parser.add_argument(
@@ -75,16 +59,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def test_config(argv: Sequence[str] | None = None) -> tuple[Config, str | None]:
-    """The complete config of the run that a command line asks for, and the file of --out.
+def test_config(argv: Sequence[str] | None = None) -> Config:
+    """The complete config of the run that a command line asks for.
 
     With --amp its type becomes the default of autocast, which mmengine's loop takes.
     """
     parser = make_parser()
     args = parser.parse_args(argv)
     require_file(parser, 'checkpoint', args.checkpoint)
-    if args.out is not None and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f'--out must end in .pkl or .pickle, got {args.out}')
+    if args.out is not None and Path(args.out).suffix in ('.pkl', '.pickle', '.json'):
+        stem = args.out.removesuffix('.json').removesuffix('.panoptic')
+        parser.error(
+            f'--out is the start of the names of a JSON and a folder of PNGs, without an ending: '
+            f'got {args.out}, expected such as {Path(stem).with_suffix("")}'
+        )
     cfg = load_config(parser, args)
     cfg.load_from = args.checkpoint
     if args.amp is not None:
@@ -102,16 +90,25 @@ def test_config(argv: Sequence[str] | None = None) -> tuple[Config, str | None]:
                 " set it to dict(type='DetVisualizationHook')"
             )
         cfg = trigger_visualization_hook(cfg, args)
-    return cfg, args.out
+    if args.out is not None:
+        add_files(parser, cfg, args.out)
+    return cfg
+
+
+def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None:
+    """Write the predictions too; first of all, as mmdet's ``CocoPanopticMetric`` changes them."""
+    metrics = cfg.get('test_evaluator')
+    if metrics is None:
+        parser.error('--out: the config has no test_evaluator, which the files are written by')
+    writer = dict(type='PanopticQualityMetric', outfile_prefix=prefix, format_only=True)
+    cfg.test_evaluator = [writer, *(metrics if isinstance(metrics, list) else [metrics])]
 
 
 def main() -> None:
-    cfg, out = test_config()
+    cfg = test_config()
     setup_cache_size_limit_of_dynamo()
     with processes(cfg), exit_if_refused():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        if out is not None:
-            runner.test_evaluator.metrics.insert(0, DumpUnspoiledResults(out_file_path=out))
         runner.test()
 
 

@@ -3,7 +3,6 @@
 import argparse
 import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmdet.registry import RUNNERS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -59,9 +58,7 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
     if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
         parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
     cfg = load_config(parser, args)
-    if args.resume not in (None, 'auto') and not (
-        'runner_type' in cfg and Path(args.resume).is_dir()  # a sharded checkpoint
-    ):
+    if args.resume not in (None, 'auto'):
         require_file(parser, '--resume', args.resume)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -77,7 +74,7 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-        if args.resume == 'auto' and 'runner_type' not in cfg:
+        if args.resume == 'auto':
             # mmengine's last_checkpoint may name one that a kill or a full disk cut off
             newest = newest_whole_checkpoint(cfg.work_dir)
             cfg.load_from = None if newest is None else str(newest)

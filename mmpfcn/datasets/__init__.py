@@ -4,7 +4,7 @@ from ..formats.panoptic_json import PanopticJson, arrange_classes, read_panoptic
 from ..formats.panoptic_png import read_panoptic_png, write_panoptic_png
 from ..structures.label_map import segment_areas, segment_boxes, segment_index
 from ..structures.segment_masks import SegmentMasks
-from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs
+from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs, PaintThings
 from .panoptic_dataset import PanopticDataset
 from .random_crop import RandomCropWithInstance
 from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
@@ -13,6 +13,7 @@ __all__ = [
     'LoadImage',
     'LoadPanopticGroundTruth',
     'PackPanopticInputs',
+    'PaintThings',
     'PanopticDataset',
     'PanopticJson',
     'RandomCropWithInstance',

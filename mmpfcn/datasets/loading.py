@@ -3,16 +3,17 @@
 import warnings
 from collections.abc import Sequence
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import TRANSFORMS
+from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import PixelData
 
 from ..formats.panoptic_png import read_panoptic_png, read_whole
+from ..formats.read_image import decode_image
 from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
 
@@ -22,7 +23,9 @@ VOID = 255
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read an image; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
+    """Read an image upright; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
+
+    It is what :func:`mmpfcn.apis.read_image` reads, of every format.
 
     Adds ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape``, (H, W) in pixels.
 
@@ -39,9 +42,7 @@ class LoadImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
-        image = mmcv.imfrombytes(read_whole(path, 'image', self.backend_args), flag='color')
-        if image is None:
-            raise ValueError(f'image {path} can not be decoded: copy or make it again')
+        image = decode_image(read_whole(path, 'image', self.backend_args), path)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 
@@ -167,6 +168,10 @@ class PackPanopticInputs(PackDetInputs):
     metainfo: ``ignore_index`` 255, and ``segments_info`` with ``id`` in the map, ``label``,
     ``isthing`` (False for crowds), ``iscrowd`` and ``area`` in pixels of each segment, in the order
     of the JSON.
+
+    Raises:
+        ValueError: transforms left the semantic map or the masks at another size than the image,
+            or the semantic map does not have the objects of the masks.
     """
 
     def __init__(
@@ -179,9 +184,74 @@ class PackPanopticInputs(PackDetInputs):
         super().__init__(meta_keys=tuple(meta_keys))
 
     def transform(self, results: dict) -> dict:
+        _check_sizes_after(results)
+        _check_labels_after(results)
         packed = super().transform(results)
         if 'gt_panoptic_map' in results:
             gt = PixelData(sem_seg=torch.from_numpy(results['gt_panoptic_map'][None]))
             gt.set_metainfo(dict(ignore_index=VOID, segments_info=results['gt_panoptic_segments']))
             packed['data_samples'].gt_panoptic_seg = gt
         return packed
+
+
+def _check_sizes_after(results: dict) -> None:
+    """Of the semantic map and the masks, which the transforms should have changed as the image.
+
+    Only of what is trained on: to be measured, the ground truth stays at the size of the file.
+    """
+    if 'img' not in results or 'gt_masks' not in results:
+        return
+    size, masks = results['img'].shape[:2], results['gt_masks']
+    sizes = {}
+    if results.get('gt_seg_map') is not None:
+        sizes['gt_seg_map'] = results['gt_seg_map'].shape[:2]
+    if masks is not None and len(masks):
+        sizes['gt_masks'] = (masks.height, masks.width)
+    for key, other in sizes.items():
+        if other != size:
+            raise ValueError(
+                f'{key} of {results.get("img_path")} is {other} (H, W) behind the transforms, the '
+                f'image is {size}: a transform changes only one of them (SegRescale, Mosaic, '
+                'MixUp, RandomAffine do): leave it out of the pipeline'
+            )
+
+
+def _check_labels_after(results: dict, step: int = 4, min_pixels: int = 8) -> None:
+    """Most pixels of a mask have its label in the semantic map; of each ``step``-th pixel."""
+    seg_map, masks = results.get('gt_seg_map'), results.get('gt_masks')
+    if seg_map is None or not isinstance(masks, BitmapMasks) or not len(masks):
+        return
+    if isinstance(masks, SegmentMasks):
+        shown = SegmentMasks(masks.index_map[::step, ::step], masks.values).masks
+    else:
+        shown = masks.masks[:, ::step, ::step]
+    labels = np.asarray(results['gt_bboxes_labels'])[:, None, None]
+    seg_map = seg_map[::step, ::step]
+    shown = shown.astype(bool)
+    wrong = (shown & (seg_map != labels) & (seg_map != VOID)).sum((1, 2))
+    pixels = shown.sum((1, 2))
+    bad = np.flatnonzero((pixels >= min_pixels) & (2 * wrong > pixels))
+    if len(bad):
+        raise ValueError(
+            f'{len(bad)} of {len(masks)} masks of {results.get("img_path")} have another label in '
+            f'gt_seg_map, such as the one of label {labels[bad[0], 0, 0]}: a transform that mixes '
+            'images leaves the semantic map behind. Behind CopyPaste add dict(type="PaintThings"); '
+            'leave MixUp, CachedMixUp and the like out of the pipeline'
+        )
+
+
+@TRANSFORMS.register_module()
+class PaintThings(BaseTransform):
+    """Give the pixels of all masks their label in the semantic map, for use behind ``CopyPaste``.
+
+    mmdet's ``CopyPaste`` pastes objects into the image and the masks, not into the semantic map.
+    Changes ``gt_seg_map`` (H, W) uint8.
+    """
+
+    def transform(self, results: dict) -> dict:
+        seg_map = results['gt_seg_map'].copy()
+        labels = results['gt_bboxes_labels'].tolist()
+        for mask, label in zip(results['gt_masks'].masks, labels, strict=True):
+            seg_map[mask.astype(bool)] = label
+        results['gt_seg_map'] = seg_map
+        return results

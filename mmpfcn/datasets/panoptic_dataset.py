@@ -9,9 +9,17 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from ..formats.panoptic_json import arrange_classes, read_panoptic_json, require_fields
+from ..formats.panoptic_json import arrange_classes, read_panoptic_json
 from ..formats.panoptic_png import NUM_IDS
 from .replayable_sampler import SampleIndex, seeded
+
+REFUSED = dict(
+    RandomErasing='it writes into the masks, which are one map here',
+    SegRescale='the semantic map would have another size than the image',
+    CachedMosaic='it leaves the semantic map behind',
+    CachedMixUp='it leaves the semantic map behind',
+)
+"""Transforms of mmdet that do not work behind LoadPanopticGroundTruth, and why."""
 
 
 @DATASETS.register_module()
@@ -50,7 +58,7 @@ class PanopticDataset(BaseDetDataset):
         FileNotFoundError: the JSON is not there.
         ValueError: the JSON is broken, see :func:`read_panoptic_json` and :func:`arrange_classes`,
             a segment has an unknown category or an impossible id, there are no annotations to
-            train on, or no image is left.
+            train on, no image is left, or the pipeline has a transform of :data:`REFUSED`.
     """
 
     def __init__(
@@ -82,6 +90,13 @@ class PanopticDataset(BaseDetDataset):
             max_refetch=max_refetch,
             backend_args=backend_args,
         )
+        names = [type(transform).__name__ for transform in self.pipeline.transforms]
+        for name in names:
+            if name in REFUSED and 'LoadPanopticGroundTruth' in names:
+                raise ValueError(
+                    f'{name} can not be used behind LoadPanopticGroundTruth: {REFUSED[name]}. '
+                    f'Leave {name} out of the pipeline'
+                )
 
     def __getitem__(self, idx: int) -> dict:
         """A sample, augmented as the index says if it comes from :class:`ReplayableSampler`."""
@@ -160,7 +175,6 @@ class PanopticDataset(BaseDetDataset):
 
     def _check_segments(self, annotation: dict) -> None:
         name, infos = annotation['file_name'], annotation['segments_info']
-        require_fields(self.ann_file, f'segment of {name}', infos, ('id', 'category_id'))
         for info in infos:
             if info['category_id'] not in self.cat2label:
                 raise ValueError(

@@ -48,11 +48,12 @@ class ReplayableAspectRatioBatchSampler(AspectRatioBatchSampler):
     num_skipped = 0
 
     def skip_batches(self, num_batches: int) -> None:
-        """Leave out so many batches of a process, counted from the start of the run."""
+        """Leave out so many batches of a process when it is gone through next, and only then."""
         self.num_skipped = num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        return islice(super().__iter__(), self.num_skipped, None)
+        num_skipped, self.num_skipped = self.num_skipped, 0
+        return islice(super().__iter__(), num_skipped, None)
 
 
 def mixed_seed(*numbers: int) -> int:

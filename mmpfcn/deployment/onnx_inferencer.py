@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 
-from .images import list_images, normalize, padded_shape, read_image, resize
+from ..formats.inputs import list_inputs
+from ..formats.read_image import ImageSource, read_image
+from .images import normalize, padded_shape, resize
 from .mask_resizing import MaskResizer
 from .postprocessing import (
-    convolve,
+    convolve_to_probs,
     find_regions,
     find_things,
     merge,
@@ -110,9 +112,7 @@ class OnnxInferencer:
         """``classes``, ``thing_classes``, and palette and category ids where known."""
         return self.meta['dataset_meta']
 
-    def __call__(
-        self, inputs: str | os.PathLike | np.ndarray | Sequence, batch_size: int = 1
-    ) -> dict:
+    def __call__(self, inputs: ImageSource | Iterable[ImageSource], batch_size: int = 1) -> dict:
         """Predict all of them.
 
         Args:
@@ -132,15 +132,15 @@ class OnnxInferencer:
 
     def stream(
         self,
-        inputs: str | os.PathLike | np.ndarray | Sequence,
+        inputs: ImageSource | Iterable[ImageSource],
         batch_size: int = 1,
         failures: list[tuple[str, str]] | None = None,
     ) -> Iterator[OnnxResult]:
         """Results one by one, with the memory of one batch.
 
         Args:
-            inputs: path of an image, a folder or a pattern; an (H, W, 3) uint8 BGR array; or
-                several of them (arrays come first).
+            inputs: path of an image, a folder, a pattern, a text file of paths, or a video; an
+                array or a PIL image; or several of them, which may come from a generator.
             batch_size: images of one padded size that follow each other are computed at once. The
                 results do not depend on it.
             failures: (name, message) of every image that can not be used is appended; without a
@@ -179,22 +179,24 @@ class OnnxInferencer:
         settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
         resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
         things = find_things(output, settings)
-        things, probs = rescore(things, convolve(things.kernels, mask_feats), settings)
+        things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
         instance = place_things(probs, things.scores, resizer, settings)
         regions = find_regions(output, settings, self.meta['region_labels'])
-        probs = convolve(regions.kernels, mask_feats)
+        probs = convolve_to_probs(regions.kernels, mask_feats)
         num_classes = len(self.dataset_meta['classes'])
         sem_seg = semantic_map(regions, probs, num_classes, resizer)
         return merge(instance, things, sem_seg, regions, self.meta)
 
     def _load(
-        self, inputs: object, failures: list[tuple[str, str]] | None
+        self,
+        inputs: ImageSource | Iterable[ImageSource],
+        failures: list[tuple[str, str]] | None,
     ) -> Iterator[LoadedImage]:
-        for name, stem, source in _name(inputs):
+        for name, stem, source in list_inputs(inputs):
             try:
                 image = read_image(source)
                 loaded = LoadedImage(name, stem, image, resize(image, self.meta, name))
-            except (OSError, ValueError) as error:
+            except (OSError, TypeError, ValueError) as error:
                 if failures is None:
                     raise
                 failures.append((name, str(error)))
@@ -228,16 +230,3 @@ def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike
             'export the checkpoint again with tools/deployment/export_onnx.py of this version'
         )
     return meta
-
-
-def _name(inputs: object) -> Iterable[tuple[str, str, str | np.ndarray]]:
-    """Name, stem and source of each image."""
-    if isinstance(inputs, str | os.PathLike):
-        inputs = [inputs]
-    elif isinstance(inputs, np.ndarray):
-        yield 'image', 'image', inputs
-        return
-    arrays = [(i, source) for i, source in enumerate(inputs) if isinstance(source, np.ndarray)]
-    paths = [source for source in inputs if not isinstance(source, np.ndarray)]
-    yield from ((f'image {i}', f'{i:06d}', source) for i, source in arrays)
-    yield from ((path, stem, path) for path, stem in list_images(paths))

@@ -43,7 +43,7 @@ def find_regions(
     return fuse(select(output['region_kernels'], labels, scores, keep))
 
 
-def convolve(kernels: np.ndarray, mask_feats: np.ndarray) -> np.ndarray:
+def convolve_to_probs(kernels: np.ndarray, mask_feats: np.ndarray) -> np.ndarray:
     """Mask probabilities: (K, E) x (E, H/4, W/4) -> (K, H/4, W/4)."""
     probs = kernels @ mask_feats.reshape(len(mask_feats), -1)
     with np.errstate(over='ignore'):  # exp(89) is inf, and its reciprocal 0

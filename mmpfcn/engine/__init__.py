@@ -5,7 +5,6 @@ from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook
 from .finite_hook import FiniteHook
-from .fsdp_strategy import ResumableFSDPStrategy
 from .training_statistics_hook import TrainingStatisticsHook, training_statistics
 from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
 
@@ -15,7 +14,6 @@ __all__ = [
     'CompileNetworkHook',
     'ExactResumeHook',
     'FiniteHook',
-    'ResumableFSDPStrategy',
     'TrainingStatisticsHook',
     'WholeCheckpointHook',
     'accelerate_inference',

@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..ops.winograd import WinogradConv2d, is_suitable
+from ..ops.winograd import is_suitable, to_winograd
 
 
 @HOOKS.register_module()
@@ -22,12 +22,13 @@ class AccelerateInferenceHook(Hook):
 def accelerate_inference(model: nn.Module) -> None:
     """Make inference on a CPU faster, in place: any model of convolutions, not only ours.
 
-    Wide 3 x 3 convolutions become :class:`WinogradConv2d`, and all weights, so that all maps, are
-    stored in channels_last. Parameters, their names and values stay as they are, and training goes
-    on as before. Results differ by rounding.
+    Wide 3 x 3 convolutions become ``WinogradConv2d``, and all weights, so that all maps, are
+    stored in channels_last. Modules and their hooks, parameters, their names and values stay as
+    they are, and training goes on as before. Results differ by rounding.
     """
-    for parent in list(model.modules()):
-        for name, module in list(parent.named_children()):
-            if is_suitable(module):
-                setattr(parent, name, WinogradConv2d(module))
-    model.to(memory_format=torch.channels_last)
+    for module in model.modules():
+        if is_suitable(module):
+            to_winograd(module)
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)

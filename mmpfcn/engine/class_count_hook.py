@@ -9,28 +9,57 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..formats.class_names import class_names, compare_class_names
+
 
 @HOOKS.register_module()
 class ClassCountHook(Hook):
     """Stop at the start when model, data set and metrics disagree about the classes.
 
     A wrong count or order trains with a fine loss and a PQ near 0. Compared are the counts of the
-    model (``num_things_classes``, ``num_stuff_classes``) and of the data set's metainfo; that a
-    ``CocoPanopticDataset`` gives the first labels to things (in its first 100 images); and that
-    ``CocoMetric``, which takes the order of classes from its own JSON, has the data set's. What
-    lacks these is not checked.
+    model (``num_things_classes``, ``num_stuff_classes``) and of the data set's metainfo; the names
+    of the classes, in their order, of training and validation data, and of the data and the
+    checkpoint that is tested, validated or resumed (a training that starts from weights,
+    ``load_from``, may have classes of its own); that a ``CocoPanopticDataset`` gives the first
+    labels to things (in its first 100 images); and that ``CocoMetric``, which takes the order of
+    classes from its own JSON, has the data set's. What lacks these is not checked.
+
+    Args:
+        allow_other_names: do not compare names. For labels that mean the same under other names.
     """
 
+    def __init__(self, allow_other_names: bool = False) -> None:
+        self.allow_other_names = allow_other_names
+        self._known: tuple[str, list[str] | None] = ('', None)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
+        self._known = 'checkpoint', class_names(meta)
+
     def before_train(self, runner: Runner) -> None:
-        check_classes(runner, runner.train_dataloader.dataset)
+        dataset = runner.train_dataloader.dataset
+        check_classes(runner, dataset)
+        if runner._resume:
+            self._compare('training data', dataset)
+        self._known = 'training data', class_names(dataset.metainfo)
+        if runner.val_loop is not None:
+            self._compare('validation data', runner.val_dataloader.dataset)
 
     def before_val(self, runner: Runner) -> None:
-        check_classes(runner, runner.val_dataloader.dataset)
-        check_metrics(runner.val_evaluator, runner.val_dataloader.dataset)
+        dataset = runner.val_dataloader.dataset
+        check_classes(runner, dataset)
+        self._compare('validation data', dataset)
+        check_metrics(runner.val_evaluator, dataset)
 
     def before_test(self, runner: Runner) -> None:
-        check_classes(runner, runner.test_dataloader.dataset)
-        check_metrics(runner.test_evaluator, runner.test_dataloader.dataset)
+        dataset = runner.test_dataloader.dataset
+        check_classes(runner, dataset)
+        self._compare('test data', dataset)
+        check_metrics(runner.test_evaluator, dataset)
+
+    def _compare(self, name: str, dataset: BaseDataset) -> None:
+        if not self.allow_other_names:
+            compare_class_names(*self._known, name, class_names(dataset.metainfo))
 
 
 def check_classes(runner: Runner, dataset: BaseDataset) -> None:

@@ -1,7 +1,5 @@
 """What the network is taught, and what its kernels look like, in the log of a run."""
 
-from contextlib import ExitStack
-
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
@@ -9,7 +7,7 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..models.panoptic_fcn_head import PanopticFCNHead
+from ..models.panoptic_fcn_head import PanopticFCNHead, TrainingKernels
 from ..structures import ImageTargets
 
 
@@ -47,63 +45,35 @@ class TrainingStatisticsHook(Hook):
 
 
 class Watch:
-    """Sees what the parts of a head are given and return, from now to :meth:`finish`."""
+    """Collects what a head trains on, from now to :meth:`finish`."""
 
     def __init__(self, head: PanopticFCNHead) -> None:
         self.head = head
         self.targets: list[ImageTargets] = []
-        self.num_objects = 0
-        self.things: list[Tensor] = []
-        self.stuff: list[Tensor] = []
-        self.scores: list[Tensor] = []
-        self.stack = ExitStack()
-        generator = head.kernel_generator
-        for part, hook in (
-            (generator.thing_embed, lambda part, given, out: self.things.append(out.detach())),
-            (generator.stuff_embed, lambda part, given, out: self.stuff.append(out.detach())),
-            (head.loss_thing, lambda part, given, out: self.scores.append(given[2].detach())),
-        ):
-            self.stack.callback(part.register_forward_hook(hook).remove)
-        head.get_targets = self._get_targets  # hides the method; no module's forward has them
-        self.stack.callback(delattr, head, 'get_targets')
+        self.kernels: list[TrainingKernels] = []
+        head.observer = self._add
 
-    def _get_targets(self, levels: list, mask_feats: Tensor, samples: list) -> list[ImageTargets]:
-        targets = type(self.head).get_targets(self.head, levels, mask_feats, samples)
+    def _add(self, targets: list[ImageTargets], kernels: list[TrainingKernels]) -> None:
         self.targets += targets  # a model of one's own may have several batches in a step
-        self.num_objects += sum(len(sample.gt_instances) for sample in samples)
-        return targets
+        self.kernels += [TrainingKernels(*(x.detach() for x in image)) for image in kernels]
 
     def finish(self) -> dict[str, float]:
         """:func:`training_statistics`; nothing of a head that trained in another way."""
-        self.stack.close()
-        if not len(self.targets) == len(self.things) == len(self.stuff) > 0:
+        self.head.observer = None
+        if not self.targets:
             return {}
-        # the loss saw chunks of the images' rows
-        scores = torch.cat([self.things[0].new_zeros(0, self.things[0].shape[1]), *self.scores])
-        scores = scores.split([len(kernels) for kernels in self.things])
-        return training_statistics(
-            self.targets, self.num_objects, self.things, scores, self.stuff,
-            self.head.num_stuff_classes,
-        )  # fmt: skip
+        return training_statistics(self.targets, self.kernels, self.head.num_stuff_classes)
 
 
 @torch.no_grad()
 def training_statistics(
-    targets: list[ImageTargets],
-    num_objects: int,
-    things: list[Tensor],
-    scores: list[Tensor],
-    stuff: list[Tensor],
-    num_stuff_classes: int,
+    targets: list[ImageTargets], kernels: list[TrainingKernels], num_stuff_classes: int
 ) -> dict[str, float]:
     """Numbers that tell early when a training goes wrong, of one batch.
 
     Args:
         targets: of every image.
-        num_objects: of the ground truth of all images.
-        things: per image the embedded kernels (P, k, E) of every (object, level).
-        scores: per image (P, k) their centre probabilities; 0 where there is no guided cell.
-        stuff: per image the embedded kernels (Q, E) of every (region class, level).
+        kernels: of every image.
         num_stuff_classes: S.
 
     Returns:
@@ -120,6 +90,8 @@ def training_statistics(
 
         NaN is the mean of nothing.
     """
+    things, scores, stuff = zip(*kernels, strict=True)
+    num_objects = sum(image.num_objects for image in targets)
     values = {}
     for i, level in enumerate(zip(*(image.levels for image in targets), strict=True), start=3):
         values[f'things_p{i}'] = sum(len(target.objects) for target in level)

@@ -3,6 +3,7 @@
 import os
 import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmdet.registry import HOOKS
@@ -18,10 +19,13 @@ class WholeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook that never leaves a run without a whole checkpoint.
 
     A checkpoint is written under a temporary name and renamed, ``last_checkpoint`` likewise, and
-    only then are older ones removed. On a full disk, or without its work dir, the run ends with one
-    error; the checkpoint before it stays and is the last one. Checkpoints of mmengine's strategies
-    (FSDP) and on remote storage are written as mmengine does.
+    only then are older ones removed, the best one so far (``save_best``) too. On a full disk, or
+    without its work dir, the run ends with one error; the checkpoint before it stays and is the
+    last one. Checkpoints of mmengine's strategies and on remote storage are written as mmengine
+    does.
     """
+
+    _default_greater_keys = (*CheckpointHook._default_greater_keys, 'PQ', 'SQ', 'RQ')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         if is_main_process() and not Path(runner.work_dir).is_dir():
@@ -49,6 +53,34 @@ class WholeCheckpointHook(CheckpointHook):
         for old in outdated:
             (path.parent / self.filename_tmpl.format(old)).unlink(missing_ok=True)
 
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Mmengine's, told of no older best one: it would remove that before it writes."""
+        if not self.save_best:
+            return
+        missing = set(self.key_indicators) - {'auto'} - set(metrics)
+        if missing:
+            raise ValueError(
+                f'save_best={self.save_best!r}: the validation has no {sorted(missing)}, it has '
+                f'{sorted(metrics)}: choose one of these'
+            )
+        if len(self.key_indicators) > 1:
+            paths, keys = self.best_ckpt_path_dict, self.key_indicators
+        else:
+            paths, keys = vars(self), ['best_ckpt_path']
+        old = {key: paths.get(key) for key in keys}
+        paths.update(dict.fromkeys(keys))
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        except OSError:
+            if is_main_process():  # cut off
+                _remove(path for key, path in paths.items() if key in keys and path != old[key])
+            raise
+        for key, path in old.items():
+            if paths[key] is None:  # not better
+                paths[key] = path
+            elif is_main_process() and path != paths[key]:
+                _remove([path])
+
     def _write(self, runner: Runner, path: Path, meta: dict) -> None:
         partial = path.with_name(f'.{path.name}.partial')
         try:
@@ -73,6 +105,12 @@ class WholeCheckpointHook(CheckpointHook):
             ) from error
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _remove(paths: Iterable[str | None]) -> None:
+    for path in paths:
+        if path is not None and Path(path).is_file():
+            Path(path).unlink()
 
 
 def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -94,6 +94,19 @@ def write_coco_json(path: str, parts: Sequence[str]) -> None:
     write_whole(path, json.dumps(dict(annotations=annotations)).encode())
 
 
+def name_below(name: str) -> str:
+    """A file name of a JSON as a path below a folder: no root, drive or ``..``.
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    parts = PurePosixPath(name.replace('\\', '/')).parts
+    kept = [part for part in parts if part not in ('/', '//', '..') and not part.endswith(':')]
+    if not kept or '\0' in name:
+        raise ValueError(f'{name!r} is no name of a file: name the PNG in the JSON (file_name)')
+    return '/'.join(kept)
+
+
 def write_prediction(
     folder: str, name: str, pred: np.ndarray, ids: Sequence[int], category_ids: Sequence[int]
 ) -> list[dict]:
@@ -101,7 +114,7 @@ def write_prediction(
 
     Args:
         folder: of the PNGs.
-        name: of the PNG, may contain sub-folders.
+        name: of the PNG, may contain sub-folders; see :func:`name_below`.
         pred: (H, W) integers.
         ids: (n,) values of the map that are segments; the rest is void.
         category_ids: (n,) of the JSON.
@@ -109,6 +122,7 @@ def write_prediction(
     Returns:
         ``segments_info`` of the JSON: ``id``, ``category_id``, ``area`` in pixels.
     """
+    name = name_below(name)
     index = segment_index(pred, ids)
     write_panoptic_png(Path(folder) / name, index.astype(np.int32))
     areas = segment_areas(index, len(ids))[1:].tolist()

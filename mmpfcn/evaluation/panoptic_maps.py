@@ -84,6 +84,28 @@ def predicted_segments(values: np.ndarray, sample: Mapping, num_classes: int) ->
     return {value: Segment(label) for value, label in kept}
 
 
+def predicted_scores(
+    sample: Mapping, segments: Mapping[int, Segment], num_classes: int
+) -> dict[int, float]:
+    """Scores in [0, 1] by the value of the map, where the model gives them.
+
+    Raises:
+        ValueError: the model names its segments, and the map has another one.
+    """
+    infos = sample['pred_panoptic_seg'].get('segments_info')
+    if infos is None:
+        return {}
+    unknown = set(segments) - {int(info['id']) for info in infos}
+    if unknown:  # the void of a model with fewer classes is the label of a class
+        raise ValueError(
+            f'the prediction for {sample.get("img_path")} has the value {min(unknown)}, which is '
+            f'none of its segments_info: {num_classes} is void for the {num_classes} classes of '
+            'the data set, so the model has another number of classes. Give the config of the '
+            'test run'
+        )
+    return {int(info['id']): float(info['score']) for info in infos if 'score' in info}
+
+
 def check_sizes(gt: np.ndarray, pred: np.ndarray, sample: Mapping) -> None:
     """Raise ValueError unless the maps have one size."""
     if gt.shape != pred.shape:

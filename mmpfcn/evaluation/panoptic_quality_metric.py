@@ -13,8 +13,20 @@ from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
 from ..structures.label_map import find_runs
-from .panoptic_files import PartFile, write_coco_json, write_per_image_file, write_prediction
-from .panoptic_maps import check_sizes, predicted_map, predicted_segments, read_ground_truth
+from .panoptic_files import (
+    PartFile,
+    name_below,
+    write_coco_json,
+    write_per_image_file,
+    write_prediction,
+)
+from .panoptic_maps import (
+    check_sizes,
+    predicted_map,
+    predicted_scores,
+    predicted_segments,
+    read_ground_truth,
+)
 from .panoptic_quality import (
     STATISTICS,
     Segment,
@@ -55,7 +67,8 @@ class PanopticQualityMetric(BaseMetric):
             each image, lowest PQ first; written when all are done.
         outfile_prefix: write the predictions for the COCO server: ``{outfile_prefix}.panoptic/``
             with PNGs named by ``seg_file_name`` of the data sample (by the image's name without
-            it), and ``{outfile_prefix}.panoptic.json`` with ``category_ids`` of the metainfo.
+            it), and ``{outfile_prefix}.panoptic.json`` with ``category_ids`` of the metainfo and
+            scores where the model gives them.
         format_only: only write them; a ground truth is not needed.
         backend_args: of mmengine's file client, for ``seg_map_path``.
         collect_device: 'cpu' or 'gpu', how processes send their sums.
@@ -193,7 +206,8 @@ class PanopticQualityMetric(BaseMetric):
 
     def _write(self, pred: np.ndarray, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
-        name = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
+        named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
+        name = name_below(named)
         infos = write_prediction(
             f'{self.outfile_prefix}.panoptic',
             name,
@@ -201,6 +215,10 @@ class PanopticQualityMetric(BaseMetric):
             list(segments),
             [int(category_ids[segment.label]) for segment in segments.values()],
         )
+        scores = predicted_scores(sample, segments, len(self._meta('classes')))
+        for info, value in zip(infos, segments, strict=True):
+            if value in scores:
+                info['score'] = scores[value]
         return dict(image_id=sample['img_id'], file_name=name, segments_info=infos)
 
     def _report(self, total: np.ndarray) -> dict[str, float]:

@@ -1,5 +1,6 @@
-"""Files that are whole or not there: no cut-off image is read, nothing half-written is left."""
+"""Files that are complete or not there: nothing half-written is left under a name."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,54 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import cv2
-import numpy as np
-
-NUM_IDS = 2**24
-"""Ids are R + 256 G + 65536 B; 0 is void."""
-
-PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-
-
-def is_cut_off(content: bytes) -> bool:
-    """Whether an image file lacks its end; OpenCV paints what a JPEG lacks in grey, in silence."""
-    is_jpeg, is_png = content.startswith(b'\xff\xd8'), content.startswith(PNG_SIGNATURE)
-    # Inside a JPEG's pixels no marker occurs by chance; a thumbnail ends before they start.
-    return (
-        not content
-        or (is_jpeg and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda'))
-        or (is_png and _lacks_chunks(content))
-    )
-
-
-def _lacks_chunks(content: bytes) -> bool:
-    """Whether a PNG ends before its last chunk does, or before the end that a chunk claims.
-
-    OpenCV takes memory for as many bytes as a chunk claims before it looks for them.
-    """
-    at = len(PNG_SIGNATURE)
-    while at < len(content):
-        length, kind = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8]
-        at += 12 + length
-        if kind == b'IEND':
-            return at > len(content)
-    return True
-
-
-def write_panoptic_png(path: str | Path, ids: np.ndarray) -> None:
-    """Write segment ids, (H, W) in [0, 2^24); the file appears when it is complete.
-
-    Raises:
-        ValueError: an id does not fit into 24 bits.
-        OSError: the folder can not be written.
-    """
-    if ids.size and not 0 <= ids.min() <= ids.max() < NUM_IDS:
-        raise ValueError(
-            f'{path}: segment ids run from {ids.min()} to {ids.max()}, a panoptic PNG holds '
-            f'0 to {NUM_IDS - 1}: number the segments anew'
-        )
-    bgr = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8)
-    write_whole(path, cv2.imencode('.png', bgr)[1].tobytes())
+LONGEST_NAME = 200
+"""Bytes of a file's name that its temporary name repeats."""
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -67,11 +22,11 @@ def write_whole(path: str | Path, content: bytes) -> None:
 def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write to, which gets its name when it is complete; folders are made.
 
-    A process that is killed (-9) meanwhile leaves ``.<name>.<random>``.
+    A process that is killed (-9) meanwhile leaves a file with :func:`temporary_prefix`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=temporary_prefix(path.name), dir=path.parent)
     try:
         with os.fdopen(handle, 'wb') as file:
             yield file
@@ -80,3 +35,13 @@ def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def temporary_prefix(name: str) -> str:
+    """How the temporary name of a file starts: ``.<name>.``, or a hash of a name that is long.
+
+    A name may have 255 bytes on most file systems, which leaves no room for more.
+    """
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha1(os.fsencode(name)).hexdigest()
+    return f'.{name}.'

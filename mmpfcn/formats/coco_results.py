@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from .atomic_files import open_whole, write_panoptic_png
+from .atomic_files import open_whole
+from .panoptic_png import write_panoptic_png
 
 PNG_FOLDER = 'panoptic'
 

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from mmdet.visualization import get_palette
-from mmengine.fileio import get_text
+import numpy as np
+
+from .file_content import read_content
 
 MAX_CLASSES = 254
 """Labels of a semantic map are bytes, and 255 is void."""
@@ -65,8 +66,8 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
             is there twice.
     """
     try:
-        content = json.loads(get_text(path, backend_args=backend_args))
-    except (FileNotFoundError, NotADirectoryError) as error:
+        content = json.loads(read_content(path, backend_args))  # also behind a byte order mark
+    except FileNotFoundError as error:
         raise FileNotFoundError(
             f'annotation file {path} is not there: mend data_root or ann_file of the data set'
         ) from error
@@ -74,56 +75,115 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
         raise ValueError(
             f'annotation file {path} is no complete JSON ({error}): copy or make it again'
         ) from error
-    for key in ('categories', 'images'):
-        if not isinstance(content, dict) or not content.get(key):
-            raise ValueError(
-                f'annotation file {path} has no {key}: expected a COCO panoptic JSON with '
-                'images, annotations and categories (docs/datasets.md shows one)'
-            )
-        require_fields(path, key, content[key], FIELDS[key])
-        _check_unique(path, key, [item['id'] for item in content[key]])
-    for image in content['images']:
-        if not (0 < image['height'] <= MAX_SIDE and 0 < image['width'] <= MAX_SIDE):
-            raise ValueError(
-                f'annotation file {path}: image {image["file_name"]} has {image["width"]} x '
-                f'{image["height"]} pixels, expected 1 to {MAX_SIDE} a side: mend width and height'
-            )
+    for flaw in problems(content):
+        raise ValueError(f'annotation file {path}{flaw.text}')
     annotations = content.get('annotations') or None
-    first = annotations[0] if isinstance(annotations, list) else None
-    if isinstance(first, dict) and 'segments_info' not in first:
-        raise ValueError(
-            f'annotation file {path} has annotations without segments_info: it looks like COCO '
-            'instances; tools/dataset_converters/coco_panoptic.py makes a panoptic data set of it'
-        )
     if annotations is not None:
-        require_fields(path, 'annotations', annotations, FIELDS['annotations'])
-        _check_unique(path, 'annotations', [item['image_id'] for item in annotations])
         annotations = {item['image_id']: item for item in annotations}
     return PanopticJson(content['categories'], content['images'], annotations)
 
 
+class Flaw(NamedTuple):
+    """What is wrong with a panoptic JSON.
+
+    Attributes:
+        kind: ``json`` (of no use at all), ``field``, ``category_id``, ``image_id`` or
+            ``annotation_twice``, as in the report of tools/misc/check_dataset.py.
+        text: to follow the name of the file.
+    """
+
+    kind: str
+    text: str
+
+
+def problems(content: Any) -> Iterator[Flaw]:
+    """Everything that :func:`read_panoptic_json` refuses, in the order in which it looks."""
+    for key in ('categories', 'images'):
+        if not isinstance(content, dict) or not content.get(key):
+            yield Flaw(
+                'json',
+                f' has no {key}: expected a COCO panoptic JSON with '
+                'images, annotations and categories (docs/datasets.md shows one)',
+            )
+            return
+        yield from record_flaws(key, content[key], FIELDS[key])
+        yield from _shared_ids(key, content[key])
+    for image in _dicts(content['images']):
+        sides = image.get('height'), image.get('width')
+        if all(isinstance(x, int) for x in sides) and not all(0 < x <= MAX_SIDE for x in sides):
+            yield Flaw(
+                'field',
+                f': image {image.get("file_name")} has {sides[1]} x {sides[0]} pixels, expected 1 '
+                f'to {MAX_SIDE} a side: mend width and height',
+            )
+    annotations = content.get('annotations') or []
+    first = annotations[0] if isinstance(annotations, list) and annotations else None
+    if isinstance(first, dict) and 'segments_info' not in first:
+        yield Flaw(
+            'json',
+            ' has annotations without segments_info: it looks like COCO '
+            'instances; tools/dataset_converters/coco_panoptic.py makes a panoptic data set of it',
+        )
+        return
+    yield from record_flaws('annotations', annotations, FIELDS['annotations'])
+    yield from _shared_ids('annotations', annotations)
+    for annotation in _dicts(annotations):
+        segments = annotation.get('segments_info')
+        if isinstance(segments, list):
+            what = f'segment of {annotation.get("file_name")}'
+            yield from record_flaws(what, segments, ('id', 'category_id'))
+            for segment in _dicts(segments):
+                if isinstance(segment.get('id'), str):
+                    yield Flaw(
+                        'field',
+                        f': a {what} has the id {segment["id"]!r}, expected a number, without '
+                        'quotation marks',
+                    )
+
+
+def _dicts(records: Any) -> Iterator[dict]:
+    return (
+        record
+        for record in (records if isinstance(records, list) else ())
+        if isinstance(record, dict)
+    )
+
+
 def require_fields(path: str, what: str, records: Sequence[Mapping], fields: Sequence[str]) -> None:
     """Raise ValueError, with the start of the record, where a field is missing or of no use."""
+    for flaw in record_flaws(what, records, fields):
+        raise ValueError(f'annotation file {path}{flaw.text}')
+
+
+def record_flaws(what: str, records: Any, fields: Sequence[str]) -> Iterator[Flaw]:
+    """Records in which a field is missing or of no use, with the start of each."""
     if not isinstance(records, list):
-        raise ValueError(
-            f'annotation file {path}: {what} should be a list, got {str(records)[:100]}: '
-            'docs/datasets.md shows the format'
+        yield Flaw(
+            'json',
+            f': {what} should be a list, got {str(records)[:100]}: docs/datasets.md shows the '
+            'format',
         )
+        return
     for record in records:
         known = record if isinstance(record, dict) else {}
         lacking = [field for field in fields if field not in known]
         if lacking:
-            raise ValueError(
-                f'annotation file {path}: {what} without {", ".join(lacking)}: '
-                f'{str(record)[:100]}: add it (docs/datasets.md shows the format) or remove the '
-                'record'
+            yield Flaw(
+                'field',
+                f': {what} without {", ".join(lacking)}: {str(record)[:100]}: add it '
+                '(docs/datasets.md shows the format) or remove the record',
             )
         wrong = [f for f, kind in TYPES.items() if f in known and not isinstance(known[f], kind)]
-        wrong += [f for f, n in LENGTHS.items() if known.get(f) and not _numbers(known[f], n)]
+        wrong += [
+            f
+            for f, n in LENGTHS.items()
+            if f not in wrong and known.get(f) and not _numbers(known[f], n)
+        ]
         if wrong:
-            raise ValueError(
-                f'annotation file {path}: {what} with an unusable {", ".join(wrong)}: '
-                f'{str(record)[:100]}: docs/datasets.md shows the format'
+            yield Flaw(
+                'field',
+                f': {what} with an unusable {", ".join(wrong)}: {str(record)[:100]}: '
+                'docs/datasets.md shows the format',
             )
 
 
@@ -132,13 +192,17 @@ def _numbers(values: object, length: int) -> bool:
     return are_numbers and len(values) == length
 
 
-def _check_unique(path: str, key: str, ids: Sequence) -> None:
-    twice = [id_ for id_, count in Counter(ids).items() if count > 1]
+def _shared_ids(key: str, records: Any) -> Iterator[Flaw]:
+    what = 'image_id' if key == 'annotations' else 'id'
+    kinds = dict(categories='category_id', images='image_id', annotations='annotation_twice')
+    ids = [record.get(what) for record in _dicts(records)]
+    counts = Counter(id_ for id_ in ids if isinstance(id_, int | str))
+    twice = [id_ for id_, count in counts.items() if count > 1]
     if twice:
-        what = 'image_id' if key == 'annotations' else 'id'
-        raise ValueError(
-            f'annotation file {path}: {len(twice)} {key} share their {what}, such as {twice[:5]}: '
-            'remove or renumber them'
+        yield Flaw(
+            kinds[key],
+            f': {len(twice)} {key} share their {what}, such as {twice[:5]}: remove or renumber '
+            'them',
         )
 
 
@@ -233,4 +297,5 @@ def _palette(by_name: dict, classes: Sequence[str], metainfo: Mapping) -> list[t
         return [tuple(colours[name]) for name in classes]
     if all('color' in by_name[name] for name in classes):
         return [tuple(by_name[name]['color']) for name in classes]
-    return get_palette('random', len(classes))
+    colours = np.random.RandomState(42).randint(0, 256, (len(classes), 3))  # those of mmdet
+    return [tuple(colour) for colour in colours.tolist()]

@@ -1,16 +1,16 @@
 """The PNG of the COCO panoptic format: one 24-bit segment id per pixel."""
 
+from pathlib import Path
+
 import cv2
-import mmcv
 import numpy as np
-from mmengine.fileio import get
 
-from .atomic_files import NUM_IDS, PNG_SIGNATURE, is_cut_off, write_panoptic_png, write_whole
+from .atomic_files import write_whole
+from .file_content import read_content
+from .image_header import PNG_SIGNATURE, check_pixels, is_cut_off
 
-__all__ = ['NUM_IDS', 'read_panoptic_png', 'read_whole', 'write_panoptic_png', 'write_whole']
-
-MAX_PIXELS = 2**28
-"""Larger maps are refused before they are decoded: 16384 x 16384, 1 GiB of ids."""
+NUM_IDS = 2**24
+"""Ids are R + 256 G + 65536 B; 0 is void."""
 
 DEFLATE_RATIO = 1032
 """A PNG of n bytes holds no more bytes of pixels than this times n; what says so is damaged."""
@@ -34,7 +34,7 @@ def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray
     """
     content = read_whole(path, 'panoptic PNG', backend_args)
     _check_header(content, path)
-    png = mmcv.imfrombytes(content, flag='color')  # BGR
+    png = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)  # BGR
     if png is None:
         raise ValueError(f'panoptic PNG {path} can not be decoded: copy or make it again')
     # little-endian: R + 256 G + 65536 B + 2^24 A
@@ -43,25 +43,40 @@ def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray
 
 
 def read_whole(path: str, what: str, backend_args: dict | None = None) -> bytes:
-    """The content of an image file that is there and not cut off.
+    """The content of an image file of a data set that is there and not cut off.
 
     OpenCV paints what a cut-off JPEG lacks in grey and says nothing.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a JPEG or PNG without its end.
+        ValueError: a JPEG, PNG or WebP without its end, or a Git LFS pointer.
     """
     try:
-        content = get(path, backend_args=backend_args)
-    except (FileNotFoundError, NotADirectoryError) as error:
+        content = read_content(path, backend_args)
+    except FileNotFoundError as error:
         raise FileNotFoundError(
             f'{what} {path} is not there: mend data_root or data_prefix of the data set, or the '
             'file_name in its JSON'
         ) from error
-    content = bytes(content)
     if is_cut_off(content):
         raise ValueError(f'{what} {path} is cut off ({len(content)} bytes): copy it again')
     return content
+
+
+def write_panoptic_png(path: str | Path, ids: np.ndarray) -> None:
+    """Write segment ids, (H, W) in [0, 2^24); the file appears when it is complete.
+
+    Raises:
+        ValueError: an id does not fit into 24 bits.
+        OSError: the folder can not be written.
+    """
+    if ids.size and not 0 <= ids.min() <= ids.max() < NUM_IDS:
+        raise ValueError(
+            f'{path}: segment ids run from {ids.min()} to {ids.max()}, a panoptic PNG holds '
+            f'0 to {NUM_IDS - 1}: number the segments anew'
+        )
+    bgr = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8)
+    write_whole(path, cv2.imencode('.png', bgr)[1].tobytes())
 
 
 def _check_header(content: bytes, path: str) -> None:
@@ -80,12 +95,7 @@ def _check_header(content: bytes, path: str) -> None:
             'class and instance ids are converted by tools/dataset_converters/id_maps_panoptic.py'
         )
     width, height = (int.from_bytes(content[at : at + 4], 'big') for at in (16, 20))
-    if width * height > MAX_PIXELS:
-        raise ValueError(
-            f'panoptic PNG {path} has {width} x {height} pixels, more than {MAX_PIXELS}: cut the '
-            'image into tiles, or set mmpfcn.formats.panoptic_png.MAX_PIXELS and the environment '
-            'variable OPENCV_IO_MAX_IMAGE_PIXELS before OpenCV is imported'
-        )
+    check_pixels(height, width, f'panoptic PNG {path}')
     if width * height * 3 > DEFLATE_RATIO * len(content):
         raise ValueError(
             f'panoptic PNG {path} has {len(content)} bytes, too few for {width} x {height} pixels: '

@@ -1,22 +1,26 @@
 """One image, whatever it comes from, as (H, W, 3) uint8 BGR."""
 
-import io
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
 
-import mmcv
+import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
-from .atomic_files import is_cut_off
+from .file_content import read_content
+from .image_header import MAX_PIXELS, Header, check_pixels, read_header
 from .panoptic_png import read_whole
 
-MAX_PIXELS = 2**28
-"""Larger images are refused before they are decoded: 16384 x 16384, 768 MiB."""
+if TYPE_CHECKING:
+    from PIL import Image
 
-VIDEO_EXTENSIONS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
+VIDEO_EXTENSIONS = (
+    '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.ts',
+    '.mts', '.m2ts', '.mjpeg', '.ogv',
+)  # fmt: skip
 
-ImageSource = str | os.PathLike | np.ndarray | Image.Image
+ImageSource = Union[str, os.PathLike, np.ndarray, 'Image.Image']  # noqa: UP007 (PIL may be missing)
 
 
 def read_image(source: ImageSource) -> np.ndarray:
@@ -38,7 +42,7 @@ def read_image(source: ImageSource) -> np.ndarray:
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    if isinstance(source, Image.Image):
+    if is_pil_image(source):
         return _from_pil(source)
     if isinstance(source, str | os.PathLike):
         return _from_file(os.fspath(source))
@@ -47,43 +51,93 @@ def read_image(source: ImageSource) -> np.ndarray:
     )
 
 
+def is_pil_image(source: Any) -> bool:
+    """Whether it is one of PIL's, which is not imported for the question."""
+    pil = sys.modules.get('PIL.Image')
+    return pil is not None and isinstance(source, pil.Image)
+
+
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(H, W) in pixels of what :func:`read_image` makes of a file, where possible from its header.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no image, cut off, or larger than :data:`MAX_PIXELS`.
+    """
+    content = read_whole(os.fspath(path), 'image')
+    header = read_header(content)
+    if header is None:
+        try:
+            return decode_image(content, os.fspath(path)).shape[:2]
+        except ValueError as error:
+            raise ValueError(
+                f'{path} is no readable image (unknown format): copy it again ({error})'
+            ) from error
+    check_pixels(*header.size, f'image {path}')
+    return header.size
+
+
 def _from_file(path: str) -> np.ndarray:
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
-    if path.lower().endswith(VIDEO_EXTENSIONS):  # list_inputs makes frames of those it can read
+    content = read_content(path)
+    # list_inputs makes frames of the videos that it can read
+    if path.lower().endswith(VIDEO_EXTENSIONS) and read_header(content) is None:
         raise ValueError(
             f"video {path} can not be read: it is damaged or not coded as OpenCV's FFmpeg knows it"
         )
-    return decode_image(read_whole(path, 'image'), path)
+    return decode_image(content, path)
 
 
 def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """:func:`read_image` from the bytes of a file; ``name`` is for messages."""
-    if is_cut_off(content):
+    header = read_header(content)
+    if not content or (header is not None and header.cut_off):
         raise ValueError(f'image {name} is cut off ({len(content)} bytes): copy it again')
-    try:
-        with Image.open(io.BytesIO(content)) as header:  # does not decode
-            size = header.size
-    except Image.DecompressionBombError as error:
-        raise ValueError(f'image {name} is refused: {error}') from error
-    except Exception:  # of a damaged file PIL raises nearly anything
-        pass  # a format that only OpenCV knows, or no image: it is OpenCV that decodes
-    else:
-        _check_size(size, name, max_pixels)
-    try:
-        image = mmcv.imfrombytes(content, flag='color')
-    except Exception as error:  # cv2.error, which is none of Python's
-        raise ValueError(f'{name} can not be decoded as an image: {error}') from error
-    if image is None:
+    if header is not None:
+        check_pixels(*header.size, f'image {name}', max_pixels)
+    image = _decode(content, name, header)
+    if header is not None and image.shape[:2] != header.size:
         raise ValueError(
-            f'{name} is no image, or of a format that OpenCV can not read: '
-            'expected JPEG, PNG, BMP, TIFF, WebP or the like'
+            f'image {name} has {image.shape[1]} x {image.shape[0]} pixels, but its header says '
+            f'{header.size[1]} x {header.size[0]}: copy or make it again'
         )
     return image
 
 
-def _from_pil(image: Image.Image) -> np.ndarray:
-    _check_size(image.size, 'PIL image')
+def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
+    """By OpenCV, which turns TIFF whatever it is told, and JPEG and PNG but not WebP by itself."""
+    own = header is None or content.startswith((b'II', b'MM'))
+    flags = cv2.IMREAD_COLOR | (0 if own else cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise ValueError(f'{name} can not be decoded as an image: {error}') from error
+    if image is None and header is None:
+        raise ValueError(
+            f'{name} is no image, or of a format that OpenCV can not read: '
+            'expected JPEG, PNG, BMP, TIFF, WebP or the like; copy or make it again'
+        )
+    if image is None:
+        raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
+    return image if own else turn_upright(image, header.orientation)
+
+
+def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """An image, (H, W, ...) as stored, upright by its EXIF orientation, 1 to 8."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
+
+
+def _from_pil(image: 'Image.Image') -> np.ndarray:
+    from PIL import ImageOps
+
+    check_pixels(*image.size[::-1], 'PIL image')
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):  # 16 bits, also where PIL says 32
         return _from_array(np.array(image).clip(0, 2**16 - 1).astype(np.uint16))
@@ -98,17 +152,9 @@ def _from_array(array: np.ndarray) -> np.ndarray:
             f'the image is an array of {array.dtype} with shape {array.shape}, expected uint8 or '
             'uint16 of (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, with H and W from 1'
         )
-    _check_size(array.shape[1::-1], 'array')
+    check_pixels(*array.shape[:2], 'array')
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
     if grey:
         array = np.broadcast_to(array.reshape(*array.shape[:2], 1), (*array.shape[:2], 3))
     return np.ascontiguousarray(array[..., :3])
-
-
-def _check_size(size: tuple[int, int], name: str, max_pixels: int = MAX_PIXELS) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ValueError(
-            f'image {name} has {width} x {height} pixels, more than {max_pixels}: make it smaller'
-        )

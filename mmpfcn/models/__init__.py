@@ -6,7 +6,7 @@ from .feature_encoder import FeatureEncoder
 from .fusion_head import PanopticFCNFusionHead
 from .kernel_fusion import KernelFusion
 from .kernel_generator import KernelGenerator
-from .losses import PositionLoss, WeightedDiceLoss
+from .losses import WeightedDiceLoss
 from .panoptic_fcn import PanopticFCN
 from .panoptic_fcn_head import PanopticFCNHead
 from .settings import InferenceSettings, TrainingSettings
@@ -21,7 +21,6 @@ __all__ = [
     'PanopticFCNAssigner',
     'PanopticFCNFusionHead',
     'PanopticFCNHead',
-    'PositionLoss',
     'InferenceSettings',
     'TimmBackbone',
     'TrainingSettings',

@@ -116,7 +116,8 @@ class PanopticFCNAssigner:
             )
             region_rows = show.nonzero()[:, 0].to(device)
             levels.append(LevelTargets(heat_map, regions, objects, region_rows))
-        return ImageTargets(masks, labels, region_masks[channels], channels, levels)
+        num_objects = len(gt_instances.labels)
+        return ImageTargets(masks, labels, region_masks[channels], channels, levels, num_objects)
 
     def _object_masks(
         self, masks: Tensor | SegmentMasks, mask_size: tuple[int, int], device: torch.device

@@ -39,6 +39,7 @@ class FeatureEncoder(BaseModule):
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.num_levels = num_levels
         self.semantic_fpn = ModuleList(
             ConvUpsample(
                 in_channels,
@@ -73,9 +74,9 @@ class FeatureEncoder(BaseModule):
         Raises:
             ValueError: when the number of levels or their sizes do not fit.
         """
-        if len(feats) != len(self.semantic_fpn):
+        if len(feats) != self.num_levels:
             raise ValueError(
-                f'FeatureEncoder was built for num_levels={len(self.semantic_fpn)} pyramid levels '
+                f'FeatureEncoder was built for num_levels={self.num_levels} pyramid levels '
                 f'but got {len(feats)}'
             )
         h, w = feats[0].shape[-2:]

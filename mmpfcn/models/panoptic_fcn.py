@@ -17,14 +17,15 @@ class PanopticFCN(MaskFormer):
         backbone: config of the backbone.
         neck: config of the neck.
         panoptic_head: config of :class:`PanopticFCNHead`.
-        panoptic_fusion_head: config of :class:`PanopticFCNFusionHead`.
+        panoptic_fusion_head: config of :class:`PanopticFCNFusionHead`; it takes the class counts of
+            ``panoptic_head``.
         train_cfg: training settings of the head.
         test_cfg: thresholds of both heads.
         data_preprocessor: config of mmdet's ``DetDataPreprocessor``.
         init_cfg: weights to load.
 
     Raises:
-        ValueError: when the two heads disagree about the numbers of classes.
+        ValueError: when the config has counts for both heads and they disagree.
     """
 
     def __init__(
@@ -38,11 +39,14 @@ class PanopticFCN(MaskFormer):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        fusion_head = ConfigDict(panoptic_fusion_head)
+        for name in ('num_things_classes', 'num_stuff_classes'):
+            fusion_head.setdefault(name, panoptic_head[name])
         super().__init__(
             backbone=backbone,
             neck=neck,
             panoptic_head=ConfigDict(panoptic_head),  # mmdet's shell copies a ConfigDict's way
-            panoptic_fusion_head=ConfigDict(panoptic_fusion_head),
+            panoptic_fusion_head=fusion_head,
             train_cfg=train_cfg,
             test_cfg=test_cfg,
             data_preprocessor=data_preprocessor,

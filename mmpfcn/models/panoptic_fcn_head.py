@@ -1,7 +1,8 @@
 """The panoptic head: reads like section 3 of the paper."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,15 +10,41 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
+from ..ops.chunks import sum_over_chunks
 from ..structures import ImageTargets, LevelMaps
 from ..structures.segment_masks import SegmentMasks
-from .losses import average_factors, sum_with_gradient
-from .sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
+from .assigner import VOID
+from .losses import average_factors
+from .sampling import gather_kernels, level_peaks, mean_over_cells, pool_regions, sample_positives
 from .settings import InferenceSettings, TrainingSettings, read_settings
+
+MAX_CLASSES = VOID
+"""Labels that a semantic map of bytes has besides void."""
+
+
+NOT_FINITE = (
+    'the network gave NaN or an infinite number, expected finite scores, kernels and mask_feats: '
+    'look for such numbers in the weights and the image, or run it in float32'
+)
+"""What is said of an output that would otherwise silently remove objects of all classes."""
+
+
+class TrainingKernels(NamedTuple):
+    """Kernels of one image that are trained.
+
+    Attributes:
+        things: (P, k, E) embedded, k of every (object, level).
+        scores: (P, k) centre probabilities in [0, 1]; 0 where there is no cell in the object.
+        stuff: (Q, E) embedded, one of every (region class, level).
+    """
+
+    things: Tensor
+    scores: Tensor
+    stuff: Tensor
 
 
 @MODELS.register_module()
@@ -30,15 +57,19 @@ class PanopticFCNHead(BaseModule):
     Args:
         num_things_classes: T.
         num_stuff_classes: S.
-        kernel_generator: config of :class:`KernelGenerator` without class counts and widths that
-            follow from the rest.
-        feature_encoder: config of :class:`FeatureEncoder`; its ``num_levels`` first features are
-            encoded, all but the first feature get kernels.
+        kernel_generator: config of :class:`KernelGenerator`, or of a module built with
+            ``num_things_classes``, ``num_region_channels`` and ``embed_channels`` more, that maps
+            P3..P7 to a :class:`LevelMaps` each and has ``thing_embed`` and ``stuff_embed``, from
+            (..., C) to (..., E).
+        feature_encoder: config of :class:`FeatureEncoder`, or of a module with ``num_levels`` and
+            ``out_channels`` (E) that maps the ``num_levels`` first features to mask_feats.
         kernel_fusion: config of :class:`KernelFusion`.
-        loss_center: config of the loss of object centres.
-        loss_region: config of the loss of stuff regions.
-        loss_thing: config of the loss of thing masks.
-        loss_stuff: config of the loss of stuff masks.
+        loss_center: config of the loss of object centres. A loss is called with logits, soft
+            targets of the same shape, ``weight`` (n,) of rows for masks, and ``avg_factor``, by
+            which it divides its sum: it may see the rows in chunks, whose losses are added.
+        loss_region: that of stuff regions.
+        loss_thing: that of thing masks, (n, H/4, W/4).
+        loss_stuff: that of stuff masks.
         train_cfg: see :class:`TrainingSettings`; None for a model that is not trained.
         test_cfg: see :class:`InferenceSettings`.
         init_cfg: weights to load.
@@ -47,7 +78,11 @@ class PanopticFCNHead(BaseModule):
 
     Raises:
         ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key, or
-            there is no thing class.
+            there is no thing class, or more classes than the targets have labels for.
+
+    Attributes:
+        observer: called by :meth:`loss_by_feat` with the targets and :class:`TrainingKernels` of
+            the images, if it is not None.
     """
 
     def __init__(
@@ -72,6 +107,14 @@ class PanopticFCNHead(BaseModule):
                 f'panoptic_head.num_things_classes={num_things_classes}, expected at least 1: for '
                 'data of stuff only add a thing class that no segment has (docs/datasets.md)'
             )
+        if num_things_classes + num_stuff_classes > MAX_CLASSES:
+            raise ValueError(
+                f'panoptic_head has num_things_classes={num_things_classes} and num_stuff_classes='
+                f'{num_stuff_classes}, {num_things_classes + num_stuff_classes} together, expected '
+                f'at most {MAX_CLASSES}: label {VOID} is void in semantic maps; merge or leave out '
+                'classes'
+            )
+        self.observer: Callable[[list[ImageTargets], list[TrainingKernels]], None] | None = None
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
@@ -89,8 +132,8 @@ class PanopticFCNHead(BaseModule):
         thing_regions = range(num_things_classes) if separate_thing_regions else [self.num_classes]
         self.region_labels = [*range(num_things_classes, self.num_classes), *thing_regions]
         self.kernel_fusion = MODELS.build(kernel_fusion)
-        self.loss_center = MODELS.build(loss_center)
-        self.loss_region = MODELS.build(loss_region)
+        self.loss_center = build_position_loss(loss_center)
+        self.loss_region = build_position_loss(loss_region)
         self.loss_thing = MODELS.build(loss_thing)
         self.loss_stuff = MODELS.build(loss_stuff)
         self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg) if test_cfg else None
@@ -118,7 +161,7 @@ class PanopticFCNHead(BaseModule):
         Returns:
             Maps of P3..P7, and mask_feats (N, E, H/4, W/4).
         """
-        num_encoded = len(self.feature_encoder.semantic_fpn)
+        num_encoded = self.feature_encoder.num_levels
         generate, encode = self.kernel_generator, self.feature_encoder
         if self.training and self.train_cfg and self.train_cfg.with_cp:
             generate, encode = (
@@ -139,7 +182,15 @@ class PanopticFCNHead(BaseModule):
         Returns:
             ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``. Every parameter gets a
             gradient from their sum whatever the images contain.
+
+        Raises:
+            ValueError: without ``train_cfg``.
         """
+        if self.train_cfg is None:
+            raise ValueError(
+                'the head was built without train_cfg, which loss needs: set model.train_cfg '
+                '(configs/_base_/models/panoptic_fcn_r50.py has one)'
+            )
         levels, mask_feats = self(feats)
         # In float32, also under mixed precision: float16 has neither the sums of a mass centre nor
         # the smallest scores nor the lower bound 1e-8 of the dice loss.
@@ -188,35 +239,31 @@ class PanopticFCNHead(BaseModule):
         )
         # by unbind, whose gradient is one copy; that of x[i] is a map of the batch for every image
         unbound = [zip(*(x.unbind() for x in level), strict=True) for level in levels]
-        things, stuff = [], []
-        for feats, image, *maps in zip(mask_feats.unbind(), targets, *unbound, strict=True):
-            maps = [LevelMaps(*level) for level in maps]
-            things.append(self._thing_mask_loss(maps, feats, image, num_objects))
-            stuff.append(self._stuff_mask_loss(maps, feats, image, num_regions))
+        kernels = [
+            self.training_kernels([LevelMaps(*level) for level in maps], image)
+            for image, *maps in zip(targets, *unbound, strict=True)
+        ]
+        if self.observer is not None:
+            self.observer(targets, kernels)
+        images = list(zip(kernels, mask_feats.unbind(), targets, strict=True))
+        centers = [torch.stack([t.centers for t in level]) for level in by_level]
+        regions = [torch.stack([t.regions for t in level]) for level in by_level]
         return dict(
-            loss_center=self.loss_center(
-                [maps.centers for maps in levels],
-                [torch.stack([t.centers for t in level]) for level in by_level],
-                [num_objects] * len(levels),
+            loss_center=sum(
+                map_loss(self.loss_center, maps.centers, target, num_objects)
+                for maps, target in zip(levels, centers, strict=True)
             ),
-            loss_region=self.loss_region(
-                [maps.regions for maps in levels],
-                [torch.stack([t.regions for t in level]) for level in by_level],
-                num_cells,
+            loss_region=sum(
+                map_loss(self.loss_region, maps.regions, target, number)
+                for maps, target, number in zip(levels, regions, num_cells, strict=True)
             ),
-            loss_thing=sum(things),
-            loss_stuff=sum(stuff),
+            loss_thing=sum(self._thing_mask_loss(*image, num_objects) for image in images),
+            loss_stuff=sum(self._stuff_mask_loss(*image, num_regions) for image in images),
         )
 
-    def _thing_mask_loss(
-        self,
-        maps: list[LevelMaps],
-        mask_feats: Tensor,
-        targets: ImageTargets,
-        avg_factor: float | Tensor,
-    ) -> Tensor:
-        """Weighted dice of the k best kernels of every (object, level); maps without N."""
-        kernels, scores = [], []
+    def training_kernels(self, maps: list[LevelMaps], targets: ImageTargets) -> TrainingKernels:
+        """The embedded kernels of one image that its ground truth chooses; maps without N."""
+        things, scores, stuff = [], [], []
         for level, target in zip(maps, targets.levels, strict=True):
             cells, level_scores = sample_positives(
                 level.centers,
@@ -224,42 +271,55 @@ class PanopticFCNHead(BaseModule):
                 targets.masks[target.objects],
                 self.train_cfg.num_positives,
             )
-            kernels.append(level.kernels.flatten(1).T[cells])  # (hw, C) -> (P, k, C)
+            things.append(level.kernels.flatten(1).T[cells])  # (hw, C) -> (P, k, C)
             scores.append(level_scores)
-        kernels = self.kernel_generator.thing_embed(torch.cat(kernels))  # (P, k, E)
-        objects = torch.cat([target.objects for target in targets.levels])
-
-        def loss(kernels: Tensor, scores: Tensor, objects: Tensor, feats: Tensor) -> Tensor:
-            logits = convolve(kernels.flatten(0, 1), feats).unflatten(0, kernels.shape[:2])
-            return self.loss_thing(logits, targets.masks[objects], scores, avg_factor)
-
-        row_size = kernels.shape[1] * mask_feats[0].numel()
-        return sum_with_gradient(
-            loss, kernels, torch.cat(scores), objects, row_size=row_size, shared=[mask_feats]
+            channels = targets.region_channels[target.region_rows]
+            supports = (target.regions[channels] > 0).to(level.kernels.dtype)
+            stuff.append(mean_over_cells(supports.flatten(1), level.kernels))
+        return TrainingKernels(
+            things=self.kernel_generator.thing_embed(torch.cat(things)),
+            scores=torch.cat(scores),
+            stuff=self.kernel_generator.stuff_embed(torch.cat(stuff)),
         )
 
-    def _stuff_mask_loss(
+    def _thing_mask_loss(
         self,
-        maps: list[LevelMaps],
+        kernels: TrainingKernels,
         mask_feats: Tensor,
         targets: ImageTargets,
         avg_factor: float | Tensor,
     ) -> Tensor:
-        """Dice of the pooled kernel of every (region class, level) present; maps without N."""
-        kernels = []
-        for level, target in zip(maps, targets.levels, strict=True):
-            channels = targets.region_channels[target.region_rows]
-            supports = (target.regions[channels] > 0).to(level.kernels.dtype)
-            kernels.append(mean_over_cells(supports.flatten(1), level.kernels))
-        kernels = self.kernel_generator.stuff_embed(torch.cat(kernels))  # (Q, E)
+        """Loss of the k best kernels of every (object, level), weighted by their scores."""
+        objects = torch.cat([target.objects for target in targets.levels])
+        weights = kernels.scores / kernels.scores.sum(1, keepdim=True).clamp(min=1e-8)
+
+        def loss(kernels: Tensor, weights: Tensor, objects: Tensor, feats: Tensor) -> Tensor:
+            masks = targets.masks[objects.repeat_interleave(kernels.shape[1])]  # (P * k, h, w)
+            logits = convolve(kernels.flatten(0, 1), feats)
+            return self.loss_thing(logits, masks, weight=weights.flatten(), avg_factor=avg_factor)
+
+        row_size = kernels.things.shape[1] * mask_feats[0].numel()
+        return sum_over_chunks(
+            loss, kernels.things, weights, objects, row_size=row_size, shared=[mask_feats]
+        )
+
+    def _stuff_mask_loss(
+        self,
+        kernels: TrainingKernels,
+        mask_feats: Tensor,
+        targets: ImageTargets,
+        avg_factor: float | Tensor,
+    ) -> Tensor:
+        """Loss of the pooled kernel of every (region class, level) present."""
         rows = torch.cat([target.region_rows for target in targets.levels])
 
         def loss(kernels: Tensor, rows: Tensor, feats: Tensor) -> Tensor:
+            masks, weights = targets.region_masks[rows], kernels.new_ones(len(kernels))
             logits = convolve(kernels, feats)
-            return self.loss_stuff(logits, targets.region_masks[rows], avg_factor=avg_factor)
+            return self.loss_stuff(logits, masks, weight=weights, avg_factor=avg_factor)
 
         row_size = mask_feats[0].numel()
-        return sum_with_gradient(loss, kernels, rows, row_size=row_size, shared=[mask_feats])
+        return sum_over_chunks(loss, kernels.stuff, rows, row_size=row_size, shared=[mask_feats])
 
     # ---- inference ----
 
@@ -292,6 +352,8 @@ class PanopticFCNHead(BaseModule):
             ``mask_logits`` (K, H/4, W/4). The labels of regions are those of stuff, T + S for "any
             thing", and with ``separate_thing_regions`` those of things.
         """
+        if not mask_feats.float().mean().isfinite():
+            raise ValueError(NOT_FINITE)
         similarity_thr = self.test_cfg.similarity_thr
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):
@@ -315,15 +377,11 @@ class PanopticFCNHead(BaseModule):
         With ``levels`` (K,), the number of each one's level, and ``cells`` (K,) in it.
         """
         cfg = self.test_cfg
-        if len(cfg.pool_sizes) != len(levels):
-            raise ValueError(
-                f'test_cfg.pool_sizes has {len(cfg.pool_sizes)} entries {cfg.pool_sizes}, but '
-                f'there are {len(levels)} pyramid levels: give one window side for each'
-            )
-        peaks, kernels = [], []
-        for level, pool_size in zip(levels, cfg.pool_sizes, strict=True):
-            peaks.append(find_peaks(level.centers, pool_size, cfg.max_per_img // 2))
-            kernels.append(gather_kernels(level.kernels, peaks[-1].cells))
+        peaks = level_peaks(levels, cfg)
+        kernels = [
+            gather_kernels(level.kernels, found.cells)
+            for level, found in zip(levels, peaks, strict=True)
+        ]
         numbers = [torch.full_like(x.cells, number) for number, x in enumerate(peaks)]
         scores, labels, cells = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
         scores, order = scores.sort(dim=1, descending=True, stable=True)
@@ -355,15 +413,38 @@ class PanopticFCNHead(BaseModule):
         )
 
 
+def build_position_loss(config: dict) -> nn.Module:
+    """Build a loss of centres or regions; configs of old have ``PositionLoss`` for FocalLoss."""
+    if config['type'] == 'PositionLoss':
+        config = {**config, 'type': 'FocalLoss'}
+    return MODELS.build(config)
+
+
+def map_loss(
+    loss: nn.Module, logits: Tensor, targets: Tensor, avg_factor: float | Tensor
+) -> Tensor:
+    """A loss of the maps (N, X, h, w) of one level, some images at a time."""
+    return sum_over_chunks(
+        partial(loss, avg_factor=avg_factor), logits, targets, row_size=logits[0].numel()
+    )
+
+
 def select(keep: Tensor, **fields: Tensor) -> list[InstanceData]:
     """The kernels of each image to keep, in their order, after one wait for the device.
 
     Args:
         keep: (N, K) bool.
         **fields: each (N, K, ...).
+
+    Raises:
+        ValueError: when a score or a kernel is NaN or infinite, kept or not.
     """
     order = keep.byte().argsort(dim=1, descending=True, stable=True)  # those to keep come first
-    rows = [image[:count] for image, count in zip(order, keep.sum(1).tolist(), strict=True)]
+    finite = [x.isfinite().all() for x in fields.values() if x.is_floating_point()]
+    *counts, is_finite = torch.stack([*keep.sum(1), torch.stack(finite).all()]).tolist()
+    if not is_finite:
+        raise ValueError(NOT_FINITE)
+    rows = [image[:count] for image, count in zip(order, counts, strict=True)]
     return [
         InstanceData(**{name: field[i, kept] for name, field in fields.items()})
         for i, kept in enumerate(rows)

@@ -1,14 +1,18 @@
 """From maps to kernels: which cells speak for an object or a region, in training and in testing.
 
-All functions work on one pyramid level, take centres and regions as logits, know nothing of the
-image, and do not wait for the device.
+All functions but :func:`level_peaks` work on one pyramid level; all take centres and regions as
+logits, know nothing of the image, and do not wait for the device.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..structures import LevelMaps
+from .settings import InferenceSettings
 
 
 class Peaks(NamedTuple):
@@ -17,6 +21,33 @@ class Peaks(NamedTuple):
     scores: Tensor
     labels: Tensor
     cells: Tensor
+
+
+def level_peaks(
+    levels: Sequence[LevelMaps],
+    settings: InferenceSettings,
+    find: 'Callable[[Tensor, int, int], Peaks] | None' = None,
+) -> list[Peaks]:
+    """Object candidates of every level, before ``center_thr``.
+
+    Args:
+        levels: maps of P3..P7.
+        settings: ``pool_sizes`` and ``max_per_img`` count.
+        find: does the work of :func:`find_peaks`, for a graph of fixed shapes.
+
+    Raises:
+        ValueError: when ``pool_sizes`` are not as many as the levels.
+    """
+    if len(settings.pool_sizes) != len(levels):
+        raise ValueError(
+            f'test_cfg.pool_sizes has {len(settings.pool_sizes)} entries {settings.pool_sizes}, '
+            f'but there are {len(levels)} pyramid levels: give one window side for each'
+        )
+    find = find or find_peaks
+    return [
+        find(level.centers, pool_size, settings.peaks_per_level)
+        for level, pool_size in zip(levels, settings.pool_sizes, strict=True)
+    ]
 
 
 def find_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:

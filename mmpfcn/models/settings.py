@@ -19,7 +19,8 @@ class InferenceSettings:
         similarity_thr: cosine similarity from which two thing kernels become one.
         mask_thr_binary: the probability of a pixel of an object must exceed it.
         score_thr: least score of an instance after rescoring by its mask.
-        max_per_img: most instances of an image; half as many candidates are taken per level.
+        max_per_img: most instances of an image; half as many candidates, but at least one, are
+            taken per level.
         panoptic_score_thr: least score of an instance in the panoptic map.
         mask_overlap: an instance is left out when more than this share of it is already taken.
         stuff_area_limit: least area of a stuff segment in output pixels.
@@ -41,6 +42,11 @@ class InferenceSettings:
     panoptic_on: bool = True
     instance_on: bool = True
     semantic_on: bool = True
+
+    @property
+    def peaks_per_level(self) -> int:
+        """Candidates of objects that a level gives."""
+        return max(self.max_per_img // 2, 1)
 
 
 @dataclass

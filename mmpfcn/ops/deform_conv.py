@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from mmcv.ops import ModulatedDeformConv2dPack
+from mmcv.ops import modulated_deform_conv2d
 from mmengine.registry import MODELS
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from ..compat import has_operators
 
 COLUMN_ELEMENTS = 2**22
 """Elements of the column matrix at a time: 16 MiB in float32."""
@@ -157,32 +160,78 @@ def corners(ys: Tensor, xs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 # In mmengine's root registry, because mmcv's ConvModule looks a layer up in whatever registry is
 # current and every registry falls back to the root.
 @MODELS.register_module()
-class ModulatedDeformConv(ModulatedDeformConv2dPack):
+class ModulatedDeformConv(nn.Module):
     """mmcv's ``DCNv2`` layer with the initialisation of Panoptic FCN and the fastest way to run it.
 
     The offsets and the mask come from one ordinary convolution which, unlike in mmcv, keeps
     PyTorch's default initialisation; the weight is Kaiming-uniform for ReLU. Parameters have
     mmcv's names. The CPU runs :func:`deform_conv_by_bags`; CUDA mmcv's operator, and
-    :func:`deform_conv_by_sampling` in bfloat16 and under ``torch.compile``, where that can not run.
-    Export gets ordinary operators only: ONNX :func:`deform_conv_by_gathers`, ``torch.export``
-    :func:`deform_conv_by_sampling`.
+    :func:`deform_conv_by_sampling` where mmcv is not compiled, in bfloat16 and under
+    ``torch.compile``, where the operator can not run. Export gets ordinary operators only: ONNX
+    :func:`deform_conv_by_gathers`, ``torch.export`` :func:`deform_conv_by_sampling`.
+
+    Args:
+        in_channels: C.
+        out_channels: O.
+        kernel_size: rows and columns, or one number for both; so are ``stride``, ``padding`` and
+            ``dilation``. Other values than stride 1, padding ``kernel_size // 2``, dilation 1 and
+            one group need mmcv's operator.
+        stride: as in ``nn.Conv2d``.
+        padding: as in ``nn.Conv2d``.
+        dilation: as in ``nn.Conv2d``.
+        groups: as in ``nn.Conv2d``.
+        deform_groups: groups of channels that have offsets of their own.
+        bias: whether there is one.
     """
+
+    transposed, output_padding = False, (0,)  # mmcv's ConvModule asks
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        deform_groups: int = 1,
+        bias: bool = True,
+    ):
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride = to_2tuple(kernel_size), to_2tuple(stride)
+        self.padding, self.dilation = to_2tuple(padding), to_2tuple(dilation)
+        self.groups, self.deform_groups = groups, deform_groups
+        self.weight = nn.Parameter(
+            torch.empty(out_channels, in_channels // groups, *self.kernel_size)
+        )
+        self.register_parameter('bias', nn.Parameter(torch.empty(out_channels)) if bias else None)
+        self.init_weights()  # as mmcv does: a seed gives the same numbers
+        taps = self.kernel_size[0] * self.kernel_size[1]
+        self.conv_offset = nn.Conv2d(
+            in_channels, deform_groups * 3 * taps, kernel_size, stride, padding, dilation
+        )
+        self.init_weights()
 
     def init_weights(self) -> None:
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
         if self.bias is not None:
             nn.init.zeros_(self.bias)
-        if hasattr(self, 'conv_offset'):  # mmcv's constructor calls this once before it exists
+        if hasattr(self, 'conv_offset'):  # the constructor calls this once before it exists
             self.conv_offset.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, h, w) to (N, O, h, w)."""
-        run = self._choose(x)
-        if run is None:
-            return super().forward(x)
-        taps = self.kernel_size[0] * self.kernel_size[1]
+        taps = self.deform_groups * self.kernel_size[0] * self.kernel_size[1]
         offset, mask = self.conv_offset(x).split([2 * taps, taps], dim=1)
-        return run(x, offset, mask.sigmoid(), self.weight, self.bias)
+        inputs = x, offset, mask.sigmoid(), self.weight, self.bias
+        run = self._choose(x)
+        if run is not None:
+            return run(*inputs)
+        return modulated_deform_conv2d(
+            *inputs, self.stride, self.padding, self.dilation, self.groups, self.deform_groups
+        )
 
     def _choose(self, x: Tensor) -> Callable[..., Tensor] | None:
         """The function to run; None for mmcv's operator."""
@@ -196,7 +245,7 @@ class ModulatedDeformConv(ModulatedDeformConv2dPack):
             if BAGS_OF_FIXED_ROWS or x.requires_grad or not torch.is_grad_enabled():
                 return deform_conv_by_bags
             return deform_conv_by_sampling
-        ours = x.dtype == torch.bfloat16 or torch.compiler.is_compiling()
+        ours = x.dtype == torch.bfloat16 or torch.compiler.is_compiling() or not has_operators()
         return deform_conv_by_sampling if ours else None
 
     @property

@@ -98,50 +98,59 @@ def _convolve_tiles(image: Tensor, weight: Tensor, out: Tensor) -> None:
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A convolution that shares the parameters of a plain one and computes the same, faster.
+    """A convolution of :func:`to_winograd`: computes the same, faster.
 
     Where it can not be used (with gradient, under autocast, in another type than float32, not on a
-    CPU, for small maps, under ``torch.compile`` and in export) it is the plain convolution. The
-    transformed weight is made at the first call and again when the weight has changed.
-
-    Args:
-        conv: one of which :func:`is_suitable`.
+    CPU, for small maps or those of no batch, under ``torch.compile`` and in export) it is the plain
+    convolution. The transformed weight is made at the first call and again when the weight has
+    other values, whoever wrote them: versions do not tell of what goes through ``weight.data``, so
+    they are compared with a copy.
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
-        has_bias = conv.bias is not None
-        super().__init__(
-            conv.in_channels, conv.out_channels, 3, padding=1, bias=has_bias, device='meta'
-        )
-        self.weight, self.bias = conv.weight, conv.bias
-        self.train(conv.training)
-        self._transformed: Tensor | None = None
-        self._made_from: tuple[int, int] | None = None
+    _transformed: tuple[Tensor, Tensor] | None = None
+    """A copy of the weight, and what it was transformed to."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, h, w) to (N, O, h, w)."""
-        if torch.compiler.is_compiling() or not self._is_usable(x):
-            return super().forward(x)
-        source = self.weight.data_ptr(), self.weight._version
-        if self._made_from != source:
-            self._transformed, self._made_from = transform_weight(self.weight), source
-        return winograd_conv(x, self._transformed, self.bias)
+        weight = self.weight  # a parametrisation computes it
+        if torch.compiler.is_compiling() or not self._is_usable(x, weight):
+            return self._conv_forward(x, weight, self.bias)
+        made = self._transformed  # of both in one, for threads
+        if made is None or not torch.equal(made[0], weight):
+            made = weight.detach().clone(), transform_weight(weight)
+            self._transformed = made
+        return winograd_conv(x, made[1], self.bias)
 
-    def _is_usable(self, x: Tensor) -> bool:
+    def _is_usable(self, x: Tensor, weight: Tensor) -> bool:
         return (
-            x.device.type == 'cpu'
-            and x.dtype == self.weight.dtype == torch.float32
+            x.device.type == weight.device.type == 'cpu'
+            and x.dtype == weight.dtype == torch.float32
+            and x.dim() == 4
+            and x.shape[1] == self.in_channels
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled('cpu')
-            and not (torch.onnx.is_in_onnx_export() or is_exporting())
+            and not (torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or is_exporting())
             and x.shape[-2] * x.shape[-1] >= MIN_TILES * TILE**2
         )
 
 
+def to_winograd(conv: nn.Conv2d) -> WinogradConv2d:
+    """Make a convolution of which :func:`is_suitable` a faster one, in place.
+
+    It remains the same object, with its parameters and hooks, for all that refer to it.
+    """
+    conv.__class__ = WinogradConv2d
+    return conv
+
+
 def is_suitable(module: nn.Module) -> bool:
-    """Whether it is a plain 3 x 3 convolution with enough channels to gain."""
+    """Whether it is a plain 3 x 3 convolution with enough channels to gain.
+
+    One whose weight is computed (``weight_norm``, ``spectral_norm``, a parametrisation) is not.
+    """
     return (
         type(module) is nn.Conv2d
+        and module._parameters.get('weight') is not None
         and module.kernel_size == (3, 3)
         and module.stride == module.padding == module.dilation == (1, 1)
         and module.groups == 1

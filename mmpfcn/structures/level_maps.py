@@ -59,6 +59,7 @@ class ImageTargets(NamedTuple):
         region_masks: (B, H/4, W/4) one mask per region class present in the image.
         region_channels: (B,) int64 region channels, ascending.
         levels: targets per pyramid level, finest first.
+        num_objects: of the ground truth, those that vanish included.
     """
 
     masks: Tensor
@@ -66,3 +67,4 @@ class ImageTargets(NamedTuple):
     region_masks: Tensor
     region_channels: Tensor
     levels: list[LevelTargets]
+    num_objects: int

@@ -15,7 +15,8 @@ class SegmentMasks(BitmapMasks):
     """mmdet's ``BitmapMasks`` in the memory of one map, however many objects there are.
 
     Resizing, flipping, cropping, padding and indexing work on the map and give the masks that
-    ``BitmapMasks`` would; its other operations make an array of all masks first.
+    ``BitmapMasks`` would; its other operations make an array of all masks first. The array
+    ``masks`` can be replaced, by masks that do not overlap, but not written into.
 
     Args:
         index_map: (H, W) uint16.
@@ -29,8 +30,38 @@ class SegmentMasks(BitmapMasks):
 
     @property
     def masks(self) -> np.ndarray:
-        """(G, H, W) uint8, in {0, 1}; made anew by every call."""
-        return (self.index_map == self.values[:, None, None]).view(np.uint8)
+        """(G, H, W) uint8, in {0, 1}; made anew by every call, so read-only.
+
+        Raises:
+            ValueError: what it is set to has another shape, or masks that overlap.
+        """
+        masks = (self.index_map == self.values[:, None, None]).view(np.uint8)
+        masks.setflags(write=False)
+        return masks
+
+    @masks.setter
+    def masks(self, masks: np.ndarray) -> None:
+        expected = (len(self), self.height, self.width)
+        if masks.shape != expected:
+            raise ValueError(f'masks are set to {masks.shape} (G, H, W), expected {expected}')
+        index_map = np.zeros(expected[1:], np.uint16)
+        for value, mask in enumerate(masks.astype(bool), 1):
+            if index_map[mask].any():
+                raise ValueError(
+                    'masks of a panoptic map do not overlap, those given do: use BitmapMasks'
+                )
+            index_map[mask] = value
+        self.index_map, self.values = index_map, np.arange(1, len(self) + 1, dtype=np.uint16)
+
+    @classmethod
+    def cat(cls, masks: Sequence[BitmapMasks]) -> BitmapMasks:
+        """Masks of several images may overlap: they are no longer one map."""
+        return BitmapMasks.cat([BitmapMasks(m.masks, m.height, m.width) for m in masks])
+
+    @classmethod
+    def random(cls, *args, **kwargs) -> BitmapMasks:
+        """Random masks overlap: they are no map."""
+        return BitmapMasks.random(*args, **kwargs)
 
     def __getitem__(self, index) -> 'SegmentMasks':
         return SegmentMasks(self.index_map, self.values[index].reshape(-1))
@@ -61,6 +92,13 @@ class SegmentMasks(BitmapMasks):
         x1, x2 = np.clip(bbox[0::2], 0, self.width)
         y1, y2 = np.clip(bbox[1::2], 0, self.height)
         return self._with(self.index_map[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)])
+
+    def crop_and_resize(self, *args, **kwargs) -> BitmapMasks:
+        masks = BitmapMasks(self.masks.copy(), self.height, self.width)
+        return masks.crop_and_resize(*args, **kwargs)
+
+    def to_ndarray(self) -> np.ndarray:
+        return self.masks.copy()
 
     @property
     def areas(self) -> np.ndarray:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from ..models.sampling import find_peaks
+from ..models import sampling
 from ..models.settings import InferenceSettings
 from ..structures import LevelMaps
 from .colors import class_palette
@@ -52,8 +52,8 @@ def level_peaks(levels: Sequence[LevelMaps], settings: InferenceSettings) -> lis
         settings: ``center_thr``, ``pool_sizes`` and ``max_per_img`` count.
     """
     result = []
-    for level, pool_size in zip(levels, settings.pool_sizes, strict=True):
-        peaks = find_peaks(level.centers.float(), pool_size, settings.max_per_img // 2)
+    levels = [LevelMaps(*(maps.float() for maps in level)) for level in levels]
+    for level, peaks in zip(levels, sampling.level_peaks(levels, settings), strict=True):
         width = level.centers.shape[-1]
         result.append([
             Peak(label, divmod(cell, width), score)

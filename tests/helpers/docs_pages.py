@@ -75,27 +75,27 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'browse_dataset\.py configs/panoptic_fcn/mine',
-        'test_tools/test_browse_dataset.py',
+        'test_commands/test_browse_dataset.py',
         'test_the_page_needs_nothing_but_its_pictures',
     ),
     Elsewhere(
         r'check_dataset\.py data/mine',
-        'test_tools/test_check_dataset.py',
+        'test_commands/test_check_dataset.py',
         'test_a_right_data_set_is_counted',
     ),
     Elsewhere(
         r'detectron2_to_mmpfcn\.py',
-        'test_tools/test_detectron2_to_mmpfcn.py',
+        'test_commands/test_detectron2_to_mmpfcn.py',
         'test_from_the_shell',
     ),
     Elsewhere(
         r'tools/web_demo\.py',
-        'test_tools/test_web_demo.py',
+        'test_commands/test_web_demo.py',
         'test_a_moved_threshold_does_not_run_the_network',
     ),
     Elsewhere(
         r'tools/analysis_tools/explain\.py',
-        'test_tools/test_explain.py',
+        'test_commands/test_explain.py',
         'test_the_page_in_a_browser',
     ),
     Elsewhere(
@@ -105,12 +105,14 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'torchrun .*tools/demo\.py',
-        'test_tools/test_demo.py',
+        'test_commands/test_demo.py',
         'test_two_processes_share_the_images',
     ),
-    Elsewhere(r'tools/deployment/', 'test_deployment/test_onnx.py', 'test_tool_without_torch'),
+    Elsewhere(r'tools/deployment/', 'test_commands/test_export_onnx.py', 'test_tool_without_torch'),
     Elsewhere(
-        r'import OnnxInferencer', 'test_deployment/test_onnx.py', 'test_same_results_at_any_size'
+        r'import OnnxInferencer',
+        'test_commands/test_export_onnx.py',
+        'test_same_results_at_any_size',
     ),
     Elsewhere(r'colors = \{', 'test_docs_datasets.py', 'test_the_lines_for_masks_in_colours'),
 ]
@@ -118,7 +120,9 @@ ELSEWHERE = [
 # Patterns of what no test runs, and why.
 NOT_RUN = {
     r'make (venv|test|demo)|source \S+/activate': 'builds the environment, or runs for minutes',
-    r'^pip install ("torch|\.$)|^MMCV_WITH_OPS|^mim install': 'compiles mmcv, or downloads torch',
+    r'^pip install ("torch|"setup|"?\.|opencv)|^MMCV_WITH_OPS|^mim install|^pip uninstall': (
+        'compiles mmcv, or downloads torch'
+    ),
     r'docker ': 'needs Docker; tests/test_dockerfile.py compares the steps',
     r'--amp': 'needs a GPU',
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',

@@ -26,7 +26,7 @@ def run_file(
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = [str(path), *arguments]
-    sys.path.insert(0, str(path.parent))
+    sys.path.insert(0, str(path.parent))  # as Python does
     torch.set_num_threads(1)
     multiprocessing.set_start_method('fork', force=True)  # here it is forkserver
     runpy.run_path(str(path), run_name='__main__')

@@ -10,18 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.oracle import ROOT
 from mmpfcn.formats import read_panoptic_png
-
-CONVERTERS = ROOT / 'tools' / 'dataset_converters'
 
 
 def run(tool: str, *arguments) -> None:
     """`python tools/dataset_converters/<tool>.py ARGUMENTS` without starting Python."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(CONVERTERS)
         patch.setattr(sys, 'argv', [f'{tool}.py', *map(str, arguments)])
-        importlib.import_module(tool).main()
+        importlib.import_module(f'mmpfcn.commands.convert.{tool}').main()
 
 
 def failure(tool: str, *arguments, out: Path) -> str:

@@ -1,6 +1,6 @@
 """tools/train.py for one config after the other, in the processes of one torchrun.
 
-    torchrun --nproc_per_node=2 tests/train_each.py FIRST.py 29501 SECOND.py 29502
+    torchrun --nproc_per_node=2 tests/helpers/train_each.py FIRST.py 29501 SECOND.py 29502
 
 Each has the work dir of its name. It saves the time to start the processes again. They meet at the
 port beside the config: at torchrun's own, the second group finds addresses of the first, and may
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from mmpfcn.commands import train  # noqa: E402
+from mmpfcn.commands import train
 
 os.environ['TORCHELASTIC_USE_AGENT_STORE'] = 'False'
 for config, port in zip(sys.argv[1::2], sys.argv[2::2], strict=True):

@@ -2,15 +2,18 @@
 
 import os
 import resource
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 import torch
 from helpers.malicious import Call
+from helpers.oracle import ROOT
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import nn
 
 from mmpfcn.apis.checkpoint import (
@@ -18,6 +21,7 @@ from mmpfcn.apis.checkpoint import (
     config_of,
     load_weights,
     read_checkpoint,
+    use_safe_loader,
     write_checkpoint,
 )
 
@@ -34,8 +38,94 @@ def test_code_in_the_file_is_not_run(tmp_path):
     assert trap.exists()
 
 
-def test_mmengine_runs_no_code_either(tmp_path):
+@pytest.fixture
+def schemes(monkeypatch):
+    """mmengine's loaders by prefix, put back afterwards."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    return lambda: dict(CheckpointLoader._schemes)
+
+
+def in_a_fresh_process(code: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()[-1].split()  # the libraries say something before
+
+
+SCHEMES = """
+from mmengine.runner import CheckpointLoader
+def schemes():
+    return {p: f'{f.__module__}.{f.__name__}' for p, f in CheckpointLoader._schemes.items()}
+"""
+
+
+@pytest.mark.ops  # all of mmdet, before mmpfcn
+def test_importing_changes_nothing_in_mmengine():
+    """Not in its loaders, and in its registries nothing that was there."""
+    code = f"""{SCHEMES}
+import mmengine.registry, mmdet.registry, mmdet.utils
+mmdet.utils.register_all_modules()
+registries = [v for m in (mmengine.registry, mmdet.registry) for v in vars(m).values()
+              if isinstance(v, mmengine.registry.Registry)]
+before, modules = schemes(), [dict(r.module_dict) for r in registries]
+import mmpfcn, mmpfcn.apis.checkpoint
+assert schemes() == before, schemes()
+for registry, old in zip(registries, modules):
+    assert dict(registry.module_dict).items() >= old.items(), registry
+print(len(before), len(registries))
+"""
+    assert [int(n) > 3 for n in in_a_fresh_process(code)] == [True, True]
+
+
+def test_our_configs_ask_for_the_safe_loader_and_other_plug_ins_stay():
+    code = f"""{SCHEMES}
+from mmengine.config import Config
+CheckpointLoader.register_scheme('early://', dict)
+before = schemes()
+for _ in range(2):
+    Config.fromfile('configs/panoptic_fcn/r18_shapes.py')
+CheckpointLoader.register_scheme('late://', dict)
+changed = {{p: f for p, f in schemes().items() if before.get(p) != f}}
+print(*sorted(changed), *sorted(set(changed.values())))
+"""
+    ours = 'mmpfcn.apis.checkpoint.load_from_local_or_http'
+    assert in_a_fresh_process(code) == ['http://', 'https://', 'late://', 'builtins.dict', ours]
+
+
+def test_asking_twice_is_asking_once(schemes):
+    use_safe_loader()
+    once = schemes()
+    use_safe_loader()
+    assert schemes() == once and list(schemes()) == list(once)
+    CheckpointLoader.register_scheme('other://', dict)
+    use_safe_loader()
+    assert schemes() == dict(once, **{'other://': dict})
+
+
+@pytest.mark.ops  # all of mmdet, before mmpfcn
+def test_registering_twice_and_beside_other_plug_ins():
+    code = """
+from mmdet.utils import register_all_modules
+from mmengine.utils import import_modules_from_strings
+from mmdet.registry import HOOKS, MODELS
+register_all_modules()
+import_modules_from_strings(['mmpfcn', 'mmpfcn'])
+once = dict(MODELS.module_dict), dict(HOOKS.module_dict)
+import_modules_from_strings(['mmpfcn', 'mmdet.models', 'mmpfcn.apis.safe_loading'])
+register_all_modules()
+assert (dict(MODELS.module_dict), dict(HOOKS.module_dict)) == once
+print(MODELS.get('PanopticFCN').__module__, MODELS.get('PanopticFPN').__module__)
+"""
+    found = in_a_fresh_process(code)
+    assert found == ['mmpfcn.models.panoptic_fcn', 'mmdet.models.detectors.panoptic_fpn']
+
+
+def test_mmengine_runs_no_code_either(tmp_path, schemes):
     """train.py (load_from, --resume), test.py and init_cfg load by this function."""
+    use_safe_loader()
     trap = tmp_path / 'run'
     torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
     with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):

@@ -12,7 +12,7 @@ import torch
 from helpers.malicious import Call
 from mmengine.runner import CheckpointLoader
 
-from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
+from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint, use_safe_loader
 
 
 def saved(value: object) -> bytes:
@@ -72,6 +72,7 @@ def test_many_processes_download_once(server):
     address = f'{server.address}/a.pth'
     with multiprocessing.get_context('fork').Pool(4) as pool:
         assert pool.map(value, [address] * 8, chunksize=1) == [5] * 8
+    use_safe_loader()
     assert CheckpointLoader.load_checkpoint(address)['value'] == 5
     assert server.asked == ['/a.pth']
 

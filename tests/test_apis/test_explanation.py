@@ -11,11 +11,11 @@ from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Fate, explain
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.formats import list_inputs
 from mmpfcn.structures import LevelMaps, NetworkOutput
 
 DROPPED_BEFORE_FUSION = (Fate.CENTER_THR, Fate.REGION_THR)
-converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
 
 @pytest.fixture(scope='module')
@@ -240,7 +240,6 @@ def test_a_kernel_alone_keeps_its_mask(inferencer):
 @pytest.fixture(scope='module')
 def published():
     """The stored maps of the oracle's first image and the oracle's weights, explained."""
-    oracle.require_oracle()
     arrays, info = oracle.case('infer_r50_img1')
     config = Config.fromfile(oracle.ROOT / 'configs' / 'panoptic_fcn' / 'r50_coco.py')
     with pytest.warns(UserWarning):

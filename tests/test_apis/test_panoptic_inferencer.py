@@ -15,7 +15,7 @@ from mmengine.hub import get_config
 from pycocotools import mask as coco_mask
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis import PanopticResult
+from mmpfcn.apis import PanopticResult, explain
 from mmpfcn.datasets import PanopticDataset
 
 
@@ -116,6 +116,36 @@ def test_thresholds_without_running_the_network_again(inferencer, checkpoint):
     assert same(inferencer.finish(output, similarity_thr=0.99), other(picture())['predictions'][0])
     with pytest.raises(ValueError, match="unknown key 'centre_thr'.*did you mean 'center_thr'"):
         inferencer.finish(output, centre_thr=0.3)
+
+
+def test_finishing_leaves_the_output_as_it_was(inferencer):
+    """A second call, an explanation and the data sample's own fields."""
+    output = inferencer.run_network(picture())
+    fields = set(output.data_sample.all_keys()), dict(output.data_sample.metainfo_items())
+    levels = [maps.clone() for level in output.levels for maps in level]
+    first = inferencer.finish(output, instances=True, semantic=True)
+    found = set(output.data_sample.all_keys()), dict(output.data_sample.metainfo_items())
+    assert found == fields and 'pred_panoptic_seg' not in str(output.data_sample)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(levels, (m for level in output.levels for m in level), strict=True)
+    )
+    again = inferencer.finish(output)
+    assert same(first, again) and again.instances is None and again.semantic_seg is None
+    explain(inferencer, output)
+    assert same(first, inferencer.finish(output, instances=True, semantic=True))
+
+
+def test_threads_share_an_output_with_different_tasks(inferencer):
+    output = inferencer.run_network(picture())
+    tasks = [dict(instances=bool(n & 1), semantic=bool(n & 2)) for n in range(32)]
+    alone = inferencer.finish(output)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda task: inferencer.finish(output, **task), tasks))
+    for task, result in zip(tasks, results, strict=True):
+        assert same(alone, result)
+        found = result.instances is not None, result.semantic_seg is not None
+        assert found == (task['instances'], task['semantic'])
 
 
 def test_threads_with_different_thresholds_do_not_mix(inferencer):
@@ -237,7 +267,7 @@ def test_works_without_panopticapi(checkpoint, tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), picture())
     code = (
         'import sys; sys.modules["panopticapi"] = None; sys.path[:0] = ["tests"]\n'
-        'import tiny_inferencer\n'
+        'from helpers import tiny_inferencer\n'
         'from mmpfcn import PanopticInferencer\n'
         f'i = PanopticInferencer(tiny_inferencer.config(), {checkpoint!r}, "cpu")\n'
         f'print(len(i({str(tmp_path / "a.png")!r}, out_dir={str(tmp_path)!r})["predictions"]))'

@@ -14,6 +14,7 @@ import torch
 from helpers.oracle import ROOT
 from helpers.tiny import build as build_tiny
 
+from mmpfcn.commands.browse import command
 from mmpfcn.formats import write_panoptic_png
 from mmpfcn.visualization.drawing import GAP, title_height
 
@@ -117,12 +118,8 @@ def config(tmp_path_factory):
 
 @pytest.fixture
 def tool(monkeypatch):
-    """The module; it puts tools/ into the path."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     monkeypatch.setattr(sys, 'argv', ['browse_dataset.py'])
-    from mmpfcn.commands.browse import command as browse_dataset
-
-    return browse_dataset
+    return command
 
 
 def draw(tool, config, out, *arguments):

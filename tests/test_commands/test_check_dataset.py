@@ -43,7 +43,7 @@ def report_of(*arguments, out: Path, workers: int = 1) -> dict:
 
 
 def table() -> dict:
-    return importlib.import_module('dataset_checks.problems').KINDS
+    return importlib.import_module('mmpfcn.commands.check.problems').KINDS
 
 
 def write_image(path: Path, size: tuple[int, int], orientation: int | None = None) -> None:
@@ -63,6 +63,7 @@ def save_as(path: Path, array: np.ndarray) -> None:
 
 BREAKERS: dict[str, Callable[[BreakableData], object]] = {
     'field': lambda f: f.data['images'][1].pop('height'),
+    'start': lambda f: [a.update(image_id=a['image_id'] + 9) for a in f.data['annotations']],
     'no_annotations': lambda f: f.data.pop('annotations'),
     'category_id': lambda f: f.data['categories'][1].update(id=21),
     'category_name': lambda f: f.data['categories'][1].update(name='road'),
@@ -93,6 +94,7 @@ BREAKERS: dict[str, Callable[[BreakableData], object]] = {
 }
 ALONG = {
     # An id that is wrong in one place is missing in another.
+    'start': {'no_annotation', 'no_image'},
     'category_id': {'unknown_category'},
     'image_id': {'no_image'},
     'annotation_twice': {'no_annotation'},
@@ -148,6 +150,58 @@ def test_a_run_does_what_is_said(files, kind):
         return
     messages = run_over(files)
     assert bool(messages) == (kind in ('unknown_pixels', 'no_pixels'))
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda f: f.data['categories'][0].update(isthing='1'), 'unusable isthing'),
+        (lambda f: f.data['categories'][0].update(isthing=1.0), 'unusable isthing'),
+        (lambda f: f.data['categories'][1].update(color='#00ff00'), 'unusable color'),
+        (lambda f: f.data['categories'][1].update(color=[1, 2]), 'unusable color'),
+        (lambda f: f.data['categories'][1].update(color=[1, 2, None]), 'unusable color'),
+        (lambda f: f.segment(CAR).update(iscrowd='0'), 'unusable iscrowd'),
+        (lambda f: f.segment(CAR).update(bbox=[1, 2, 3]), 'unusable bbox'),
+        (lambda f: f.segment(CAR).update(bbox={'x': 1}), 'unusable bbox'),
+        (lambda f: f.segment(CAR).update(id='7'), "has the id '7', expected a number"),
+        (lambda f: f.segment(CAR).pop('category_id'), 'without category_id'),
+        (lambda f: f.data['images'][0].update(width=0), 'expected 1 to 1048576 a side'),
+        (lambda f: f.data['images'][0].update(height='40'), 'unusable height'),
+    ],
+)
+def test_what_the_reader_refuses_is_found(files, tmp_path, change, message):
+    change(files)
+    files.save()
+    with pytest.raises(ValueError, match=message) as refused:
+        files.dataset()
+    problems = found(report_of(files.json, out=tmp_path / 'report.json'))
+    (example,) = problems['field']['examples']
+    assert message in example and str(refused.value).endswith(example.partition(':')[2])
+
+
+def test_all_problems_are_listed(files, tmp_path):
+    files.data['categories'][0]['isthing'] = '1'
+    files.data['images'][1].pop('height')
+    files.segment(CAR)['bbox'] = [1, 2]
+    files.save()
+    problems = found(report_of(files.json, out=tmp_path / 'report.json'))
+    assert problems['field']['count'] == 3
+
+
+def test_a_filter_that_leaves_nothing_is_found(files, tmp_path):
+    files.save()
+    path = config(files, tmp_path / 'config.py')
+    key = 'train_dataloader.dataset.dataset.filter_cfg.min_size'
+    report = report_of(path, '--cfg-options', f'{key}=9999', out=tmp_path / 'report.json')
+    assert set(found(report)) == {'start'}
+    assert 'none of the 3 images' in found(report)['start']['examples'][0]
+
+
+def test_a_byte_order_mark_simply_loads(files, tmp_path):
+    files.save()
+    files.json.write_bytes(b'\xef\xbb\xbf' + files.json.read_bytes())
+    assert check(files.json) == 0
+    assert len(files.dataset()) == 3
 
 
 def test_every_kind_is_tested():

@@ -185,6 +185,15 @@ def test_objects_that_vanish_are_counted(data, capsys):
     assert '2 of 6 objects are left out' in capsys.readouterr().out
 
 
+def test_every_form_of_a_segmentation_is_the_same_object(data):
+    square = polygon(2, 3, 12, 9)[0]
+    pairs = [[x, y] for x, y in zip(square[::2], square[1::2], strict=True)]
+    rle = counts(2, 3, 12, 9)
+    for form in (square, pairs, [[square]], [pairs], [rle], [compressed(2, 3, 12, 9)]):
+        write(data / 'things.json', THINGS, [(1, form)], form=lambda form: form)
+        assert [s['area'] for s in convert(data).segments['a.jpg']] == [60]
+
+
 NOTHING = ('images', {})
 
 
@@ -209,6 +218,15 @@ NOTHING = ('images', {})
             [],
             ['a.jpg', 'annotation 100 is 20 x 30', '30 x 20'],
         ),
+        (
+            ('annotations', dict(segmentation=dict(size=[20, 30], counts=[5, 5, 5, 5]))),
+            [],
+            ['annotation 100 covers 20 pixels', '= 600'],
+        ),
+        (('annotations', dict(segmentation=[[1, 2, 3, float('nan')]])), [], ['100', 'finite']),
+        (('annotations', dict(category_id=None)), [], ['annotation 100', '"category_id" is None']),
+        (('images', dict(file_name='../val/a.jpg')), [], ['"file_name"', "'../val/a.jpg'"]),
+        (('images', dict(file_name='C:\\val\\a.jpg')), [], ['"file_name"', 'drive letter']),
     ],
 )
 def test_mistakes_are_named(data, changes, arguments, parts):

@@ -18,7 +18,9 @@ from helpers import tiny_inferencer
 from helpers.oracle import ROOT, coco200, import_file
 
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
+from mmpfcn.commands.predict.video_files import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
+from mmpfcn.formats.inputs import Input
 
 DEMO = ROOT / 'tools' / 'demo.py'
 
@@ -46,6 +48,11 @@ def demo(monkeypatch, model):
             return error.code
 
     return run
+
+
+@pytest.fixture(scope='module')
+def inferencer_of(tmp_path_factory):
+    return tiny_inferencer.inferencer(tmp_path_factory.mktemp('api'))
 
 
 def picture(seed: int, height: int = 64, width: int = 96) -> np.ndarray:
@@ -209,6 +216,125 @@ def test_broken_video_and_missing_camera(demo, tmp_path, capsys):
     assert 'broken.mp4 can not be read' in errors
     assert 'camera 97 can not be opened: try another number' in errors
     assert not list((tmp_path / 'out').glob('*.mp4'))
+
+
+def stems_by_name(out: Path) -> dict[str, str]:
+    content = json.loads((out / 'panoptic.json').read_text())
+    names = [i['file_name'] for i in content['images']]
+    assert len(set(names)) == len(names)
+    return dict(zip(names, (a['file_name'] for a in content['annotations']), strict=True))
+
+
+def sizes(out: Path) -> dict[str, tuple[int, int]]:
+    """(H, W) of the map of ids, by the last two parts of the image's name."""
+    found = stems_by_name(out).items()
+    shapes = {name: read_panoptic_png(str(out / PNG_FOLDER / png)).shape for name, png in found}
+    return {'/'.join(Path(name).parts[-2:]): shape for name, shape in shapes.items()}
+
+
+def test_an_image_is_known_by_its_file_and_not_by_its_stem(demo, photos, tmp_path, capsys):
+    """One with the same stem comes before it, in the same folder; then one of another folder."""
+    out, other = tmp_path / 'out', tmp_path / 'other'
+    assert demo(photos, '--out-dir', out) == 0
+    before = (out / PNG_FOLDER / '1.png').stat().st_mtime_ns
+    cv2.imwrite(str(photos / '1.jpg'), picture(7, 40, 56))
+    assert demo(photos, '--out-dir', out) == 0
+    assert '3 of 4 images are finished already' in capsys.readouterr().out
+    assert sizes(out) == {
+        'photos/0.png': (64, 96), 'photos/1.jpg': (40, 56),
+        'photos/1.png': (64, 96), 'photos/2.png': (64, 96),
+    }  # fmt: skip
+    assert (out / PNG_FOLDER / '1.png').stat().st_mtime_ns == before
+    other.mkdir()
+    cv2.imwrite(str(other / '0.png'), picture(8, 48, 40))
+    assert demo(other, '--out-dir', out) == 0
+    assert sizes(out) == {'other/0.png': (48, 40)}
+    assert demo(photos, other, '--out-dir', out) == 0
+    assert '5 of 5 images are finished already' in capsys.readouterr().out
+    assert sizes(out)['photos/0.png'] == (64, 96) and sizes(out)['other/0.png'] == (48, 40)
+
+
+def test_another_content_under_the_same_path_is_computed(demo, photos, tmp_path, capsys):
+    out = tmp_path / 'out'
+    assert demo(photos, '--out-dir', out) == 0
+    cv2.imwrite(str(photos / '2.png'), picture(9, 72, 40))
+    assert demo(photos, '--out-dir', out) == 0
+    assert '2 of 3 images are finished already' in capsys.readouterr().out
+    assert sizes(out)['photos/2.png'] == (72, 40)
+    assert stems_by_name(out)[str(photos / '2.png')] == '2.png'
+
+
+@pytest.mark.parametrize('inputs', ['', '**/*.*', 'list'])
+@pytest.mark.parametrize('out', ['results', 'deep/er', 'deep/../results'])
+def test_results_inside_the_inputs_are_no_inputs(demo, photos, tmp_path, inputs, out):
+    (tmp_path / 'list.txt').write_text(f'{photos}\n')
+    given = tmp_path / 'list.txt' if inputs == 'list' else photos / inputs
+    for _ in range(3):
+        assert demo(given, '--out-dir', photos / out) == 0
+        assert len(stems_by_name(photos / out)) == 3
+
+
+def test_results_do_not_replace_inputs(demo, photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clip = write_video(tmp_path / 'clip.mp4', 3)
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'vis').symlink_to(photos)
+    for n in range(3):
+        cv2.imwrite(str(photos / f'{n}.jpg'), picture(n))
+    cases = (
+        ('clip.mp4', '.', 'the result clip.mp4 would take the place of the input clip.mp4'),
+        (photos, 'out', 'out/vis/0.jpg would take the place of the input'),
+        (photos, photos, 'is an input and the folder of the results'),
+        ('before/vis/0.jpg', 'before', 'lies among the results'),
+    )
+    (tmp_path / 'before' / 'vis').mkdir(parents=True)
+    cv2.imwrite('before/vis/0.jpg', picture(0))
+    contents = {path: path.read_bytes() for path in (clip, *photos.iterdir())}
+    for given, out, message in cases:
+        assert demo(given, '--out-dir', out) == 2
+        assert message in capsys.readouterr().err
+    assert all(path.read_bytes() == content for path, content in contents.items())
+    assert demo(clip, '--out-dir', 'other') == 0
+
+
+@pytest.mark.parametrize('name', ['x' * 246, 'é' * 123, 'x' * 251])
+def test_the_longest_names(demo, tmp_path, name):
+    folders = [tmp_path / 'a', tmp_path / 'b']
+    for folder in folders:
+        folder.mkdir()
+        cv2.imwrite(str(folder / 'p.png'), picture(0))
+        (folder / 'p.png').rename(folder / f'{name}.png')
+    for _ in range(2):
+        assert demo(*folders, '--out-dir', tmp_path / 'out') == 0
+        assert len(sizes(tmp_path / 'out')) == 2
+    clip = write_video(tmp_path / 'clip.mp4', 2).rename(tmp_path / f'{name}.mp4')
+    assert demo(clip, '--out-dir', tmp_path / 'out') == 0
+    (line,) = tmp_path.glob('out/*.jsonl')
+    assert len(line.read_text().splitlines()) == 2
+
+
+def test_names_stay_below_the_folder(inferencer_of, tmp_path):
+    stems = ['../../up', '/abs', 'a/../../b', '..', 'a\0b']
+    inputs = [Input(f'n{i}', stem, picture(i)) for i, stem in enumerate(stems)]
+    results = inferencer_of(inputs, out_dir=tmp_path / 'deep' / 'er')['predictions']
+    assert [result.stem for result in results] == ['up', 'abs', 'a/b', 'image', 'ab']
+    outside = [p for p in tmp_path.rglob('*.*') if 'er' not in p.relative_to(tmp_path).parts]
+    assert outside == []
+
+
+@pytest.mark.parametrize('fps', [119.8812, 239.7602, 65.5357, 1000.123, 70000, 1e-5, 29.97])
+def test_any_frame_rate_and_bad_videos_do_not_stop_the_others(demo, tmp_path, monkeypatch, fps):
+    (tmp_path / 'a.mp4').write_bytes(b'no video')
+    clip, last = write_video(tmp_path / 'clip.mp4', 3), write_video(tmp_path / 'last.mp4', 2)
+    assert writable_rate(fps) == pytest.approx(min(max(fps, 0.01), 65535), rel=0.001)
+    with VideoFile(tmp_path / 'rate.mp4', fps) as file:
+        file.add(picture(0))
+        file.add(picture(1))
+    assert video_facts(tmp_path / 'rate.mp4')[1:] == (2, 2)
+    out = tmp_path / 'out'
+    (out / 'clip.mp4' / 'in the way').mkdir(parents=True)
+    assert demo(tmp_path / 'a.mp4', clip, last, '--out-dir', out, '--no-pictures') == 1
+    assert len((out / 'last.jsonl').read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -18,18 +18,18 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
+
 TOOL = oracle.ROOT / 'tools' / 'model_converters' / 'detectron2_to_mmpfcn.py'
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
 ENTRIES = {False: 346, True: 352}
 
-converter = oracle.import_file(TOOL)
 converter.build_model = cache(converter.build_model)  # a model takes a second
 
 
 @pytest.fixture(scope='module')
 def published() -> dict[bool, dict[str, Tensor]]:
     """Weights of both variants (star or not) under their published names."""
-    oracle.require_oracle()
     return {star: oracle.published_weights(star) for star in (False, True)}
 
 

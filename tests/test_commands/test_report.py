@@ -2,25 +2,23 @@
 
 import html
 import json
-import pickle
 import re
+import shutil
 import sys
-import tracemalloc
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from helpers import panoptic_files
 from helpers.browser import Visit, chromium
-from helpers.malicious import Call
 from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.fileio import dump
 from mmengine.registry import init_default_scope
+from PIL import Image
 from test_end_to_end import QUICK, ran
 
+from mmpfcn.commands.report import command
 from mmpfcn.evaluation import PanopticQualityMetric
 
 TRUTH = {
@@ -50,34 +48,33 @@ test_dataloader = dict(dataset=dict(
 
 @pytest.fixture
 def tool(monkeypatch):
-    """The module; it puts tools/ into the path."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     monkeypatch.setattr(sys, 'argv', ['report.py'])
-    from mmpfcn.commands.check import report
-
-    return report
-
-
-@pytest.fixture
-def dumped(tool):
-    from mmpfcn.commands.report import dumped
-
-    return dumped
+    return command
 
 
 @pytest.fixture(scope='module')
 def two(tmp_path_factory) -> Path:
-    """A folder with a config, two images and their hand-made results.pkl."""
+    """A folder with a config, two images and their hand-made results."""
     folder = tmp_path_factory.mktemp('two')
     panoptic_files.write(folder / 'data', TRUTH)
     text = CONFIG.format(root=folder / 'data', work_dir=folder / 'work')
     (folder / 'config.py').write_text(text)
-    dump(results(), str(folder / 'results.pkl'))  # as mmengine's DumpResults
+    write_results(folder, results())
     return folder
 
 
+def write_results(folder: Path, items: list[dict]) -> None:
+    """As tools/test.py --out."""
+    dataset = panoptic_files.build(folder / 'data', test_mode=True)
+    writer = PanopticQualityMetric(outfile_prefix=str(folder / 'results'), format_only=True)
+    writer.dataset_meta = dataset.metainfo
+    for index, item in enumerate(items):
+        writer.process({}, [{**dataset.get_data_info(index), **item}])
+    writer.evaluate(len(items))
+
+
 def results() -> list[dict]:
-    """What tools/test.py --out writes."""
+    """What a model says."""
     items = []
     for number, (name, rows) in enumerate(FOUND.items()):
         values = torch.tensor([[VALUES[cell] for cell in row] for row in rows])
@@ -87,7 +84,9 @@ def results() -> list[dict]:
     return items
 
 
-def write_report(tool, folder: Path, *arguments, results: str | Path = 'results.pkl') -> Path:
+def write_report(
+    tool, folder: Path, *arguments, results: str | Path = 'results.panoptic.json'
+) -> Path:
     """The page."""
     out = folder / 'report.html'
     fixed = [folder / 'config.py', folder / results, '--workers', 1, '--out', out]
@@ -189,25 +188,62 @@ def test_a_json_with_pngs_gives_the_same(tool, two):
     'change, message',
     [
         (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
-        (lambda r: r[0].update(img_id=139), "no prediction for 1 of the 2 images"),
-        (lambda r: r.append({**r[0], 'img_id': 'x'}), "1 predictions for images that the data set"),
+        (lambda r: r[0].update(image_id=139), "no prediction for 1 of the 2 images"),
+        (lambda r: r.append({**r[0], 'image_id': 'x'}), "1 predictions for images that the data"),
         (lambda r: r.append(r[0]), "several images 'image-0'"),
-        (lambda r: r[0].pop('img_id'), "an item has no 'img_id'"),
-        (lambda r: r[0].pop('pred_panoptic_seg'), "no pred_panoptic_seg for 'image-0'"),
-        (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
-        (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
-        (lambda r: seg(r).update(sem_seg=seg(r)['sem_seg'][:, 1:]), r'is \(5, 8\) \(H, W\), its'),
-        (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
+        (lambda r: r[0].pop('image_id'), 'image_id'),
+        (lambda r: r[0].pop('segments_info'), 'segments_info'),
+        (lambda r: r[0]['segments_info'][0].update(category_id=77), 'category_id 77, which'),
+        (lambda r: r[0]['segments_info'].pop(), 'which its segments_info in the JSON lacks'),
     ],
 )  # fmt: skip
 def test_results_that_do_not_fit_the_data_set(tool, two, tmp_path, capsys, change, message):
+    content = json.loads((two / 'results.panoptic.json').read_text())
+    change(content['annotations'])
+    path = tmp_path / 'results.json'
+    path.write_text(json.dumps(content))
+    pngs = ('--png', two / 'results.panoptic')
+    text = fails(tool, capsys, two / 'config.py', path, *pngs, '--workers', 1)
+    assert re.search(message, text), text
+    assert [file.name for file in tmp_path.iterdir()] == ['results.json']
+
+
+def test_a_png_of_another_size(tool, two, tmp_path, capsys):
+    shutil.copytree(two / 'results.panoptic', tmp_path / 'pngs')
+    name = json.loads((two / 'results.panoptic.json').read_text())['annotations'][0]['file_name']
+    with Image.open(tmp_path / 'pngs' / name) as image:
+        image.crop((0, 1, 8, 6)).save(tmp_path / 'pngs' / name)
+    json_file = two / 'results.panoptic.json'
+    text = fails(tool, capsys, two / 'config.py', json_file, '--png', tmp_path / 'pngs')
+    assert 'is (5, 8) (H, W), its' in text
+
+
+def test_scores_are_in_the_files_and_the_map_is_not_changed(two):
+    content = json.loads((two / 'results.panoptic.json').read_text())
+    infos = [info for a in content['annotations'] for info in a['segments_info']]
+    assert [info['score'] for info in infos] == [0.7] * 10
+    items = results()
+    write_results(two, items)
+    for item, same in zip(items, results(), strict=True):
+        assert torch.equal(seg([item])['sem_seg'], seg([same])['sem_seg'])
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda r: r[0].pop('pred_panoptic_seg'), 'no pred_panoptic_seg for'),
+        (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
+        (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
+        (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
+    ],
+)  # fmt: skip
+def test_what_a_test_run_does_not_write(two, change, message):
     items = results()
     change(items)
-    path = tmp_path / 'results.pkl'
-    dump(items, str(path))
-    text = fails(tool, capsys, two / 'config.py', path, '--workers', 1)
-    assert re.search(message, text), text
-    assert [file.name for file in tmp_path.iterdir()] == ['results.pkl']
+    before = (two / 'results.panoptic.json').read_bytes()
+    with pytest.raises(ValueError, match=message):
+        write_results(two, items)
+    assert (two / 'results.panoptic.json').read_bytes() == before
 
 
 def seg(items: list[dict]) -> dict:
@@ -217,32 +253,50 @@ def seg(items: list[dict]) -> dict:
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['none.pkl'], 'none.pkl is not a file'),
-        (['config.py'], 'expected the .pkl of tools/test.py --out or a .json'),
-        (['results.pkl', '--png', 'data'], '--png goes with a JSON'),
-        (['results.pkl', '--out', 'data'], 'is a folder'),
-        (['results.pkl', '--out', 'config.py/x.html'], 'give another --out'),
-        (['results.pkl', '--num-images', '0'], 'got 0, expected a whole number from 1 on'),
-        (['results.pkl', '--log', 'data'], 'has no log of a training'),
-        (['results.pkl', '--log', 'config.py'], 'line 1 is no JSON object'),
+        (['none.json'], 'none.json is not a file'),
+        (['config.py'], 'expected the .panoptic.json of tools/test.py --out'),
+        (['results.panoptic.json', '--png', 'none'], 'PNGs of .* are not in none: give --png'),
+        (['results.panoptic.json', '--out', 'data'], 'is a folder'),
+        (['results.panoptic.json', '--out', 'config.py/x.html'], 'give another --out'),
+        (
+            ['results.panoptic.json', '--num-images', '0'],
+            'got 0, expected a whole number from 1 on',
+        ),
+        (['results.panoptic.json', '--log', 'data'], 'has no log of a training'),
+        (['results.panoptic.json', '--log', 'config.py'], 'line 1 is no JSON object'),
         (['data/panoptic.json'], 'the PNGs of .*panoptic are not in|are not in .*give --png'),
         (['empty.json'], 'empty.json is no complete JSON'),
         (['list.json'], 'list.json has no annotations'),
-        (['results.pkl', '--cfg-options', 'test_dataloader=None'], 'has no test_dataloader'),
         (
-            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.ann_file=no.json'],
+            ['results.panoptic.json', '--cfg-options', 'test_dataloader=None'],
+            'has no test_dataloader',
+        ),
+        (
+            ['results.panoptic.json', '--cfg-options', 'test_dataloader.dataset.ann_file=no.json'],
             'can not be built: annotation file .*no.json is not there',
         ),
         (
-            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.data_prefix.seg=no'],
+            [
+                'results.panoptic.json',
+                '--cfg-options',
+                'test_dataloader.dataset.data_prefix.seg=no',
+            ],
             'panoptic PNG .* is not there',
         ),
         (
-            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.data_prefix.img=no'],
+            [
+                'results.panoptic.json',
+                '--cfg-options',
+                'test_dataloader.dataset.data_prefix.img=no',
+            ],
             'image .* is not there',
         ),
         (
-            ['results.pkl', '--cfg-options', 'test_dataloader.dataset.type=BaseDetDataset'],
+            [
+                'results.panoptic.json',
+                '--cfg-options',
+                'test_dataloader.dataset.type=BaseDetDataset',
+            ],
             'can not be built',
         ),
     ],
@@ -269,66 +323,10 @@ def test_a_data_set_without_images_or_annotations(tool, two, tmp_path, capsys, c
     path = tmp_path / 'empty.json'
     path.write_text(json.dumps({**content, **changes}))
     option = f'test_dataloader.dataset.ann_file={path}'
-    text = fails(tool, capsys, two / 'config.py', two / 'results.pkl', '--cfg-options', option)
+    text = fails(
+        tool, capsys, two / 'config.py', two / 'results.panoptic.json', '--cfg-options', option
+    )
     assert re.search(message, text), text
-
-
-def test_a_pickle_runs_no_code(dumped, tmp_path):
-    trap, path = tmp_path / 'trap', tmp_path / 'results.pkl'
-    for item in (Call(Path.touch, trap), torch.nn.Linear(1, 1), print):
-        path.write_bytes(pickle.dumps([item]))
-        with pytest.raises(ValueError, match='it names .*A pickle runs such code when it is'):
-            dumped.load_dumped(path)
-    assert not trap.exists()
-    # a known function in the place of an object whose attributes are set
-    path.write_bytes(b'ccollections\nOrderedDict\n}X\x04\x00\x00\x00nameX\x01\x00\x00\x00xsb.')
-    with pytest.raises(ValueError, match='sets attributes'):
-        dumped.load_dumped(path)
-    # what torch unpickles inside of a storage
-    storage = pickle.dumps(Call(Path.touch, trap), protocol=2)
-    path.write_bytes(pickle.dumps([Call(torch.storage._load_from_bytes, storage)], protocol=2))
-    with pytest.raises(ValueError):
-        dumped.load_dumped(path)
-    assert not trap.exists()
-
-
-@pytest.mark.parametrize('protocol', [2, 5])
-def test_a_pickle_that_is_cut_off(dumped, tmp_path, protocol):
-    path = tmp_path / 'results.pkl'
-    content = pickle.dumps(results(), protocol=protocol)
-    assert len(content) > 1000
-    for length in range(0, len(content), 23):
-        path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match='is cut off or no pickle.*write it again'):
-            dumped.load_dumped(path)
-    path.write_bytes(pickle.dumps({}))
-    with pytest.raises(ValueError, match='holds a dict, expected the list'):
-        dumped.load_dumped(path)
-
-
-@pytest.mark.parametrize('protocol', [2, 5])
-def test_maps_are_packed_while_they_are_read(dumped, tmp_path, protocol):
-    """The same contents; of 50 MB at most a tenth is in memory at once, and 2 % is kept."""
-    rng = torch.Generator().manual_seed(0)
-    tiles = torch.randint(0, 133, (32, 1, 10, 1, 10, 1), generator=rng)
-    maps = tiles.expand(-1, -1, -1, 40, -1, 50).reshape(32, 1, 400, 500)
-    items = [
-        dict(img_id=i, numpy=np.arange(3), boxes=torch.rand(5, 4), counts=b'1\xff', map=m.clone())
-        for i, m in enumerate(maps)
-    ]
-    path = tmp_path / 'results.pkl'
-    path.write_bytes(pickle.dumps(items, protocol=protocol))
-    size = path.stat().st_size
-    assert size > 50e6
-    tracemalloc.start()
-    loaded = dumped.load_dumped(path)
-    kept, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < size / 8 and kept < size / 50
-    for item, other in zip(items, loaded, strict=True):
-        assert torch.equal(other['map'].unpack(), item['map'])
-        assert torch.equal(other['boxes'], item['boxes']) and other['counts'] == item['counts']
-        assert other['img_id'] == item['img_id'] and np.array_equal(other['numpy'], item['numpy'])
 
 
 def lines(*records: dict) -> str:
@@ -405,21 +403,21 @@ def shapes(tmp_path_factory) -> Path:
     torch.nn.init.constant_(model.panoptic_head.kernel_generator.region_out.bias[grass], 10)
     torch.save(dict(state_dict=model.state_dict()), folder / 'grass.pth')
     ran(
-        'test.py', config, 'grass.pth', '--out', 'results.pkl', '--cfg-options', *QUICK,
+        'test.py', config, 'grass.pth', '--out', 'results', '--cfg-options', *QUICK,
         'model.test_cfg.center_thr=0.9', cwd=folder,
     )  # fmt: skip
     log = folder / 'work_dirs' / 'r18_shapes' / '20990101_000000' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
     records = [dict(iter=i, step=i, lr=1e-3 / i, loss=5 / i, loss_thing=2 / i) for i in (1, 50, 99)]
     log.write_text(lines(*records, {'coco_panoptic/PQ': 12.5, 'mIoU': 50.0, 'step': 99}))
-    ran('analysis_tools/report.py', config, 'results.pkl', '--workers', 2, cwd=folder)
+    ran('analysis_tools/report.py', config, 'results.panoptic.json', '--workers', 2, cwd=folder)
     return folder
 
 
 def test_numbers_are_those_of_the_test_run(shapes):
     (path,) = (shapes / 'work_dirs' / 'r18_shapes').glob('*/*.json')
     figures = json.loads(path.read_text())
-    rows = read_tables(shapes / 'results.html')['Means over']
+    rows = read_tables(shapes / 'results.panoptic.html')['Means over']
     for name, suffix in (('All', ''), ('Things', '_th'), ('Stuff', '_st')):
         expected = [f'{figures[f"coco_panoptic/{key}{suffix}"]:.1f}' for key in ('PQ', 'SQ', 'RQ')]
         assert rows[name][:3] == expected
@@ -427,7 +425,7 @@ def test_numbers_are_those_of_the_test_run(shapes):
 
 
 def test_the_page_needs_nothing_else(shapes):
-    text = (shapes / 'results.html').read_text()
+    text = (shapes / 'results.panoptic.html').read_text()
     assert not re.search('<link|@import|<script src|url\\(', text)
     addresses = re.findall(r'(?:src|href)="(.*?)"', text)
     assert all(address.startswith(('data:image/jpeg;base64,', '#')) for address in addresses)
@@ -442,7 +440,7 @@ def test_the_page_needs_nothing_else(shapes):
 
 def test_the_page_in_a_browser(shapes, tmp_path):
     """On a phone and on a desk, light and dark, without scripts: nothing sticks out or fails."""
-    file, pages = shapes / 'results.html', {}
+    file, pages = shapes / 'results.panoptic.html', {}
     with chromium() as browser:
         for width in (390, 1280):
             for scheme in ('light', 'dark'):

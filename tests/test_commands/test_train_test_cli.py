@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import pickle
 import re
 import subprocess
 import sys
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
-from mmengine.structures import PixelData
+
+from mmpfcn.commands import test as test_command
+from mmpfcn.commands import train as train_command
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / 'tools'
@@ -26,26 +26,16 @@ default_hooks = dict(visualization=dict(type='DetVisualizationHook'))
 """
 
 
-def load(name):
-    """A tool as a module ("test" is a module of Python's own)."""
-    spec = importlib.util.spec_from_file_location(f'mmpfcn_tools_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def train(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setenv('LOCAL_RANK', '0')
-    return load('train').train_config
+    return train_command.train_config
 
 
 @pytest.fixture
 def test(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS))
     monkeypatch.setenv('LOCAL_RANK', '0')
-    return load('test').test_config
+    return test_command.test_config
 
 
 @pytest.fixture
@@ -150,17 +140,17 @@ def test_amp(train, config, capsys):
 
 def test_accelerate(test, config, checkpoint):
     for flags, hooks in ((), []), (('--accelerate',), ['AccelerateInferenceHook']):
-        cfg, _ = test([config, checkpoint, *flags])
+        cfg = test([config, checkpoint, *flags])
         assert [hook.type for hook in cfg.get('custom_hooks', [])] == hooks
 
 
 def test_amp_of_a_test(test, config, checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(torch, 'set_autocast_dtype', lambda *given: given_dtype.append(given))
     given_dtype = []
-    cfg, _ = test([config, checkpoint, '--amp', 'bf16'])
+    cfg = test([config, checkpoint, '--amp', 'bf16'])
     assert cfg.test_cfg.fp16 is True
     assert given_dtype == [('cuda' if torch.cuda.is_available() else 'cpu', torch.bfloat16)]
-    assert 'fp16' not in test([config, checkpoint])[0].test_cfg
+    assert 'fp16' not in test([config, checkpoint]).test_cfg
     if not torch.cuda.is_available():
         error = fails(test, [config, checkpoint, '--amp', 'fp16'], capsys)
         assert '--amp fp16 needs a GPU, and PyTorch finds none: use --amp bf16' in error
@@ -174,20 +164,18 @@ def test_local_rank(train, config, monkeypatch, flag):
 
 
 def test_test_arguments(test, config, checkpoint):
-    cfg, out = test(
-        [config, checkpoint, '--out', 'a.pkl', '--show-dir', 'b', '--show', '--wait-time', '.5']
-    )
-    assert cfg.load_from == checkpoint and out == 'a.pkl'
+    cfg = test([config, checkpoint, '--show-dir', 'b', '--show', '--wait-time', '.5'])
+    assert cfg.load_from == checkpoint
     hook = cfg.default_hooks.visualization
     assert hook.draw and hook.show and hook.wait_time == 0.5 and hook.test_out_dir == 'b'
-    cfg, out = test([config, 'https://example.com/weights.pth'])
-    assert out is None and 'draw' not in cfg.default_hooks.visualization
+    cfg = test([config, 'https://example.com/weights.pth'])
+    assert 'test_evaluator' not in cfg and 'draw' not in cfg.default_hooks.visualization
 
 
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['--out', 'a.json'], '--out must end in .pkl or .pickle, got a.json'),
+        (['--out', 'a.pkl'], '--out is the start of the names of a JSON and a folder of PNGs'),
         (['--tta'], 'no --tta'),
     ],
 )
@@ -220,18 +208,13 @@ def test_missing_config_from_the_shell(script, rest, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_dump_keeps_void(monkeypatch, tmp_path):
-    """A metric after it may change the map, as CocoPanopticMetric does."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-    metric = load('test').DumpUnspoiledResults(str(tmp_path / 'out.pkl'))
-    sample = DetDataSample()
-    sample.pred_panoptic_seg = PixelData(sem_seg=torch.full((1, 4, 4), 133))
-    sample = sample.to_dict()
-    metric.process({}, [sample])
-    sample['pred_panoptic_seg']['sem_seg'].zero_()
-    metric.evaluate(1)
-    written = pickle.loads((tmp_path / 'out.pkl').read_bytes())
-    assert written[0]['pred_panoptic_seg']['sem_seg'].unique().tolist() == [133]
+def test_out_writes_before_the_metrics_of_the_config(test, config, checkpoint):
+    """One after it may change the map, as CocoPanopticMetric does."""
+    with open(config, 'a') as file:
+        file.write("test_evaluator = dict(type='CocoPanopticMetric')")
+    first, second = test([config, checkpoint, '--out', 'a/b']).test_evaluator
+    assert first == dict(type='PanopticQualityMetric', outfile_prefix='a/b', format_only=True)
+    assert second.type == 'CocoPanopticMetric'
 
 
 SCRIPTS = {

@@ -81,7 +81,7 @@ def _mmdet_config(name: str) -> str:
     return f'{mmdet.__path__[0]}/.mim/configs/{name}'
 
 
-@pytest.mark.parametrize('make', [maskformer, panoptic_fpn])
+@pytest.mark.parametrize('make', [maskformer, pytest.param(panoptic_fpn, marks=pytest.mark.ops)])
 def test_trains_predicts_and_is_measured(make, root):
     config = make()
     config.backbone.update(

@@ -9,16 +9,14 @@ from helpers.onnx_model import assert_same
 from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
+from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.commands.export.export import export_onnx
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
-
-converter = oracle.import_file(oracle.ROOT / 'tools/model_converters/detectron2_to_mmpfcn.py')
 
 
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
     """Both, at 160 x 256 px at most to save time."""
-    oracle.require_oracle()
     folder = tmp_path_factory.mktemp('r50')
     model = converter.build_model(False)
     weights = converter.convert(oracle.published_weights(False), model.state_dict())

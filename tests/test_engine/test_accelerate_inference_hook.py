@@ -4,10 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
+from mmengine.model import ExponentialMovingAverage
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
-from mmpfcn import AccelerateInferenceHook
+from mmpfcn import AccelerateInferenceHook, accelerate_inference
 from mmpfcn.ops.winograd import WinogradConv2d
 
 
@@ -57,3 +61,56 @@ def test_it_trains_as_before(models):
         sum(tiny.losses(model, tiny.sample()).values()).backward()
         gradients.append(model.panoptic_head.kernel_generator.kernel_out.weight.grad)
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+
+
+def test_modules_hooks_and_computed_weights_stay():
+    """Hooks that were there, and those of one who holds a module; volumes beside images."""
+
+    def conv():
+        return nn.Conv2d(128, 128, 3, padding=1)
+
+    model = nn.Sequential(conv(), spectral_norm(conv()), nn.Sequential(conv()), conv())
+    last, x, calls = model[3], torch.randn(1, 128, 32, 32), []
+    model[2].append(model[0])  # used twice
+    with torch.no_grad():
+        expected = model.eval()(x)
+    model[0].register_forward_hook(lambda *_: calls.append('before'))
+    handle = model[3].register_forward_pre_hook(lambda *_: calls.append('removed'))
+    modules, parameters = list(model.modules()), list(model.parameters())
+    accelerate_inference(nn.ModuleList([model, nn.Conv3d(2, 2, 3)]))
+    assert all(a is b for a, b in zip(modules, model.modules(), strict=True))
+    assert all(a is b for a, b in zip(parameters, model.parameters(), strict=True))
+    last.register_forward_hook(lambda *_: calls.append('after'))
+    handle.remove()
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-4)
+    assert sorted(calls) == ['after', 'before', 'before']
+    assert sum(isinstance(module, WinogradConv2d) for module in model.modules()) == 3
+
+
+def test_a_convolution_alone():
+    conv, x = nn.Conv2d(128, 128, 3, padding=1), torch.randn(1, 128, 32, 32)
+    with torch.no_grad():
+        expected = conv(x)
+        accelerate_inference(conv)
+        assert isinstance(conv, WinogradConv2d)
+        torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-4)
+
+
+def test_a_moving_average_is_what_runs():
+    """mmengine's EMA hook swaps weights in place before a test and back after it."""
+    model = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1))
+    accelerate_inference(model)
+    ema, x = ExponentialMovingAverage(model, momentum=0.5), torch.randn(1, 128, 32, 32)
+    with torch.no_grad():
+        model(x)
+        ema.update_parameters(model)
+        model[0].weight.data.neg_()
+        ema.update_parameters(model)
+        for own, averaged in zip(model.parameters(), ema.module.parameters(), strict=True):
+            swapped = own.data.clone()
+            own.data.copy_(averaged.data)
+            averaged.data.copy_(swapped)
+        weight, bias = model[0].weight, model[0].bias
+        expected = F.conv2d(x, weight, bias, padding=1)
+        torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-4)

@@ -22,6 +22,8 @@ def runner_with(dataset: BaseDataset, *metrics):
     loader, evaluator = SimpleNamespace(dataset=dataset), Evaluator(list(metrics))
     return SimpleNamespace(
         model=tiny.build(),
+        _resume=False,
+        val_loop=object(),
         train_dataloader=loader,
         val_dataloader=loader,
         test_dataloader=loader,
@@ -90,3 +92,62 @@ def test_another_order_in_the_json_of_ap_is_refused(tmp_path):
         for metric in ap[1:]:
             with pytest.raises(ValueError, match='JSON of CocoMetric has the thing classes'):
                 check(runner_with(dataset, metric))
+
+
+ORDERS = dict(train='ABCDEFwxyz', same='ABCDEFwxyz', swapped='ABDCEFwxyz', renamed='ABCDEFwxyv')
+
+
+def named(order: str):
+    names = ORDERS[order]
+    return BaseDataset(
+        metainfo=dict(classes=[*names], thing_classes=[*names[:6]], stuff_classes=[*names[6:]]),
+        lazy_init=True,
+    )
+
+
+def checkpoint_of(order: str, key: str = 'classes') -> dict:
+    return dict(meta=dict(dataset_meta={key: tuple(ORDERS[order])}))
+
+
+def test_names_of_training_and_validation_are_compared_in_order():
+    run = runner_with(named('train'))
+    for order, wrong in (('same', []), ('swapped', ['2', '3']), ('renamed', ['9'])):
+        run.val_dataloader = SimpleNamespace(dataset=named(order))
+        ClassCountHook(allow_other_names=True).before_train(run)
+        if not wrong:
+            ClassCountHook().before_train(run)
+            continue
+        with pytest.raises(ValueError, match='training data and of validation data') as error:
+            ClassCountHook().before_train(run)
+        table = [line.split() for line in str(error.value).splitlines() if line.startswith('| ')]
+        assert [row[1] for row in table[1:]] == wrong
+        assert 'allow_other_names=True' in str(error.value)
+    run.val_loop = None  # a training without validation
+    ClassCountHook().before_train(run)
+
+
+@pytest.mark.parametrize('when', ['before_val', 'before_test'])
+@pytest.mark.parametrize('key', ['classes', 'CLASSES'])
+def test_names_of_the_checkpoint_are_compared(when, key):
+    for order in ('same', 'swapped', 'renamed'):
+        hook, run = ClassCountHook(), runner_with(named(order))
+        getattr(hook, when)(run)  # no checkpoint
+        hook.after_load_checkpoint(run, checkpoint_of('train', key))
+        if order == 'same':
+            getattr(hook, when)(run)
+            continue
+        with pytest.raises(ValueError, match='of checkpoint and of (test|validation) data'):
+            getattr(hook, when)(run)
+    hook.after_load_checkpoint(run, dict(meta={}))  # one that does not name its classes
+    getattr(hook, when)(run)
+
+
+def test_weights_of_other_classes_are_a_start_but_no_run_to_resume():
+    hook, run = ClassCountHook(), runner_with(named('swapped'))
+    hook.after_load_checkpoint(run, checkpoint_of('train'))
+    hook.before_train(run)
+    hook.before_val(run)  # within this training
+    hook.after_load_checkpoint(run, checkpoint_of('train'))
+    run._resume = True
+    with pytest.raises(ValueError, match='checkpoint and of training data'):
+        hook.before_train(run)

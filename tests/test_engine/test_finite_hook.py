@@ -238,7 +238,7 @@ def test_two_processes_decide_together_about_the_bad_image_of_one(folder):
     process = subprocess.Popen(
         [
             sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-            f'--master_port={free_port()}', f'{tiny.ROOT}/tests/train_each.py',
+            f'--master_port={free_port()}', f'{tiny.ROOT}/tests/helpers/train_each.py',
             'skip_True.py', free_port(), 'skip_False.py', free_port(),
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,

@@ -84,6 +84,7 @@ def test_the_losses_are_the_same_and_nothing_stays():
     watch.finish()
     assert all(torch.equal(before[name], during[name]) for name in before)
     assert 'get_targets' not in vars(model.panoptic_head)
+    assert model.panoptic_head.observer is None
     assert not any(module._forward_hooks for module in model.modules())
 
 

@@ -1,5 +1,9 @@
 """What a user may name, as single inputs."""
 
+import tracemalloc
+from collections import deque
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -92,3 +96,40 @@ def test_inputs_come_one_by_one(photos):
     assert next(items).stem == 'a'
     with pytest.raises(ValueError, match='no file matches'):
         next(items)
+
+
+def test_arrays_files_and_frames_share_no_stem(photos, video):
+    array = np.zeros((4, 4, 3), np.uint8)
+    (photos / 'clip').mkdir()
+    for name in ('000001.jpg', '000003.jpg', 'clip/000000.jpg'):
+        (photos / 'a.jpg').rename(photos / name)
+        Image.new('RGB', (8, 6)).save(photos / 'a.jpg')
+    names = [
+        photos / '000001.jpg',
+        array,
+        array,
+        photos / '000001.jpg',
+        array,
+        photos / '000003.jpg',
+    ]
+    given = [*stems(names), *stems([video, photos]), *stems([photos, video])]
+    assert given[:6] == ['000001', '000001_2', '000002', '000001_3', '000004', '000003_2']
+    for items in (names, [video, photos], [photos, video]):
+        assert len(set(stems(items))) == len(stems(items))
+
+
+def test_a_generator_comes_one_by_one_and_keeps_no_names():
+    array = np.zeros((1, 1, 3), np.uint8)
+    tracemalloc.start()
+    last = deque(list_inputs(array for _ in range(100_000)), 1).pop()
+    assert last.stem == '099999' and tracemalloc.get_traced_memory()[1] < 200_000
+    tracemalloc.stop()
+
+
+def test_a_video_of_any_name(video, photos):
+    """The decoder is asked, where a file is named."""
+    unknown = Path(video).rename(photos / 'clip.dat')
+    assert stems(unknown) == [f'clip/{i:06d}' for i in range(3)]
+    (photos / 'a.jpg').rename(photos / 'a.dat')
+    (photos / 'text.dat').write_text('no video')
+    assert stems([photos / 'a.dat', photos / 'text.dat']) == ['a', 'text']

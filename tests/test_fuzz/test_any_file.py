@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmpfcn.apis.checkpoint import config_of, read_checkpoint
-from mmpfcn.commands import detectron2_to_mmpfcn  # noqa: E402
+from mmpfcn.commands import detectron2_to_mmpfcn
 from mmpfcn.datasets import PanopticDataset
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 from mmpfcn.formats.read_image import decode_image

@@ -19,7 +19,7 @@ from PIL import Image
 
 from mmpfcn import PanopticFCNAssigner, PanopticFCNFusionHead
 from mmpfcn.apis.checkpoint import CheckpointError, read_checkpoint
-from mmpfcn.commands import detectron2_to_mmpfcn  # noqa: E402
+from mmpfcn.commands import detectron2_to_mmpfcn
 from mmpfcn.formats.panoptic_json import read_panoptic_json
 from mmpfcn.formats.panoptic_png import PNG_SIGNATURE, read_panoptic_png, write_panoptic_png
 from mmpfcn.formats.read_image import decode_image, read_image

@@ -8,7 +8,7 @@ import torch
 from helpers import tiny
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmpfcn.models import losses
+from mmpfcn.ops import chunks
 from mmpfcn.structures import SegmentMasks
 
 
@@ -52,7 +52,7 @@ def test_chunks_of_objects_change_nothing(monkeypatch):
     sample = tiny.sample((128, 160), squares(20))
     whole = tiny.losses(model, sample)
     gradients = torch.autograd.grad(sum(whole.values()), trained(model))
-    monkeypatch.setattr(losses, 'CHUNK_SIZE', 1)  # one object or image at a time
+    monkeypatch.setattr(chunks, 'CHUNK_SIZE', 1)  # one object or image at a time
     parts = tiny.losses(model, sample)
     for name, loss in whole.items():
         torch.testing.assert_close(parts[name], loss)

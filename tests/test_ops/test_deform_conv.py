@@ -11,6 +11,7 @@ from mmpfcn.ops import deform_conv as layers
 from mmpfcn.ops.deform_conv import deform_conv_by_bags, deform_conv_by_sampling
 
 
+@pytest.mark.ops
 @pytest.mark.parametrize('shape', [(2, 6, 9, 7), (1, 6, 1, 5), (1, 6, 1, 1)])
 @pytest.mark.parametrize('with_bias', [True, False])
 @pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
@@ -62,6 +63,7 @@ def test_before_pytorch_2_7_bags_are_for_a_learned_input(learned, monkeypatch):
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.ops
 def test_layer_loads_the_weights_of_mmcv():
     from mmcv.ops import ModulatedDeformConv2dPack
 
@@ -73,6 +75,7 @@ def test_layer_loads_the_weights_of_mmcv():
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.ops
 @pytest.mark.parametrize(
     'change', [dict(stride=2), dict(padding=0), dict(dilation=2), dict(deform_groups=2)]
 )

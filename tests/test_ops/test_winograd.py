@@ -1,6 +1,7 @@
 """The Winograd convolution is the plain one, and gives way where it is not meant."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmpfcn.ops import winograd
-from mmpfcn.ops.winograd import WinogradConv2d, is_suitable, transform_weight, winograd_conv
+from mmpfcn.ops.winograd import is_suitable, to_winograd, transform_weight, winograd_conv
 
 
 @pytest.mark.parametrize('size', [(1, 1), (3, 5), (4, 8), (13, 21), (40, 33)])
@@ -44,14 +45,14 @@ def test_which_convolutions_are_suitable():
         dict(padding=2, dilation=2), dict(padding_mode='reflect'), dict(padding='same'),
     ):  # fmt: skip
         assert not is_suitable(conv(**options)), options
-    assert not is_suitable(WinogradConv2d(conv()))
+    assert not is_suitable(to_winograd(conv()))
 
 
 @pytest.fixture
 def pair():
     """A convolution, the other that shares its weight, and a map that is large enough."""
     conv = nn.Conv2d(128, 128, 3, padding=1)
-    return conv, WinogradConv2d(conv), torch.randn(1, 128, 32, 32)
+    return conv, to_winograd(copy.copy(conv)), torch.randn(1, 128, 32, 32)
 
 
 @torch.no_grad()
@@ -86,3 +87,61 @@ def test_it_is_the_plain_one_elsewhere(pair):
         with torch.autocast('cpu', torch.bfloat16):
             assert torch.equal(other(x), conv(x))
         assert torch.equal(other.double()(x.double()), conv(x.double()))
+
+
+@torch.no_grad()
+def test_it_follows_what_is_written_past_autograd(pair):
+    """As the EMA hook swaps weights: neither address nor version of the weight changes."""
+    conv, other, x = pair
+    average, own = torch.randn_like(conv.weight) / 30, conv.weight.clone()
+    other(x)
+    before = conv.weight.data_ptr(), conv.weight._version
+    for weight in (average, own, average):
+        other.weight.data.copy_(weight)
+        assert (conv.weight.data_ptr(), conv.weight._version) == before
+        torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
+    other.weight.data.view(-1)[77] += 0.1
+    torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_image_without_a_batch_and_wrong_channels(pair):
+    conv, other, x = pair
+    assert torch.equal(other(x[0]), conv(x[0]))
+    assert other(x[:0]).shape == (0, 128, 32, 32)
+    with pytest.raises(RuntimeError, match='expected input.* to have 128 channels'):
+        other(x[:, :64])
+
+
+@pytest.mark.filterwarnings('ignore::FutureWarning')
+@pytest.mark.parametrize(
+    'change',
+    [
+        nn.utils.weight_norm, nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm,
+    ],
+)  # fmt: skip
+@torch.no_grad()
+def test_a_weight_that_is_computed(pair, change):
+    """Such a module is left alone; a fast one that becomes such goes on being right."""
+    _, _, x = pair
+    plain = change(nn.Conv2d(128, 128, 3, padding=1)).eval()
+    assert not is_suitable(plain)
+    faster = to_winograd(nn.Conv2d(128, 128, 3, padding=1))
+    faster(x)
+    change(faster).eval()
+    faster.load_state_dict(plain.state_dict())
+    for _ in range(2):
+        expected = plain(x)
+        assert (faster(x) - expected).abs().max() < 3e-5 * expected.abs().max()
+        for module in (plain, faster):
+            next(p for p in module.parameters() if p.dim() == 4).data.mul_(1.5)
+
+
+@torch.no_grad()
+def test_threads_see_one_weight(pair):
+    conv, other, x = pair
+    expected = conv(x)
+    with ThreadPoolExecutor(4) as pool:
+        for out in pool.map(torch.no_grad()(lambda _: other(x)), range(16)):
+            torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)

@@ -104,6 +104,7 @@ def test_inference_of_ours(tool, part, config, tmp_path):
     assert all(bool(row[plain]) == (row['model'] == 'small') for row in shares)
 
 
+@pytest.mark.ops
 def test_inference_and_peers(tool, config, tmp_path):
     result, text = run(
         tool, tmp_path, config, '--size', '64', '64', '--objects', '2', '4', '--peers', *PEERS
@@ -140,6 +141,7 @@ def test_onnx_runtime(tool, config, tmp_path, monkeypatch):
     assert table(text, 'Shares')[1]['after the network / network'].endswith('%')
 
 
+@pytest.mark.ops
 def test_training_and_peers(tool, part, config, tmp_path):
     result, text = run(
         tool, tmp_path, config, '--train', '--size', '64', '64', '--objects', '2', '--batch-size',

@@ -37,7 +37,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.commands.options import CfgOptions, require_file
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import require_file
 
 
 def count(text: str) -> int:

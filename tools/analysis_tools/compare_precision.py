@@ -23,7 +23,8 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmpfcn import accelerate_inference
-from mmpfcn.commands.options import CfgOptions, exit_if_refused, load_config, require_file
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import exit_if_refused, load_config, require_file
 from mmpfcn.engine import compile_network
 
 

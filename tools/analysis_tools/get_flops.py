@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from benchmarking.candidates import without_pretraining
 from benchmarking.stages import replaced
-from mmcv.ops import ModulatedDeformConv2d
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmpfcn import PanopticFCN
-from mmpfcn.commands.options import CfgOptions, load_config
+from mmpfcn import ModulatedDeformConv, PanopticFCN
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import load_config
 from mmpfcn.models.panoptic_fcn_head import convolve
 
 T = TypeVar('T')
@@ -102,7 +102,7 @@ def count(function: Callable[..., T], name: str, flops: Counter) -> Callable[...
 def counted_as_plain(model: nn.Module) -> Iterator[None]:
     """Let deformable convolutions run as plain ones behind the one that predicts their offsets."""
 
-    def plain(conv: ModulatedDeformConv2d, x: Tensor) -> Tensor:
+    def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
         conv.conv_offset(x)
         return F.conv2d(
             x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
@@ -110,7 +110,7 @@ def counted_as_plain(model: nn.Module) -> Iterator[None]:
 
     with ExitStack() as stack:
         for module in model.modules():
-            if isinstance(module, ModulatedDeformConv2d):
+            if isinstance(module, ModulatedDeformConv):
                 stack.enter_context(replaced(module, 'forward', partial(plain, module)))
         yield
 
@@ -131,8 +131,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # for load_config
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, compile=False)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
     parser.add_argument(

@@ -4,7 +4,10 @@
 #   PYTHON       the interpreter to use (3.10 - 3.12; found on PATH by itself)
 #   TORCH        another version than the pinned one, such as 2.12.0 or 2.9.1+cu128
 #   TORCH_INDEX  an additional wheel index for torch
-#   VENV         where to build it (.venv);   JOBS  compilers at a time (the number of cores)
+#   OPS          1 compiles mmcv's operators, which only mmdet's own models and the tests that
+#                compare with them need; without it no compiler is needed
+#   VENV         where to build it (.venv, with OPS=1 .venv-ops)
+#   JOBS         compilers at a time (the number of cores)
 # TORCH and TORCH_INDEX are remembered in the environment, so that `make test` keeps them.
 #
 # Every step leaves a stamp that holds what it was made from. A step whose stamp agrees is skipped,
@@ -12,7 +15,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-venv=${VENV:-.venv}
+ops=${OPS:-}
+venv=${VENV:-.venv${ops:+-ops}}
 py=$venv/bin/python
 stamps=$venv/.stamps
 log=$venv/make_venv.log
@@ -51,7 +55,8 @@ check_compiler() {  # mmcv's operators are C++17 sources
   printf '#include <vector>\nint main() { return 0; }\n' \
     | "$cxx" -std=c++17 -x c++ -fsyntax-only - >/dev/null 2>&1 \
     || die "no C++17 compiler: '$cxx' does not run. mmcv's operators have to be compiled." \
-           "Install one (Debian: g++; conda: gxx_linux-64), or name it: make venv CXX=/path/to/g++"
+           "Install one (Debian: g++; conda: gxx_linux-64), or name it:" \
+           "make venv OPS=1 CXX=/path/to/g++. Without OPS=1 no compiler is needed."
   include=$("$1" -c 'import sysconfig; print(sysconfig.get_path("include"))')
   [[ -f $include/Python.h ]] \
     || die "$1 comes without its C headers ($include/Python.h), which mmcv's operators include." \
@@ -105,7 +110,7 @@ make_base() {
   if [[ -e $venv && ! -f $venv/pyvenv.cfg && -n $(ls -A "$venv") ]]; then
     die "$venv exists and is no virtual environment; move it away, or use make venv VENV=..."
   fi
-  check_compiler "$python"
+  if [[ -n $ops ]]; then check_compiler "$python"; fi
   check_disk "$(dirname "$venv")"
   if suits "$py" && "$py" -m pip --version >/dev/null 2>&1; then
     say "      taking over the environment that is there"
@@ -142,35 +147,31 @@ show_compilation() {  # turns pip's and ninja's output into one line of progress
   done
 }
 
-install_mmcv() {  # pip's arguments
-  drop_half_installed
-  : >"$log"
-  MMCV_WITH_OPS=1 MAX_JOBS=$jobs "$py" -m pip --disable-pip-version-check install --log "$log" -v \
-    --no-build-isolation --no-deps --force-reinstall "$@" "$(pin onedl-mmcv openmmlab)" 2>&1 \
-    | show_compilation || explain 'onedl-mmcv'
+# One drawer of pip's cache for each kind of wheel, because pip can tell neither whether a wheel of
+# mmcv has operators nor for which torch they were compiled.
+pure_mmcv() {  # built apart from torch, which leaves the operators out
+  install 'onedl-mmcv' --no-deps --force-reinstall \
+    --cache-dir "$("$py" -m pip cache dir)/mmpfcn/pure" "$(pin onedl-mmcv openmmlab)"
 }
 
-make_mmcv() {
-  local build cache
+compile_mmcv() {
+  local build
   build=$("$py" -c 'import torch
 print(torch.__version__ + ("-gpu" if torch.cuda.is_available() else ""))')
   if [[ $build == *-gpu ]] && ! [[ -x ${CUDA_HOME:-/usr/local/cuda}/bin/nvcc ]] \
       && ! command -v nvcc >/dev/null; then
     die "torch $build sees a GPU, but there is no nvcc to compile mmcv's operators for it." \
         "Install the CUDA toolkit and set CUDA_HOME, or build for the CPU:" \
-        "make venv TORCH_INDEX=<CPU wheel index, see pytorch.org> TORCH=${torch%+*}+cpu"
+        "make venv OPS=1 TORCH_INDEX=<CPU wheel index, see pytorch.org> TORCH=${torch%+*}+cpu"
   fi
   say "      It has no ready-made wheel. The first time it is compiled: about 15 minutes on 2 cores," \
       "      $jobs files at a time here. pip keeps the wheel it made: the next time takes seconds."
-  # pip does not know which torch the wheel in its cache was compiled against. Its own cache is for
-  # the pinned torch without CUDA, every other torch has one beside it.
-  cache=$("$py" -m pip cache dir)
-  if [[ $build == "$(pin torch build | sed 's/.*==//')+cpu" ]]; then
-    install_mmcv
-    if "$py" -c 'import mmcv.ops' 2>/dev/null; then return; fi
-    say '      The cached wheel was made for another torch: compiling it again.'
-  fi
-  install_mmcv --cache-dir "$cache/mmpfcn/torch-$build"
+  drop_half_installed
+  : >"$log"
+  MMCV_WITH_OPS=1 MAX_JOBS=$jobs "$py" -m pip --disable-pip-version-check install --log "$log" -v \
+    --no-build-isolation --no-deps --force-reinstall "$(pin onedl-mmcv openmmlab)" \
+    --cache-dir "$("$py" -m pip cache dir)/mmpfcn/torch-$build" 2>&1 \
+    | show_compilation || explain 'onedl-mmcv'
 }
 
 make_openmmlab() {
@@ -180,8 +181,10 @@ make_openmmlab() {
 
 make_mmpfcn() {
   install mmpfcn -q --no-deps --no-build-isolation -e .
-  "$py" -W ignore - 2>"$log" <<'END' || { cat "$log" >&2; die "$venv is complete but does not work"; }
-import cv2, mmcv, mmcv.ops, mmdet, mmengine, mmpfcn, numpy, panopticapi, torch  # noqa: E401,F401
+  "$py" -W ignore - 2>"$log" <<END || { cat "$log" >&2; die "$venv is complete but does not work"; }
+import cv2, mmcv, mmdet, mmengine, mmpfcn, numpy, panopticapi, torch  # noqa: E401,F401
+from mmpfcn.compat import has_operators
+assert has_operators() == ('$ops' != ''), f'mmcv has operators: {has_operators()}'
 for package in (torch, mmengine, mmcv, mmdet, numpy, cv2, mmpfcn):
     print(f'      {package.__name__} {package.__version__}')
 END
@@ -238,8 +241,9 @@ main() {
     -r requirements/onnx.txt
   step openmmlab "$(hash_of requirements/openmmlab.txt)" '[5/7] mmengine, mmdet, panopticapi' \
     make_openmmlab
-  step mmcv "$key $(pin onedl-mmcv openmmlab)" "[6/7] $(pin onedl-mmcv openmmlab)" make_mmcv
-  step mmpfcn "$PWD $key $(hash_of requirements/*.txt setup.py pyproject.toml)" \
+  step mmcv "$key $(pin onedl-mmcv openmmlab) ${ops:-pure}" "[6/7] $(pin onedl-mmcv openmmlab)" \
+    "$([[ -n $ops ]] && echo compile_mmcv || echo pure_mmcv)"
+  step mmpfcn "$PWD $key $ops $(hash_of requirements/*.txt setup.py pyproject.toml)" \
     '[7/7] mmpfcn itself (editable), then importing everything' make_mmpfcn
   if [[ $worked == yes ]]; then
     say "make venv: $venv is ready"

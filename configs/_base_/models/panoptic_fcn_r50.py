@@ -41,16 +41,12 @@ model = dict(
             type='FeatureEncoder', in_channels=256, feat_channels=256, out_channels=64
         ),
         kernel_fusion=dict(type='KernelFusion'),
-        loss_center=dict(type='PositionLoss', alpha=0.25, gamma=2.0, loss_weight=1.0),
-        loss_region=dict(type='PositionLoss', alpha=0.25, gamma=2.0, loss_weight=1.0),
+        loss_center=dict(type='FocalLoss', alpha=0.25, gamma=2.0, loss_weight=1.0),
+        loss_region=dict(type='FocalLoss', alpha=0.25, gamma=2.0, loss_weight=1.0),
         loss_thing=dict(type='WeightedDiceLoss', loss_weight=3.0),
         loss_stuff=dict(type='WeightedDiceLoss', loss_weight=3.0),
     ),
-    panoptic_fusion_head=dict(
-        type='PanopticFCNFusionHead',
-        num_things_classes=num_things_classes,
-        num_stuff_classes=num_stuff_classes,
-    ),
+    panoptic_fusion_head=dict(type='PanopticFCNFusionHead'),
     train_cfg=dict(
         assigner=dict(
             type='PanopticFCNAssigner',

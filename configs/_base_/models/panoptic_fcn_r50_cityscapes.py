@@ -11,9 +11,6 @@ model = dict(
         loss_thing=dict(loss_weight=4.0),
         loss_stuff=dict(loss_weight=4.0),
     ),
-    panoptic_fusion_head=dict(
-        num_things_classes=num_things_classes, num_stuff_classes=num_stuff_classes
-    ),
     train_cfg=dict(
         assigner=dict(scale_ranges=((1, 128), (64, 256), (128, 512), (256, 1024), (512, 2048)))
     ),

@@ -5,9 +5,6 @@ num_stuff_classes = 28
 
 model = dict(
     panoptic_head=dict(num_things_classes=num_things_classes, num_stuff_classes=num_stuff_classes),
-    panoptic_fusion_head=dict(
-        num_things_classes=num_things_classes, num_stuff_classes=num_stuff_classes
-    ),
     train_cfg=dict(
         assigner=dict(scale_ranges=((1, 128), (64, 256), (128, 512), (256, 1024), (512, 4096))),
         num_positives=3,

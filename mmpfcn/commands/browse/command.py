@@ -26,7 +26,7 @@ from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 from mmpfcn.visualization.colors import class_palette  # noqa: E402
 from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
 
-from ..options import CfgOptions, load_config
+from ..options import add_config_options, error_text, load_config
 from ..page import thumbnail
 from .index_page import Card, ClassEntry, index_page
 from .pictures import Browser, Picture
@@ -49,7 +49,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
     parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
     parser.add_argument('--split', choices=SPLITS, default='train')
     which = parser.add_mutually_exclusive_group()
@@ -76,13 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--seed', type=whole_number, default=0, help='of the choice of images and the augmentation'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as train_dataloader.dataset.data_root=my/data/',
-    )
+    add_config_options(parser, 'train_dataloader.dataset.data_root=my/data/')
     return parser
 
 
@@ -120,11 +113,6 @@ def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int)
             '(after its filter_cfg), counted from 0'
         )
     return list(dict.fromkeys(args.indices))
-
-
-def error_text(error: Exception) -> str:
-    """Without the quotes of a KeyError."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 def write(parser: argparse.ArgumentParser, path: Path, content: bytes) -> None:

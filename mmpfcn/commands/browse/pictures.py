@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import mmcv
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
 from mmpfcn.formats.panoptic_png import read_whole
+from mmpfcn.formats.read_image import decode_image
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, join_panels, resize, stack_rows
 from mmpfcn.visualization.ground_truth import (
@@ -202,10 +202,7 @@ class Browser(NamedTuple):
         return getattr(self.dataset, 'backend_args', None)
 
     def _read_image(self, path: str) -> np.ndarray:
-        image = mmcv.imfrombytes(read_whole(path, 'image', self._backend_args), flag='color')
-        if image is None:
-            raise ValueError(f'image {path} can not be decoded: copy or make it again')
-        return _to_rgb(image)
+        return _to_rgb(decode_image(read_whole(path, 'image', self._backend_args), path))
 
 
 def _panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmpfcn.formats.panoptic_json import arrange_classes
+from mmpfcn.formats.panoptic_json import arrange_classes, problems
 from mmpfcn.formats.panoptic_png import NUM_IDS
 
 from .images import Job, Segment
@@ -46,14 +46,23 @@ def read_json(path: Path) -> dict:
             raise ValueError(f'{path} has no list of {key}: it is no COCO panoptic JSON')
         if not content[key]:
             raise ValueError(f'{path} has no {key}: its list is empty')
+    for flaw in problems(content):
+        if flaw.kind == 'json':
+            raise ValueError(f'{path}{flaw.text}')
     return content
+
+
+def check_records(content: dict, path: Path, findings: Findings) -> None:
+    """What the reader of a run refuses about single records."""
+    flaws = (flaw for flaw in problems(content) if flaw.kind == 'field')
+    findings.add(Problem('field', f'{path.name}{flaw.text}') for flaw in flaws)
 
 
 def check_categories(
     categories: Sequence, metainfo: Mapping, path: Path, findings: Findings
 ) -> Classes:
     """Arrange the classes as a run does; where it would stop, the file's, things first."""
-    usable = [c for c in categories if _has(c, CATEGORY, f'{path.name}: category', findings)]
+    usable = [c for c in categories if _has(c, CATEGORY)]
     _count_shared('category_id', usable, 'id', 'categories', findings)
     _count_shared('category_name', usable, 'name', 'categories', findings)
     if not {'thing_classes', 'stuff_classes'} & set(metainfo):
@@ -85,12 +94,11 @@ def _with_own_names(categories: Sequence[dict]) -> Iterator[dict]:
 def pair(content: dict, path: Path, findings: Findings) -> list[tuple[dict, dict | None]]:
     """Images with their annotations, None for an image without."""
     images, annotations = content['images'], content.get('annotations')
-    images = [i for i in images if _has(i, IMAGE, f'{path.name}: image', findings)]
+    images = [i for i in images if _has(i, IMAGE)]
     if not annotations:
         findings.add([Problem('no_annotations', str(path))])
         return [(image, None) for image in images]
-    where = f'{path.name}: annotation'
-    annotations = [a for a in annotations if _has(a, ANNOTATION, where, findings)]
+    annotations = [a for a in annotations if _has(a, ANNOTATION)]
     by_image = _firsts(annotations, 'image_id')
     for kind, records, key, what in (
         ('image_id', images, 'id', 'images'),
@@ -146,9 +154,7 @@ def make_jobs(
 def _usable_segments(annotation: dict, classes: Classes, findings: Findings) -> list[dict]:
     """Segments with a possible id, the first of each."""
     name = annotation['file_name']
-    infos = [
-        s for s in annotation['segments_info'] if _has(s, SEGMENT, f'{name}: segment', findings)
-    ]
+    infos = [s for s in annotation['segments_info'] if _has(s, SEGMENT)]
     findings.add(
         Problem('unknown_category', f'{name}: segment {s["id"]} has {s["category_id"]!r}')
         for s in infos
@@ -193,13 +199,8 @@ def _count_shared(
     )
 
 
-def _has(record: Any, fields: dict, where: str, findings: Findings) -> bool:
+def _has(record: Any, fields: dict) -> bool:
     """Whether the record has the fields, of the right types."""
-    if not isinstance(record, dict):
-        findings.add([Problem('field', f'{where} is {record!r:.60}, expected an object')])
-        return False
-    lacks = [key for key, types in fields.items() if not isinstance(record.get(key), types)]
-    if lacks:
-        text = f'{where} without {", ".join(lacks)}: {json.dumps(record):.80}'
-        findings.add([Problem('field', text)])
-    return not lacks
+    return isinstance(record, dict) and all(
+        isinstance(record.get(key), types) for key, types in fields.items()
+    )

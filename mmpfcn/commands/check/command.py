@@ -14,9 +14,7 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from mmengine.config import Config
-
-from ..options import CfgOptions
+from ..options import add_config_options
 
 # The checks are imported in the functions that use them: mmpfcn takes seconds (mmdet, torch), and
 # a mistake in the command line should be answered at once.
@@ -47,13 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], help='data set of a CONFIG; default: train'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of a CONFIG, such as train_dataloader.dataset.data_root=data/coco',
-    )
+    add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
     parser.add_argument(
         '--workers', type=int, default=cores, help='number of processes (%(default)s)'
     )
@@ -82,12 +74,14 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[list, dict]:
     """The data sets to check, and the config of the model (empty for a JSON)."""
+    from mmpfcn.apis.configs import read_config
+
     from . import sources
 
     try:
         if args.source.suffix == '.json':
             return [sources.from_json(args.source, args.images, args.png)], {}
-        cfg = Config.fromfile(args.source)
+        cfg = read_config(str(args.source))
         cfg.merge_from_dict(args.cfg_options or {})
         return sources.from_config(cfg, args.split or 'train'), cfg.get('model') or {}
     except WRONG_CONFIG as error:

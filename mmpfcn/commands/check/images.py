@@ -1,20 +1,18 @@
 """An image and its panoptic PNG held against the JSON."""
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmcv
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from mmpfcn.formats.panoptic_png import COLOUR_TYPES, PNG_SIGNATURE, read_panoptic_png, read_whole
+from mmpfcn.formats.image_header import PNG_SIGNATURE, read_header
+from mmpfcn.formats.panoptic_png import COLOUR_TYPES, read_panoptic_png, read_whole
+from mmpfcn.formats.read_image import decode_image
 from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
 
 from .problems import Problem
 
-EXIF_ORIENTATION = 274
 UPRIGHT, SIDES_SWAPPED = (0, 1), (5, 6, 7, 8)
 EXAMPLES = 5  # ids named in one line
 
@@ -107,17 +105,15 @@ def _check_image_file(
     except (ValueError, OSError) as error:
         problems.append(Problem('image_broken', str(error)))
         return None, None, 1
-    image = mmcv.imfrombytes(content, flag='color')
-    if image is None:
-        problems.append(Problem('image_broken', f'{job.image} can not be decoded'))
-        return None, None, 1
-    size = image.shape[:2]
     try:
-        with Image.open(io.BytesIO(content)) as header:
-            size_in_file, orientation = header.size[::-1], header.getexif().get(EXIF_ORIENTATION, 1)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
-        return size, size, 1  # OpenCV reads it, and that counts
-    return size, size_in_file, orientation
+        size = decode_image(content, str(job.image)).shape[:2]
+    except ValueError as error:
+        problems.append(Problem('image_broken', str(error)))
+        return None, None, 1
+    header = read_header(content)
+    if header is None:
+        return size, size, 1  # of a format without orientation
+    return size, (header.height, header.width), header.orientation
 
 
 def _read_png(path: Path, problems: list[Problem]) -> np.ndarray | None:

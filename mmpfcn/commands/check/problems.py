@@ -44,8 +44,9 @@ KINDS = {
         'see the message; docs/datasets.md shows the format',
     ),
     'field': Kind(
-        'record without a field it needs', 'stops', AT_START,
-        'add the field to the JSON (docs/datasets.md shows the format) or remove the record',
+        'record without a field it needs, or with one of no use', 'stops', AT_START,
+        'add or mend the field in the JSON (docs/datasets.md shows the format), or remove the '
+        'record',
     ),
     'no_annotations': Kind(
         'JSON without annotations', 'stops', 'there is nothing to train on or to measure by',
@@ -58,6 +59,10 @@ KINDS = {
     'class_counts': Kind(
         "class counts of the model are not the data set's", 'stops', AT_START,
         'set the numbers given here in the config',
+    ),
+    'start': Kind(
+        'data set that a run can not build', 'stops', AT_START,
+        'see the message, which is that of the run',
     ),
     'category_id': Kind(
         'several categories share an id', 'stops', AT_START, 'give each category its own id',

@@ -5,10 +5,12 @@ from functools import partial
 
 from tqdm import tqdm
 
+from mmpfcn.datasets import PanopticDataset
+
 from ..workers import map_in_processes
-from .annotations import check_categories, make_jobs, pair, read_json
+from .annotations import check_categories, check_records, make_jobs, pair, read_json
 from .images import check_image
-from .problems import Findings, Problem
+from .problems import AT_START, KINDS, Findings, Problem
 from .sources import Source, check_class_counts
 from .statistics import Statistics
 
@@ -29,11 +31,13 @@ def check_source(
     Returns:
         What the data set holds; None if its JSON can not be used.
     """
+    before = _stops_at_start(findings)
     try:
         content = read_json(source.json)
     except (ValueError, OSError) as error:
         findings.add([Problem('json', str(error))])
         return None
+    check_records(content, source.json, findings)
     classes = check_categories(content['categories'], source.metainfo, source.json, findings)
     check_class_counts(model, classes, findings)
     pairs = pair(content, source.json, findings)
@@ -45,4 +49,28 @@ def check_source(
             findings.add(result.problems)
             statistics.add(result)
             bar.update()
+    if _stops_at_start(findings) == before:
+        findings.add(_load(source))
     return statistics
+
+
+def _stops_at_start(findings: Findings) -> int:
+    """How much was found that stops a run at its start."""
+    kinds = ('no_annotations', *(kind for kind in KINDS if KINDS[kind].effect == AT_START))
+    return sum(findings.counts.get(kind, 0) for kind in kinds)
+
+
+def _load(source: Source) -> list[Problem]:
+    """Read the annotations as a run does: what it says where it stops."""
+    try:
+        PanopticDataset(
+            ann_file=str(source.json),
+            metainfo=source.metainfo or None,
+            data_prefix=dict(img=str(source.images), seg=str(source.pngs)),
+            filter_cfg=source.filter_cfg,
+            test_mode=source.test_mode,
+            serialize_data=False,
+        )
+    except (OSError, TypeError, ValueError) as error:
+        return [Problem('start', str(error))]
+    return []

@@ -26,6 +26,8 @@ class Source(NamedTuple):
     scale: tuple[int, int] | None = None
     keep_ratio: bool = True
     scale_ranges: Sequence[tuple[float, float]] = COCO_RANGES
+    filter_cfg: Mapping | None = None
+    test_mode: bool = True
 
     def describe_scale(self) -> str:
         """To follow "objects measured in pixels"."""
@@ -105,6 +107,8 @@ def _source(dataset: Mapping, scale_ranges: Sequence) -> Source:
         scale=scale,
         keep_ratio=keep_ratio,
         scale_ranges=scale_ranges,
+        filter_cfg=dataset.get('filter_cfg'),
+        test_mode=dataset.get('test_mode', False),
     )
 
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pycocotools import mask as mask_utils
+from mmpfcn.formats.safe_names import safe_name
 
 from .classes import ClassSpec, Void, read_json
+from .fields import field
 from .images import some
+from .segmentation import encode, parts_of
 
 
 class CocoFile(NamedTuple):
@@ -17,14 +19,16 @@ class CocoFile(NamedTuple):
     Attributes:
         path: of the file.
         images: its image records.
-        categories: name -> category.
-        annotations: image id -> annotations.
+        categories: name -> category, whose id is a whole number.
+        names: text of a category's id in the file -> its name.
+        annotations: text of an image's id -> annotations.
     """
 
     path: Path
     images: list[dict]
     categories: dict[str, dict]
-    annotations: dict[int | str, list[dict]]
+    names: dict[str, str]
+    annotations: dict[str, list[dict]]
 
 
 class Outline(NamedTuple):
@@ -32,7 +36,7 @@ class Outline(NamedTuple):
 
     id: int | str
     category: int | None
-    segmentation: list | dict
+    segmentation: list[list[float] | dict]
     crowd: bool
 
 
@@ -48,20 +52,76 @@ def read_coco(path: Path) -> CocoFile:
         raise ValueError(f'{path} is not a COCO file: expected lists of {", ".join(parts)}')
     if any('segments_info' in annotation for annotation in data['annotations'][:1]):
         raise ValueError(f'{path} is a COCO panoptic file already: it needs no conversion')
-    names = Counter(category['name'] for category in data['categories'])
-    if names and max(names.values()) > 1:
-        raise ValueError(f'{path} has several categories {max(names, key=names.get)!r}: rename one')
-    known = {image['id'] for image in data['images']}
+    images = [_checked_image(r, f'{path}: image {n}') for n, r in enumerate(data['images'], 1)]
+    known = {str(image['id']) for image in images}
     annotations = defaultdict(list)
-    for annotation in data['annotations']:
-        if annotation['image_id'] not in known:
+    for number, annotation in enumerate(data['annotations'], 1):
+        where = f'{path}: annotation {_number(annotation, number)}'
+        image_id = field(annotation, 'image_id', 'a number or a text', where)
+        field(annotation, 'category_id', 'a number or a text', where)
+        if annotation.get('iscrowd', 0) not in (0, 1):
+            raise ValueError(f'{where}: "iscrowd" is {annotation["iscrowd"]!r}, expected 0 or 1')
+        if str(image_id) not in known:
             raise ValueError(
-                f'{path}: annotation {annotation.get("id")} is of image '
-                f'{annotation["image_id"]!r}, which the file does not list: remove the annotation'
+                f'{where} is of image {image_id!r}, which the file does not list: remove the '
+                'annotation'
             )
-        annotations[annotation['image_id']].append(annotation)
-    categories = {category['name']: category for category in data['categories']}
-    return CocoFile(path, data['images'], categories, dict(annotations))
+        annotations[str(image_id)].append(annotation)
+    used = {str(a['category_id']) for a in data['annotations']}
+    entries = _categories(path, data['categories'], used)
+    names = {str(entry['id']): entry['name'] for entry in entries}
+    numbered = _whole_ids(entries)
+    return CocoFile(path, images, {c['name']: c for c in numbered}, names, dict(annotations))
+
+
+def _number(annotation: object, number: int) -> object:
+    """What an annotation is called in messages: its id, else its place in the list."""
+    known = annotation.get('id') if isinstance(annotation, dict) else None
+    return f'number {number}' if known is None else known
+
+
+def _checked_image(record: dict, where: str) -> dict:
+    field(record, 'id', 'a number or a text', where)
+    field(record, 'file_name', 'a text', where)
+    for key in ('height', 'width'):
+        if key in record:
+            field(record, key, 'a whole number', where)
+    return dict(record, file_name=safe_name(record['file_name'], f'{where}: "file_name"'))
+
+
+def _categories(path: Path, entries: list[dict], used: set[str]) -> list[dict]:
+    """One entry for each class: equal ones are one, an unused root is none.
+
+    Raises:
+        ValueError: Two classes share a name or an id.
+    """
+    for number, entry in enumerate(entries, 1):
+        where = f'{path}: category {_number(entry, number)}'
+        field(entry, 'name', 'a text', where)
+        field(entry, 'id', 'a number or a text', where)
+    above = {(e.get('supercategory'), str(e['id'])) for e in entries}
+    kept: dict[tuple[str, str], dict] = {}
+    for entry in entries:
+        key, name = str(entry['id']), entry['name']
+        root = entry.get('supercategory') in (None, '', 'none') and key not in used
+        if not (root and any(parent == name and own != key for parent, own in above)):
+            kept.setdefault((key, name), entry)
+    for what, values in (('name', [n for _, n in kept]), ('id', [k for k, _ in kept])):
+        value, count = Counter(values).most_common(1)[0] if values else ('', 0)
+        if count > 1:
+            which = f'several categories {value!r}' if what == 'name' else f'the id {value} twice'
+            raise ValueError(f'{path} has {which}: rename one')
+    return list(kept.values())
+
+
+def _whole_ids(entries: list[dict]) -> list[dict]:
+    """Categories with whole numbers as ids: texts of digits are read, else all count from 1."""
+    ids = [str(entry['id']) for entry in entries]
+    whole = all(text.isdecimal() for text in ids)
+    return [
+        dict(entry, id=int(text) if whole else number)
+        for number, (entry, text) in enumerate(zip(entries, ids, strict=True), 1)
+    ]
 
 
 def default_specs(files: Sequence[CocoFile], void: Void) -> list[ClassSpec]:
@@ -124,21 +184,28 @@ def _unknown(spec: ClassSpec, files: Sequence[CocoFile], has_png: bool) -> str:
 
 
 def outlines(
-    file: CocoFile, image_id: int | str, ids: Mapping[str, int], void: Void
+    file: CocoFile,
+    image_id: int | str,
+    ids: Mapping[str, int],
+    void: Void,
+    crowds_are_objects: bool,
+    skipped: list[str] | None,
 ) -> list[Outline]:
     """The annotations of an image.
 
     Args:
         ids: name of a class -> category id of the panoptic file.
+        crowds_are_objects: take each `iscrowd: 1` for one object.
+        skipped: gets the annotations that are only a box; None: they are an error.
 
     Raises:
         ValueError: A category is unknown, or an annotation is only a box.
     """
-    names = {category['id']: name for name, category in file.categories.items()}
     found = []
-    for annotation in file.annotations.get(image_id, []):
-        where = f'{file.path}: annotation {annotation.get("id")}'
-        name = names.get(annotation['category_id'])
+    for annotation in file.annotations.get(str(image_id), []):
+        number = annotation.get('id')
+        where = f'{file.path}: annotation {number}'
+        name = file.names.get(str(annotation['category_id']))
         if name is None:
             raise ValueError(
                 f'{where} has category {annotation["category_id"]}, which the file does not list: '
@@ -149,19 +216,18 @@ def outlines(
                 f'{where} is of {name!r}, which is none of your classes: list it, or pass '
                 f'--void {name!r} (--void alone: whatever is not listed)'
             )
-        if not annotation.get('segmentation'):
-            raise ValueError(
-                f'{where} ({name}) has no segmentation: a box is no mask; draw its outline or '
-                'remove it'
-            )
-        found.append(
-            Outline(
-                annotation.get('id'),
-                ids.get(name),
-                annotation['segmentation'],
-                bool(annotation.get('iscrowd', 0)),
-            )
-        )
+        segmentation = annotation.get('segmentation')
+        parts = parts_of(segmentation, where) if segmentation else []
+        if not any(parts):
+            if skipped is None:
+                raise ValueError(
+                    f'{where} ({name}) has no segmentation: a box is no mask; draw its outline, '
+                    'remove it, or pass --skip-without-area to leave out and count such annotations'
+                )
+            skipped.append(where)
+            continue
+        crowd = bool(annotation.get('iscrowd', 0)) and not crowds_are_objects
+        found.append(Outline(number, ids.get(name), parts, crowd))
     return found
 
 
@@ -171,16 +237,4 @@ def to_rle(outline: Outline, height: int, width: int) -> dict:
     Raises:
         ValueError: An RLE is of another size.
     """
-    segmentation = outline.segmentation
-    if isinstance(segmentation, list):
-        parts = [part for part in segmentation if len(part) >= 6]
-        encoded = mask_utils.frPyObjects(parts or [[0.0] * 6], height, width)
-        return mask_utils.merge(encoded)
-    if list(segmentation['size']) != [height, width]:
-        raise ValueError(
-            f'the RLE of annotation {outline.id} is {segmentation["size"][1]} x '
-            f'{segmentation["size"][0]}, its image {width} x {height}: export it again'
-        )
-    if isinstance(segmentation['counts'], list):
-        return mask_utils.frPyObjects(segmentation, height, width)
-    return segmentation
+    return encode(outline.segmentation, height, width, f'annotation {outline.id}')

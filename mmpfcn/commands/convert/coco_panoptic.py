@@ -16,7 +16,7 @@ COCO panoptic API's converter stops at overlaps.) Crowd regions lie below all ob
 both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -26,7 +26,15 @@ from pycocotools import mask as mask_utils
 from .classes import Void, add_background, make_categories, read_specs, read_void
 from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco, to_rle
 from .images import check_values, find_files, image_record, read_ids, some
-from .own_data import add_background_argument, exit_on_error, json_path, own_data_parser, report
+from .own_data import (
+    add_background_argument,
+    add_skip_without_area,
+    exit_on_error,
+    json_path,
+    own_data_parser,
+    report,
+    report_skipped,
+)
 from .segments import Canvas
 from .writer import Job, convert
 
@@ -74,7 +82,7 @@ def paint(
     return canvas.ids, canvas.segments
 
 
-def stuff_pngs(folder: Path | None, stems: dict[str, str]) -> dict[str, Path]:
+def stuff_pngs(folder: Path | None, stems: dict[str, str], written: Path) -> dict[str, Path]:
     """PNG of class ids of each image, by the image's name without suffix.
 
     Raises:
@@ -82,7 +90,7 @@ def stuff_pngs(folder: Path | None, stems: dict[str, str]) -> dict[str, Path]:
     """
     if folder is None:
         return {}
-    found = find_files(folder, ['.png'], '--stuff-png')
+    found = find_files(folder, ['.png'], '--stuff-png', written)
     missing = [name for stem, name in stems.items() if stem not in found]
     if missing:
         raise FileNotFoundError(f'{folder} has no PNG for {some(missing)}: add it')
@@ -90,9 +98,17 @@ def stuff_pngs(folder: Path | None, stems: dict[str, str]) -> dict[str, Path]:
 
 
 def make_jobs(
-    images: Path, files: list[CocoFile], png_folder: Path | None, ids: dict[str, int], void: Void
+    images: Path,
+    files: list[CocoFile],
+    png_folder: Path | None,
+    written: Path,
+    describe: Callable[[CocoFile, int | str], list[Outline]],
 ) -> list[Job]:
     """The images that the first file lists.
+
+    Args:
+        written: JSON to write.
+        describe: (file, image id) -> its outlines.
 
     Raises:
         FileNotFoundError, ValueError: An image is missing or of another size, or an annotation
@@ -108,12 +124,12 @@ def make_jobs(
     stems = {
         PurePosixPath(r['file_name']).with_suffix('').as_posix(): r['file_name'] for r in records
     }
-    pngs = stuff_pngs(png_folder, stems)
+    pngs = stuff_pngs(png_folder, stems, written)
     jobs = []
     for record in records:
         name = PurePosixPath(record['file_name']).as_posix()
         stem = PurePosixPath(name).with_suffix('').as_posix()
-        drawn = [o for file in files for o in outlines(file, record['id'], ids, void)]
+        drawn = [o for file in files for o in describe(file, record['id'])]
         png = pngs.get(stem)
         source = repr(drawn).encode() + (png.read_bytes() if png else b'')
         image = image_record(images, name, record['id'], source)
@@ -150,7 +166,14 @@ def main() -> None:
     source.add_argument('--stuff-json', type=Path, help='JSON like INSTANCES, of stuff')
     source.add_argument('--stuff-png', type=Path, help='folder of PNGs of class ids, for stuff')
     add_background_argument(parser)
+    add_skip_without_area(parser)
+    parser.add_argument(
+        '--crowds-are-objects',
+        action='store_true',
+        help='each iscrowd: 1 is one object, as CVAT marks masks that were painted',
+    )
     args = parser.parse_args()
+    skipped = [] if args.skip_without_area else None
     with exit_on_error():
         void, files = read_void(args), [read_coco(args.instances)]
         if args.stuff_json:
@@ -163,7 +186,19 @@ def main() -> None:
             spec.id: ids[spec.name] for spec in named if spec.id is not None and not spec.isthing
         }
         categories = make_categories(specs)
-        jobs = make_jobs(args.images, files, args.stuff_png, ids, void)
+        jobs = make_jobs(
+            args.images,
+            files,
+            args.stuff_png,
+            json_path(args),
+            partial(
+                outlines,
+                ids=ids,
+                void=void,
+                crowds_are_objects=args.crowds_are_objects,
+                skipped=skipped,
+            ),
+        )
     ground = None if background is None else ids[background]
     convert(
         jobs,
@@ -181,7 +216,9 @@ def main() -> None:
         workers=args.workers,
         overwrite=args.overwrite,
     )
-    report_vanished(jobs, report(json_path(args), args.images))
+    advice = ': pass --crowds-are-objects if each is one object (CVAT marks painted masks so)'
+    report_skipped(skipped)
+    report_vanished(jobs, report(json_path(args), args.images, advice))
 
 
 if __name__ == '__main__':

@@ -52,9 +52,9 @@ def main() -> None:
         specs, void = read_specs(args), read_void(args)
         require_values(specs)
         categories = make_categories(specs)
-        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES')
-        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS')
-        instances = find_files(args.instance_ids, ['.png'], 'INSTANCE_IDS')
+        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', json_path(args))
+        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS', json_path(args))
+        instances = find_files(args.instance_ids, ['.png'], 'INSTANCE_IDS', json_path(args))
         images = match(images, classes, 'class ids', args.skip_unannotated)
         match(images, instances, 'instance ids', skip=False)
         jobs = []

@@ -15,8 +15,14 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.p
 ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')
 
 
-def find_files(folder: Path, suffixes: Collection[str], what: str) -> dict[str, str]:
-    """Files below a folder, in sub-folders too.
+def find_files(folder: Path, suffixes: Collection[str], what: str, written: Path) -> dict[str, str]:
+    """Files below a folder, in sub-folders too, without what converters write.
+
+    Args:
+        folder, suffixes: where, and how the names end.
+        what: name of the folder for messages.
+        written: JSON that this converter makes; neither it, its PNGs and its working folder nor
+            those of other sets beside it are found.
 
     Returns:
         Name relative to the folder without its suffix -> with it, both with ``/``, sorted.
@@ -28,7 +34,11 @@ def find_files(folder: Path, suffixes: Collection[str], what: str) -> dict[str, 
     if not folder.is_dir():
         raise FileNotFoundError(f'{what}: {folder} is not a folder')
     found: dict[str, str] = {}
-    for parent, _, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if Path(parent).resolve() == written.parent.resolve():
+            made = _made_by_converters(parent, folders, written)
+            folders[:] = [name for name in folders if name not in made]
+            names = [name for name in names if name not in made]
         for name in names:
             if name.startswith('.') or not name.lower().endswith(tuple(suffixes)):
                 continue
@@ -43,6 +53,18 @@ def find_files(folder: Path, suffixes: Collection[str], what: str) -> dict[str, 
     if not found:
         raise FileNotFoundError(f'{what}: {folder} has no file that ends in {", ".join(suffixes)}')
     return dict(sorted(found.items()))
+
+
+def _made_by_converters(parent: str, folders: list[str], written: Path) -> set[str]:
+    """Names in an output folder: panoptic_NAME.json, panoptic_NAME and panoptic_NAME.partial."""
+    made = {written.name, written.stem}
+    for name in folders:
+        stem = name.removesuffix('.partial')
+        if stem.startswith('panoptic_') and (
+            stem != name or Path(parent, f'{stem}.json').is_file()
+        ):
+            made |= {name, stem, f'{stem}.json'}
+    return made
 
 
 def match(
@@ -102,6 +124,8 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
         with Image.open(path) as file:
             mode = file.mode
             ids = np.array(file) if mode in ID_MODES else None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'image {path} is refused: {error}: cut it into tiles') from error
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded ({error}): write it again') from error
     if ids is None:

@@ -1,38 +1,12 @@
-"""What is measured of an image: its size, and area and box of its segments."""
+"""What is measured of an id map: area and box of its segments."""
 
-import io
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
-EXIF_ORIENTATION = 0x0112
 ROWS_AT_A_TIME = 256  # of an image: np.bincount makes 8 bytes of every pixel
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels as OpenCV decodes the image, that is, turned by its EXIF tag.
-
-    The pixels are not decoded.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is no image, or a JPEG or PNG that is cut off.
-    """
-    from mmpfcn.formats.panoptic_png import read_whole
-
-    content = read_whole(str(path), 'image')
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = 'unknown format' if isinstance(error, UnidentifiedImageError) else error
-        raise ValueError(f'{path} is no readable image ({reason}): copy it again') from error
-    return (width, height) if turned else (height, width)
 
 
 def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list[int]]:

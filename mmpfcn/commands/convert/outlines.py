@@ -1,19 +1,31 @@
 """Annotation files of LabelMe and of the VGG Image Annotator (VIA 2): outlines with labels."""
 
 import base64
+import binascii
+import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
+
+from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
+from .fields import field, is_number, numbers, short
 from .images import find_files, some
 
 CIRCLE = np.linspace(0, 2 * np.pi, 256, endpoint=False)
 """Angles of a circle's outline: it is off by 0.01 % of its area, and by 0.3 px at radius 4000."""
 LABELME_OUTLINES = ('polygon', 'rotation', 'oriented_rectangle')
+WITHOUT_AREA = 'draw it as {}, delete it, or pass --skip-without-area to leave out and count such'
+
+
+class NoArea(ValueError):
+    """A shape is a point or a line."""
 
 
 class Shape(NamedTuple):
@@ -40,11 +52,15 @@ class Drawing(NamedTuple):
     size: tuple[int, int] | None
 
 
-def read_labelme(folder: Path, images: Mapping[str, str]) -> dict[str, Drawing]:
+def read_labelme(
+    folder: Path, images: Mapping[str, str], written: Path, skipped: list[str] | None
+) -> dict[str, Drawing]:
     """Read a folder of LabelMe files, one for each image, below it as the images are.
 
     Args:
         images: relative name without suffix -> with it.
+        written: what the converter makes; not searched.
+        skipped: gets the shapes without area; None: they are an error.
 
     Returns:
         Relative name of the image without suffix -> its drawing.
@@ -53,7 +69,7 @@ def read_labelme(folder: Path, images: Mapping[str, str]) -> dict[str, Drawing]:
         ValueError: A file is not LabelMe's, or has no image; naming it.
     """
     drawings: dict[str, Drawing] = {}
-    for name in find_files(folder, ['.json'], 'ANNOTATIONS').values():
+    for name in find_files(folder, ['.json'], 'ANNOTATIONS', written).values():
         file, data = folder / name, read_json(folder / name)
         if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
             raise ValueError(f'{file} has no "shapes": it is not a file of LabelMe; move it away')
@@ -65,9 +81,20 @@ def read_labelme(folder: Path, images: Mapping[str, str]) -> dict[str, Drawing]:
             )
         if stem in drawings:
             raise ValueError(f'{file} and {drawings[stem].file} are of the same image: remove one')
-        shapes = [_labelme_shape(file, number, s) for number, s in enumerate(data['shapes'], 1)]
-        size = data.get('imageHeight'), data.get('imageWidth')
-        drawings[stem] = Drawing(file, shapes, None if None in size else size)
+        shapes = _with_area(
+            [
+                partial(_labelme_shape, file, number, s)
+                for number, s in enumerate(data['shapes'], 1)
+            ],
+            skipped,
+        )
+        size = None
+        if data.get('imageHeight') is not None and data.get('imageWidth') is not None:
+            size = tuple(
+                field(data, key, 'a whole number', str(file))
+                for key in ('imageHeight', 'imageWidth')
+            )
+        drawings[stem] = Drawing(file, shapes, size)
     return drawings
 
 
@@ -81,32 +108,71 @@ def _labelme_image(name: str, image_path: str, images: Mapping[str, str]) -> str
     return own if own in images else None
 
 
+def _with_area(readers: list[Callable[[], Shape]], skipped: list[str] | None) -> list[Shape]:
+    shapes = []
+    for read in readers:
+        try:
+            shapes.append(read())
+        except NoArea as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error).split(', which')[0])
+    return shapes
+
+
 def _labelme_shape(file: Path, number: int, shape: dict) -> Shape:
-    kind, label = shape.get('shape_type', 'polygon'), str(shape.get('label'))
-    points = _points(shape.get('points'), f'{file}: shape {number} ({label})')
+    where = f'{file}: shape {number}'
+    label = str(field(shape, 'label', 'a number or a text', where))
+    where = f'{where} ({label})'
+    kind = shape.get('shape_type') or 'polygon'
+    points = _points(shape.get('points'), where)
     key = None if shape.get('group_id') is None else str(shape['group_id'])
-    if kind in LABELME_OUTLINES or (kind == 'rectangle' and len(points) == 4):
+    closed = kind == 'linestrip' and len(points) > 3 and points[0] == points[-1]
+    if (kind in LABELME_OUTLINES or closed) and len(points) > 2:
         return Shape(label, points, key)
-    if kind in ('rectangle', 'circle', 'mask') and len(points) == 2:
+    if kind == 'rectangle' and len(points) == 4:
+        return Shape(label, points, key)
+    if kind in ('rectangle', 'circle', 'ellipse', 'mask') and len(points) == 2:
         (x1, y1), (x2, y2) = points
         if kind == 'rectangle':
             return Shape(label, [(x1, y1), (x2, y1), (x2, y2), (x1, y2)], key)
         if kind == 'circle':
             radius = float(np.hypot(x2 - x1, y2 - y1))
             return Shape(label, ellipse(x1, y1, radius, radius), key)
-        return Shape(label, [], key, (base64.b64decode(shape['mask']), int(x1), int(y1)))
-    raise ValueError(
-        f'{file}: shape {number} ({label}) is a {kind} of {len(points)} points, which has no area: '
-        'draw it as polygon, rectangle or circle, or delete it'
+        if kind == 'ellipse':  # the corners of its box
+            radii = abs(x2 - x1) / 2, abs(y2 - y1) / 2
+            return Shape(label, ellipse((x1 + x2) / 2, (y1 + y2) / 2, *radii), key)
+        return Shape(label, [], key, (_mask_png(shape, where), int(x1), int(y1)))
+    raise NoArea(
+        f'{where} is a {kind} of {len(points)} points, which has no area: '
+        + WITHOUT_AREA.format('polygon, rectangle or circle')
     )
 
 
-def read_via(file: Path, attribute: str | None, images: Mapping[str, str]) -> dict[str, Drawing]:
+def _mask_png(shape: dict, where: str) -> bytes:
+    try:
+        png = base64.b64decode(field(shape, 'mask', 'a text', where), validate=True)
+        with Image.open(io.BytesIO(png)) as image:
+            image.verify()
+    except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
+        raise ValueError(f'{where}: "mask" is no PNG in base64 ({error}): draw it again') from None
+    return png
+
+
+def read_via(
+    file: Path,
+    attribute: str | None,
+    images: Mapping[str, str],
+    only_class: str | None,
+    skipped: list[str] | None,
+) -> dict[str, Drawing]:
     """Read a project or an export of VIA 2.
 
     Args:
         attribute: region attribute with the class; None: the only one there is.
         images: relative name without suffix -> with it.
+        only_class: class of every region where no region has an attribute; None: an error.
+        skipped: gets the regions without area; None: they are an error.
 
     Returns:
         Relative name of the image without suffix -> its drawing.
@@ -122,63 +188,86 @@ def read_via(file: Path, attribute: str | None, images: Mapping[str, str]) -> di
             f'{file} is neither a project nor a JSON export of VIA 2: in VIA choose "Annotation", '
             '"Export Annotations (as json)". A LabelMe data set is given as a folder'
         )
-    attribute = attribute or _only_attribute(file, entries)
     by_name = {name: stem for stem, name in images.items()}
-    drawings: dict[str, Drawing] = {}
-    for entry in entries:
-        name = str(entry['filename'])
+    regions: dict[str, list[dict]] = {}
+    for number, entry in enumerate(entries, 1):
+        where = f'{file}: image {number}'
+        name = safe_name(field(entry, 'filename', 'a text', where), f'{where}: "filename"')
         if name not in by_name:
             raise ValueError(f'{file}: image {name!r} is not among the images: add it')
-        shapes = [
-            _via_shape(f'{file}: {name}: region {number}', region, attribute)
-            for number, region in enumerate(_regions(entry), 1)
+        if name in regions:
+            raise ValueError(f'{file} has the image {name!r} twice: remove one')
+        regions[name] = _regions(entry, f'{file}: {name}')
+    counts = Counter(a for some in regions.values() for r in some for a in r['region_attributes'])
+    if counts or only_class is None:
+        attribute, only_class = attribute or _only_attribute(file, counts), None
+    drawings: dict[str, Drawing] = {}
+    for name, found in regions.items():
+        readers = [
+            partial(_via_shape, f'{file}: {name}: region {n}', region, attribute, only_class)
+            for n, region in enumerate(found, 1)
         ]
-        drawings[by_name[name]] = Drawing(file, shapes, None)
+        drawings[by_name[name]] = Drawing(file, _with_area(readers, skipped), None)
     return drawings
 
 
-def _regions(entry: dict) -> list[dict]:
-    """A list, in VIA 1 a dict."""
+def _regions(entry: dict, where: str) -> list[dict]:
+    """A list, in VIA 1 a dict; each with its attributes."""
     regions = entry['regions']
-    return list(regions.values()) if isinstance(regions, dict) else regions
+    if isinstance(regions, dict):
+        regions = list(regions.values())
+    if not isinstance(regions, list):
+        raise ValueError(
+            f'{where}: "regions" is {short(regions)}, expected a list: export it again'
+        )
+    for number, region in enumerate(regions, 1):
+        for key in ('region_attributes', 'shape_attributes'):
+            field(region, key, 'an object {...}', f'{where}: region {number}')
+    return regions
 
 
-def _only_attribute(file: Path, entries: list[dict]) -> str:
-    counts = Counter(
-        name for e in entries for region in _regions(e) for name in region['region_attributes']
-    )
+def _only_attribute(file: Path, counts: Counter) -> str:
     if len(counts) != 1:
         raise ValueError(
             f'{file} has the region attributes {some(counts, 10) or "(none)"}: say which one has '
-            'the class by --attribute NAME'
+            'the class by --attribute NAME, or, without any, give exactly one class'
         )
     return next(iter(counts))
 
 
-def _via_shape(where: str, region: dict, attribute: str) -> Shape:
-    value = region['region_attributes'].get(attribute)
+def _via_shape(where: str, region: dict, attribute: str | None, only_class: str | None) -> Shape:
+    value = only_class or region['region_attributes'].get(attribute)
     if isinstance(value, dict):  # of check boxes
         ticked = [name for name, on in value.items() if on]
         value = ticked[0] if len(ticked) == 1 else None
     if not value:
         raise ValueError(f'{where} has no {attribute!r}, or several: choose one in VIA')
-    shape = region['shape_attributes']
+    return Shape(str(value), _via_outline(where, region['shape_attributes']))
+
+
+def _via_outline(where: str, shape: dict) -> list[tuple[float, float]]:
     kind = shape.get('name')
-    if kind == 'polygon':
-        corners = list(zip(shape['all_points_x'], shape['all_points_y'], strict=True))
-        return Shape(str(value), _points(corners, where))
-    if kind == 'rect':
-        x1, y1 = shape['x'], shape['y']
-        x2, y2 = x1 + shape['width'], y1 + shape['height']
-        return Shape(str(value), [(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
-    if kind == 'circle':
-        return Shape(str(value), ellipse(shape['cx'], shape['cy'], shape['r'], shape['r']))
-    if kind == 'ellipse':
-        radii = shape['rx'], shape['ry']
-        return Shape(str(value), ellipse(shape['cx'], shape['cy'], *radii, shape.get('theta', 0.0)))
-    raise ValueError(
-        f'{where} is a {kind}, which has no area: draw it as polygon, rect, circle or ellipse, or '
-        'delete it'
+    if kind in ('polygon', 'polyline'):
+        xs, ys = (field(shape, f'all_points_{axis}', 'a list', where) for axis in 'xy')
+        if len(xs) != len(ys):
+            raise ValueError(f'{where} has {len(xs)} x and {len(ys)} y: draw it again')
+        corners = _points(list(zip(xs, ys, strict=True)), where)
+        closed = len(corners) > 3 and corners[0] == corners[-1]
+        if len(corners) > 2 and (kind == 'polygon' or closed):
+            return corners
+    elif kind == 'rect':
+        x1, y1, width, height = numbers(shape, 'x y width height', where)
+        x2, y2 = x1 + width, y1 + height
+        return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    elif kind == 'circle':
+        x, y, radius = numbers(shape, 'cx cy r', where)
+        return ellipse(x, y, radius, radius)
+    elif kind == 'ellipse':
+        theta = numbers(dict(dict(theta=0.0), **shape), 'theta', where)
+        return ellipse(*numbers(shape, 'cx cy rx ry', where), *theta)
+    raise NoArea(
+        f'{where} is a {kind}, which has no area: '
+        + WITHOUT_AREA.format('polygon, rect, circle or ellipse')
     )
 
 
@@ -193,7 +282,9 @@ def ellipse(
 
 
 def _points(points: object, where: str) -> list[tuple[float, float]]:
-    try:
-        return [(float(x), float(y)) for x, y in points]
-    except (TypeError, ValueError):
-        raise ValueError(f'{where} has no list of x, y points: draw it again') from None
+    pairs = isinstance(points, list) and all(
+        isinstance(p, list | tuple) and len(p) == 2 and all(map(is_number, p)) for p in points
+    )
+    if not pairs:
+        raise ValueError(f'{where} has no list of x, y points (finite numbers): draw it again')
+    return [(float(x), float(y)) for x, y in points]

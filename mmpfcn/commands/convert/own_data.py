@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmpfcn.formats.safe_names import safe_name
+
 from .classes import add_class_arguments
 from .writer import base_parser
 
@@ -34,6 +36,19 @@ def add_skip(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_skip_without_area(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--skip-without-area',
+        action='store_true',
+        help='leave out and count boxes without outline, lines and points; else they are an error',
+    )
+
+
+def report_skipped(skipped: list[str] | None) -> None:
+    if skipped:
+        print(f'{len(skipped)} shapes without area are left out, such as {skipped[0]}')
+
+
 def add_background_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--background',
@@ -43,7 +58,26 @@ def add_background_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def json_path(args: argparse.Namespace) -> Path:
-    return args.out / f'panoptic_{args.name or args.images.resolve().name}.json'
+    """The JSON to write.
+
+    Raises:
+        SystemExit: It, or the folder of its PNGs, is or contains something that is read.
+    """
+    path = args.out / f'panoptic_{args.name or args.images.resolve().name}.json'
+    if args.name:
+        with exit_on_error():
+            if '/' in safe_name(args.name, '--name'):
+                raise ValueError(f'--name {args.name!r} has a "/": it is part of a file name')
+    written = [path, path.with_suffix(''), path.with_suffix('.partial')]
+    read = [v for key, v in vars(args).items() if isinstance(v, Path) and key != 'out']
+    for source in read:
+        for target in written:
+            if target.resolve() in (source.resolve(), *source.resolve().parents):
+                raise SystemExit(
+                    f'error: {target} is to be written, but {source} is read: choose another --out '
+                    'or --name'
+                )
+    return path
 
 
 @contextmanager
@@ -55,7 +89,7 @@ def exit_on_error() -> Iterator[None]:
         raise SystemExit(f'error: {error}') from None
 
 
-def report(json_file: Path, images: Path) -> dict:
+def report(json_file: Path, images: Path, crowd_advice: str = '') -> dict:
     """Print what was made and the lines a config needs; returns the content of the JSON."""
     data = json.loads(json_file.read_bytes())
     things = {c['id']: c['name'] for c in data['categories'] if c['isthing']}
@@ -67,18 +101,20 @@ def report(json_file: Path, images: Path) -> dict:
         f'{len(data["images"])} images, {sum(objects[key] for key in things)} objects, '
         f'{crowds.total()} crowd regions, {sum(objects[key] for key in stuff)} stuff segments'
     )
-    for what, names in (
+    for what, advice, names in (
         (
             'have crowd regions, but no objects to learn from',
+            crowd_advice,
             [name for key, name in things.items() if crowds[key] and not objects[key]],
         ),
         (
             'do not occur',
+            '',
             [n for key, n in (things | stuff).items() if not crowds[key] and not objects[key]],
         ),
     ):
         if names:
-            print(f'warning: classes that {what} ({len(names)}): {", ".join(names)}')
+            print(f'warning: classes that {what} ({len(names)}): {", ".join(names)}{advice}')
     root = os.path.commonpath([images.resolve(), json_file.resolve().parent])
     prefixes = [
         os.path.relpath(path.resolve(), root).replace(os.sep, '/') + '/'

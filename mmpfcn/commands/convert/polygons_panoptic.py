@@ -28,10 +28,12 @@ from .outlines import Drawing, Shape, read_labelme, read_via
 from .own_data import (
     add_background_argument,
     add_skip,
+    add_skip_without_area,
     exit_on_error,
     json_path,
     own_data_parser,
     report,
+    report_skipped,
 )
 from .segments import Canvas, outline_mask
 from .writer import Job, convert
@@ -101,14 +103,18 @@ def main() -> None:
     parser.add_argument('--attribute', help='VIA: the region attribute that has the class')
     add_background_argument(parser)
     add_skip(parser)
+    add_skip_without_area(parser)
     args = parser.parse_args()
+    skipped = [] if args.skip_without_area else None
     with exit_on_error():
-        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES')
-        if args.annotations.is_dir():
-            drawings = read_labelme(args.annotations, images)
-        else:
-            drawings = read_via(args.annotations, args.attribute, images)
+        out = json_path(args)
+        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', out)
         specs, void = read_specs(args), read_void(args)
+        if args.annotations.is_dir():
+            drawings = read_labelme(args.annotations, images, out, skipped)
+        else:
+            only_class = specs[0].name if len(specs) == 1 else None
+            drawings = read_via(args.annotations, args.attribute, images, only_class, skipped)
         if not specs:
             raise ValueError(
                 f'no classes given (--things, --stuff). Labels found: {labels_in(drawings)}'
@@ -138,6 +144,7 @@ def main() -> None:
         workers=args.workers,
         overwrite=args.overwrite,
     )
+    report_skipped(skipped)
     report(json_path(args), args.images)
 
 

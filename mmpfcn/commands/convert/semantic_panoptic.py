@@ -65,8 +65,8 @@ def main() -> None:
         specs, void = read_specs(args), read_void(args)
         require_values(specs)
         categories = make_categories(specs)
-        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES')
-        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS')
+        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', json_path(args))
+        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS', json_path(args))
         jobs = []
         matched = match(images, classes, 'class ids', args.skip_unannotated)
         for number, (stem, name) in enumerate(matched.items(), 1):

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmpfcn.formats import image_size
+from mmpfcn.formats.safe_names import safe_name
+
 from ..workers import map_in_processes
-from .measure import image_size, measure
+from .measure import measure
 from .work_folder import Job, Record, WorkFolder, load_json
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
@@ -157,6 +160,11 @@ def build(
 def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
     if not jobs:
         raise SystemExit(f'error: there are no images for {json_file}')
+    for job in jobs:
+        try:
+            safe_name(job.png_name, f'the PNG of {job.image["file_name"]}')
+        except ValueError as error:
+            raise SystemExit(f'error: {error}') from None
     for what, values in (
         ('image id', [job.image['id'] for job in jobs]),
         ('PNG name', [job.png_name for job in jobs]),

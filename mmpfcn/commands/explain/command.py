@@ -20,7 +20,7 @@ from mmpfcn.apis import explain  # noqa: E402
 from mmpfcn.formats import list_inputs
 from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 
-from ..options import CfgOptions, load_config, require_file
+from ..options import add_config_options, error_text, load_config, require_file
 from .page import explanation_page
 
 WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -31,7 +31,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
     parser.add_argument('image', help='path or address of an image')
     parser.add_argument('--config', required=True, help='config file of the model')
     parser.add_argument('--checkpoint', required=True, help='its weights, a path or an address')
@@ -39,13 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here'
     )
     parser.add_argument('--device', help='such as cuda:0; default: the best there is')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as model.test_cfg.center_thr=0.1',
-    )
+    add_config_options(parser, 'model.test_cfg.center_thr=0.1')
     return parser
 
 
@@ -56,11 +49,6 @@ def build_model(
         return PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
     except WRONG_MODEL as error:
         parser.error(f'the model can not be built: {error_text(error)}')
-
-
-def error_text(error: Exception) -> str:
-    """Without the quotes of a KeyError."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ def centers(explanation: Explanation, pictures: Pictures) -> str:
     """Heat maps with the peaks."""
     cfg = explanation.settings
     peaks = [c for c in explanation.candidates if c.isthing]
-    most = cfg.max_per_img // 2
+    most = cfg.peaks_per_level
     figures = []
     for number, picture in enumerate(pictures.centers()):
         here = [peak for peak in peaks if peak.level == number]

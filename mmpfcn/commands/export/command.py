@@ -15,27 +15,19 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import CfgOptions, load_config, require_file
+from ..options import add_config_options, load_config, require_file
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # for load_config
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, compile=False)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('checkpoint', help='file of the weights; no code in it is run')
     parser.add_argument(
         '--out', type=Path, metavar='FILE.onnx', help='default: beside the checkpoint'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as model.test_cfg.center_thr=0.2',
-    )
+    add_config_options(parser, 'model.test_cfg.center_thr=0.2')
     return parser
 
 

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmpfcn.models.sampling import Peaks, gather_kernels, peak_scores, pool_regions
+from mmpfcn.models.sampling import Peaks, gather_kernels, level_peaks, peak_scores, pool_regions
 from mmpfcn.structures import LevelMaps
 
 
 class GraphOutput(NamedTuple):
     """What the graph gives for N images; all that has a shape known before the image is seen.
 
-    K is (levels) x ``max_per_img // 2`` candidates of objects, Q (levels) x R region classes, the
+    K is (levels) x ``peaks_per_level`` candidates of objects, Q (levels) x R region classes, the
     finest level first. Thresholds, fusion and masks follow (``postprocessing.py``).
 
     Attributes:
@@ -51,11 +51,7 @@ class ExportNetwork(nn.Module):
 
     def find_kernels(self, levels: list[LevelMaps], mask_feats: Tensor) -> GraphOutput:
         """From the maps of P3..P7 to embedded kernels."""
-        num_peaks = self.settings.max_per_img // 2
-        peaks = [
-            find_padded_peaks(level.centers, pool_size, num_peaks)
-            for level, pool_size in zip(levels, self.settings.pool_sizes, strict=True)
-        ]
+        peaks = level_peaks(levels, self.settings, find_padded_peaks)
         things = [
             gather_kernels(level.kernels, p.cells) for level, p in zip(levels, peaks, strict=True)
         ]

@@ -14,19 +14,21 @@ one machine or several with a common folder, share the images:
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import file_hash
-from mmpfcn.formats.inputs import Input, is_video, list_files
+from mmpfcn.apis.configs import read_config
+from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
+from mmpfcn.formats.inputs import Input, list_files
 
-from ..options import CfgOptions, require_file
+from ..options import add_config_options, require_file
 from .images import run_images
-from .output import Output, device_of_process, open_output
+from .output import RECORDS, Output, device_of_process, open_output
+from .records import Records, is_moving, path_of
 from .videos import run_video
 
 INTERRUPTED = 130
@@ -52,14 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as model.test_cfg.center_thr=0.3',
-    )
+    add_config_options(parser, 'model.test_cfg.center_thr=0.3')
     parser.add_argument(
         '--overwrite', action='store_true', help='forget the results that the folder holds'
     )
@@ -72,11 +67,11 @@ def build_inferencer(
     require_file(parser, 'checkpoint', args.checkpoint)
     try:
         config = args.config
-        if config is not None and Path(config).is_file() and args.cfg_options:
-            config = Config.fromfile(config)
+        if config is not None and args.cfg_options:
+            config = read_config(config)
             config.merge_from_dict(args.cfg_options)
         elif args.cfg_options:
-            parser.error('--cfg-options needs a file as --config')
+            parser.error('--cfg-options needs a --config')
         device = args.device or device_of_process()
         return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -84,17 +79,17 @@ def build_inferencer(
 
 
 def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Input]:
-    """All inputs; a camera has its number as source."""
+    """All inputs, each once; a camera has its number as source."""
     work = []
     try:
         for item in args.inputs:
             if item.isdigit() and not Path(item).exists():
                 work.append(Input(f'camera {item}', f'camera{item}', int(item)))
         paths = [item for item in args.inputs if not item.isdigit() or Path(item).exists()]
-        work += list_files(paths)
+        work += list_files(paths, args.out_dir)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    return work
+    return list({path_of(item): item for item in work}.values())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             output = open_output(args.out_dir, settings, args.overwrite)
+            work = Records(output.folder / RECORDS, work).named()
+            require_inputs_untouched(work, output.folder)
         except ValueError as error:
             parser.error(str(error))
         return run(inferencer, work, output, args.batch_size)
@@ -141,10 +138,8 @@ def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch
     Returns:
         1 if an input could not be used, 0 if all could.
     """
-    images, videos = [], []
-    for item in work:
-        moving = isinstance(item.source, int) or is_video(item.source)
-        (videos if moving else images).append(item)
+    images = [item for item in work if not is_moving(item)]
+    videos = [item for item in work if is_moving(item)]
     failed = 0
     if images:
         failed += run_images(inferencer, images, output, batch_size)
@@ -153,6 +148,25 @@ def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch
             failed += run_video(inferencer, item, output)
     # a status other than 0 would make a launcher stop the other processes
     return int(failed > 0 and output.world_size == 1)
+
+
+def require_inputs_untouched(work: list[Input], folder: Path) -> None:
+    """No result takes the place of an input, as ``clip.mp4 --out-dir .`` would.
+
+    Raises:
+        ValueError: names the input.
+    """
+    inputs = {os.path.realpath(path_of(item)): item.name for item in work}
+    for item in work:
+        names = [f'{PNG_FOLDER}/{item.stem}.png', f'{PICTURE_FOLDER}/{item.stem}.jpg']
+        if is_moving(item):
+            names = [f'{item.stem}.mp4', f'{item.stem}.jsonl']
+        for name in names:
+            if (path := os.path.realpath(folder / name)) in inputs:
+                raise ValueError(
+                    f'the result {folder / name} would take the place of the input '
+                    f'{inputs[path]}: choose another --out-dir'
+                )
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from mmpfcn.apis.result_files import (
     write_picture,
     write_png,
 )
+from mmpfcn.formats.atomic_files import temporary_prefix
 from mmpfcn.formats.inputs import Failure, Input
 
 from .output import RECORDS, Output
@@ -35,14 +36,16 @@ def run_images(
     Raises:
         OSError: the folder can not be written.
     """
-    records = Records(output.folder / RECORDS, [item.stem for item in images])
-    share = [item for item in images[output.rank :: output.world_size] if item.stem not in records]
+    records = Records(output.folder / RECORDS, images)
+    share = [item for item in images[output.rank :: output.world_size] if item not in records]
     if len(records):
         print(f'{len(records)} of {len(images)} images are finished already')
     _delete_partial({item.stem for item in share}, output.folder)
     try:
         failures: list[Failure] = []
-        results = inferencer.stream(share, batch_size, output.instances, failures=failures)
+        results = inferencer.stream(
+            records.begin(share), batch_size, output.instances, failures=failures
+        )
         for result in _with_progress(results, len(share), output):
             _write(result, output)
             _note(failures, records)
@@ -62,10 +65,11 @@ def run_images(
 
 def _delete_partial(stems: set[str], folder: Path) -> None:
     """Files of these images that a killed process left under their temporary names."""
-    for kind in (PNG_FOLDER, PICTURE_FOLDER):
+    for kind, suffix in ((PNG_FOLDER, '.png'), (PICTURE_FOLDER, '.jpg')):
+        files = [folder / kind / f'{stem}{suffix}' for stem in stems]
+        ours = {(file.parent, temporary_prefix(file.name)) for file in files}
         for path in (folder / kind).rglob('.*'):
-            stem = path.parent.relative_to(folder / kind) / path.name[1:].rsplit('.', 2)[0]
-            if stem.as_posix() in stems:
+            if (path.parent, path.name.rpartition('.')[0] + '.') in ours:
                 path.unlink()
 
 

@@ -8,29 +8,56 @@ complete line is not finished and is computed again, and one with a line is whol
 import json
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
+
+from mmpfcn.formats.inputs import Input, Stems, is_video
 
 MAX_LINES = 1000
 """Images in a file."""
 
 
+def is_moving(item: Input) -> bool:
+    """Whether it is a camera or a video."""
+    return isinstance(item.source, int) or is_video(item.source)
+
+
+def path_of(item: Input) -> str:
+    """What tells an input from all others: its absolute path, or its address."""
+    return item.name if '://' in item.name else os.path.abspath(item.name)
+
+
+def identity(item: Input) -> dict:
+    """Of a file: path, size and time; another in its place has another."""
+    path = path_of(item)
+    try:
+        status = os.stat(path)
+    except OSError:  # an address, or it is not there
+        return dict(path=path)
+    return dict(path=path, size=status.st_size, time=status.st_mtime_ns)
+
+
 class Records(Collection):
-    """The finished images of an output folder, in the order of the inputs.
+    """The finished inputs of an output folder, in their order.
+
+    A record is that of an input if path, size and time of the file are the same; the latest counts.
 
     Args:
         folder: of the files; made if it is not there.
-        stems: of all inputs, in order. Records of other images in the folder are left alone.
+        inputs: all of them, in order. Records of others in the folder are left alone.
 
     Raises:
         OSError: the folder can not be made.
     """
 
-    def __init__(self, folder: Path, stems: list[str]) -> None:
+    def __init__(self, folder: Path, inputs: list[Input]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._numbers = {stem: number for number, stem in enumerate(stems)}
+        self._inputs = inputs
+        self._numbers = {path_of(item): number for number, item in enumerate(inputs)}
+        self._stems: dict[str, str] = {}
+        self._begun: dict[str, dict] = {}
         self._places: dict[int, tuple[Path, int]] = {}
         self._failures: dict[int, dict] = {}
         self._file: IO[bytes] | None = None
@@ -48,16 +75,41 @@ class Records(Collection):
                     start += len(line)
 
     def _note(self, record: dict, path: Path, start: int) -> None:
-        number = self._numbers.get(record['stem'])
+        source = record.get('source', {})
+        number = self._numbers.get(source.get('path'))
+        if 'failed' not in record and source:
+            self._stems[source['path']] = record['stem']
         if number is None:
             return
         if 'failed' in record:
             self._failures[number] = record
-        else:
-            self._places.setdefault(number, (path, start))
+        elif source == identity(self._inputs[number]):
+            self._places[number] = path, start
+        else:  # its files are those of another content
+            self._places.pop(number, None)
 
-    def __contains__(self, stem: object) -> bool:
-        return self._numbers.get(stem) in self._places
+    def named(self) -> list[Input]:
+        """The inputs with stems that do not depend on what else is named: once used, they stay.
+
+        Processes that start at different times agree: a stem that another has used is the one that
+        this would have chosen.
+        """
+        stems, named = Stems(), []
+        for stem in self._stems.values():
+            stems.of_file(stem, False)
+        for item in self._inputs:
+            stem = self._stems.get(path_of(item))
+            named.append(item._replace(stem=stem or stems.of_file(item.stem, is_moving(item))))
+        return named
+
+    def begin(self, inputs: Iterable[Input]) -> Iterator[Input]:
+        """Hand inputs on, and remember what they are before they are read."""
+        for item in inputs:
+            self._begun[item.stem] = identity(item)
+            yield item
+
+    def __contains__(self, item: object) -> bool:
+        return self._numbers.get(path_of(item)) in self._places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -82,7 +134,7 @@ class Records(Collection):
         return len(self._places) + len(self.failures) == len(self._numbers)
 
     def add(self, record: dict) -> None:
-        """Append a record, or a failure, as one line.
+        """Append a record, or a failure, of an input that was begun, as one line.
 
         Raises:
             OSError: the disk is full, say.
@@ -92,6 +144,7 @@ class Records(Collection):
             # the time makes names that no other start has, the process number those of its time
             name = f'{time.time_ns()}_{os.getpid()}.jsonl'
             self._file, self._lines = (self.folder / name).open('xb', buffering=0), 0
+        record = dict(record, source=self._begun.pop(record['stem']))
         start = self._file.tell()
         line = json.dumps(record).encode() + b'\n'
         written = self._file.write(line)

@@ -9,10 +9,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mmpfcn.formats.atomic_files import temporary_prefix
 from mmpfcn.formats.inputs import Input, captured
 
 CAMERA_FPS = 10.0
 """For cameras and files that do not say theirs."""
+
+
+MAX_TICKS = 2**16 - 1
+"""A frame rate is a fraction: so many ticks a second at most, by 1, 10, 100 or 1000."""
 
 
 class Video(NamedTuple):
@@ -54,6 +59,13 @@ def open_video(item: Input) -> Iterator[Video]:
         capture.release()
 
 
+def writable_rate(fps: float) -> float:
+    """The nearest frame rate with up to three decimals that MPEG-4's time base of 16 bits takes."""
+    fps = min(max(fps, 0.01), MAX_TICKS)
+    decimals = next(d for d in (3, 2, 1, 0) if round(fps * 10**d) <= MAX_TICKS)
+    return round(fps, decimals)
+
+
 class VideoFile:
     """An MP4 that gets its name when it is closed, also after an error: what is written plays.
 
@@ -66,8 +78,8 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, fps: float) -> None:
-        self.path, self.fps = path, fps
-        self._partial = path.with_name(f'.{path.stem}.{os.getpid()}.partial.mp4')
+        self.path, self.fps = path, writable_rate(fps)
+        self._partial = path.with_name(f'{temporary_prefix(path.name)}{os.getpid()}.partial.mp4')
         self._writer: cv2.VideoWriter | None = None
         self.num_frames = 0
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,23 +21,25 @@ def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> in
     time.
 
     Returns:
-        1 if the input could not be read, else 0.
-
-    Raises:
-        OSError: the folder can not be written.
+        1 if the input could not be read or its video not be written, else 0.
     """
-    records = Records(output.folder / RECORDS, [item.stem])
-    if item.stem in records:
+    records = Records(output.folder / RECORDS, [item])
+    if item in records:
         print(f'{item.name} is finished already')
         return 0
     try:
+        (item,) = records.begin([item])
         with open_video(item) as video:
             num_frames = _draw_frames(inferencer, item, video, output)
-    except (FileNotFoundError, ValueError) as error:
+        if not num_frames:
+            raise ValueError(f'video {item.name} has no frame that can be read: it is damaged')
+        if isinstance(item.source, str):  # a camera is never finished
+            records.add(dict(stem=item.stem, frames=num_frames))
+    except (OSError, ValueError) as error:  # the others may be better
         print(error, file=sys.stderr)
         return 1
-    records.add(dict(stem=item.stem, frames=num_frames))
-    records.close()
+    finally:
+        records.close()
     print(f'{item.name}: {num_frames} frames, {output.folder / item.stem}.jsonl')
     return 0
 

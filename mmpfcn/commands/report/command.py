@@ -1,11 +1,12 @@
 """Report of a test run: where the model is good, what goes wrong, and how the training went.
 
-    python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT --out results.pkl
-    python tools/analysis_tools/report.py configs/panoptic_fcn/r50_coco.py results.pkl
+    python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT --out results
+    python tools/analysis_tools/report.py configs/panoptic_fcn/r50_coco.py results.panoptic.json
 
 One HTML file that needs nothing else: PQ of each class, kinds of errors and what they cost, PQ by
 size, confusions, the worst and the best images, and training curves. The ground truth is that of
-the config's test_dataloader. RESULTS may also be a COCO panoptic JSON with a folder of PNGs.
+the config's test_dataloader. RESULTS may also be a COCO panoptic JSON of other
+code, with a folder of PNGs.
 """
 
 import argparse
@@ -22,10 +23,10 @@ from mmengine.utils import ProgressBar
 
 from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 
-from ..options import CfgOptions, load_config
+from ..options import add_config_options, error_text, load_config
 from ..workers import map_in_processes
 from .curves import Log, find_logs, read_logs
-from .measuring import Job, Judge, Score, Sums, add_up, worst_and_best
+from .measuring import Comparer, Job, Score, Sums, add_up, worst_and_best
 from .page import Report, report_page
 from .pictures import Example, make_example
 from .predictions import Prediction, read_predictions
@@ -45,11 +46,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     parser.add_argument('config', help='config file of the test run')
     parser.add_argument(
-        'results', type=Path, help='.pkl of tools/test.py --out, or a COCO panoptic JSON'
+        'results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code'
     )
     parser.add_argument(
         '--png',
@@ -71,26 +71,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--workers', type=positive, default=cores, help='number of processes (%(default)s)'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in the test run',
-    )
+    add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with a message for what can be seen to be wrong at once."""
-    if args.results.suffix not in ('.pkl', '.pickle', '.json'):
+    if args.results.suffix != '.json':
         parser.error(
-            f'RESULTS is {args.results}, expected the .pkl of tools/test.py --out or a .json'
+            f'RESULTS is {args.results}, expected the .panoptic.json of tools/test.py --out'
         )
     if not args.results.is_file():
         parser.error(f'{args.results} is not a file (looked for in {Path.cwd()})')
-    if args.png is not None and args.results.suffix != '.json':
-        parser.error(f'--png goes with a JSON, but RESULTS is {args.results}')
     args.out = args.out or args.results.with_suffix('.html')
     if args.out.is_dir():
         parser.error(f'--out {args.out} is a folder, expected the name of a file')
@@ -140,35 +132,33 @@ def read_training(
     return None, f'There is no log of a training in {path}: give --log.'
 
 
-def error_text(error: Exception) -> str:
-    """Without the quotes of a KeyError."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-
-
 def measure(
-    dataset: BaseDataset, predictions: Sequence[Prediction], judge: Judge, workers: int
+    dataset: BaseDataset, predictions: Sequence[Prediction], comparer: Comparer, workers: int
 ) -> tuple[list[Score], Sums]:
     """Scores and sums of all images, with a progress bar."""
     jobs = (
         Job(index, dataset.get_data_info(index), prediction)
         for index, prediction in enumerate(predictions)
     )
-    measured = map_in_processes(judge.measure, jobs, min(workers, len(dataset)), CHUNK)
+    measured = map_in_processes(comparer.measure, jobs, min(workers, len(dataset)), CHUNK)
     bar = ProgressBar(len(dataset))
     try:
-        return add_up(measured, len(judge.is_thing), bar.update)
+        return add_up(measured, len(comparer.is_thing), bar.update)
     finally:
         print()
 
 
 def draw(
-    dataset: BaseDataset, predictions: Sequence[Prediction], judge: Judge, scores: Sequence[Score]
+    dataset: BaseDataset,
+    predictions: Sequence[Prediction],
+    comparer: Comparer,
+    scores: Sequence[Score],
 ) -> list[Example]:
     return [
         make_example(
             Job(score.index, dataset.get_data_info(score.index), predictions[score.index]),
             score,
-            judge,
+            comparer,
             dataset.metainfo,
         )
         for score in scores
@@ -185,12 +175,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     log, log_note = read_training(parser, args.log or Path(cfg.work_dir), args.log is not None)
     metainfo = dataset.metainfo
     is_thing = tuple(name in metainfo['thing_classes'] for name in metainfo['classes'])
-    judge = Judge(is_thing, getattr(dataset, 'backend_args', None))
+    comparer = Comparer(is_thing, getattr(dataset, 'backend_args', None))
     try:
         predictions = read_predictions(args.results, args.png, dataset)
-        scores, sums = measure(dataset, predictions, judge, args.workers)
+        scores, sums = measure(dataset, predictions, comparer, args.workers)
         worst, best = worst_and_best(scores, args.num_images)
-        examples = [draw(dataset, predictions, judge, chosen) for chosen in (worst, best)]
+        examples = [draw(dataset, predictions, comparer, chosen) for chosen in (worst, best)]
     except WRONG_FILE as error:
         parser.error(str(error))
     report = Report(

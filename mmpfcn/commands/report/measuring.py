@@ -80,7 +80,7 @@ class Sums(NamedTuple):
     confusion: np.ndarray
 
 
-class Judge(NamedTuple):
+class Comparer(NamedTuple):
     """Compares predictions with the ground truth.
 
     Args:

@@ -15,7 +15,7 @@ from mmpfcn.visualization.colors import LEVELS, class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, resize
 
 from ..page import THUMBNAIL_WIDTH, thumbnail
-from .measuring import Comparison, Job, Judge, Score
+from .measuring import Comparer, Comparison, Job, Score
 
 KIND_COLORS = {
     kind: LEVELS[number]
@@ -51,7 +51,7 @@ class Found(NamedTuple):
     in_gt: bool
 
 
-def make_example(job: Job, score: Score, judge: Judge, metainfo: Mapping) -> Example:
+def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) -> Example:
     """Draw an image of a data set.
 
     Raises:
@@ -59,8 +59,8 @@ def make_example(job: Job, score: Score, judge: Judge, metainfo: Mapping) -> Exa
             maps can not be read.
     """
     path = job.record['img_path']
-    compared = judge.compare(job)
-    image = LoadImage(judge.backend_args).transform(dict(img_path=path))['img'][..., ::-1]
+    compared = comparer.compare(job)
+    image = LoadImage(comparer.backend_args).transform(dict(img_path=path))['img'][..., ::-1]
     if image.shape[:2] != compared.gt.shape:
         raise ValueError(
             f'image {path} is {image.shape[:2]} (H, W), its ground truth {compared.gt.shape}: make '

@@ -1,7 +1,6 @@
 r"""How many training images a worker of the data loader makes in a second, and where its time goes.
 
-    python tools/analysis_tools/benchmark_dataloader.py configs/panoptic_fcn/r50_coco.py
-    python tools/analysis_tools/benchmark_dataloader.py configs/panoptic_fcn/r50_coco.py \
+    python tools/analysis_tools/benchmark_parts.py dataloader configs/panoptic_fcn/r50_coco.py \
         --workers 1 2 --cfg-options train_dataloader.dataset.data_root=my/coco/
 
 First every transform of the config's training pipeline is timed in this process, with one thread,
@@ -12,36 +11,23 @@ data where its images per second exceed those of its workers together.
 
 import argparse
 import itertools
-import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-import cv2
 import numpy as np
-import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import Runner
 
-import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.commands.options import CfgOptions, load_config
+from mmpfcn.commands.cfg_options import CfgOptions
+from mmpfcn.commands.options import load_config
 
-WRONG_DATA = (OSError, ValueError, KeyError, TypeError)
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 1 on')
-    return int(text)
+from . import positive
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, parser=parser)
     parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
     parser.add_argument('--images', type=positive, default=100, help='images that count')
     parser.add_argument(
@@ -54,7 +40,6 @@ def make_parser() -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='override settings of the config, such as train_dataloader.dataset.data_root=my/coco/',
     )
-    return parser
 
 
 def time_transforms(dataset: BaseDataset, number: int) -> dict[str, list[float]]:
@@ -83,8 +68,7 @@ def time_transforms(dataset: BaseDataset, number: int) -> dict[str, list[float]]
 def loader_rate(cfg: Config, workers: int, number: int) -> float:
     """Images per second of the config's loader, once every worker has delivered."""
     loader_cfg = dict(cfg.train_dataloader, num_workers=workers, persistent_workers=False)
-    loader = Runner.build_dataloader(loader_cfg, seed=0)
-    batches = iter(loader)
+    batches = iter(Runner.build_dataloader(loader_cfg, seed=0))
     for _ in range(2 * workers):  # what the workers had prepared while they started
         next(batches)
     count, start = 0, time.perf_counter()
@@ -93,42 +77,27 @@ def loader_rate(cfg: Config, workers: int, number: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def transform_table(seconds: dict[str, list[float]]) -> str:
+def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
+    cfg = load_config(args.parser, args)
+    try:
+        seconds = time_transforms(DATASETS.build(cfg.train_dataloader.dataset), args.images)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'the training data of {args.config} can not be read: {error}') from error
+    if not min(map(len, seconds.values())):
+        raise ValueError(f'no image of {args.config} passes its training pipeline')
     means = {name: float(np.mean(values)) for name, values in seconds.items()}
     total = sum(means.values())
-    lines = [
-        f'| {name} | {1000 * mean:.1f} ms | {mean / total:.0%} |' for name, mean in means.items()
-    ]
-    lines.append(f'| sum: {1 / total:.1f} images/s a worker | {1000 * total:.1f} ms | 100% |')
-    return '\n'.join(['| transform | mean of an image | share |', '|---|---|---|', *lines])
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    cfg = load_config(parser, args)
-    init_default_scope('mmdet')
-    set_random_seed(0)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    try:
-        dataset = DATASETS.build(cfg.train_dataloader.dataset)
-        seconds = time_transforms(dataset, args.images)
-    except WRONG_DATA as error:
-        parser.error(f'the training data of {args.config} can not be read: {error}')
-    if not min(map(len, seconds.values())):
-        parser.error(f'no image of {args.config} passes its training pipeline')
-    print(
-        f'{platform.processor() or platform.machine()}, Python {platform.python_version()}, '
-        f'numpy {np.__version__}, OpenCV {cv2.__version__}, torch {torch.__version__}\n'
-    )
-    print(transform_table(seconds))
-    if args.workers:
-        print('\n| workers | images/s | a worker |\n|---|---|---|')
+    means[f'sum: {1 / total:.1f} images/s a worker'] = total
+    for name, mean in means.items():
+        yield {
+            'transform': name,
+            'mean of an image': f'{1000 * mean:.1f} ms',
+            'share': f'{mean / total:.0%}',
+        }
     for workers in args.workers:
         rate = loader_rate(cfg, workers, args.images)
-        print(f'| {workers} | {rate:.1f} | {rate / workers:.1f} |')
-
-
-if __name__ == '__main__':
-    main()
+        yield {
+            'workers': str(workers),
+            'images/s': f'{rate:.1f}',
+            'a worker': f'{rate / workers:.1f}',
+        }

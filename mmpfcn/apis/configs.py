@@ -1,0 +1,68 @@
+"""Config files, by path or by the name of one that comes with the package."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from unittest.mock import patch
+
+from mmengine.config import Config
+
+PREFIX = 'mmpfcn::'
+
+
+def configs_folder() -> Path:
+    """The folder ``configs`` of the installed package, or else of the clone."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / '.mim' / 'configs'
+    return installed if installed.is_dir() else package.parent / 'configs'
+
+
+def find_config(name: str) -> Path:
+    """The file of a config.
+
+    Args:
+        name: a path, or the name of a config of the package: ``r50_coco``,
+            ``panoptic_fcn/r50_coco.py`` or either of them behind ``mmpfcn::``.
+
+    Raises:
+        FileNotFoundError: it is neither.
+    """
+    if not name.startswith(PREFIX) and Path(name).is_file():
+        return Path(name)
+    folder = configs_folder()
+    file = f'{name.removeprefix(PREFIX).removesuffix(".py")}.py'
+    for path in (folder / file, folder / 'panoptic_fcn' / file):
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+    known = [path.stem for path in sorted(folder.glob('panoptic_fcn/*.py'))]
+    near = get_close_matches(Path(file).stem, known, 3)
+    hint = f'did you mean {" or ".join(near)}?' if near else f'there are {", ".join(known)}'
+    raise FileNotFoundError(
+        f'config is not a file: {name} (looked for in {Path.cwd()}), nor is it the name of a '
+        f'config of mmpfcn: {hint}'
+    )
+
+
+def read_config(name: str) -> Config:
+    """Read a config; ``_base_`` may name one of the package, as ``mmpfcn::r50_coco``.
+
+    Raises:
+        FileNotFoundError: there is no such config, see :func:`find_config`.
+    """
+    with _names_of_ours():
+        return Config.fromfile(find_config(name))
+
+
+@contextmanager
+def _names_of_ours() -> Iterator[None]:
+    """Let mmengine, whose list of packages is fixed, find ``mmpfcn::`` while a config is read."""
+    others = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):
+            return str(find_config(cfg_path)), None
+        return others(cfg_path, filename)
+
+    with patch.object(Config, '_get_cfg_path', staticmethod(get_cfg_path)):
+        yield

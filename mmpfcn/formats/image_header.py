@@ -1,0 +1,179 @@
+"""What an image file says of itself before it is decoded: size, orientation, and its end.
+
+Read here rather than by PIL, whose answers for TIFF and WebP are not what OpenCV decodes.
+"""
+
+import os
+import re
+from typing import NamedTuple
+
+PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
+NUMBER_TYPES = {3: 2, 4: 4}
+"""Of TIFF fields: SHORT and LONG, and their bytes."""
+
+LIMIT = 'OPENCV_IO_MAX_IMAGE_PIXELS'
+MAX_PIXELS = int(os.environ.get(LIMIT, '').isdecimal() and os.environ[LIMIT] or 2**28)
+"""Larger images are refused before they are decoded: 16384 x 16384, 768 MiB of colours."""
+
+# No marker occurs by chance in a JPEG's pixels: there, ff is followed by 00 or a restart marker.
+# Of several ff in a row (fill bytes) the last one counts.
+JPEG_MARKER = re.compile(rb'\xff([^\x00\xff\xd0-\xd7])')
+START_OF_IMAGE, END_OF_IMAGE, TEMPORARY, APP1 = 0xD8, 0xD9, 0x01, 0xE1
+START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+class Header(NamedTuple):
+    """What a file says.
+
+    Attributes:
+        height: in pixels as stored, before the image is turned upright.
+        width: the same.
+        orientation: of EXIF, 1 to 8; 1 is upright.
+        cut_off: whether the file lacks its end.
+    """
+
+    height: int
+    width: int
+    orientation: int = 1
+    cut_off: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the upright image."""
+        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
+
+
+def read_header(content: bytes) -> Header | None:
+    """The header of a JPEG, PNG, WebP, TIFF, BMP or GIF; None of another file, or without a size.
+
+    What is behind the end of an image is ignored, such as the video that phones append to a JPEG.
+    """
+    if content.startswith(b'\xff\xd8'):
+        header = _jpeg(content)
+    elif content.startswith(PNG_SIGNATURE):
+        header = _png(content)
+    elif content.startswith(b'RIFF') and content[8:12] == b'WEBP':
+        header = _webp(content)
+    elif content.startswith((b'II*\0', b'MM\0*')):
+        fields = _tiff_fields(content)
+        height, width = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
+        header = Header(height, width, _orientation(content))
+    elif content.startswith(b'BM'):
+        width, height = (
+            int.from_bytes(content[i : i + 4], 'little', signed=True) for i in (18, 22)
+        )
+        header = Header(abs(height), width)
+    elif content.startswith((b'GIF87a', b'GIF89a')):
+        width, height = (int.from_bytes(content[i : i + 2], 'little') for i in (6, 8))
+        header = Header(height, width)
+    else:
+        return None
+    has_size = header.height > 0 and header.width > 0
+    return header if has_size or header.cut_off else None
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Whether a file is empty, or a JPEG, PNG or WebP without its end."""
+    header = read_header(content)
+    return not content or (header is not None and header.cut_off)
+
+
+def check_pixels(height: int, width: int, what: str, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse what is too large to be decoded; ``what`` is for the message.
+
+    Raises:
+        ValueError: more than ``max_pixels``.
+    """
+    if height * width > max_pixels:
+        raise ValueError(
+            f'{what} is refused: Image size ({height * width} pixels): {what} has '
+            f'{width} x {height} pixels, more than {max_pixels}: cut it into tiles or make it '
+            f'smaller; if the memory holds it, set the environment variable {LIMIT} to more'
+        )
+
+
+def _jpeg(content: bytes) -> Header:
+    """Follow the segments to the end of the image; a thumbnail is inside of a segment."""
+    height = width = 0
+    orientation, at = 1, 2
+    while found := JPEG_MARKER.search(content, at):
+        kind, at = found[1][0], found.end()
+        if kind == END_OF_IMAGE:
+            return Header(height, width, orientation)
+        if kind in (START_OF_IMAGE, TEMPORARY):
+            continue
+        segment = content[at + 2 : at + max(int.from_bytes(content[at : at + 2], 'big'), 2)]
+        if kind in START_OF_FRAME and not height:
+            height, width = (int.from_bytes(segment[i : i + 2], 'big') for i in (1, 3))
+        if kind == APP1 and segment.startswith(b'Exif\0\0') and orientation == 1:
+            orientation = _orientation(segment[6:])
+        at += max(int.from_bytes(content[at : at + 2], 'big'), 2)
+    return Header(height, width, orientation, cut_off=True)
+
+
+def _png(content: bytes) -> Header:
+    """Follow the chunks. OpenCV takes memory for what a chunk claims before it looks for it."""
+    width, height = (int.from_bytes(content[i : i + 4], 'big') for i in (16, 20))
+    orientation, at = 1, len(PNG_SIGNATURE)
+    while at < len(content):
+        length, kind = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8]
+        if kind == b'eXIf':
+            orientation = _orientation(content[at + 8 : at + 8 + length])
+        at += 12 + length
+        if kind == b'IEND':
+            return Header(height, width, orientation, cut_off=at > len(content))
+    return Header(height, width, orientation, cut_off=True)
+
+
+def _webp(content: bytes) -> Header:
+    end = 8 + int.from_bytes(content[4:8], 'little')
+    height = width = 0
+    orientation, at = 1, 12
+    while at < min(end, len(content)):
+        kind, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], 'little')
+        part = content[at + 8 : at + 8 + length]
+        if kind == b'EXIF':
+            orientation = _orientation(part.removeprefix(b'Exif\0\0'))
+        elif not height:
+            height, width = _webp_size(kind, part)
+        at += 8 + length + length % 2
+    return Header(height, width, orientation, cut_off=end > len(content))
+
+
+def _webp_size(kind: bytes, part: bytes) -> tuple[int, int]:
+    """(H, W) that a chunk tells: the canvas, or the only frame; (0, 0) of other chunks."""
+    if kind == b'VP8X':
+        width, height = (int.from_bytes(part[i : i + 3], 'little') + 1 for i in (4, 7))
+    elif kind == b'VP8L':
+        bits = int.from_bytes(part[1:5], 'little')
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b'VP8 ':
+        width, height = (int.from_bytes(part[i : i + 2], 'little') & 0x3FFF for i in (6, 8))
+    else:
+        return 0, 0
+    return height, width
+
+
+def _orientation(exif: bytes) -> int:
+    """Of a TIFF or an EXIF block, which is a TIFF; 1 where it does not say."""
+    value = _tiff_fields(exif).get(EXIF_ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def _tiff_fields(content: bytes) -> dict[int, int]:
+    """The single whole numbers of the first directory, by tag."""
+    order = {b'II': 'little', b'MM': 'big'}.get(content[:2])
+    if order is None:
+        return {}
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(content[at : at + size], order)
+
+    start = number(4, 4)
+    fields: dict[int, int] = {}
+    for at in range(start + 2, start + 2 + 12 * number(start, 2), 12):
+        size = NUMBER_TYPES.get(number(at + 2, 2))
+        if size and number(at + 4, 4) == 1:
+            fields.setdefault(number(at, 2), number(at + 8, size))
+    return fields

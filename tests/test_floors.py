@@ -1,0 +1,256 @@
+"""The floors of mmpfcn, read from its imports: no arrow goes up, none goes in a circle."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from helpers.oracle import ROOT
+
+FLOORS = (
+    {'version', 'compat'},
+    {'ops', 'formats'},
+    {'structures'},
+    {'models', 'datasets', 'evaluation'},
+    {'visualization', 'engine'},
+    {'apis'},
+    {'deployment'},
+    {'commands'},
+)
+"""From the ground: a module imports from its own floor and from those below."""
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+HEAVY = {'torch', 'torchvision', 'mmcv', 'mmdet', 'mmengine'}
+
+
+class Import(NamedTuple):
+    """``name`` is '' where a module itself is imported; ``at_start``: when its user is."""
+
+    user: str
+    module: str
+    name: str
+    at_start: bool
+
+    def __str__(self) -> str:
+        return f'{self.user} imports {self.module} {self.name}'.rstrip()
+
+
+def module_of(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+def absolute(node: ast.ImportFrom, user: str, is_package: bool) -> str:
+    """The module of ``from ..x import y``."""
+    if not node.level:
+        return node.module
+    above = user.split('.')[: None if is_package else -1]
+    above = above[: len(above) - (node.level - 1)]
+    return '.'.join([*above, *filter(None, [node.module])])
+
+
+def imports_of(path: Path, root: Path, modules: set[str]) -> list[Import]:
+    """All imports of a file, also those inside functions; of a package's module, that module."""
+    user, tree = module_of(path, root), ast.parse(path.read_text('utf-8'))
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    found = []
+    for node in ast.walk(tree):
+        at_start = id(node) not in inside
+        if isinstance(node, ast.Import):
+            found += [Import(user, alias.name, '', at_start) for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            module = absolute(node, user, path.name == '__init__.py')
+            for name in (alias.name for alias in node.names):
+                whole = f'{module}.{name}'
+                place = (whole, '') if whole in modules else (module, name)
+                found.append(Import(user, *place, at_start))
+    return found
+
+
+def read(root: Path = ROOT) -> list[Import]:
+    files = [*root.glob('mmpfcn/**/*.py'), *root.glob('tools/**/*.py')]
+    modules = {module_of(path, root) for path in files}
+    return [entry for path in sorted(files) for entry in imports_of(path, root, modules)]
+
+
+def room(module: str) -> str:
+    """``formats`` of ``mmpfcn.formats.inputs``; '' of mmpfcn itself, the door to all rooms."""
+    return module.partition('.')[2].partition('.')[0]
+
+
+def within(imports: list[Import]) -> list[Import]:
+    """Those of mmpfcn's modules among each other; the door itself opens all rooms."""
+    return [
+        entry
+        for entry in imports
+        if entry.user.startswith('mmpfcn.') and entry.module.split('.')[0] == 'mmpfcn'
+    ]
+
+
+def going_up(imports: list[Import]) -> list[str]:
+    """The door stands above everything but the commands; nothing of mmpfcn imports tools."""
+    top = FLOOR['apis'] + 0.5
+    up = [
+        str(entry)
+        for entry in within(imports)
+        if FLOOR.get(room(entry.module), top) > FLOOR.get(room(entry.user), top)
+    ]
+    strangers = {'tools', 'tests', 'helpers'}
+    up += [
+        str(entry)
+        for entry in imports
+        if entry.user.startswith('mmpfcn') and entry.module.split('.')[0] in strangers
+    ]
+    return up
+
+
+def circle(imports: list[Import]) -> list[str]:
+    """A circle between modules; a package's own modules don't wait for its ``__init__``."""
+    graph = {}
+    for entry in within(imports):
+        if entry.user != entry.module:
+            graph.setdefault(entry.user, set()).add(entry.module)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def private(imports: list[Import]) -> list[str]:
+    """Imports of names with an underscore, or from such a module of ours; not ``__version__``.
+
+    What modules another package has (numpy._core) is its own affair.
+    """
+
+    def names(entry: Import) -> list[str]:
+        ours = entry.module.split('.')[0] == 'mmpfcn'
+        return [entry.name, *(entry.module.split('.') if ours else ())]
+
+    return [
+        str(entry)
+        for entry in imports
+        if any(name.startswith('_') and not name.startswith('__') for name in names(entry))
+    ]
+
+
+def edits_of_the_path(root: Path = ROOT) -> list[str]:
+    """Every use of ``sys.path`` or ``site.addsitedir``: a read alone serves nothing either."""
+    names = {'sys.path', 'site.addsitedir'}
+    return [
+        f'{path.relative_to(root)}:{node.lineno}'
+        for path in sorted([*root.glob('mmpfcn/**/*.py'), *root.glob('tools/**/*.py')])
+        for node in ast.walk(ast.parse(path.read_text('utf-8')))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) in names)
+        or (
+            isinstance(node, ast.ImportFrom)
+            and {f'{node.module}.{alias.name}' for alias in node.names} & names
+        )
+    ]
+
+
+IMPORTS = read()
+
+
+def test_every_room_has_its_floor():
+    folders = {path.parent.name for path in ROOT.glob('mmpfcn/*/__init__.py')}
+    files = {path.stem for path in ROOT.glob('mmpfcn/*.py')} - {'__init__', '__main__'}
+    assert folders | files == set(FLOOR)
+
+
+def test_no_import_goes_up():
+    assert going_up(IMPORTS) == []
+
+
+def test_no_modules_import_each_other():
+    assert circle(IMPORTS) == []
+
+
+def test_deployment_is_a_leaf():
+    """It imports formats alone, and commands alone import it."""
+    ours = within(IMPORTS)
+    rooms = {room(entry.module) for entry in ours if room(entry.user) == 'deployment'}
+    users = {room(entry.user) for entry in ours if room(entry.module) == 'deployment'}
+    assert rooms <= {'deployment', 'formats'} and users <= {'deployment', 'commands'}
+
+
+def test_formats_and_deployment_start_without_torch():
+    heavy = [
+        entry
+        for entry in IMPORTS
+        if room(entry.user) in ('formats', 'deployment')
+        and entry.at_start
+        and entry.module.split('.')[0] in HEAVY
+    ]
+    assert list(map(str, heavy)) == []
+
+
+def test_nobody_imports_another_modules_private_name():
+    assert private(IMPORTS) == []
+
+
+def test_nobody_edits_the_path():
+    assert edits_of_the_path() == []
+
+
+# ---- the rules themselves: each is broken once ----
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Writes files of a small mmpfcn, and gives its imports."""
+
+    def build(**files: str) -> list[Import]:
+        for name in ('ops', 'models', 'formats'):
+            (tmp_path / 'mmpfcn' / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / 'mmpfcn' / name / '__init__.py').touch()
+        for name, text in files.items():
+            (tmp_path / 'mmpfcn' / f'{name.replace("__", "/")}.py').write_text(text)
+        return read(tmp_path)
+
+    build.root = tmp_path
+    return build
+
+
+@pytest.mark.parametrize(
+    'line',
+    ['from ..models.head import Head', 'from ..models import head', 'from mmpfcn import models',
+     'def f():\n    import mmpfcn.models.head', 'import mmpfcn', 'from helpers import tiny'],
+)  # fmt: skip
+def test_an_arrow_up_is_found(house, line):
+    files = dict(models__head='from ..ops import conv\n')
+    assert going_up(house(**files, ops__conv='')) == []
+    (found,) = going_up(house(**files, ops__conv=line))
+    assert found.startswith('mmpfcn.ops.conv imports ')
+
+
+def test_a_circle_is_found(house):
+    assert circle(house(ops__a='from .b import x', ops__b='')) == []
+    found = circle(house(ops__a='from .b import x', ops__b='def f():\n    from . import a'))
+    assert {'mmpfcn.ops.a', 'mmpfcn.ops.b'} == set(found)
+
+
+@pytest.mark.parametrize(
+    'line, bad',
+    [('from .b import _x', True), ('from ._b import x', True), ('from torch import _C', True),
+     ('from numpy._core import x', False),
+     ('from ..version import __version__', False), ('from __future__ import annotations', False)],
+)  # fmt: skip
+def test_a_private_name_is_found(house, line, bad):
+    assert bool(private(house(ops__a=line))) == bad
+
+
+@pytest.mark.parametrize(
+    'line',
+    ['import sys\nsys.path.insert(0, "x")', 'import sys\nsys.path[:0] = ["x"]',
+     'from sys import path\npath.append("x")', 'import site\nsite.addsitedir("x")'],
+)  # fmt: skip
+def test_an_edit_of_the_path_is_found(house, line):
+    house(ops__a=line)
+    assert edits_of_the_path(house.root) == ['mmpfcn/ops/a.py:2'] or 'from sys' in line
+    assert len(edits_of_the_path(house.root)) == 1

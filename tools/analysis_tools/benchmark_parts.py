@@ -1,0 +1,61 @@
+r"""Time, and the memory, of one part of Panoptic FCN beside what it is compared with.
+
+    python tools/analysis_tools/benchmark_parts.py losses --threads 1
+    python tools/analysis_tools/benchmark_parts.py losses --help
+
+The parts are dataloader, deform_conv, large_images, loading, losses, onnx_deform_conv,
+panoptic_metric and statistics. What is compared takes turns, so that a busy machine is unfair to
+none; times are medians after a round that does not count. Tables are Markdown.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import cv2
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+from parts import machine, positive, print_rows
+
+import mmpfcn  # noqa: F401 (registers)
+
+PARTS = (
+    'dataloader', 'deform_conv', 'large_images', 'loading', 'losses', 'onnx_deform_conv',
+    'panoptic_metric', 'statistics',
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('part', choices=PARTS)
+    name = parser.parse_args(argv[:1]).part
+    part = importlib.import_module(f'parts.{name}')
+    parser = argparse.ArgumentParser(
+        prog=f'{parser.prog} {name}',
+        description=part.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--threads', type=positive, default=1)
+    parser.add_argument('--repeats', type=positive, default=10, help='rounds that count')
+    part.add_arguments(parser)
+    args = parser.parse_args(argv[1:])
+    init_default_scope('mmdet')
+    MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
+    set_random_seed(0)
+    cv2.setNumThreads(args.threads)
+    torch.set_num_threads(args.threads)
+    print(machine(args.threads))
+    try:
+        print_rows(part.measure(args))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == '__main__':
+    main()
