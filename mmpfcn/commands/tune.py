@@ -25,13 +25,14 @@ from torch import Tensor
 
 from mmpfcn import PanopticInferencer, PanopticQualityMetric
 from mmpfcn.apis.checkpoint import CheckpointError
-from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.formats.atomic_files import write_whole
 from mmpfcn.structures import LevelMaps
 
-from .options import CfgOptions, load_config, require_file
+from .options import add_config_options, error_text, load_config, require_file
 
 CANDIDATES = dict(
-    similarity_thr=(0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999),
+    fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    similarity_thr=(-1.0, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999),
     panoptic_score_thr=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
     center_thr=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
     mask_thr_binary=(0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
@@ -58,7 +59,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)  # for load_config
     parser.add_argument('config', help='config file of the model, with a val_dataloader')
     parser.add_argument('checkpoint', help='file or address of the weights')
     parser.add_argument('--out', type=Path, metavar='CONFIG', help='also write a config file, .py')
@@ -66,10 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--images', type=int, default=100, help='look at so many images (their maps stay in memory)'
     )
     parser.add_argument('--device', help='such as cuda:0; default: the best there is')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
-        help='override settings of the config, such as val_dataloader.dataset.data_root=data/mine',
-    )  # fmt: skip
+    add_config_options(parser, 'val_dataloader.dataset.data_root=data/mine')
     return parser
 
 
@@ -151,7 +148,7 @@ def build(
         inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
         dataset = DATASETS.build(copy.deepcopy(cfg.val_dataloader.dataset))
     except (OSError, ValueError, TypeError, KeyError, CheckpointError) as error:
-        parser.error(str(error.args[0] if isinstance(error, KeyError) else error))
+        parser.error(error_text(error))
     number = min(len(dataset), args.images)
     if not number:
         parser.error(f'the validation data of {args.config} has no image')
