@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ..models.fusion_head import MergeSteps
 from ..models.kernel_fusion import KernelGroups
-from ..models.panoptic_fcn_head import convolve
-from ..structures import LevelMaps, NetworkOutput
+from ..models.layers import convolve
+from ..structures import NetworkOutput
 from .explanation import Candidate, Explanation, Fate, Kernel
 from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
@@ -78,7 +78,7 @@ class _Case:
         self, inferencer: PanopticInferencer, output: NetworkOutput, thresholds: dict[str, Any]
     ) -> None:
         self._inferencer, self.output, self._thresholds = inferencer, output, thresholds
-        self.levels = [LevelMaps(*(maps.float() for maps in level)) for level in output.levels]
+        self.levels = [maps.float() for maps in output.levels]
         self.names = [*inferencer.dataset_meta['classes'], 'any thing']
 
     def head(self, **changes: Any) -> nn.Module:

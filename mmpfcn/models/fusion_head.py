@@ -75,7 +75,7 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(num_things_classes, num_stuff_classes, init_cfg=init_cfg)
-        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg) if test_cfg else None
+        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
 
     def loss(self) -> dict:
         """Nothing is trained here."""
