@@ -15,13 +15,10 @@ class KernelGroups(NamedTuple):
     Attributes:
         first: (K',) int64, the kernel that each group begins with and takes its class from.
         members: (K', K) bool.
-        related: (K, K) bool, the L of :class:`KernelFusion`. The first row with a kernel is the one
-            that took it.
     """
 
     first: Tensor
     members: Tensor
-    related: Tensor
 
 
 @MODELS.register_module()
@@ -61,12 +58,16 @@ class KernelFusion(BaseModule):
 
     def group(self, kernels: InstanceData, similarity_thr: float | None = None) -> KernelGroups:
         """Which kernels become which fused one; arguments as for :meth:`forward`."""
+        related = self.related(kernels, similarity_thr)
+        taken = related.cumsum(0)
+        keep = (taken.diagonal() == 1).nonzero()[:, 0]
+        return KernelGroups(keep, (related & (taken == 1))[keep])
+
+    def related(self, kernels: InstanceData, similarity_thr: float | None = None) -> Tensor:
+        """L, (K, K) bool. The first row with a kernel is the one that took it."""
         x, labels = kernels.kernels, kernels.labels
         related = labels[:, None] == labels
         if similarity_thr is not None:
             direction = F.normalize(x, dim=1)
             related &= direction @ direction.T >= similarity_thr
-        related = related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
-        taken = related.cumsum(0)
-        keep = (taken.diagonal() == 1).nonzero()[:, 0]
-        return KernelGroups(keep, (related & (taken == 1))[keep], related)
+        return related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself

@@ -291,18 +291,14 @@ class PanopticFCNHead(BaseModule):
         return things, regions
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
-        """Per image the embedded kernels of all levels' peaks, best first, before fusion.
-
-        With ``levels`` (K,), the number of each one's level, and ``cells`` (K,) in it.
-        """
+        """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
         cfg = self.test_cfg
         peaks = level_peaks(levels, cfg)
         kernels = [
             gather_kernels(level.kernels, found.cells)
             for level, found in zip(levels, peaks, strict=True)
         ]
-        numbers = [torch.full_like(x.cells, number) for number, x in enumerate(peaks)]
-        scores, labels, cells = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
+        scores, labels, _ = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
         scores, order = scores.sort(dim=1, descending=True, stable=True)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels, 1))
         return select(
@@ -310,26 +306,44 @@ class PanopticFCNHead(BaseModule):
             kernels=kernels.take_along_dim(order[..., None], 1),
             labels=labels.gather(1, order),
             scores=scores,
-            levels=torch.cat(numbers, 1).gather(1, order),
-            cells=cells.gather(1, order),
         )
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
-        """Per image the embedded kernels of the region classes of all levels, before fusion.
-
-        With ``levels`` (K,), the number of each one's level.
-        """
+        """Per image the embedded kernels of the region classes of all levels, before fusion."""
         pooled = [pool_regions(level.regions, level.kernels) for level in levels]
         scores = torch.cat([scores for scores, _ in pooled], 1)
         labels = torch.tensor(self.region_labels * len(levels), device=scores.device)
-        numbers = torch.arange(len(levels), device=scores.device)
         return select(
             scores > self.test_cfg.region_thr,
             kernels=self.kernel_generator.stuff_embed(torch.cat([x for _, x in pooled], 1)),
             labels=labels.expand_as(scores),
             scores=scores,
-            levels=numbers.repeat_interleave(len(self.region_labels)).expand_as(scores),
         )
+
+    def trace(self, levels: list[LevelMaps]) -> tuple[InstanceData, InstanceData]:
+        """Where the kernels of one image are from, for :func:`mmpfcn.apis.explain`.
+
+        Args:
+            levels: maps of P3..P7, of a batch of one.
+
+        Returns:
+            Origins of :meth:`thing_kernels` and of :meth:`region_kernels`: ``labels`` (K,),
+            ``scores`` (K,), ``levels`` (K,) int64, 0 for P3, and of things ``cells`` (K,) int64.
+        """
+        peaks = level_peaks(levels, self.test_cfg)
+        scores, labels, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
+        numbers = [torch.full_like(x.cells[0], number) for number, x in enumerate(peaks)]
+        things = InstanceData(scores=scores, labels=labels, cells=cells, levels=torch.cat(numbers))
+        things = things[scores.argsort(descending=True, stable=True)]
+        scores = torch.cat([pool_regions(x.regions, x.kernels)[0][0] for x in levels])
+        numbers = torch.arange(len(levels), device=scores.device)
+        regions = InstanceData(
+            scores=scores,
+            labels=torch.tensor(self.region_labels * len(levels), device=scores.device),
+            levels=numbers.repeat_interleave(len(self.region_labels)),
+        )
+        cfg = self.test_cfg
+        return things[things.scores > cfg.center_thr], regions[scores > cfg.region_thr]
 
 
 def check_class_counts(num_things_classes: int, num_stuff_classes: int) -> None:
