@@ -45,8 +45,10 @@ def explain(
     peaks, regions = case.peaks(), case.regions()
     things = case.kernels(fused.things, 't')
     stuff = case.kernels(fused.regions, 's')
+    same_pixels = head.same_pixels(before.things.kernels, output.mask_feats[0].float())
     kept = case.reach_fusion(peaks, before.things)
-    _join(kept, things, head.kernel_fusion, before.things, head.test_cfg.similarity_thr)
+    rule = (head.test_cfg.similarity_thr, same_pixels)
+    _join(kept, things, head.kernel_fusion, before.things, *rule)
     kept = case.reach_fusion(regions, before.regions)
     _join(kept, stuff, head.kernel_fusion, before.regions)
     trace = _follow_things(case, fused, things, result)
@@ -162,11 +164,10 @@ def _join(
     fused: Sequence[Kernel],
     fusion: KernelFusion,
     kernels: InstanceData,
-    similarity_thr: float | None = None,
+    *rule: object,
 ) -> None:
-    """Note which candidates make which kernel."""
-    groups = fusion.group(kernels, similarity_thr)
-    related = fusion.related(kernels, similarity_thr)
+    """Note which candidates make which kernel by the rule of ``fusion``."""
+    groups, related = fusion.group(kernels, *rule), fusion.related(kernels, *rule)
     direction = F.normalize(kernels.kernels, dim=1)
     cosines = direction @ direction.T
     for kernel, members in zip(fused, groups.members.tolist(), strict=True):

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ..structures import ImageTargets, LevelMaps, region_labels
 from ..structures.segment_masks import SegmentMasks
 from .assigner import VOID
+from .kernel_fusion import draw_same_pixels
 from .layers import convolve
 from .losses import (
     average_factors,
@@ -245,21 +246,13 @@ class PanopticFCNHead(BaseModule):
     def predict(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList
     ) -> tuple[list[InstanceData], list[InstanceData]]:
-        """Kernels of every image, convolved: what the fusion head turns into a panoptic map.
-
-        Args:
-            feats: P2..P7.
-            batch_data_samples: not used; mmdet's panoptic detectors pass it.
-
-        Returns:
-            See :meth:`predict_by_feat`.
-        """
+        """:meth:`predict_by_feat` of the network's output for P2..P7; samples are not used."""
         return self.predict_by_feat(*self(feats))
 
     def predict_by_feat(
         self, levels: list[LevelMaps], mask_feats: Tensor
     ) -> tuple[list[InstanceData], list[InstanceData]]:
-        """Kernels of every image, convolved, from the network's output.
+        """Kernels of every image, convolved: what the fusion head turns into a panoptic map.
 
         Args:
             levels: maps of P3..P7.
@@ -277,7 +270,10 @@ class PanopticFCNHead(BaseModule):
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):
             levels = [maps.float() for maps in levels]
-            things = [self.kernel_fusion(k, similarity_thr) for k in self.thing_kernels(levels)]
+            things = [
+                self.kernel_fusion(k, similarity_thr, self.same_pixels(k.kernels, feats))
+                for k, feats in zip(self.thing_kernels(levels), mask_feats.float(), strict=True)
+            ]
             regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
             # all images in one product, filled up with zeros to the same number of kernels
             kernels = [
@@ -289,6 +285,11 @@ class PanopticFCNHead(BaseModule):
             image_things.mask_logits = masks[:num_things]
             image_regions.mask_logits = masks[num_things : num_things + num_regions]
         return things, regions
+
+    def same_pixels(self, kernels: Tensor, mask_feats: Tensor) -> Tensor | None:
+        """:func:`draw_same_pixels` of an image, where ``fusion_iou_thr`` wants it."""
+        iou_thr = self.test_cfg.fusion_iou_thr
+        return None if iou_thr is None else draw_same_pixels(kernels, mask_feats, iou_thr)
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
