@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..models.fusion_head import MergeTrace
-from ..models.kernel_fusion import KernelFusion
+from ..models.kernel_fusion import KernelFusion, draw_same_pixels
 from ..models.layers import convolve
 from ..structures import NetworkOutput
 from .explanation import Candidate, Explanation, Fate, Kernel
@@ -45,10 +45,10 @@ def explain(
     peaks, regions = case.peaks(), case.regions()
     things = case.kernels(fused.things, 't')
     stuff = case.kernels(fused.regions, 's')
-    same_pixels = head.same_pixels(before.things.kernels, output.mask_feats[0].float())
     kept = case.reach_fusion(peaks, before.things)
-    rule = (head.test_cfg.similarity_thr, same_pixels)
-    _join(kept, things, head.kernel_fusion, before.things, *rule)
+    cfg, mask_feats = head.test_cfg, output.mask_feats[0].float()
+    same_pixels = draw_same_pixels(before.things.kernels, mask_feats, cfg.fusion_iou_thr)
+    _join(kept, things, head.kernel_fusion, before.things, cfg.similarity_thr, same_pixels)
     kept = case.reach_fusion(regions, before.regions)
     _join(kept, stuff, head.kernel_fusion, before.regions)
     trace = _follow_things(case, fused, things, result)

@@ -91,7 +91,7 @@ class KernelFusion(BaseModule):
         return related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
 
 
-def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float) -> Tensor:
+def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float | None) -> Tensor | None:
     """Whether the masks of two kernels overlap by ``iou_thr`` (intersection over union) or more.
 
     Args:
@@ -99,8 +99,10 @@ def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float) -> Ten
         mask_feats: (E, h, w).
 
     Returns:
-        (K, K) bool; False for kernels that draw nothing.
+        (K, K) bool; False for kernels that draw nothing. None without ``iou_thr``.
     """
+    if iou_thr is None:
+        return None
     masks = (kernels @ mask_feats.flatten(1) > 0).float()  # (K, E) x (E, hw) -> (K, hw)
     common, areas = masks @ masks.T, masks.sum(1)
     return common >= iou_thr * (areas[:, None] + areas - common).clamp(min=1)

@@ -266,12 +266,12 @@ class PanopticFCNHead(BaseModule):
         """
         if not mask_feats.float().mean().isfinite():
             raise ValueError(NOT_FINITE)
-        similarity_thr = self.test_cfg.similarity_thr
+        similarity_thr, iou_thr = self.test_cfg.similarity_thr, self.test_cfg.fusion_iou_thr
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):
             levels = [maps.float() for maps in levels]
             things = [
-                self.kernel_fusion(k, similarity_thr, self.same_pixels(k.kernels, feats))
+                self.kernel_fusion(k, similarity_thr, draw_same_pixels(k.kernels, feats, iou_thr))
                 for k, feats in zip(self.thing_kernels(levels), mask_feats.float(), strict=True)
             ]
             regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
@@ -285,11 +285,6 @@ class PanopticFCNHead(BaseModule):
             image_things.mask_logits = masks[:num_things]
             image_regions.mask_logits = masks[num_things : num_things + num_regions]
         return things, regions
-
-    def same_pixels(self, kernels: Tensor, mask_feats: Tensor) -> Tensor | None:
-        """:func:`draw_same_pixels` of an image, where ``fusion_iou_thr`` wants it."""
-        iou_thr = self.test_cfg.fusion_iou_thr
-        return None if iou_thr is None else draw_same_pixels(kernels, mask_feats, iou_thr)
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
