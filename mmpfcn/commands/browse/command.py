@@ -22,7 +22,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
 from mmpfcn.visualization.colors import class_palette  # noqa: E402
 from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
 
@@ -117,7 +117,7 @@ def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int)
 
 def write(parser: argparse.ArgumentParser, path: Path, content: bytes) -> None:
     try:
-        write_whole(path, content)
+        write_atomic(path, content)
     except OSError as error:
         reason = f'{path} can not be written ({error}): give another --out-dir'
         parser.exit(1, f'\n{parser.prog}: error: {reason}\n')

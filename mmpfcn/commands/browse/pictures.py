@@ -8,7 +8,7 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
-from mmpfcn.formats.panoptic_png import read_whole
+from mmpfcn.formats.panoptic_png import read_complete
 from mmpfcn.formats.read_image import decode_image
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, join_panels, resize, stack_rows
@@ -202,7 +202,7 @@ class Browser(NamedTuple):
         return getattr(self.dataset, 'backend_args', None)
 
     def _read_image(self, path: str) -> np.ndarray:
-        return _to_rgb(decode_image(read_whole(path, 'image', self._backend_args), path))
+        return _to_rgb(decode_image(read_complete(path, 'image', self._backend_args), path))
 
 
 def _panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:
