@@ -18,7 +18,7 @@ from ..models.fusion_head import MergeTrace
 from ..models.kernel_fusion import KernelFusion, draw_same_pixels
 from ..models.layers import convolve
 from ..structures import NetworkOutput
-from .explanation import Candidate, Explanation, Fate, Kernel
+from .explanation import Candidate, Explanation, Kernel, Outcome
 from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
 
@@ -53,9 +53,9 @@ def explain(
     _join(kept, stuff, head.kernel_fusion, before.regions)
     trace = _follow_things(case, fused, things, result)
     _follow_stuff(case, stuff, trace, result)
-    fates = {kernel.key: kernel.fate for kernel in [*things, *stuff]}
+    outcomes = {kernel.key: kernel.outcome for kernel in [*things, *stuff]}
     for candidate in [*peaks, *regions]:
-        candidate.fate = fates.get(candidate.kernel, candidate.fate)
+        candidate.outcome = outcomes.get(candidate.kernel, candidate.outcome)
     return Explanation(output, head.test_cfg, result, [*peaks, *regions], [*things, *stuff])
 
 
@@ -106,7 +106,7 @@ class _Case:
         for i, (candidate, cell) in enumerate(zip(candidates, cells, strict=True)):
             candidate.cell = cell
             if i >= number:
-                candidate.fate = Fate.CENTER_THR
+                candidate.outcome = Outcome.CENTER_THR
         return candidates
 
     def regions(self) -> list[Candidate]:
@@ -120,7 +120,7 @@ class _Case:
             channel = head.region_labels.index(candidate.label)
             candidate.num_cells = int((best[candidate.level] == channel).sum())
             if (candidate.level, candidate.label) not in kept:
-                candidate.fate = Fate.REGION_THR
+                candidate.outcome = Outcome.REGION_THR
         return candidates
 
     def _candidates(self, kernels: InstanceData, letter: str) -> list[Candidate]:
@@ -136,7 +136,7 @@ class _Case:
         self, candidates: Sequence[Candidate], kernels: InstanceData
     ) -> list[Candidate]:
         """Those that no threshold dropped, which are the kernels, with their masks."""
-        kept = [candidate for candidate in candidates if candidate.fate is Fate.SEGMENT]
+        kept = [candidate for candidate in candidates if candidate.outcome is Outcome.SEGMENT]
         logits = convolve(kernels.kernels, self.output.mask_feats[0].float())
         for candidate, prob in zip(kept, self._probs(logits), strict=True):
             candidate.prob = prob
@@ -181,18 +181,18 @@ def _join(
             candidate.taken_by = candidates[taker].key
             candidate.similarity = cosines[taker, i].item() if candidate.isthing else None
         if candidate.kernel is None:
-            candidate.fate = Fate.LOST
+            candidate.outcome = Outcome.LOST
 
 
 def _follow_things(
     case: _Case, fused: _Both, kernels: Sequence[Kernel], result: PanopticResult
 ) -> MergeTrace:
-    """Note the scores, areas and fates of the things."""
+    """Note the scores, areas and outcomes of the things."""
     everything = case.trace(fused, score_thr=0.0, max_per_img=len(kernels)).things
     for row, score in zip(everything.rows.tolist(), everything.scores.tolist(), strict=True):
-        kernels[row].rescored, kernels[row].fate = score, Fate.MAX_PER_IMG
+        kernels[row].rescored, kernels[row].outcome = score, Outcome.MAX_PER_IMG
     for row in case.trace(fused, score_thr=0.0).things.rows.tolist():
-        kernels[row].fate = Fate.SCORE_THR
+        kernels[row].outcome = Outcome.SCORE_THR
     trace, settings = case.trace(fused), case.fusion_head().test_cfg
     ranked = [kernels[row] for row in trace.things.rows.tolist()]
     scores_enough = (trace.things.scores >= settings.panoptic_score_thr).tolist()
@@ -206,21 +206,23 @@ def _follow_things(
         own = (trace.instance == rank + 1).cpu().numpy()
         kernel.visible = int(own.sum())
         if not scores_enough[rank]:
-            kernel.fate = Fate.PANOPTIC_SCORE
+            kernel.outcome = Outcome.PANOPTIC_SCORE
         elif not kernel.area:
-            kernel.fate = Fate.EMPTY
+            kernel.outcome = Outcome.EMPTY
         elif kernel.visible:
-            kernel.fate, kernel.segment_id = Fate.SEGMENT, int(result.panoptic_seg[own][0])
+            kernel.outcome, kernel.segment_id = Outcome.SEGMENT, int(result.panoptic_seg[own][0])
         else:
             was_free = kernel.taken < kernel.area
-            kernel.fate = Fate.OVERLAP if was_free or settings.mask_overlap < 1 else Fate.COVERED
+            kernel.outcome = (
+                Outcome.OVERLAP if was_free or settings.mask_overlap < 1 else Outcome.COVERED
+            )
     return trace
 
 
 def _follow_stuff(
     case: _Case, kernels: Sequence[Kernel], trace: MergeTrace, result: PanopticResult
 ) -> None:
-    """Note the areas and fates of the regions."""
+    """Note the areas and outcomes of the regions."""
     head = case.fusion_head()
     segments = {s['label']: s for s in result.segments_info if not s['isthing']}
     free = torch.bincount(trace.sem_seg[trace.instance == 0], minlength=len(case.names)).tolist()
@@ -231,4 +233,4 @@ def _follow_stuff(
             kernel.segment_id, kernel.visible = segment['id'], segment['area']
         else:
             is_stuff = head.num_things_classes <= kernel.label < head.num_classes
-            kernel.fate = Fate.STUFF_AREA if is_stuff else Fate.NO_STUFF
+            kernel.outcome = Outcome.STUFF_AREA if is_stuff else Outcome.NO_STUFF
