@@ -30,7 +30,7 @@ from ..options import add_config_options, error_text, load_config
 from ..page import thumbnail
 from .index_page import Card, ClassEntry, index_page
 from .pictures import Browser, Picture
-from .targets import Teacher, build_teacher
+from .targets import TargetPipeline, build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
@@ -93,9 +93,9 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
     return dataset
 
 
-def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> Teacher:
+def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> TargetPipeline:
     try:
-        return build_teacher(cfg)
+        return build_target_pipeline(cfg)
     except WRONG_CONFIG as error:
         parser.error(f'--targets: {error_text(error)}')
 
@@ -149,8 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg, args.split)
-    teacher = build_targets(parser, cfg) if args.targets else None
-    browser = Browser(dataset, teacher, args.original)
+    target_pipeline = build_targets(parser, cfg) if args.targets else None
+    browser = Browser(dataset, target_pipeline, args.original)
     indices = choose(parser, args, len(dataset))
     folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')
     cards, counts = [], Counter()
