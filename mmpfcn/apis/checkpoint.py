@@ -203,14 +203,14 @@ def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     try:
         if path.suffix == SAFETENSORS:
-            from safetensors.torch import save_file
+            from safetensors.torch import save
 
             metadata = {'format': 'pt', META: json.dumps(checkpoint['meta'])}
-            save_file(checkpoint['state_dict'], partial, metadata)
+            partial.write_bytes(save(checkpoint['state_dict'], metadata))
         else:
             torch.save(checkpoint, partial)
         partial.replace(path)
-    except Exception as error:  # torch.save on a full disk raises RuntimeError, safetensors its own
+    except Exception as error:  # torch.save on a full disk raises RuntimeError
         raise OSError(f'{path} could not be written: {error}') from error
     finally:
         partial.unlink(missing_ok=True)
