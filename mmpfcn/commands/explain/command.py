@@ -20,7 +20,7 @@ from mmpfcn.apis import explain  # noqa: E402
 from mmpfcn.formats import list_inputs
 from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
 
-from ..options import add_config_options, error_text, load_config, require_file
+from ..options import add_config_options, error_text, load_config, require_checkpoint, require_file
 from .page import explanation_page
 
 WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     require_file(parser, 'image', args.image)
-    require_file(parser, '--checkpoint', args.checkpoint)
+    require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
     if path.is_dir():
         parser.error(f'--out {path} is a folder, expected the name of a file')
