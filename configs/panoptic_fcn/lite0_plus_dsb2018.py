@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/panoptic_fcn_plus_efficientnet-lite0.py',
+    '../_base_/models/panoptic_fcn_plus_lite0.py',
     '../_base_/datasets/dsb2018_panoptic.py',
     '../_base_/schedules/schedule_finetune.py',
     '../_base_/default_runtime.py',
