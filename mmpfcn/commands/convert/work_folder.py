@@ -33,11 +33,19 @@ class Job(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What became of a job: its part of the JSON, and what had to be put right (for the user)."""
+    """What became of a job.
+
+    Attributes:
+        image: its record in the JSON.
+        annotation: its annotation in the JSON.
+        notes: what had to be put right, for the user.
+        left_out: kind of annotations -> [how many, names of those that have no pixel].
+    """
 
     image: dict
     annotation: dict
     notes: list[str]
+    left_out: dict[str, list] = {}  # never modified
 
 
 def load_json(path: Path) -> dict | None:
@@ -100,8 +108,12 @@ class WorkFolder:
             # Of a run that was killed, or of an image that was taken out before a restart.
             if path.is_file() and path not in wanted:
                 path.unlink()
+        info = dict(recipe=recipe)
+        left_out = _sum_of_left_out(records)
+        if left_out:
+            info['left_out'] = left_out
         whole = dict(
-            info=dict(recipe=recipe),
+            info=info,
             images=[record.image for record in records],
             annotations=[record.annotation for record in records],
             categories=categories,
@@ -128,6 +140,17 @@ class WorkFolder:
 
     def _record_path(self, job: Job) -> Path:
         return self.path / 'records' / f'{job.png_name}.json'
+
+
+def _sum_of_left_out(records: Sequence[Record]) -> dict[str, list]:
+    """The same of all images, without kinds of which nothing is left out."""
+    total: dict[str, list] = {}
+    for record in records:
+        for kind, (count, names) in record.left_out.items():
+            counted = total.setdefault(kind, [0, []])
+            counted[0] += count
+            counted[1] += [f'{record.image["file_name"]}: {name}' for name in names]
+    return {kind: counted for kind, counted in total.items() if counted[1]}
 
 
 def _remove(path: Path) -> None:
