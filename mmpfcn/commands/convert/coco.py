@@ -49,7 +49,7 @@ def read_coco(path: Path, folder: Path) -> CocoFile:
     parts = ('images', 'annotations', 'categories')
     if not isinstance(data, dict) or not all(isinstance(data.get(part), list) for part in parts):
         raise ValueError(f'{path} is not a COCO file: expected lists of {", ".join(parts)}')
-    if any('segments_info' in annotation for annotation in data['annotations'][:1]):
+    if any(isinstance(a, dict) and 'segments_info' in a for a in data['annotations'][:1]):
         raise ValueError(f'{path} is a COCO panoptic file already: it needs no conversion')
     images = [
         _checked_image(r, f'{path}: image {n}', folder) for n, r in enumerate(data['images'], 1)
