@@ -17,7 +17,7 @@ from mmpfcn.formats.safe_names import safe_name
 from ..workers import map_in_processes
 from .fields import some
 from .segments import measure
-from .work_folder import Job, Record, WorkFolder, load_json
+from .work_folder import MERGED, Job, Record, WorkFolder, load_json, merge, publish
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
 # the command line should be answered at once.
@@ -142,14 +142,15 @@ def build(
         print(f'{json_file} is already complete.')
         _print_left_out(json_file)
         return
-    work = WorkFolder(json_file)
+    work = WorkFolder(json_file.with_suffix(''))
     try:
-        if not work.merged.is_file():  # else it was stopped while it replaced them
-            _check_targets([json_file, work.png_target], png_root, overwrite)
+        if not (work.path / MERGED).is_file():  # else it was stopped while it replaced them
+            _check_targets([json_file, work.target], png_root, overwrite)
         work.prepare(recipe, overwrite)
-        _run(jobs, annotate, work, workers)
-        records = work.merge(jobs, categories, recipe)
-        work.publish()
+        run(jobs, annotate, work, workers)
+        records = work.records(jobs)
+        merge(work, records, categories, recipe)
+        publish(work)
     except OSError as error:
         raise SystemExit(
             f'error: cannot write {json_file}: {error}: mend that or choose another --out\n'
@@ -200,8 +201,15 @@ def _check_targets(targets: list[Path], png_root: Path, overwrite: bool) -> None
             )
 
 
-def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int) -> None:
-    """Convert the images that are not done yet, with a progress bar."""
+def run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int) -> None:
+    """Convert the images that are not done yet, with a progress bar.
+
+    Args:
+        annotate: as of `build`; the folder is `work.files`.
+
+    Raises:
+        SystemExit: an image cannot be converted, memory is short, or it was interrupted.
+    """
     from tqdm import tqdm
 
     import mmpfcn.formats.panoptic_png  # noqa: F401 (so that the processes inherit it)
@@ -210,7 +218,7 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
     task = partial(_convert_one, annotate, work)
     begin = len(jobs) - len(missing)
     try:
-        with tqdm(total=len(jobs), initial=begin, desc=work.json_file.name, unit='image') as bar:
+        with tqdm(total=len(jobs), initial=begin, desc=work.target.name, unit='image') as bar:
             for _ in map_in_processes(task, missing, workers):
                 bar.update()
     except ImageError as error:
@@ -227,7 +235,7 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
 def _convert_one(annotate: Callable, work: WorkFolder, job: Job) -> None:
     """What a worker process does for an image."""
     try:
-        work.add(job, annotate(job, work.png))
+        work.add(job, annotate(job, work.files))
     except (OSError, ValueError) as error:
         raise ImageError(f'{job.image["file_name"]}: {error}') from error
 
