@@ -156,7 +156,7 @@ def merge(
 
 def publish(work: WorkFolder) -> None:
     """Put JSON and PNGs under their names. It may be killed anywhere and called again."""
-    json_file = work.target.with_suffix('.json')
+    json_file = work.target.with_name(f'{work.target.name}.json')
     if work.files.is_dir():
         json_file.unlink(missing_ok=True)  # an older one does not fit to the new PNGs
         if work.target.exists():
