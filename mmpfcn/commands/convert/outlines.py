@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mmpfcn.formats.atomic_files import write_whole
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
@@ -143,7 +143,7 @@ def write_embedded(
             content = _decoded(read_json(drawing.file), 'imageData', str(drawing.file))
         path = target / names[stem]
         if not path.is_file() or path.read_bytes() != content:
-            write_whole(path, content)
+            write_atomic(path, content)
     return target, dict(sorted(names.items()))
 
 

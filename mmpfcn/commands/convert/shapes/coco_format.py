@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from mmpfcn.formats.atomic_files import write_whole
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.panoptic_png import write_panoptic_png
 
 from ..segments import measure
@@ -78,7 +78,7 @@ def write_sample(
     height, width = id_map.shape
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     bgr = np.ascontiguousarray(scene.image[..., ::-1])
-    write_whole(image_path, cv2.imencode('.jpg', bgr, jpeg)[1].tobytes())
+    write_atomic(image_path, cv2.imencode('.jpg', bgr, jpeg)[1].tobytes())
     write_panoptic_png(png_path, id_map)
     return Record(
         image=dict(id=image_id, file_name=image_path.name, height=height, width=width),
