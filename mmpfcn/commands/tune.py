@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mmpfcn import PanopticInferencer, PanopticQualityMetric
 from mmpfcn.apis.checkpoint import CheckpointError
-from mmpfcn.formats.atomic_files import write_whole
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.structures import LevelMaps
 
 from .options import add_config_options, error_text, load_config, require_checkpoint
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'model = dict(test_cfg=dict({", ".join(f"{k}={v}" for k, v in changes.items())}))\n'
         )
         try:
-            write_whole(args.out, text.encode())
+            write_atomic(args.out, text.encode())
         except OSError as error:
             parser.error(f'{args.out} can not be written ({error}): give another --out')
         print(f'config: {args.out}')
