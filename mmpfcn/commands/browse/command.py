@@ -12,6 +12,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,13 +23,12 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
-from mmpfcn.visualization.colors import class_palette  # noqa: E402
-from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.visualization.colors import class_palette
+from mmpfcn.visualization.ground_truth import thing_labels
 
 from ..options import add_config_options, error_text, load_config
-from ..page import thumbnail
-from .index_page import Card, ClassEntry, index_page
+from ..page import html_page, thumbnail
 from .pictures import Browser, Picture
 from .targets import Teacher, build_teacher
 
@@ -37,6 +37,15 @@ WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
 WRONG_FILE = (OSError, ValueError, AssertionError)
 INDEX = 'index.html'
 LEGEND = 'Light and dark stripes are void, stripes in the colour of a class are crowds.'
+
+
+class Card(NamedTuple):
+    """A picture on the page: its file, and the two lines below it."""
+
+    file_name: str
+    thumbnail: str
+    title: str
+    facts: str
 
 
 def whole_number(text: str) -> int:
@@ -132,14 +141,14 @@ def write_picture(
     return Card(name, thumbnail(picture.preview), f'{index}: {picture.name}', picture.facts)
 
 
-def class_entries(metainfo: dict, counts: Counter) -> dict[str, list[ClassEntry]]:
-    """The classes in groups, where the data set has groups."""
+def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
+    """Name, colour and number of segments of the classes, in groups if the data set has some."""
     things, palette = thing_labels(metainfo), class_palette(metainfo)
-    groups: dict[str, list[ClassEntry]] = {}
+    groups = {}
     for label, name in enumerate(metainfo['classes']):
         group = 'things' if label in things else 'stuff'
         group = group if 'thing_classes' in metainfo else 'classes'
-        groups.setdefault(group, []).append(ClassEntry(name, palette[label], counts[label]))
+        groups.setdefault(group, []).append((name, palette[label], counts[label]))
     return groups
 
 
@@ -168,9 +177,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'\n{len(cards)} pictures: {folder}')
     if args.index_page:
         note = f'{len(indices)} of {len(dataset)} images of the {args.split} split. {LEGEND}'
-        title = f'{Path(args.config).stem}: {args.split}'
-        page = index_page(title, note, class_entries(dataset.metainfo, counts), cards)
-        write(parser, folder / INDEX, page.encode())
+        page = html_page(
+            'browse.html',
+            title=f'{Path(args.config).stem}: {args.split}',
+            note=note,
+            groups=class_groups(dataset.metainfo, counts),
+            num_classes=len(dataset.metainfo['classes']),
+            cards=cards,
+        )
+        write(parser, folder / INDEX, page)
         print(f'page: {folder / INDEX}')
 
 

@@ -15,13 +15,17 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmpfcn import PanopticInferencer  # noqa: E402
-from mmpfcn.apis import explain  # noqa: E402
+from mmpfcn import PanopticInferencer
+from mmpfcn.apis import Explanation, Fate, Kernel, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.visualization.kernel_masks import TAKEN
+from mmpfcn.visualization.targets import level_name
 
 from ..options import add_config_options, error_text, load_config, require_file
-from .page import explanation_page
+from ..page import html_page
+from . import texts
+from .pictures import Pictures
 
 WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
 WRONG_IMAGE = (OSError, ValueError, TypeError)
@@ -51,6 +55,39 @@ def build_model(
         parser.error(f'the model can not be built: {error_text(error)}')
 
 
+def explanation_page(explanation: Explanation, model: str) -> bytes:
+    """The page; ``model`` says what the image was segmented with."""
+    height, width = explanation.output.image.shape[:2]
+    h, w = explanation.output.data_sample.img_shape[:2]
+
+    def level_title(number: int) -> str:
+        rows, columns = explanation.output.levels[number].centers.shape[-2:]
+        return f'{level_name(number)}, {rows} x {columns} cells'
+
+    def num_members(kernels: Sequence[Kernel]) -> int:
+        return sum(len(kernel.members) for kernel in kernels)
+
+    return html_page(
+        'explain.html',
+        title=f'How {Path(explanation.result.name).name} was segmented',
+        note=f'{width} x {height} pixels, resized to {w} x {h}. {model}',
+        explanation=explanation,
+        cfg=explanation.settings,
+        pictures=Pictures(explanation),
+        segments=explanation.result.segments_info,
+        num_pixels=explanation.result.panoptic_seg.size,
+        num_void=int((explanation.result.panoptic_seg == 0).sum()),
+        ranked=sorted(explanation.kernels, key=lambda kernel: -(kernel.rescored or kernel.score)),
+        by_key={candidate.key: candidate for candidate in explanation.candidates},
+        fused_of=lambda kernels: [kernel for kernel in kernels if len(kernel.members) > 1],
+        num_members=num_members,
+        level_title=level_title,
+        texts=texts,
+        Fate=Fate,
+        TAKEN=TAKEN,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
@@ -69,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
     page = explanation_page(explanation, model)
     try:
-        write_whole(path, page.encode())
+        write_whole(path, page)
     except OSError as error:
         parser.error(f'{path} can not be written ({error}): give another --out')
     print(f'page: {path}')

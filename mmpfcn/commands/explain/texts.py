@@ -1,21 +1,16 @@
 """What is said about single kernels, with the numbers behind it."""
 
-from html import escape
-
 from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
 from mmpfcn.models.settings import InferenceSettings
 from mmpfcn.visualization.targets import level_name
 
+from ..page import plural
+
 NBSP = '\u00a0'
 
 
-def link(key: str) -> str:
-    """HTML of a key that leads to where the page shows it."""
-    return f'<a href="#{key}">{key}</a>'
-
-
 def reason(kernel: Kernel, settings: InferenceSettings) -> str:
-    """HTML of why a kernel became a segment or did not."""
+    """Why a kernel became a segment or did not."""
     score = '' if kernel.rescored is None else f'{kernel.rescored:.4f}'
     match kernel.fate:
         case Fate.MAX_PER_IMG:
@@ -42,11 +37,6 @@ def reason(kernel: Kernel, settings: InferenceSettings) -> str:
     return f'segment of {pixels(kernel.visible)}'
 
 
-def takers(kernel: Kernel) -> str:
-    """HTML of who had taken which share of a mask, most first."""
-    return ', '.join(f'{link(key)} ({percent(n, kernel.area)})' for key, n in kernel.taken_by)
-
-
 def pixels(number: int) -> str:
     return f'{number:,}{NBSP}px'
 
@@ -59,24 +49,8 @@ def place(candidate: Candidate) -> str:
     """Such as "P3, row 4, column 7" or "P3, 120 cells"."""
     level = level_name(candidate.level)
     if candidate.cell is None:
-        return f'{level}, {candidate.num_cells} {plural("cell", candidate.num_cells)}'
+        return f'{level}, {plural(candidate.num_cells, "cell")}'
     return f'{level}, row {candidate.cell[0]}, column {candidate.cell[1]}'
-
-
-def score(kernel: Kernel) -> str:
-    """Before and after rescoring."""
-    if kernel.rescored is None:
-        return f'{kernel.score:.3f}'
-    return f'{kernel.score:.3f} → {kernel.rescored:.3f}'
-
-
-def plural(word: str, number: int) -> str:
-    return word if number == 1 else f'{word}s'
-
-
-def name(item: Candidate | Kernel) -> str:
-    """HTML of its class."""
-    return escape(item.name)
 
 
 def step_rows(explanation: Explanation) -> list[tuple[str, str, int, str]]:

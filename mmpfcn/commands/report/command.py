@@ -24,12 +24,14 @@ from mmengine.utils import ProgressBar
 from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
 
 from ..options import add_config_options, error_text, load_config
+from ..page import html_page
 from ..workers import map_in_processes
+from .charts import draw_chart
 from .curves import Log, find_logs, read_logs
 from .measuring import Comparer, Job, Score, Sums, add_up, worst_and_best
-from .page import Report, report_page
 from .pictures import Example, make_example
 from .predictions import Prediction, read_predictions
+from .tables import report_tables
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
 WRONG_FILE = (OSError, ValueError)
@@ -113,9 +115,7 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
     return dataset
 
 
-def read_training(
-    parser: argparse.ArgumentParser, path: Path, asked: bool
-) -> tuple[Log | None, str]:
+def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> tuple[Log, str]:
     """The log and a sentence about it; without one it is an error only if it was asked for."""
     logs = find_logs(path)
     try:
@@ -129,7 +129,7 @@ def read_training(
             f'--log {path} has no log of a training: expected a work dir with '
             '<time>/vis_data/scalars.json, or that file'
         )
-    return None, f'There is no log of a training in {path}: give --log.'
+    return log, f'There is no log of a training in {path}: give --log.'
 
 
 def measure(
@@ -183,13 +183,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         examples = [draw(dataset, predictions, comparer, chosen) for chosen in (worst, best)]
     except WRONG_FILE as error:
         parser.error(str(error))
-    report = Report(
-        f'{Path(args.config).stem}: report of a test run',
-        f'{len(dataset)} images, {len(is_thing)} classes; predictions of {args.results}.',
-        metainfo, np.array(is_thing), sums, *examples, log, log_note,
-    )  # fmt: skip
+    page = html_page(
+        'report.html',
+        title=f'{Path(args.config).stem}: report of a test run',
+        note=f'{len(dataset)} images, {len(is_thing)} classes; predictions of {args.results}.',
+        worst=examples[0],
+        best=examples[1],
+        charts=map(draw_chart, log.charts),
+        num_broken=log.num_broken,
+        log_note=log_note,
+        **report_tables(sums, metainfo, np.array(is_thing)),
+    )
     try:
-        write_whole(args.out, report_page(report).encode())
+        write_whole(args.out, page)
     except OSError as error:
         parser.error(f'{args.out} can not be written ({error}): give another --out')
     print(f'page: {args.out}')
