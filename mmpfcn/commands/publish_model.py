@@ -6,7 +6,6 @@ writes ``r50_coco-<8 digits of its SHA-256>.pth``, which loads with ``weights_on
 of the classes and the config stay in it; optimizer, schedulers, random states and logs go.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ import torch
 
 import mmpfcn
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint, write_checkpoint
+
+from .options import new_parser
 
 HASH_DIGITS = 8
 META = ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
@@ -48,9 +49,7 @@ def _plain(value: object) -> object:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('source', metavar='IN', help='checkpoint of a training')
     parser.add_argument(
         'target', metavar='OUT', type=Path, help='file to write, .pth; gets a hash in its name'
@@ -76,7 +75,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         partial.unlink(missing_ok=True)
     print(args.target.with_name(name))
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpfcn import ModulatedDeformConv, PanopticFCN
-from mmpfcn.commands.cfg_options import CfgOptions
-from mmpfcn.commands.options import load_config
+from mmpfcn.commands.options import add_config_options, load_config, new_parser
 from mmpfcn.models.panoptic_fcn_head import convolve
 
 T = TypeVar('T')
@@ -128,15 +127,13 @@ def markdown(parts: dict[str, Part]) -> str:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
     parser.add_argument(
         '--kernels', type=int, default=100, help='kernels of the image, of things and stuff'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE')
+    add_config_options(parser, 'model.backbone.depth=101')
     return parser
 
 

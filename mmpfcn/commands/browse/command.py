@@ -27,7 +27,7 @@ from mmpfcn.formats.panoptic_png import write_whole
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.ground_truth import thing_labels
 
-from ..options import add_config_options, error_text, load_config
+from ..options import add_config_options, error_text, from_0, load_config, new_parser
 from ..page import html_page, thumbnail
 from .pictures import Browser, Picture
 from .targets import Teacher, build_teacher
@@ -48,25 +48,15 @@ class Card(NamedTuple):
     facts: str
 
 
-def whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 0 on')
-    return int(text)
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
     parser.add_argument('--split', choices=SPLITS, default='train')
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        '--num', type=whole_number, default=20, help='so many images, drawn at random; 0 is all'
+        '--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all'
     )
-    which.add_argument(
-        '--indices', type=whole_number, nargs='+', help='these images, counted from 0'
-    )
+    which.add_argument('--indices', type=from_0, nargs='+', help='these images, counted from 0')
     parser.add_argument(
         '--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>'
     )
@@ -82,7 +72,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--index-page', action='store_true', help=f'also write {INDEX} with all pictures'
     )
     parser.add_argument(
-        '--seed', type=whole_number, default=0, help='of the choice of images and the augmentation'
+        '--seed', type=from_0, default=0, help='of the choice of images and the augmentation'
     )
     add_config_options(parser, 'train_dataloader.dataset.data_root=my/data/')
     return parser
@@ -187,7 +177,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         write(parser, folder / INDEX, page)
         print(f'page: {folder / INDEX}')
-
-
-if __name__ == '__main__':
-    main()

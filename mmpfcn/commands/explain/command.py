@@ -22,7 +22,7 @@ from mmpfcn.formats.panoptic_png import write_whole
 from mmpfcn.visualization.kernel_masks import TAKEN
 from mmpfcn.visualization.targets import level_name
 
-from ..options import add_config_options, error_text, load_config, require_file
+from ..options import add_config_options, error_text, load_config, new_parser, require_file
 from ..page import html_page
 from . import texts
 from .pictures import Pictures
@@ -32,9 +32,7 @@ WRONG_IMAGE = (OSError, ValueError, TypeError)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('image', help='path or address of an image')
     parser.add_argument('--config', required=True, help='config file of the model')
     parser.add_argument('--checkpoint', required=True, help='its weights, a path or an address')
@@ -110,7 +108,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         parser.error(f'{path} can not be written ({error}): give another --out')
     print(f'page: {path}')
-
-
-if __name__ == '__main__':
-    main()

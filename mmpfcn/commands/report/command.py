@@ -21,9 +21,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_whole
 
-from ..options import add_config_options, error_text, load_config
+from ..options import add_config_options, error_text, from_1, load_config, new_parser
 from ..page import html_page
 from ..workers import map_in_processes
 from .charts import draw_chart
@@ -38,16 +38,8 @@ WRONG_FILE = (OSError, ValueError)
 CHUNK = 4  # images that a process gets at a time
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 1 on')
-    return int(text)
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     parser.add_argument('config', help='config file of the test run')
     parser.add_argument(
@@ -68,10 +60,10 @@ def make_parser() -> argparse.ArgumentParser:
         '--out', type=Path, metavar='HTML', help='default: that of the results, with .html'
     )
     parser.add_argument(
-        '--num-images', type=positive, default=6, help='of the worst and of the best (%(default)s)'
+        '--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)'
     )
     parser.add_argument(
-        '--workers', type=positive, default=cores, help='number of processes (%(default)s)'
+        '--workers', type=from_1, default=cores, help='number of processes (%(default)s)'
     )
     add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
@@ -199,7 +191,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         parser.error(f'{args.out} can not be written ({error}): give another --out')
     print(f'page: {args.out}')
-
-
-if __name__ == '__main__':
-    main()

@@ -17,19 +17,13 @@ import torch
 from benchmarking.memory import MEBIBYTE, resident
 from torch import Tensor
 
+from mmpfcn.commands.options import from_1
+
 T = TypeVar('T')
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 1 on')
-    return int(text)
-
-
 def add_size(parser: argparse.ArgumentParser, height: int, width: int) -> None:
-    parser.add_argument(
-        '--size', type=positive, nargs=2, default=[height, width], metavar=('H', 'W')
-    )
+    parser.add_argument('--size', type=from_1, nargs=2, default=[height, width], metavar=('H', 'W'))
 
 
 def machine(threads: int) -> str:
