@@ -24,7 +24,7 @@ from mmpfcn.apis.checkpoint import file_hash
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input, list_files
 
-from ..options import add_config_options, from_1, load_config, new_parser, require_file
+from ..options import add_config_options, load_config, new_parser, require_file
 from .images import run_images
 from .output import RECORDS, Output, device_of_process, open_output
 from .records import Records, is_moving, path_of
@@ -42,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--checkpoint', required=True, help='file or address of the weights')
     parser.add_argument('--out-dir', required=True, type=Path, help='folder of the results')
-    parser.add_argument('--batch-size', type=from_1, default=1, help='images computed at once')
+    parser.add_argument('--batch-size', type=int, default=1, help='images computed at once')
     parser.add_argument('--device', help='such as cuda:1 or cpu; default: the best there is')
     parser.add_argument(
         '--instances', action='store_true', help='write overlapping instances as well (COCO RLE)'
@@ -89,6 +89,8 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.batch_size < 1:
+        parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:
         parser.error(f'--alpha {args.alpha}, expected 0 to 1')
     work = list_work(parser, args)
