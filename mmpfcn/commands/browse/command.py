@@ -30,7 +30,7 @@ from mmpfcn.visualization.ground_truth import thing_labels
 from ..options import add_config_options, error_text, from_0, load_config, new_parser
 from ..page import html_page, thumbnail
 from .pictures import Browser, Picture
-from .targets import Teacher, build_teacher
+from .targets import TargetMaker, build_target_maker
 
 SPLITS = ('train', 'val', 'test')
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
@@ -92,9 +92,9 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
     return dataset
 
 
-def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> Teacher:
+def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> TargetMaker:
     try:
-        return build_teacher(cfg)
+        return build_target_maker(cfg)
     except WRONG_CONFIG as error:
         parser.error(f'--targets: {error_text(error)}')
 
@@ -148,8 +148,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg, args.split)
-    teacher = build_targets(parser, cfg) if args.targets else None
-    browser = Browser(dataset, teacher, args.original)
+    target_maker = build_targets(parser, cfg) if args.targets else None
+    browser = Browser(dataset, target_maker, args.original)
     indices = choose(parser, args, len(dataset))
     folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')
     cards, counts = [], Counter()

@@ -15,6 +15,7 @@ import mmdet
 import numpy as np
 import torch
 from benchmarking.memory import MEBIBYTE, resident
+from benchmarking.report import table, table_line
 from torch import Tensor
 
 from mmpfcn.commands.options import from_1
@@ -40,8 +41,8 @@ def print_rows(rows: Iterable[dict[str, str]]) -> None:
     for row in rows:
         if list(row) != columns:
             columns = list(row)
-            print(f'\n| {" | ".join(columns)} |\n{"|---" * len(columns)}|')
-        print(f'| {" | ".join(row.values())} |', flush=True)
+            print(f'\n{table(columns, [])}')
+        print(table_line(row.values()), flush=True)
 
 
 def take_turns(steps: Mapping[T, Callable[[], object]], rounds: int) -> dict[T, list[float]]:
