@@ -8,7 +8,7 @@ are used by the commands that :func:`runs_without_torch` knows, which don't wait
 import sys
 from pathlib import Path
 
-from .compat import check_versions, is_importable
+from .compat import check_versions, declare_torchvision_operators, is_importable
 from .version import __version__
 
 
@@ -24,6 +24,7 @@ def runs_without_torch() -> bool:
 
 if is_importable('mmengine') and not runs_without_torch():
     check_versions()
+    declare_torchvision_operators()
 
     from .apis import PanopticInferencer, PanopticResult
     from .datasets import (
@@ -50,6 +51,9 @@ if is_importable('mmengine') and not runs_without_torch():
         PanopticFCNAssigner,
         PanopticFCNFusionHead,
         PanopticFCNHead,
+        RelativeFeatureEncoder,
+        RelativeKernelGenerator,
+        TimmBackbone,
         TrainingSettings,
         WeightedDiceLoss,
     )
@@ -92,7 +96,10 @@ __all__ = [
     'PanopticVisualizer',
     'RandomCropWithInstance',
     'RegionSemSegMetric',
+    'RelativeFeatureEncoder',
+    'RelativeKernelGenerator',
     'SegmentMasks',
+    'TimmBackbone',
     'TrainingSettings',
     'TrainingStatisticsHook',
     'WeightedDiceLoss',

@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmpfcn import ModulatedDeformConv, PanopticFCN
 from mmpfcn.commands.options import add_config_options, load_config, new_parser
-from mmpfcn.models.panoptic_fcn_head import convolve
+from mmpfcn.models.layers import convolve
 
 T = TypeVar('T')
 GENERATOR = 'panoptic_head.kernel_generator'

@@ -19,8 +19,8 @@ MASK_STRIDE = 4  # of P2
 PADDING = 48  # grey
 
 
-class PaddedTargets(NamedTuple):
-    """An image as the network sees it, and its targets.
+class TrainingSample(NamedTuple):
+    """One image as the head is trained on it.
 
     Args:
         image: (H, W, 3) uint8 RGB, the padded input.
@@ -35,13 +35,13 @@ class PaddedTargets(NamedTuple):
     objects: list[TargetObject]
 
 
-class TargetMaker(NamedTuple):
+class TargetPipeline(NamedTuple):
     """The parts of a model that make targets, without its backbone."""
 
     preprocessor: BaseDataPreprocessor
     head: PanopticFCNHead
 
-    def make(self, image: np.ndarray, data: dict) -> PaddedTargets:
+    def make(self, image: np.ndarray, data: dict) -> TrainingSample:
         """Targets of one image, as a batch of one gives them.
 
         Args:
@@ -76,7 +76,7 @@ class TargetMaker(NamedTuple):
         masks = gt.masks.to_tensor(torch.uint8, 'cpu')[:, :h, :w]
         seen = soft_masks_of_stack(masks, mask_feats.shape[-2:]).flatten(1).any(1)
         objects = target_objects(targets, gt.labels, gt.bboxes, seen)
-        return PaddedTargets(canvas, (h, w), targets, objects)
+        return TrainingSample(canvas, (h, w), targets, objects)
 
 
 def target_objects(
@@ -102,7 +102,7 @@ def target_objects(
     ]
 
 
-def build_target_maker(cfg: Config) -> TargetMaker:
+def build_target_pipeline(cfg: Config) -> TargetPipeline:
     """From the config of a model with :class:`PanopticFCNHead`.
 
     Raises:
@@ -116,4 +116,4 @@ def build_target_maker(cfg: Config) -> TargetMaker:
             'Panoptic FCN only'
         )
     head = {**model['panoptic_head'], 'train_cfg': model['train_cfg']}
-    return TargetMaker(MODELS.build(model['data_preprocessor']), MODELS.build(head))
+    return TargetPipeline(MODELS.build(model['data_preprocessor']), MODELS.build(head))

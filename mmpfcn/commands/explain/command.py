@@ -16,13 +16,20 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis import Explanation, Fate, Kernel, explain
+from mmpfcn.apis import Explanation, Kernel, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.formats.panoptic_png import write_atomic
 from mmpfcn.visualization.kernel_masks import TAKEN
 from mmpfcn.visualization.targets import level_name
 
-from ..options import add_config_options, error_text, load_config, new_parser, require_file
+from ..options import (
+    add_config_options,
+    error_text,
+    load_config,
+    new_parser,
+    require_checkpoint,
+    require_file,
+)
 from ..page import html_page
 from . import texts
 from .pictures import Pictures
@@ -81,7 +88,7 @@ def explanation_page(explanation: Explanation, model: str) -> bytes:
         num_members=num_members,
         level_title=level_title,
         texts=texts,
-        Fate=Fate,
+        Outcome=Outcome,
         TAKEN=TAKEN,
     )
 
@@ -90,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     require_file(parser, 'image', args.image)
-    require_file(parser, '--checkpoint', args.checkpoint)
+    require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
     if path.is_dir():
         parser.error(f'--out {path} is a folder, expected the name of a file')
@@ -104,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
     page = explanation_page(explanation, model)
     try:
-        write_whole(path, page)
+        write_atomic(path, page)
     except OSError as error:
         parser.error(f'{path} can not be written ({error}): give another --out')
     print(f'page: {path}')

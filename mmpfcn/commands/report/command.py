@@ -21,7 +21,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.formats.panoptic_png import write_atomic
 
 from ..options import add_config_options, error_text, from_1, load_config, new_parser
 from ..page import html_page
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         **report_tables(sums, metainfo, np.array(is_thing)),
     )
     try:
-        write_whole(args.out, page)
+        write_atomic(args.out, page)
     except OSError as error:
         parser.error(f'{args.out} can not be written ({error}): give another --out')
     print(f'page: {args.out}')

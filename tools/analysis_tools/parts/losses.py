@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from mmpfcn import PanopticFCNHead
 from mmpfcn.commands.options import from_1
-from mmpfcn.models import panoptic_fcn_head
 from mmpfcn.structures import LevelMaps
 
 from . import add_size, kept_by_autograd, take_turns
@@ -37,7 +36,7 @@ def plain_losses(head: PanopticFCNHead) -> Iterator[None]:
 
     dice = DiceLoss(eps=1e-8, loss_weight=head.loss_thing.loss_weight)
     with (
-        mock.patch.object(panoptic_fcn_head, 'sum_over_chunks', at_once),
+        mock.patch('mmpfcn.models.losses.sum_over_chunks', at_once),
         mock.patch.object(head, 'loss_thing', dice),
     ):
         yield
