@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('json', type=Path, help='benchmark.json')
     args = parser.parse_args(argv)
     try:
-        rows = [row for row in json.loads(args.json.read_text())['times'] if not row['error']]
+        rows = [row for row in json.loads(args.json.read_bytes())['times'] if not row['error']]
     except (OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f'{args.json} is not what benchmark.py wrote: {error!r}')
     if not rows:
