@@ -1,5 +1,6 @@
 """What the HTML pages of the commands share: one file, light and dark, that needs nothing else."""
 
+import argparse
 import base64
 import math
 from collections.abc import Sequence
@@ -8,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mmpfcn.formats.atomic_files import write_atomic
 
 THUMBNAIL_WIDTH = 480  # px
 JPEG_QUALITY = 80
@@ -44,9 +47,29 @@ TEMPLATES.filters.update(
 )
 
 
-def html_page(template: str, **values: object) -> bytes:
+def html_page(template: str, **values: object) -> str:
     """A complete page: a template of ``pages/`` with these values in it, which it escapes."""
-    return TEMPLATES.get_template(template).render(values).encode()
+    return TEMPLATES.get_template(template).render(values)
+
+
+def html_part(template: str, macro: str, *values: object) -> str:
+    """What one macro of a template gives."""
+    return str(getattr(TEMPLATES.get_template(template).module, macro)(*values))
+
+
+def require_page(parser: argparse.ArgumentParser, path: Path) -> None:
+    """Exit with a message where a page can not have this name."""
+    if path.is_dir():
+        parser.error(f'--out {path} is a folder, expected the name of a file')
+
+
+def write_page(parser: argparse.ArgumentParser, path: Path, page: str) -> None:
+    """Write it whole and say so, or exit with a message."""
+    try:
+        write_atomic(path, page.encode())
+    except OSError as error:
+        parser.error(f'{path} can not be written ({error}): give another --out')
+    print(f'page: {path}')
 
 
 def thumbnail(picture: np.ndarray, new_width: int = THUMBNAIL_WIDTH) -> str:

@@ -175,5 +175,5 @@ def main(argv: Sequence[str] | None = None) -> None:
             num_classes=len(dataset.metainfo['classes']),
             cards=cards,
         )
-        write(parser, folder / INDEX, page)
+        write(parser, folder / INDEX, page.encode())
         print(f'page: {folder / INDEX}')

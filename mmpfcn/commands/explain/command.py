@@ -18,7 +18,6 @@ from mmengine.config import Config
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Explanation, Kernel, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.formats.panoptic_png import write_atomic
 from mmpfcn.visualization.kernel_masks import TAKEN
 from mmpfcn.visualization.targets import level_name
 
@@ -30,7 +29,7 @@ from ..options import (
     require_checkpoint,
     require_file,
 )
-from ..page import html_page
+from ..page import html_page, require_page, write_page
 from . import texts
 from .pictures import Pictures
 
@@ -60,7 +59,7 @@ def build_model(
         parser.error(f'the model can not be built: {error_text(error)}')
 
 
-def explanation_page(explanation: Explanation, model: str) -> bytes:
+def explanation_page(explanation: Explanation, model: str) -> str:
     """The page; ``model`` says what the image was segmented with."""
     height, width = explanation.output.image.shape[:2]
     h, w = explanation.output.data_sample.img_shape[:2]
@@ -99,8 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_file(parser, 'image', args.image)
     require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
-    if path.is_dir():
-        parser.error(f'--out {path} is a folder, expected the name of a file')
+    require_page(parser, path)
     inferencer = build_model(parser, args, load_config(parser, args))
     try:
         if len(list(islice(list_inputs(args.image), 2))) > 1:
@@ -109,9 +107,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     except WRONG_IMAGE as error:
         parser.error(str(error))
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
-    page = explanation_page(explanation, model)
-    try:
-        write_atomic(path, page)
-    except OSError as error:
-        parser.error(f'{path} can not be written ({error}): give another --out')
-    print(f'page: {path}')
+    write_page(parser, path, explanation_page(explanation, model))

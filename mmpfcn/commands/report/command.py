@@ -21,10 +21,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_atomic
-
 from ..options import add_config_options, error_text, from_1, load_config, new_parser
-from ..page import html_page
+from ..page import html_page, require_page, write_page
 from ..workers import map_in_processes
 from .charts import draw_chart
 from .curves import Log, find_logs, read_logs
@@ -78,8 +76,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     if not args.results.is_file():
         parser.error(f'{args.results} is not a file (looked for in {Path.cwd()})')
     args.out = args.out or args.results.with_suffix('.html')
-    if args.out.is_dir():
-        parser.error(f'--out {args.out} is a folder, expected the name of a file')
+    require_page(parser, args.out)
 
 
 def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
@@ -186,8 +183,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_note=log_note,
         **report_tables(sums, metainfo, np.array(is_thing)),
     )
-    try:
-        write_atomic(args.out, page)
-    except OSError as error:
-        parser.error(f'{args.out} can not be written ({error}): give another --out')
-    print(f'page: {args.out}')
+    write_page(parser, args.out, page)
