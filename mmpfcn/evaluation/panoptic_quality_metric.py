@@ -21,20 +21,12 @@ from .panoptic_files import (
     write_per_image_file,
     write_prediction,
 )
-from .panoptic_maps import (
-    check_sizes,
-    predicted_map,
-    predicted_scores,
-    predicted_segments,
-    read_ground_truth,
-)
+from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
 from .panoptic_quality import (
     STATISTICS,
     Segment,
     class_quality,
     count_matching,
-    count_pairs,
-    match_segments,
     mean_quality,
 )
 
@@ -176,32 +168,27 @@ class PanopticQualityMetric(BaseMetric):
 
     def _measure(self, sample: Mapping) -> _Measured:
         num_classes = len(self._meta('classes'))
-        pred = predicted_map(sample)
         statistics, records = np.zeros((num_classes, len(STATISTICS))), {}
         if self.format_only:
-            segments = predicted_segments(np.unique(find_runs(pred).values), sample, num_classes)
+            values = np.unique(find_runs(predicted_map(sample)).values)
+            segments = predicted_segments(values, sample, num_classes)
         else:
-            is_thing = self._is_thing()
-            gt, gt_segments = read_ground_truth(sample, is_thing, self.backend_args)
-            check_sizes(gt, pred, sample)
-            pairs, pixels = count_pairs(gt, pred)
-            segments = predicted_segments(np.unique(pairs[:, 1]), sample, num_classes)
-            matching = match_segments(pairs, pixels, gt_segments, segments)
+            matching, segments = match_sample(sample, self._is_thing(), self.backend_args)
             statistics = count_matching(matching, num_classes)
         if 'images' in self.targets:
             records['images'] = per_image_record(statistics, sample)
         if 'coco' in self.targets:
-            records['coco'] = self._write(pred, segments, sample)
+            records['coco'] = self._write(segments, sample)
         return _Measured(statistics, records)
 
-    def _write(self, pred: np.ndarray, segments: Mapping[int, Segment], sample: Mapping) -> dict:
+    def _write(self, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
         named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
         name = name_below(named)
         infos = write_prediction(
             f'{self.outfile_prefix}.panoptic',
             name,
-            pred,
+            predicted_map(sample),
             list(segments),
             [int(category_ids[segment.label]) for segment in segments.values()],
         )
