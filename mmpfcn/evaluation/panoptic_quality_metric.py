@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ..formats.coco_results import categories
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
@@ -157,9 +158,12 @@ class PanopticQualityMetric(BaseMetric):
     def compute_metrics(self, results: list[tuple[np.ndarray, dict]]) -> dict[str, float]:
         """The percentages, from (sum of statistics (C, 4), part files) of each process."""
         sums, paths = zip(*results, strict=True)
-        writers = dict(images=write_per_image_file, coco=write_coco_json)
         for name, target in self.targets.items():
-            writers[name](target, [part[name] for part in paths])
+            parts = [part[name] for part in paths]
+            if name == 'images':
+                write_per_image_file(target, parts)
+            else:
+                write_coco_json(target, parts, categories(self.dataset_meta))
             print_log(f'Wrote {target}', logger='current')
         if self.format_only:
             return {}
