@@ -8,7 +8,6 @@ from pycocotools import mask as mask_utils
 
 # Odd, so n -> n * SPREAD mod 2^24 is one-to-one; neighbouring numbers get colours that differ.
 SPREAD = 10368889
-ROWS_AT_A_TIME = 256  # np.unique makes some 40 bytes of every pixel
 
 
 def spread_id(number: int) -> int:
@@ -94,20 +93,18 @@ def segments_of(
     Returns:
         (H, W) int32 ids and their segments.
     """
-    ids, segments = np.zeros(codes.shape, np.int32), []
-    known: dict[int, int] = {}
-    for top in range(0, len(codes), ROWS_AT_A_TIME):
-        block = codes[top : top + ROWS_AT_A_TIME]
-        values, index = np.unique(block, return_inverse=True)
-        for value in values.tolist():
-            described = None if value in known else describe(value)
-            if described is not None:
-                known[value] = spread_id(len(segments) + 1)
-                category, crowd = described
-                segments.append(dict(id=known[value], category_id=category, iscrowd=int(crowd)))
-        table = np.array([known.get(value, 0) for value in values.tolist()], np.int32)
-        ids[top : top + ROWS_AT_A_TIME] = table[index].reshape(block.shape)
-    return ids, segments
+    from mmpfcn.structures.label_map import find_runs
+
+    runs, segments = find_runs(codes), []
+    values, index = np.unique(runs.values, return_inverse=True)
+    table = np.zeros(len(values), np.int32)
+    for place, value in enumerate(values.tolist()):
+        described = describe(value)
+        if described is not None:
+            category, crowd = described
+            table[place] = spread_id(len(segments) + 1)
+            segments.append(dict(id=int(table[place]), category_id=category, iscrowd=int(crowd)))
+    return np.repeat(table[index], runs.lengths).reshape(codes.shape), segments
 
 
 def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
