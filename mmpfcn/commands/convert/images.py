@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmpfcn.formats import image_size
+
 from .classes import Void
 from .fields import some
-from .writer import image_size
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
+
 # Odd, so n -> n * SPREAD mod 2^24 is one-to-one; neighbouring numbers get colours that differ.
 SPREAD = 10368889
 
@@ -93,8 +95,6 @@ def segments_of(
     Returns:
         (H, W) int32 ids and their segments.
     """
-    from mmpfcn.structures.label_map import find_runs
-
     runs, segments = find_runs(codes), []
     values, index = np.unique(runs.values, return_inverse=True)
     table = np.zeros(len(values), np.int32)
@@ -137,8 +137,6 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
     Raises:
         ValueError: Two segments have the same id, or there are more than a map can hold.
     """
-    from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
-
     segment_ids = [int(segment['id']) for segment in segments]
     twice = [key for key, count in Counter(segment_ids).items() if count > 1]
     if twice:
@@ -153,3 +151,21 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
         if area
     ]
     return measured, np.unique(ids[(index == 0) & (ids != 0)]).tolist()
+
+
+def check_segments(
+    ids: np.ndarray, segments: Sequence[dict], category_ids: frozenset[int], where: str
+) -> list[dict]:
+    """:func:`measure`, where every id and category is known.
+
+    Raises:
+        ValueError: a category or an id of the map is not; then with the message ``where``, in which
+            the ids are put for ``{}``.
+    """
+    unknown = {segment['category_id'] for segment in segments} - category_ids
+    if unknown:
+        raise ValueError(f'category id {min(unknown)} is none of {sorted(category_ids)}')
+    measured, unlisted = measure(ids, segments)
+    if unlisted:
+        raise ValueError(where.replace('{}', f'{unlisted[:5]}'))
+    return measured
