@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.formats.image_header import check_pixels
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
@@ -152,11 +153,13 @@ def _decoded(record: dict, key: str, where: str) -> bytes:
     try:
         content = base64.b64decode(field(record, key, 'a text', where), validate=True)
         with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
             image.verify()
-    except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, binascii.Error) as error:
         raise ValueError(
             f'{where}: "{key}" is no image in base64 ({error}): draw it again'
         ) from None
+    check_pixels(height, width, f'"{key}" of {where}')
     return content
 
 
