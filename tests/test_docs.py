@@ -30,6 +30,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from PIL import Image
 
+from mmpfcn.__main__ import main as mmpfcn_command
 from mmpfcn.commands import test as test_command
 from mmpfcn.commands import train
 
@@ -93,11 +94,13 @@ def user(tmp_path_factory) -> Path:
         patch.chdir(folder)
         execute('python tools/dataset_converters/make_shapes.py --out data/shapes')
     torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r18_shapes.py').model)
+    cfg = Config.fromfile(tiny.CONFIGS / 'r18_shapes.py')
+    model = MODELS.build(cfg.model)
     model.init_weights()
     checkpoint = folder / 'work_dirs' / 'r18_shapes' / 'iter_800.pth'
     checkpoint.parent.mkdir(parents=True)
-    torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
+    meta = dict(cfg=cfg.pretty_text)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
     pixels = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     Image.fromarray(pixels).save(folder / 'photo.jpg')
     return folder
@@ -108,8 +111,11 @@ FEWER = {'make_shapes.py': ['--train', '2', '--val', '2', '--workers', '1']}
 
 
 def execute(command: str) -> None:
-    """A `python ...` line, without starting Python."""
+    """A `python ...` or `mmpfcn ...` line, without starting Python."""
     words = shlex.split(command)
+    if words[0] == 'mmpfcn':
+        assert mmpfcn_command(words[1:]) in (None, 0), command
+        return
     assert words[0] == 'python', f'{command}: not known how to run it here; list it'
     if words[1] == '-c':
         exec(words[2], {})
