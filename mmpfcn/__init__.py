@@ -5,6 +5,7 @@ Without mmengine there is nothing to register into, and only :mod:`mmpfcn.format
 are used by the commands that :func:`runs_without_torch` knows, which don't wait for it either.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,10 @@ def runs_without_torch() -> bool:
     return words[words[:1] == ['convert'] :] in ([], ['-h'], ['--help'])
 
 
+# Threads of torch's OpenMP that wait for each other let go of their core. By default they spin, and
+# where another program uses a core a step takes ten times as long. Read when torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 if is_importable('mmengine') and not runs_without_torch():
     check_versions()
     declare_torchvision_operators()
@@ -31,6 +36,7 @@ if is_importable('mmengine') and not runs_without_torch():
         LoadImage,
         LoadPanopticGroundTruth,
         PackPanopticInputs,
+        PaintThings,
         PanopticDataset,
         RandomCropWithInstance,
     )
@@ -85,6 +91,7 @@ __all__ = [
     'ModulatedDeformConv',
     'ObjectScoreMetric',
     'PackPanopticInputs',
+    'PaintThings',
     'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',
