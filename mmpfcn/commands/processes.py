@@ -1,13 +1,26 @@
-"""Distributed runs, on machines without an accelerator too."""
+"""Runs of mmengine's runner, distributed on machines without an accelerator too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
+from mmdet.registry import RUNNERS
+from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist
+from mmengine.runner import Runner
+
+from .options import exit_if_refused
+
+
+@contextmanager
+def runner_of(cfg: Config) -> Iterator[Runner]:
+    """The runner of a config, which reads checkpoints safely; ends its process group."""
+    setup_cache_size_limit_of_dynamo()
+    with processes(cfg), exit_if_refused():
+        yield RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def measure(
     measured = map_in_processes(comparer.measure, jobs, min(workers, len(dataset)), CHUNK)
     bar = ProgressBar(len(dataset))
     try:
-        return add_up(measured, len(comparer.is_thing), bar.update)
+        return add_up(measured, bar.update)
     finally:
         print()
 

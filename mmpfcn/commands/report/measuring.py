@@ -7,7 +7,6 @@ import numpy as np
 
 from mmpfcn.evaluation.panoptic_maps import check_sizes, read_ground_truth
 from mmpfcn.evaluation.panoptic_quality import (
-    STATISTICS,
     Matching,
     Segment,
     class_quality,
@@ -17,8 +16,6 @@ from mmpfcn.evaluation.panoptic_quality import (
     mean_quality,
 )
 from mmpfcn.evaluation.segment_errors import (
-    KINDS,
-    SIZES,
     count_kinds,
     missed_kinds,
     size_statistics,
@@ -127,22 +124,16 @@ class Comparer(NamedTuple):
 
 
 def add_up(
-    measured: Iterable[tuple[Score, Sums]], num_classes: int, done: Callable[[], None]
+    measured: Iterable[tuple[Score, Sums]], done: Callable[[], None]
 ) -> tuple[list[Score], Sums]:
-    """Scores of all images and the sum of their numbers; ``done`` is called after each."""
-    shape = (num_classes, len(STATISTICS))
-    total = Sums(
-        np.zeros(shape),
-        np.zeros((len(SIZES), *shape)),
-        np.zeros((num_classes, len(KINDS)), np.int64),
-        np.zeros((num_classes, len(KINDS)), np.int64),
-        np.zeros((num_classes, num_classes + 1), np.int64),
-    )
-    scores = []
+    """Scores of all images, one at least, and the sum of their numbers.
+
+    ``done`` is called after each.
+    """
+    scores, total = [], None
     for score, sums in measured:
         scores.append(score)
-        for whole, part in zip(total, sums, strict=True):
-            whole += part
+        total = sums if total is None else Sums(*map(np.add, total, sums))
         done()
     return scores, total
 
