@@ -1,6 +1,6 @@
 """The numbers of a report: each image is measured in a process, and only sums are kept."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -123,18 +123,12 @@ class Comparer(NamedTuple):
         )
 
 
-def add_up(
-    measured: Iterable[tuple[Score, Sums]], done: Callable[[], None]
-) -> tuple[list[Score], Sums]:
-    """Scores of all images, one at least, and the sum of their numbers.
-
-    ``done`` is called after each.
-    """
+def add_up(measured: Iterable[tuple[Score, Sums]]) -> tuple[list[Score], Sums]:
+    """Scores of all images, one at least, and the sum of their numbers."""
     scores, total = [], None
     for score, sums in measured:
         scores.append(score)
         total = sums if total is None else Sums(*map(np.add, total, sums))
-        done()
     return scores, total
 
 
