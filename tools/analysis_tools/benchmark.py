@@ -24,13 +24,14 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
 import torch
 from benchmarking.candidates import PEERS, Candidate, candidates
 from benchmarking.memory import GRADIENTS, INFERENCE, NETWORK, STEP, Peak, peak
-from benchmarking.report import as_json, conditions, markdown
+from benchmarking.report import conditions, markdown
 from benchmarking.runs import DTYPES, Setting, with_objects
 from benchmarking.timing import Plan, measure
 from mmengine.logging import MMLogger
@@ -147,7 +148,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / 'benchmark.md').write_text(text)
-        content = as_json(facts, command, rows, peaks)
+        times, memory = (list(map(asdict, measured)) for measured in (rows, peaks))
+        content = dict(command=command, conditions=facts, times=times, memory=memory)
         (args.out / 'benchmark.json').write_text(json.dumps(content, indent=1))
     failed = sum(item.error is not None for item in [*rows, *peaks])
     if failed:
