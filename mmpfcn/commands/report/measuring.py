@@ -94,9 +94,8 @@ class Comparer(NamedTuple):
         Raises:
             OSError, ValueError: a file is missing or broken, or the maps do not fit each other.
         """
-        path = job.record['img_path']
         gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
-        pred = job.prediction.load(path, len(self.is_thing))
+        pred = job.prediction.load()
         check_sizes(gt, pred.ids, job.record)
         matching = match_segments(*count_pairs(gt, pred.ids), gt_segments, pred.segments)
         return Comparison(gt, gt_segments, pred, matching)
