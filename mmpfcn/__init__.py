@@ -12,6 +12,10 @@ from pathlib import Path
 from .compat import check_versions, declare_torchvision_operators, is_importable
 from .version import __version__
 
+# Threads of torch's OpenMP that wait for each other let go of their core. By default they spin, and
+# where another program uses a core a step takes ten times as long. Read when torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
 
 def runs_without_torch() -> bool:
     """Whether Python was started as ``mmpfcn`` to list commands, or to predict by an ONNX file."""
@@ -22,10 +26,6 @@ def runs_without_torch() -> bool:
         return any(word.endswith('.onnx') for word in words)
     return words[words[:1] == ['convert'] :] in ([], ['-h'], ['--help'])
 
-
-# Threads of torch's OpenMP that wait for each other let go of their core. By default they spin, and
-# where another program uses a core a step takes ten times as long. Read when torch is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 if is_importable('mmengine') and not runs_without_torch():
     check_versions()
