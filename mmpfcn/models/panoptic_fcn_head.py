@@ -22,8 +22,7 @@ from .losses import (
     average_factors,
     build_position_loss,
     map_loss,
-    stuff_mask_loss,
-    thing_mask_loss,
+    mask_loss,
 )
 from .sampling import (
     NOT_FINITE,
@@ -149,8 +148,6 @@ class PanopticFCNHead(BaseModule):
             )
         return generate(feats[1:]), encode(feats[:num_encoded])
 
-    # ---- training ----
-
     def loss(self, feats: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -207,11 +204,10 @@ class PanopticFCNHead(BaseModule):
         Each is divided by the count of what it sums over, which :func:`average_factors` exchanges
         between the processes of a distributed run: all of them must call this in every step.
         """
-        by_level = list(zip(*(image.levels for image in targets), strict=True))
         num_objects, num_regions, *num_cells = average_factors(
             [
-                sum(len(t.objects) for level in by_level for t in level),
-                sum(len(t.region_rows) for level in by_level for t in level),
+                sum(len(image.object_rows) for image in targets),
+                sum(len(image.region_rows) for image in targets),
                 *(maps.regions[:, 0].numel() for maps in levels),  # N * h * w
             ],
             mask_feats.device,
@@ -221,7 +217,10 @@ class PanopticFCNHead(BaseModule):
         kernels = training_kernels(levels, targets, num_positives, self.kernel_generator)
         if self.observer is not None:
             self.observer(targets, kernels)
+        thing_loss = partial(mask_loss, self.loss_thing, avg_factor=num_objects)
+        stuff_loss = partial(mask_loss, self.loss_stuff, avg_factor=num_regions)
         images = list(zip(kernels, targets, mask_feats.unbind(), strict=True))
+        by_level = list(zip(*(image.levels for image in targets), strict=True))
         centers = [torch.stack([t.centers for t in level]) for level in by_level]
         regions = [torch.stack([t.regions for t in level]) for level in by_level]
         return dict(
@@ -234,14 +233,13 @@ class PanopticFCNHead(BaseModule):
                 for maps, target, number in zip(levels, regions, num_cells, strict=True)
             ),
             loss_thing=sum(
-                thing_mask_loss(self.loss_thing, *image, num_objects) for image in images
+                thing_loss(k.things, k.weights, t.masks, t.object_rows, x) for k, t, x in images
             ),
             loss_stuff=sum(
-                stuff_mask_loss(self.loss_stuff, *image, num_regions) for image in images
+                stuff_loss(k.stuff[:, None], None, t.region_masks, t.region_rows, x)
+                for k, t, x in images
             ),
         )
-
-    # ---- inference ----
 
     def predict(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList
