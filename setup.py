@@ -62,6 +62,7 @@ setup(
     license='Apache-2.0',
     keywords='panoptic segmentation, computer vision, mmdetection',
     packages=find_packages(include=['mmpfcn', 'mmpfcn.*']),
+    package_data={'mmpfcn.commands': ['pages/*', 'web/*.css']},
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10,<3.13',
     install_requires=['numpy', 'pillow'],  # both are in every environment that has mmdet
@@ -69,6 +70,7 @@ setup(
         **distribution_extras(),
         'tests': pinned('tests'),
         'onnx': pinned('onnx'),
+        'hub': ['huggingface_hub>=0.24', 'safetensors>=0.4'],
         'timm': ['timm>=1.0.9'],
         'tensorboard': ['tensorboard'],
         'web': ['gradio>=6,<7'],

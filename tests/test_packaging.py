@@ -14,6 +14,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
@@ -97,16 +98,21 @@ def test_sdist_gives_the_wheel_of_the_checkout_and_has_no_data(sdist, wheel, tmp
     assert ours == theirs
 
 
-@pytest.mark.parametrize('kind', ['wheel', 'sdist'])
-def test_installed_in_an_empty_environment_it_finds_configs_and_tools(kind, wheel, sdist, tmp_path):
-    """The environment borrows torch and the like, but not the mmpfcn of this one."""
-    venv.create(tmp_path / 'venv', symlinks=True)
-    python = tmp_path / 'venv' / 'bin' / 'python'
-    (site,) = tmp_path.glob('venv/lib/python3*/site-packages')
+def empty_environment(folder: Path, file: object) -> Path:
+    """Site-packages of one that borrows torch and the like, but not the mmpfcn of this one."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob('lib/python3*/site-packages')
     (site / 'borrowed.pth').write_text(sysconfig.get_path('purelib') + '\n')
-    file = wheel.filename if kind == 'wheel' else sdist
+    python = folder / 'bin' / 'python'
     done = run(*PIP, '--python', python, 'install', *ALONE, '--ignore-installed', file)
     assert done.returncode == 0, done.stdout + done.stderr
+    return site
+
+
+@pytest.mark.parametrize('kind', ['wheel', 'sdist'])
+def test_installed_in_an_empty_environment_it_finds_configs_and_tools(kind, wheel, sdist, tmp_path):
+    site = empty_environment(tmp_path / 'venv', wheel.filename if kind == 'wheel' else sdist)
+    python = tmp_path / 'venv' / 'bin' / 'python'
     code = """
 from pathlib import Path
 import mmpfcn
@@ -127,12 +133,49 @@ print(type(model).__name__)
     assert done.returncode == 0 and '--work-dir' in done.stdout, done.stderr
 
 
+USER = """
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from mmpfcn.apis.configs import read_config
+init_default_scope('mmdet')
+cfg = read_config('mine.py')
+cfg.model.backbone.pop('init_cfg', None)
+meta = dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=list('abcdefghij')))
+torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict(), meta=meta), 'mine.pth')
+print(cfg.model.test_cfg.max_per_img, cfg.model.backbone.depth)
+"""
+
+
+def test_a_user_of_the_wheel_without_a_clone(wheel, tmp_path):
+    """A config that inherits by name, a published model of it, and a photo, in another folder."""
+    site = empty_environment(tmp_path / 'venv', wheel.filename)
+    user = tmp_path / 'user'
+    user.mkdir()
+    base = "_base_ = ['mmpfcn::r18_shapes']\nmodel = dict(test_cfg=dict(max_per_img=7))\n"
+    (user / 'mine.py').write_text(base)
+    Image.new('RGB', (96, 64), 'green').save(user / 'photo.jpg')
+    programs = tmp_path / 'venv' / 'bin'
+    env = {'PATH': str(programs), 'OMP_NUM_THREADS': '1', 'HOME': str(user)}  # no compiler
+    built = run(programs / 'python', '-W', 'ignore', '-c', USER, cwd=user, env=env)
+    assert built.stdout.splitlines()[-1] == '7 18', built.stderr
+    done = run('mmpfcn', 'publish', 'mine.pth', 'model', cwd=user, env=env)
+    assert done.returncode == 0, done.stderr
+    done = run('mmpfcn', 'predict', 'photo.jpg', '--model', 'model', cwd=user, env=env)
+    assert done.returncode == 0, done.stderr
+    assert Image.open(user / 'results' / 'vis' / 'photo.jpg').size >= (96, 64)
+    assert not (site / 'configs').exists()
+
+
 def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
     (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
     metadata = message_from_bytes(wheel.read(name))
     requires = metadata.get_all('Requires-Dist')
     assert sorted(r for r in requires if 'extra ==' not in r) == ['numpy', 'pillow']
-    extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in ('onedl', 'openmmlab')}
+    names = ('onedl', 'openmmlab', 'hub')
+    extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in names}
+    hub = {re.match(r'[\w-]+', requirement)[0] for requirement in extras['hub']}
+    assert hub == {'huggingface_hub', 'safetensors'}
     assert [re.match(r'[\w-]+', r)[0] for r in extras['onedl']] == [
         'torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
     ]  # fmt: skip
@@ -190,7 +233,8 @@ def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
     (folder / '.ci').mkdir()
     shutil.copy(ROOT / '.ci' / 'run', folder / '.ci')
     (folder / 'Makefile').write_text(
-        f'test:\n\t@echo "3 passed in 0.10s, CI=$(CI)"; exit {exits.get("tests", 0)}\n'
+        'test:\n\t@echo "$(if $(OPS),4,3) passed in 0.10s, CI=$(CI)" $(TESTS); '
+        f'exit $(if $(OPS),{exits.get("ops", 0)},{exits.get("tests", 0)})\n'
         f'docs:\n\t@echo built; exit {exits.get("docs", 0)}\n'
         f'lint:\n\t@echo linted; exit {exits.get("lint", 0)}\n'
     )
@@ -206,15 +250,23 @@ def program(file: Path, text: str = 'exit 0') -> None:
 
 
 @pytest.mark.parametrize(
-    ('tests', 'docs', 'lint', 'code'),
-    [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1), (2, 2, 2, 1)],
+    ('tests', 'ops', 'docs', 'lint', 'code'),
+    [
+        (0, 0, 0, 0, 0),
+        (1, 0, 0, 0, 1),
+        (0, 1, 0, 0, 1),
+        (0, 0, 1, 0, 1),
+        (0, 0, 0, 1, 1),
+        (2, 2, 2, 2, 1),
+    ],
 )
-def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, docs, lint, code):
+def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
     program(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
-    done = ci(tmp_path, path, tests=tests, docs=docs, lint=lint)
+    done = ci(tmp_path, path, tests=tests, ops=ops, docs=docs, lint=lint)
     assert done.returncode == code
-    assert 'tests: 3 passed in 0.10s, CI=true\n' in done.stdout
+    assert '\ntests: 3 passed in 0.10s, CI=true\n' in done.stdout
+    assert 'operators, in .venv-ops: 4 passed in 0.10s, CI=true -m ops\n' in done.stdout
     assert 'built\nlinted\n' in done.stdout
 
 

@@ -13,10 +13,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
     check_writable,
-    name_below,
     write_coco_json,
     write_per_image_file,
     write_prediction,

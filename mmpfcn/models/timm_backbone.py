@@ -52,7 +52,7 @@ class TimmBackbone(BaseModule):
         self._freeze(frozen_stages)
 
     def _create(self, **arguments: object) -> nn.Module:
-        timm = _timm()
+        timm = import_timm()
         if not timm.is_model(self.model_name):
             near = get_close_matches(self.model_name, timm.list_models(), 3)
             raise ValueError(
@@ -111,7 +111,7 @@ class TimmBackbone(BaseModule):
         return tuple(self.net(x))
 
 
-def _timm():
+def import_timm():
     try:
         import timm
     except ImportError as error:

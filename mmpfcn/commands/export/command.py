@@ -15,13 +15,11 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import add_config_options, load_config, require_file
+from ..options import add_config_options, load_config, new_parser, require_checkpoint
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('checkpoint', help='file of the weights; no code in it is run')
     parser.add_argument(
@@ -34,7 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
-    require_file(parser, 'checkpoint', args.checkpoint)
+    require_checkpoint(parser, 'checkpoint', args.checkpoint)
     out = args.out or Path(args.checkpoint).with_suffix('.onnx')
     if out.suffix != '.onnx' or out.is_dir():
         parser.error(f'--out is a file that ends in .onnx, got {out}')
@@ -55,7 +53,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     print('largest difference from PyTorch on noise, as a share of the largest value:')
     for name, difference in differences.items():
         print(f'  {name:15} {difference:.1e}')
-
-
-if __name__ == '__main__':
-    main()
