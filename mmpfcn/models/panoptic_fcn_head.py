@@ -315,29 +315,24 @@ class PanopticFCNHead(BaseModule):
         )
 
     def trace(self, levels: list[LevelMaps]) -> tuple[InstanceData, InstanceData]:
-        """Where the kernels of one image are from, for :func:`mmpfcn.apis.explain`.
+        """Kernels of one image and where they are from, for :func:`mmpfcn.apis.explain`.
 
         Args:
             levels: maps of P3..P7, of a batch of one.
 
         Returns:
-            Origins of :meth:`thing_kernels` and of :meth:`region_kernels`: ``labels`` (K,),
-            ``scores`` (K,), ``levels`` (K,) int64, 0 for P3, and of things ``cells`` (K,) int64.
+            :meth:`thing_kernels` and :meth:`region_kernels`, with ``levels`` (K,) int64, 0 for P3,
+            and of things ``cells`` (K,) int64, ``row * w + column``.
         """
+        things, regions = self.thing_kernels(levels)[0], self.region_kernels(levels)[0]
         peaks = level_peaks(levels, self.test_cfg)
-        scores, labels, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
-        numbers = [torch.full_like(x.cells[0], number) for number, x in enumerate(peaks)]
-        things = InstanceData(scores=scores, labels=labels, cells=cells, levels=torch.cat(numbers))
-        things = things[scores.argsort(descending=True, stable=True)]
-        scores = torch.cat([pool_regions(x.regions, x.kernels)[0][0] for x in levels])
-        numbers = torch.arange(len(levels), device=scores.device)
-        regions = InstanceData(
-            scores=scores,
-            labels=torch.tensor(self.region_labels * len(levels), device=scores.device),
-            levels=numbers.repeat_interleave(len(self.region_labels)),
-        )
-        cfg = self.test_cfg
-        return things[things.scores > cfg.center_thr], regions[scores > cfg.region_thr]
+        scores, _, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
+        numbers = torch.cat([torch.full_like(x.cells[0], i) for i, x in enumerate(peaks)])
+        order = scores.argsort(descending=True, stable=True)[: len(things)]
+        things.cells, things.levels = cells[order], numbers[order]
+        scores = torch.cat([pool_regions(x.regions, x.kernels)[0] for x in levels])  # (levels, R)
+        regions.levels = (scores > self.test_cfg.region_thr).nonzero()[:, 0]
+        return things, regions
 
 
 def check_class_counts(num_things_classes: int, num_stuff_classes: int) -> None:
