@@ -1,7 +1,7 @@
 """Follow every kernel of an image from the network's maps to the panoptic map.
 
-Nothing is decided here. Each step is run by the code of inference, with the thresholds and without
-one of them: what only the second run lets through is what the threshold drops.
+Each step is run by the code of inference, with the thresholds and without one of them: what only
+the second run lets through is what the threshold drops. What the merge drops is seen in its map.
 """
 
 from collections.abc import Sequence
@@ -40,15 +40,15 @@ def explain(
     head = case.head()
     result = inferencer.finish(output, **thresholds)
     fused = tuple(image for (image,) in head.predict_by_feat(output.levels, output.mask_feats))
-    things, stuff = case.kernels(fused[0], 't'), case.kernels(fused[1], 's')
-    before = head.trace(case.levels)
-    peaks, regions = case.peaks(before[0]), case.regions(before[1])
+    things, stuff = (case.kernels(*x) for x in zip(fused, 'ts', strict=True))
+    at_peaks, of_regions = head.trace(case.levels)
+    peaks, regions = case.peaks(at_peaks), case.regions(of_regions)
     fusion, cfg, mask_feats = head.kernel_fusion, head.test_cfg, output.mask_feats[0].float()
-    same_pixels = draw_same_pixels(before[0].kernels, mask_feats, cfg.fusion_iou_thr)
-    related = fusion.related(before[0], cfg.similarity_thr, same_pixels)
-    _join(case.reach_fusion(peaks, before[0]), things, related, fusion.group(related), before[0])
-    related = fusion.related(before[1])
-    _join(case.reach_fusion(regions, before[1]), stuff, related, fusion.group(related), before[1])
+    same_pixels = draw_same_pixels(at_peaks.kernels, mask_feats, cfg.fusion_iou_thr)
+    related = fusion.related(at_peaks, cfg.similarity_thr, same_pixels)
+    _join(case.reach_fusion(peaks, at_peaks), things, related, fusion.group(related), at_peaks)
+    related = fusion.related(of_regions)
+    _join(case.reach_fusion(regions, of_regions), stuff, related, fusion.group(related), of_regions)
     trace = _follow_things(case, fused, things, result)
     _follow_stuff(case, stuff, trace, result)
     outcomes = {kernel.key: kernel.outcome for kernel in [*things, *stuff]}
@@ -88,15 +88,11 @@ class _Case:
     def peaks(self, kept: InstanceData) -> list[Candidate]:
         """Best first; those at the end, which are not kept, do not exceed ``center_thr``."""
         peaks = self.head(center_thr=0.0).trace(self.levels)[0]
-        widths = torch.tensor([level.centers.shape[-1] for level in self.levels])
-        cells = peaks.cells.cpu()
-        widths = widths[peaks.levels.cpu()]
-        cells = zip((cells // widths).tolist(), (cells % widths).tolist(), strict=True)
         candidates = self._candidates(peaks, 'p')
-        for i, (candidate, cell) in enumerate(zip(candidates, cells, strict=True)):
-            candidate.cell = cell
-            if i >= len(kept):
-                candidate.outcome = Outcome.CENTER_THR
+        for candidate, cell in zip(candidates, peaks.cells.tolist(), strict=True):
+            candidate.cell = divmod(cell, self.levels[candidate.level].centers.shape[-1])
+        for candidate in candidates[len(kept) :]:
+            candidate.outcome = Outcome.CENTER_THR
         return candidates
 
     def regions(self, kept: InstanceData) -> list[Candidate]:
