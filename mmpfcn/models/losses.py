@@ -73,17 +73,15 @@ def mask_loss(
         avg_factor: the sum is divided by it.
     """
 
-    def loss_of_some(kernels: Tensor, weights: Tensor, rows: Tensor, feats: Tensor) -> Tensor:
+    def loss_of_some(kernels: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
         target = masks[rows.repeat_interleave(kernels.shape[1])]  # (P * k, H/4, W/4)
-        logits = convolve(kernels.flatten(0, 1), feats)
+        logits = convolve(kernels.flatten(0, 1), mask_feats)
         return loss(logits, target, weight=weights.flatten(), avg_factor=avg_factor)
 
     if weights is None:
         weights = kernels.new_ones(kernels.shape[:2])
     row_size = kernels.shape[1] * mask_feats[0].numel()
-    return sum_over_chunks(
-        loss_of_some, kernels, weights, rows, row_size=row_size, shared=[mask_feats]
-    )
+    return sum_over_chunks(loss_of_some, kernels, weights, rows, row_size=row_size)
 
 
 @MODELS.register_module()
