@@ -18,6 +18,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ..formats.atomic_files import open_whole
 from .checkpoint_limits import (
     TRUST_IT,
     CheckpointError,
@@ -172,16 +173,11 @@ def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     Raises:
         OSError: the folder can not be written, or the disk is full.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     try:
-        torch.save(checkpoint, partial)
-        partial.replace(path)
+        with open_whole(path) as file:
+            torch.save(checkpoint, file)
     except RuntimeError as error:  # torch.save on a full disk
         raise OSError(f'{path} could not be written: {error}') from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def file_hash(path: str | Path) -> str:

@@ -3,16 +3,16 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 
+from ..formats.batches import LoadedImage, padded_shape, read_batches
+from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
-from ..formats.read_image import ImageSource, read_image
-from .images import normalize, padded_shape, resize
+from ..formats.read_image import ImageSource
+from .images import normalize, resize
 from .mask_resizing import MaskResizer
 from .postprocessing import (
     convolve_to_probs,
@@ -27,39 +27,6 @@ from .postprocessing import (
 METADATA_KEY = 'mmpfcn'
 FORMAT = 1
 """Of the metadata and of the graph's outputs."""
-
-
-@dataclass
-class OnnxResult:
-    """What a model says about one image; the fields are those of ``mmpfcn.PanopticResult``.
-
-    Attributes:
-        name: the path, or ``image 3``.
-        stem: relative path, without suffix, for files made from it.
-        image: (H, W, 3) uint8 RGB.
-        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
-        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
-            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
-            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
-            ``num_kernels``: of how many kernels it was merged (1: of none).
-        dataset_meta: ``classes``, ``thing_classes``, ``palette`` and ``category_ids``.
-    """
-
-    name: str
-    stem: str
-    image: np.ndarray
-    panoptic_seg: np.ndarray
-    segments_info: list[dict]
-    dataset_meta: Mapping
-
-
-class LoadedImage(NamedTuple):
-    """An image that was read: (H, W, 3) uint8 BGR, and resized for the graph."""
-
-    name: str
-    stem: str
-    image: np.ndarray
-    resized: np.ndarray
 
 
 class OnnxInferencer:
@@ -120,7 +87,7 @@ class OnnxInferencer:
             batch_size: see :meth:`stream`.
 
         Returns:
-            ``predictions``: list of :class:`OnnxResult`; ``failures``: list of (name, message) of
+            ``predictions``: list of :class:`Segmentation`; ``failures``: list of (name, message) of
             images that can not be used.
 
         Raises:
@@ -135,7 +102,7 @@ class OnnxInferencer:
         inputs: ImageSource | Iterable[ImageSource],
         batch_size: int = 1,
         failures: list[tuple[str, str]] | None = None,
-    ) -> Iterator[OnnxResult]:
+    ) -> Iterator[Segmentation]:
         """Results one by one, with the memory of one batch.
 
         Args:
@@ -146,18 +113,8 @@ class OnnxInferencer:
             failures: (name, message) of every image that can not be used is appended; without a
                 list the first one is raised.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size}, expected at least 1')
-        batch: list[LoadedImage] = []
-        for loaded in self._load(inputs, failures):
-            if batch and self._padded(loaded) != self._padded(batch[0]):
-                yield from self._predict(batch)
-                batch = []
-            batch.append(loaded)
-            if len(batch) == batch_size:
-                yield from self._predict(batch)
-                batch = []
-        if batch:
+        failed = None if failures is None else lambda x: failures.append((x.name, x.message))
+        for batch in read_batches(list_inputs(inputs), self._prepare, batch_size, failed):
             yield from self._predict(batch)
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -187,32 +144,17 @@ class OnnxInferencer:
         sem_seg = semantic_map(regions, probs, num_classes, resizer)
         return merge(instance, things, sem_seg, regions, self.meta)
 
-    def _load(
-        self,
-        inputs: ImageSource | Iterable[ImageSource],
-        failures: list[tuple[str, str]] | None,
-    ) -> Iterator[LoadedImage]:
-        for name, stem, source in list_inputs(inputs):
-            try:
-                image = read_image(source)
-                loaded = LoadedImage(name, stem, image, resize(image, self.meta, name))
-            except (OSError, TypeError, ValueError) as error:
-                if failures is None:
-                    raise
-                failures.append((name, str(error)))
-            else:
-                yield loaded
+    def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+        resized = resize(image, self.meta, name)
+        return resized, padded_shape(resized.shape[:2], self.meta['pad_size_divisor'])
 
-    def _padded(self, loaded: LoadedImage) -> tuple[int, int]:
-        return padded_shape(loaded.resized.shape[:2], self.meta['pad_size_divisor'])
-
-    def _predict(self, batch: Sequence[LoadedImage]) -> Iterator[OnnxResult]:
-        outputs = self.run_network([loaded.resized for loaded in batch])
-        for i, (name, stem, image, resized) in enumerate(batch):
+    def _predict(self, batch: Sequence[LoadedImage]) -> Iterator[Segmentation]:
+        outputs = self.run_network([loaded.data for loaded in batch])
+        for i, (item, image, resized, _) in enumerate(batch):
             output = {key: values[i] for key, values in outputs.items()}
             ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
             rgb = np.ascontiguousarray(image[..., ::-1])
-            yield OnnxResult(name, stem, rgb, ids, segments, self.dataset_meta)
+            yield Segmentation(item.name, item.stem, rgb, ids, segments, self.dataset_meta)
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:

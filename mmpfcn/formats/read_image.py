@@ -46,6 +46,8 @@ def read_image(source: ImageSource) -> np.ndarray:
         return _from_pil(source)
     if isinstance(source, str | os.PathLike):
         return _from_file(os.fspath(source))
+    if isinstance(source, OSError | ValueError):  # what is wrong with a video
+        raise source
     raise TypeError(
         f'an image is a path, an address, an array or a PIL image; got {type(source).__name__}'
     )

@@ -17,9 +17,9 @@ import pytest
 from helpers import tiny_inferencer
 from helpers.oracle import ROOT, coco200, import_file
 
-from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.commands.predict.video_files import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
+from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
 
 DEMO = ROOT / 'tools' / 'demo.py'

@@ -14,7 +14,6 @@ one machine or several with a common folder, share the images:
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +21,7 @@ from pathlib import Path
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import file_hash
 from mmpfcn.apis.configs import read_config
-from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
-from mmpfcn.formats.inputs import Input, list_files
+from mmpfcn.formats.inputs import Input, list_files, require_untouched
 
 from ..options import add_config_options, require_file
 from .images import run_images
@@ -113,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             output = open_output(args.out_dir, settings, args.overwrite)
             work = Records(output.folder / RECORDS, work).named()
-            require_inputs_untouched(work, output.folder)
+            require_untouched(work, output.folder)
         except ValueError as error:
             parser.error(str(error))
         return run(inferencer, work, output, args.batch_size)
@@ -148,25 +146,6 @@ def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch
             failed += run_video(inferencer, item, output)
     # a status other than 0 would make a launcher stop the other processes
     return int(failed > 0 and output.world_size == 1)
-
-
-def require_inputs_untouched(work: list[Input], folder: Path) -> None:
-    """No result takes the place of an input, as ``clip.mp4 --out-dir .`` would.
-
-    Raises:
-        ValueError: names the input.
-    """
-    inputs = {os.path.realpath(path_of(item)): item.name for item in work}
-    for item in work:
-        names = [f'{PNG_FOLDER}/{item.stem}.png', f'{PICTURE_FOLDER}/{item.stem}.jpg']
-        if is_moving(item):
-            names = [f'{item.stem}.mp4', f'{item.stem}.jsonl']
-        for name in names:
-            if (path := os.path.realpath(folder / name)) in inputs:
-                raise ValueError(
-                    f'the result {folder / name} would take the place of the input '
-                    f'{inputs[path]}: choose another --out-dir'
-                )
 
 
 if __name__ == '__main__':

@@ -7,15 +7,14 @@ from pathlib import Path
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer, PanopticResult
-from mmpfcn.apis.result_files import (
+from mmpfcn.formats.atomic_files import temporary_prefix
+from mmpfcn.formats.coco_results import (
     PICTURE_FOLDER,
     PNG_FOLDER,
     coco_record,
     write_coco_json,
-    write_picture,
     write_png,
 )
-from mmpfcn.formats.atomic_files import temporary_prefix
 from mmpfcn.formats.inputs import Failure, Input
 
 from .output import RECORDS, Output
@@ -89,7 +88,7 @@ def _with_progress(
 def _write(result: PanopticResult, output: Output) -> None:
     write_png(result, output.folder)
     if output.pictures:
-        write_picture(result, output.folder, output.alpha)
+        result.write_picture(output.folder, output.alpha)
 
 
 def _report(failures: list[dict]) -> None:
