@@ -69,6 +69,7 @@ setup(
         **distribution_extras(),
         'tests': pinned('tests'),
         'onnx': pinned('onnx'),
+        'timm': ['timm>=1.0.9'],
         'tensorboard': ['tensorboard'],
         'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],

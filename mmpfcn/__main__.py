@@ -17,6 +17,7 @@ class Command(NamedTuple):
 COMMANDS = {
     'train': Command('train', 'train a model, or go on with a training'),
     'test': Command('test', 'measure a model on a data set'),
+    'tune': Command('tune', 'choose the thresholds of a model on the validation set'),
     'predict': Command('predict.command', 'segment images, folders, videos or a camera'),
     'check': Command('check.command', 'look for mistakes in a data set'),
     'browse': Command('browse.command', 'draw a data set as the training sees it'),

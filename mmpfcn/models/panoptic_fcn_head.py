@@ -18,6 +18,7 @@ from ..ops.chunks import sum_over_chunks
 from ..structures import ImageTargets, LevelMaps
 from ..structures.segment_masks import SegmentMasks
 from .assigner import VOID
+from .kernel_fusion import draw_same_pixels
 from .losses import average_factors
 from .sampling import gather_kernels, level_peaks, mean_over_cells, pool_regions, sample_positives
 from .settings import InferenceSettings, TrainingSettings, read_settings
@@ -358,7 +359,10 @@ class PanopticFCNHead(BaseModule):
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):
             levels = [LevelMaps(*(x.float() for x in level)) for level in levels]
-            things = [self.kernel_fusion(k, similarity_thr) for k in self.thing_kernels(levels)]
+            things = [
+                self.kernel_fusion(k, similarity_thr, self.same_pixels(k.kernels, feats))
+                for k, feats in zip(self.thing_kernels(levels), mask_feats.float(), strict=True)
+            ]
             regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
             # all images in one product, filled up with zeros to the same number of kernels
             kernels = [
@@ -370,6 +374,11 @@ class PanopticFCNHead(BaseModule):
             image_things.mask_logits = masks[:num_things]
             image_regions.mask_logits = masks[num_things : num_things + num_regions]
         return things, regions
+
+    def same_pixels(self, kernels: Tensor, mask_feats: Tensor) -> Tensor | None:
+        """:func:`draw_same_pixels` of an image, where ``fusion_iou_thr`` wants it."""
+        iou_thr = self.test_cfg.fusion_iou_thr
+        return None if iou_thr is None else draw_same_pixels(kernels, mask_feats, iou_thr)
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of all levels' peaks, best first, before fusion.

@@ -27,6 +27,8 @@ class InferenceSettings:
         panoptic_on: return the panoptic map.
         instance_on: return instances, for AP.
         semantic_on: return the semantic map, for mIoU.
+        fusion_iou_thr: two thing kernels become one only where the intersection of their masks is
+            at least this share of the union, too. None, the published rule, doesn't look at masks.
     """
 
     center_thr: float
@@ -42,6 +44,7 @@ class InferenceSettings:
     panoptic_on: bool = True
     instance_on: bool = True
     semantic_on: bool = True
+    fusion_iou_thr: float | None = None
 
     @property
     def peaks_per_level(self) -> int:
