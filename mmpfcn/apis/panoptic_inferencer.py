@@ -19,7 +19,7 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
-from ..formats.batches import LoadedImage, padded_shape, read_batches
+from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
 from ..formats.read_image import ImageSource
@@ -252,9 +252,11 @@ class PanopticInferencer(BaseInferencer):
         Raises:
             FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
         """
+        failed = None if failures is None else failures.append
         for batch in self.preprocess(list_inputs(inputs), batch_size, failures):
             for output in self.forward(batch):
-                yield self.finish(output, instances, semantic)
+                with told(output.input, failed):
+                    yield self.finish(output, instances, semantic)
 
     def __call__(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from ..formats.batches import LoadedImage, padded_shape, read_batches
+from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
 from ..formats.read_image import ImageSource
@@ -23,6 +23,7 @@ from .postprocessing import (
     rescore,
     semantic_map,
 )
+from .weights import require_finite_weights
 
 METADATA_KEY = 'mmpfcn'
 FORMAT = 1
@@ -48,7 +49,8 @@ class OnnxInferencer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no ONNX model, or none that the tool of this version wrote.
+        ValueError: it is no ONNX model, none that the tool of this version wrote, or has weights
+            that are not finite.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class OnnxInferencer:
                 f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
             ) from error
         self.meta = read_metadata(self.session, path)
+        require_finite_weights(path)
 
     @property
     def dataset_meta(self) -> Mapping:
@@ -115,7 +118,10 @@ class OnnxInferencer:
         """
         failed = None if failures is None else lambda x: failures.append((x.name, x.message))
         for batch in read_batches(list_inputs(inputs), self._prepare, batch_size, failed):
-            yield from self._predict(batch)
+            outputs = self.run_network([loaded.data for loaded in batch])
+            for i, loaded in enumerate(batch):
+                with told(loaded.input, failed):
+                    yield self._result(loaded, {key: x[i] for key, x in outputs.items()})
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs for (h, w, 3) uint8 BGR images of one padded size, not resized."""
@@ -132,7 +138,15 @@ class OnnxInferencer:
             output: of the graph, without the batch axis.
             img_shape: (H, W) of the graph's input without padding.
             ori_shape: (H, W) of the result.
+
+        Raises:
+            ValueError: a number of the output is NaN or infinite.
         """
+        if not all(np.isfinite(values.sum()) for values in output.values()):
+            raise ValueError(
+                'the network gave NaN or an infinite number, expected finite scores, kernels and '
+                'mask_feats: export the checkpoint again, or an earlier one'
+            )
         settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
         resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
         things = find_things(output, settings)
@@ -148,13 +162,11 @@ class OnnxInferencer:
         resized = resize(image, self.meta, name)
         return resized, padded_shape(resized.shape[:2], self.meta['pad_size_divisor'])
 
-    def _predict(self, batch: Sequence[LoadedImage]) -> Iterator[Segmentation]:
-        outputs = self.run_network([loaded.data for loaded in batch])
-        for i, (item, image, resized, _) in enumerate(batch):
-            output = {key: values[i] for key, values in outputs.items()}
-            ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
-            rgb = np.ascontiguousarray(image[..., ::-1])
-            yield Segmentation(item.name, item.stem, rgb, ids, segments, self.dataset_meta)
+    def _result(self, loaded: LoadedImage, output: Mapping[str, np.ndarray]) -> Segmentation:
+        (name, stem, _), image, resized, _ = loaded
+        ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        return Segmentation(name, stem, rgb, ids, segments, self.dataset_meta)
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:

@@ -1,6 +1,7 @@
 """Images that are read, prepared and grouped for a network."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,13 +52,11 @@ def read_batches(
         raise ValueError(f'batch_size={batch_size}, expected at least 1')
     batch: list[LoadedImage] = []
     for item in inputs:
-        try:
+        loaded = None
+        with told(item, failed):
             image = read_image(item.source)
             loaded = LoadedImage(item, image, *prepare(image, item.name))
-        except UNUSABLE as error:
-            if failed is None:
-                raise
-            failed(Failure(item.name, item.stem, str(error)))
+        if loaded is None:
             continue
         if batch and loaded.shape != batch[0].shape:
             yield batch
@@ -68,3 +67,14 @@ def read_batches(
             batch = []
     if batch:
         yield batch
+
+
+@contextmanager
+def told(item: Input, failed: Callable[[Failure], object] | None) -> Iterator[None]:
+    """What is wrong with an input does not stop the others, see :func:`read_batches`."""
+    try:
+        yield
+    except UNUSABLE as error:
+        if failed is None:
+            raise
+        failed(Failure(item.name, item.stem, str(error)))

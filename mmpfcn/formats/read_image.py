@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .file_content import read_content
-from .image_header import MAX_PIXELS, Header, check_pixels, read_header
+from .image_header import MAX_PIXELS, Header, avif_orientation, check_pixels, read_header
 from .panoptic_png import read_whole
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.
 
 
 def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
-    """By OpenCV, which turns TIFF whatever it is told, and JPEG and PNG but not WebP by itself."""
-    own = header is None or content.startswith((b'II', b'MM'))
-    flags = cv2.IMREAD_COLOR | (0 if own else cv2.IMREAD_IGNORE_ORIENTATION)
+    """By OpenCV, which turns TIFF whatever it is told, JPEG and PNG but not WebP and AVIF."""
+    is_tiff = content.startswith((b'II', b'MM'))
+    flags = cv2.IMREAD_COLOR | (0 if is_tiff else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
@@ -122,7 +122,9 @@ def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
         )
     if image is None:
         raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
-    return image if own else turn_upright(image, header.orientation)
+    if is_tiff:
+        return image
+    return turn_upright(image, header.orientation if header else avif_orientation(content, name))
 
 
 def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
