@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from helpers import tiny_inferencer
 from helpers.oracle import ROOT
@@ -31,7 +30,6 @@ def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, P
     """A config that finds something although its weights are random, and its checkpoint."""
     config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
     change(config)
-    init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     model.init_weights()
