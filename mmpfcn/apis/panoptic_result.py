@@ -10,7 +10,7 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
 
-from ..formats.atomic_files import write_whole
+from ..formats.atomic_files import write_atomic
 from ..formats.coco_results import PICTURE_FOLDER, Segmentation, category_ids
 from ..structures.label_map import segment_boxes, segment_index
 from ..visualization.colors import class_palette
@@ -85,7 +85,7 @@ class PanopticResult(Segmentation):
     def write_picture(self, folder: Path, alpha: float = 0.6) -> None:
         """Write the drawn result, with a legend, to ``vis/<stem>.jpg`` in the folder."""
         jpeg = cv2.imencode('.jpg', self.draw(alpha, legend=True)[..., ::-1])[1]
-        write_whole(folder / PICTURE_FOLDER / f'{self.stem}.jpg', jpeg.tobytes())
+        write_atomic(folder / PICTURE_FOLDER / f'{self.stem}.jpg', jpeg.tobytes())
 
 
 def _without_void(sample: DetDataSample, dataset_meta: Mapping) -> tuple[np.ndarray, list[dict]]:

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from mmpfcn import PanopticInferencer, PanopticQualityMetric
 from mmpfcn.apis.checkpoint import CheckpointError
-from mmpfcn.formats.atomic_files import write_whole
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.structures import LevelMaps
 
-from .options import add_config_options, error_text, load_config, require_file
+from .options import add_config_options, error_text, load_config, require_checkpoint
 
 CANDIDATES = dict(
     fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
@@ -160,7 +160,7 @@ def build(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    require_file(parser, 'checkpoint', args.checkpoint)
+    require_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.images < 1:
         parser.error(f'--images {args.images}, expected at least 1')
     if args.out is not None and args.out.suffix != '.py':
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'model = dict(test_cfg=dict({", ".join(f"{k}={v}" for k, v in changes.items())}))\n'
         )
         try:
-            write_whole(args.out, text.encode())
+            write_atomic(args.out, text.encode())
         except OSError as error:
             parser.error(f'{args.out} can not be written ({error}): give another --out')
         print(f'config: {args.out}')

@@ -15,13 +15,10 @@ class KernelGroups(NamedTuple):
     Attributes:
         first: (K',) int64, the kernel that each group begins with and takes its class from.
         members: (K', K) bool.
-        related: (K, K) bool, the L of :class:`KernelFusion`. The first row with a kernel is the one
-            that took it.
     """
 
     first: Tensor
     members: Tensor
-    related: Tensor
 
 
 @MODELS.register_module()
@@ -72,6 +69,18 @@ class KernelFusion(BaseModule):
         same_pixels: Tensor | None = None,
     ) -> KernelGroups:
         """Which kernels become which fused one; arguments as for :meth:`forward`."""
+        related = self.related(kernels, similarity_thr, same_pixels)
+        taken = related.cumsum(0)
+        keep = (taken.diagonal() == 1).nonzero()[:, 0]
+        return KernelGroups(keep, (related & (taken == 1))[keep])
+
+    def related(
+        self,
+        kernels: InstanceData,
+        similarity_thr: float | None = None,
+        same_pixels: Tensor | None = None,
+    ) -> Tensor:
+        """L, (K, K) bool. The first row with a kernel is the one that took it."""
         x, labels = kernels.kernels, kernels.labels
         related = labels[:, None] == labels
         if similarity_thr is not None:
@@ -79,13 +88,10 @@ class KernelFusion(BaseModule):
             related &= direction @ direction.T >= similarity_thr
         if same_pixels is not None:
             related &= same_pixels
-        related = related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
-        taken = related.cumsum(0)
-        keep = (taken.diagonal() == 1).nonzero()[:, 0]
-        return KernelGroups(keep, (related & (taken == 1))[keep], related)
+        return related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
 
 
-def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float) -> Tensor:
+def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float | None) -> Tensor | None:
     """Whether the masks of two kernels overlap by ``iou_thr`` (intersection over union) or more.
 
     Args:
@@ -93,8 +99,10 @@ def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float) -> Ten
         mask_feats: (E, h, w).
 
     Returns:
-        (K, K) bool; False for kernels that draw nothing.
+        (K, K) bool; False for kernels that draw nothing. None without ``iou_thr``.
     """
+    if iou_thr is None:
+        return None
     masks = (kernels @ mask_feats.flatten(1) > 0).float()  # (K, E) x (E, hw) -> (K, hw)
     common, areas = masks @ masks.T, masks.sum(1)
     return common >= iou_thr * (areas[:, None] + areas - common).clamp(min=1)

@@ -71,12 +71,14 @@ class TrainingSettings:
     sync_avg_factor: bool = True
 
 
-def read_settings(settings: type[T], name: str, config: dict[str, Any]) -> T:
-    """Build ``settings`` from a config dict.
+def read_settings(settings: type[T], name: str, config: dict[str, Any] | None) -> T | None:
+    """Build ``settings`` from a config dict; None of none.
 
     Raises:
         ValueError: names every unknown key (with the nearest known one) and every missing key.
     """
+    if not config:
+        return None
     known = [field.name for field in fields(settings)]
     problems = []
     for key in config:

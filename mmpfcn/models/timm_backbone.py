@@ -6,7 +6,6 @@ from pathlib import Path
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 STRIDES = [4, 8, 16, 32]
 
@@ -53,7 +52,7 @@ class TimmBackbone(BaseModule):
         self._freeze(frozen_stages)
 
     def _create(self, **arguments: object) -> nn.Module:
-        timm = _timm()
+        timm = import_timm()
         if not timm.is_model(self.model_name):
             near = get_close_matches(self.model_name, timm.list_models(), 3)
             raise ValueError(
@@ -102,7 +101,7 @@ class TimmBackbone(BaseModule):
         """Training mode, with batch norm in evaluation mode where ``norm_eval`` or frozen."""
         super().train(mode)
         for module in self.net.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
                 frozen = module.affine and not module.weight.requires_grad
                 module.train(mode and not (self.norm_eval or frozen))
         return self
@@ -112,7 +111,7 @@ class TimmBackbone(BaseModule):
         return tuple(self.net(x))
 
 
-def _timm():
+def import_timm():
     try:
         import timm
     except ImportError as error:

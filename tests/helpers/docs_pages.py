@@ -99,9 +99,9 @@ ELSEWHERE = [
         'test_the_page_in_a_browser',
     ),
     Elsewhere(
-        r'from mmpfcn\.apis import Fate',
+        r'from mmpfcn\.apis import Outcome',
         'test_apis/test_explanation.py',
-        'test_fates_are_what_the_thresholds_say',
+        'test_outcomes_are_what_the_thresholds_say',
     ),
     Elsewhere(
         r'torchrun .*tools/demo\.py',
