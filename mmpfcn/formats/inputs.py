@@ -176,7 +176,8 @@ def safe_stem(stem: str) -> str:
 
 
 def _shortened(name: str) -> str:
-    content = os.fsencode(name)
+    name = name.encode(errors='replace').decode()  # bytes that are no text can not be printed
+    content = name.encode()
     if len(content) <= LONGEST_NAME:
         return name
     start = content[: LONGEST_NAME - 9].decode(errors='ignore')

@@ -25,6 +25,7 @@ def safe_name(name: object, where: str) -> str:
         or '..' in path.parts
         or '\0' in text
         or re.match('[A-Za-z]:', text)
+        or re.search('[\ud800-\udbff\ude00-\udfff]', text)  # halves of letters, as no disk has them
     ):
         raise ValueError(
             f'{where} is {name!r}, expected a name relative to its folder, without "..", "/" in '

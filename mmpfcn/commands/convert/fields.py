@@ -10,6 +10,8 @@ KINDS = {
     'a list': list,
     'an object {...}': dict,
 }
+LARGEST = 2**20
+"""Pixels; what lies further off is a mistake that would take hours and all memory to fill."""
 
 
 def field(record: object, name: str, kind: str, where: str) -> object:
@@ -41,7 +43,9 @@ def numbers(record: dict, names: str, where: str) -> list[float]:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it can be a coordinate in pixels."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= LARGEST  # which NaN is not
 
 
 def short(value: object) -> str:
