@@ -35,7 +35,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    sys.stdout.reconfigure(errors='backslashreplace')  # for names that are no text
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # for names that are no text
     for name, number in (('--batch-size', args.batch_size), ('--threads', args.threads)):
         if number is not None and number < 1:
             parser.error(f'{name} is {number}, expected a whole number from 1 on')

@@ -14,7 +14,7 @@ import numpy as np
 
 from .coco_results import PICTURE_FOLDER, PNG_FOLDER
 from .read_image import VIDEO_EXTENSIONS, ImageSource, is_pil_image
-from .videos import open_video
+from .videos import is_text, open_video
 
 IMG_EXTENSIONS = (
     '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
@@ -194,19 +194,18 @@ def is_video(source: ImageSource) -> bool:
     """Whether it is the path of a video: called like one, or else decoded as one."""
     if not isinstance(source, str) or '://' in source:
         return False
-    if source.lower().endswith(VIDEO_EXTENSIONS):
-        return not _is_image(source)
-    if source.lower().endswith(IMG_EXTENSIONS) or not os.path.isfile(source) or _is_image(source):
+    named = source.lower().endswith(VIDEO_EXTENSIONS)
+    if not os.path.isfile(source) or not is_text(source):
+        return named
+    if source.lower().endswith(IMG_EXTENSIONS) or cv2.haveImageReader(source):
         return False
+    if named:
+        return True
     capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
     try:
         return capture.isOpened()
     finally:
         capture.release()
-
-
-def _is_image(path: str) -> bool:
-    return os.path.isfile(path) and cv2.haveImageReader(path)
 
 
 def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) -> Iterator[Input]:

@@ -48,6 +48,8 @@ def open_video(source: str | int, name: str) -> Iterator[Video]:
     is_file = isinstance(source, str)
     if is_file and not os.path.isfile(source):
         raise FileNotFoundError(f'video {name} is not there (looked for in {Path.cwd()})')
+    if is_file and not is_text(source):
+        raise ValueError(f'the name of the video {name} is not UTF-8: rename it')
     capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
@@ -64,6 +66,11 @@ def open_video(source: str | int, name: str) -> Iterator[Video]:
         yield Video(frames, fps, num_frames)
     finally:
         capture.release()
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8; for others OpenCV ends the process."""
+    return path.encode(errors='replace').decode() == path
 
 
 def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:

@@ -103,7 +103,8 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    sys.stdout.reconfigure(errors='backslashreplace')  # for names that are no text
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # for names that are no text
     if args.batch_size < 1:
         parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from mmpfcn.formats.atomic_files import temporary_prefix
+from mmpfcn.formats.videos import is_text
 
 MAX_TICKS = 2**16 - 1
 """A frame rate is a fraction: so many ticks a second at most, by 1, 10, 100 or 1000."""
@@ -27,6 +28,7 @@ class VideoFile:
         fps: frames per second.
 
     Raises:
+        ValueError: its name is not UTF-8.
         OSError: it can not be written.
     """
 
@@ -35,6 +37,8 @@ class VideoFile:
         self._partial = path.with_name(f'{temporary_prefix(path.name)}{os.getpid()}.partial.mp4')
         self._writer: cv2.VideoWriter | None = None
         self.num_frames = 0
+        if not is_text(str(path)):
+            raise ValueError(f'{path} can not be written, as it is not UTF-8: rename the folder')
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> 'VideoFile':
