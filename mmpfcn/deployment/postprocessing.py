@@ -79,12 +79,12 @@ def place_things(
     for i, (prob, score) in enumerate(zip(probs, scores, strict=True)):
         if score < settings['panoptic_score_thr']:
             break  # the others are no better
-        rows, columns, mask = resizer.exceeds(prob, settings['mask_thr_binary'])
-        free = mask & (instance[rows, columns] == 0)
+        mask = resizer.resize(prob) > settings['mask_thr_binary']
+        free = mask & (instance == 0)
         area = np.count_nonzero(mask)
         taken = area - np.count_nonzero(free)
         if taken <= settings['mask_overlap'] * area:
-            instance[rows, columns][free] = i + 1
+            instance[free] = i + 1
     return instance
 
 
