@@ -122,16 +122,10 @@ class PanopticInferencer(BaseInferencer):
         )
         if weights is None:
             model.init_weights()
-        self._load_weights_to_model(model, checkpoint if weights else None, weights)
-        return model.to(device).eval()
-
-    def _load_weights_to_model(
-        self, model: nn.Module, checkpoint: dict | None, weights: str | None
-    ) -> None:
-        if checkpoint is None:
-            super()._load_weights_to_model(model, None, None)  # warns
+            self._load_weights_to_model(model, None, None)  # warns
         else:
             load_weights(model, checkpoint['state_dict'], weights)
+        return model.to(device).eval()
 
     def _init_pipeline(self, cfg: Config) -> Compose:
         """The test pipeline without what reads files: images come from :func:`read_image`."""

@@ -74,8 +74,8 @@ def rescore(things: Kernels, probs: np.ndarray, settings: Mapping) -> tuple[Kern
 def place_things(
     probs: np.ndarray, scores: np.ndarray, resizer: MaskResizer, settings: Mapping
 ) -> np.ndarray:
-    """(H, W) int16, i + 1 on the i-th thing: in score order, each takes what is still free."""
-    instance = np.zeros(resizer.out_shape, np.int16)
+    """(H, W) int32, i + 1 on the i-th thing: in score order, each takes what is still free."""
+    instance = np.zeros(resizer.out_shape, np.int32)
     for i, (prob, score) in enumerate(zip(probs, scores, strict=True)):
         if score < settings['panoptic_score_thr']:
             break  # the others are no better

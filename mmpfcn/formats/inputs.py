@@ -231,9 +231,8 @@ def _expand_path(path: str, results: str | None) -> Iterator[Input]:
     elif os.path.isdir(path):
         yield from _in_folder(path, results)
     elif path.lower().endswith('.txt'):
-        with open(path, encoding='utf-8-sig') as file:
-            for line in filter(None, map(str.strip, file)):
-                yield from _expand_path(line, results)
+        for line in _lines(path):
+            yield from _expand_path(line, results)
     elif not os.path.exists(path) and glob.has_magic(path):
         yield from _matching(path, results)
     elif _is_result(path, results):
@@ -243,6 +242,17 @@ def _expand_path(path: str, results: str | None) -> Iterator[Input]:
         )
     else:
         yield Input(path, Path(path).stem, path)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        lines = Path(path).read_text('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8 with a path in each line: {error}') from error
+    lists = [line for line in lines if line.strip().lower().endswith('.txt')]
+    if lists:
+        raise ValueError(f'{path} names another list, {lists[0]}: write its lines here instead')
+    return list(filter(None, map(str.strip, lines)))
 
 
 def _is_below(path: str | Path, folder: str) -> bool:

@@ -59,6 +59,15 @@ def test_list_file(photos):
     assert stems(photos / 'list.txt') == ['a', 'c']
 
 
+def test_lists_that_can_not_be_used(photos):
+    (photos / 'list.txt').write_text(f'{photos}/a.png\n{photos}/list.txt\n')
+    with pytest.raises(ValueError, match='list.txt names another list, .*list.txt'):
+        stems(photos / 'list.txt')
+    (photos / 'list.txt').write_bytes(b'\xff\xfe')
+    with pytest.raises(ValueError, match='list.txt is no text in UTF-8'):
+        stems(photos / 'list.txt')
+
+
 def test_list_of_everything(photos, video):
     array = np.zeros((4, 4, 3), np.uint8)
     items = [photos / 'a.jpg', array, Image.new('L', (3, 3)), str(photos / 'b'), video]
