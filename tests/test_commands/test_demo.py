@@ -209,6 +209,25 @@ def test_video_keeps_its_frame_rate(demo, tmp_path, capsys):
     assert 'is finished already' in capsys.readouterr().out
 
 
+def test_a_video_that_is_cut_off_is_not_finished(demo, tmp_path, capsys):
+    """Its frames are there; a whole one in its place is computed."""
+    (tmp_path / 'a[').mkdir()  # with the name of the file, what rich takes for markup
+    clip, out = write_video(tmp_path / 'a[' / 'b].avi', 20), tmp_path / 'out'
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) // 2])
+    for _ in range(2):
+        assert demo(clip, '--out-dir', out) == 1
+        told = re.search(
+            r'b\].avi is cut off or damaged: it has (\d+) of 20', capsys.readouterr().err
+        )
+        number = int(told[1])
+        assert 0 < number < 20 and video_facts(out / 'b].mp4')[1:] == (number, number)
+        assert len((out / 'b].jsonl').read_text().splitlines()) == number
+    clip.write_bytes(content)
+    assert demo(clip, '--out-dir', out) == 0
+    assert len((out / 'b].jsonl').read_text().splitlines()) == 20
+
+
 def test_broken_video_and_missing_camera(demo, tmp_path, capsys):
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
     assert demo(tmp_path / 'broken.mp4', '97', '--out-dir', tmp_path / 'out') == 1

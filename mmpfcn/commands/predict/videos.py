@@ -3,6 +3,7 @@
 import json
 import sys
 
+from rich.markup import escape
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer
@@ -47,7 +48,7 @@ def _draw_frames(inferencer: PanopticInferencer, item: Input, video: Video, outp
     """Number of frames."""
     frames = (
         Input(f'{item.name}#{number}', f'{item.stem}/{number:06d}', frame)
-        for number, frame in enumerate(track(video.frames, item.name, video.num_frames))
+        for number, frame in enumerate(track(video.frames, escape(item.name), video.num_frames))
     )
     target = output.folder / item.stem
     target.parent.mkdir(parents=True, exist_ok=True)
