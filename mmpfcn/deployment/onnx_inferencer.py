@@ -176,9 +176,12 @@ def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike
         ValueError: nothing, or something of another version.
     """
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    meta = json.loads(text) if text else {}
+    try:
+        meta = dict(json.loads(text or '{}'))
+    except (TypeError, ValueError):  # another program's
+        meta = {}
     if meta.get('format') != FORMAT:
-        found = f'format {meta["format"]} of mmpfcn {meta["version"]}' if meta else 'none'
+        found = f'format {meta.get("format")} of mmpfcn {meta.get("version")}' if meta else 'none'
         raise ValueError(
             f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '
             'export the checkpoint again with tools/deployment/export_onnx.py of this version'
