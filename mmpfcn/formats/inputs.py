@@ -1,7 +1,6 @@
 """What a user names (files, folders, patterns, lists, videos, arrays) as single images."""
 
 import glob
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from itertools import count, takewhile
@@ -14,6 +13,7 @@ import numpy as np
 
 from .coco_results import PICTURE_FOLDER, PNG_FOLDER
 from .read_image import VIDEO_EXTENSIONS, ImageSource, is_pil_image
+from .safe_names import name_below
 from .videos import is_text, open_video
 
 IMG_EXTENSIONS = (
@@ -172,16 +172,10 @@ def safe_stem(stem: str) -> str:
     """A relative path that stays below its folder, of names that leave room for a suffix."""
     parts = PurePosixPath(stem.replace('\0', '')).parts
     names = [part for part in parts if part not in ('/', '//', '..')]
-    return '/'.join(map(_shortened, names)) or 'image'
-
-
-def _shortened(name: str) -> str:
-    name = name.encode(errors='replace').decode()  # bytes that are no text can not be printed
-    content = name.encode()
-    if len(content) <= LONGEST_NAME:
-        return name
-    start = content[: LONGEST_NAME - 9].decode(errors='ignore')
-    return f'{start}-{hashlib.sha1(content).hexdigest()[:8]}'
+    try:
+        return name_below('/'.join(names), LONGEST_NAME)
+    except ValueError:
+        return 'image'
 
 
 def _numbered(stem: str) -> tuple[str, int]:
@@ -227,7 +221,8 @@ def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) ->
 
 def _expand_path(path: str, results: str | None) -> Iterator[Input]:
     if '://' in path:
-        yield Input(path, PurePosixPath(unquote(urlsplit(path).path)).stem or 'image', path)
+        stem = PurePosixPath(unquote(urlsplit(path).path)).stem.replace('\0', '').strip('.')
+        yield Input(path, stem or 'image', path)
     elif os.path.isdir(path):
         yield from _in_folder(path, results)
     elif path.lower().endswith('.txt'):

@@ -27,7 +27,7 @@ ELSEWHERE = [
     Elsewhere(r'dist_(train|test)\.sh', 'test_commands/test_train_test_cli.py', 'test_dist'),
     Elsewhere(r'slurm_(train|test)\.sh', 'test_commands/test_train_test_cli.py', 'test_slurm'),
     Elsewhere(
-        r'train\.py configs/panoptic_fcn/r18_shapes\.py$',
+        r'train\.py configs/panoptic_fcn/\w+_shapes\.py$',
         'test_end_to_end.py',
         'test_train_leaves_checkpoint_config_and_log',
     ),
