@@ -162,11 +162,10 @@ class PanopticInferencer(BaseInferencer):
         """
         settings = {**asdict(self.settings), **changes}
         settings = read_settings(InferenceSettings, 'thresholds', settings)
-        model = self.model
-        return tuple(
-            _with_settings(head, settings)
-            for head in (model.panoptic_head, model.panoptic_fusion_head)
-        )
+        heads = copy.copy(self.model.panoptic_head), copy.copy(self.model.panoptic_fusion_head)
+        for head in heads:
+            head.test_cfg = settings
+        return heads
 
     def preprocess(
         self,
@@ -333,10 +332,3 @@ class PanopticInferencer(BaseInferencer):
             visualization=self.visualize(predictions) if return_vis else [],
             failures=failures,
         )
-
-
-def _with_settings(head: nn.Module, settings: InferenceSettings) -> nn.Module:
-    """The same head (not a copy of its weights) with other thresholds."""
-    head = copy.copy(head)
-    head.test_cfg = settings
-    return head

@@ -48,14 +48,9 @@ def find_regions(
 
 def convolve_to_probs(kernels: np.ndarray, mask_feats: np.ndarray) -> np.ndarray:
     """Mask probabilities: (K, E) x (E, H/4, W/4) -> (K, H/4, W/4)."""
-    probs = kernels @ mask_feats.reshape(len(mask_feats), -1)
+    logits = kernels @ mask_feats.reshape(len(mask_feats), -1)
     with np.errstate(over='ignore'):  # exp(89) is inf, and its reciprocal 0
-        for row in probs:  # one at a time stays in the cache
-            np.negative(row, out=row)
-            np.exp(row, out=row)
-            row += 1
-            np.reciprocal(row, out=row)
-    return probs.reshape(-1, *mask_feats.shape[1:])
+        return (1 / (1 + np.exp(-logits))).reshape(-1, *mask_feats.shape[1:])
 
 
 def rescore(things: Kernels, probs: np.ndarray, settings: Mapping) -> tuple[Kernels, np.ndarray]:

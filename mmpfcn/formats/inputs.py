@@ -8,20 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import cv2
 import numpy as np
 
 from .coco_results import PICTURE_FOLDER, PNG_FOLDER
-from .read_image import VIDEO_EXTENSIONS, ImageSource, is_pil_image
+from .read_image import IMG_EXTENSIONS, ImageSource, is_pil_image
 from .safe_names import name_below
-from .videos import is_text, open_video
-
-IMG_EXTENSIONS = (
-    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
-    '.tif', '.tiff', '.webp', '.jp2', '.avif',
-)  # fmt: skip
-"""What is taken for an image in a folder; a file that is named by itself may have any suffix."""
-
+from .videos import is_video, open_video
 
 LONGEST_NAME = 249
 """Bytes of a name without suffix; with ``.jsonl`` file systems take 255."""
@@ -182,24 +174,6 @@ def _numbered(stem: str) -> tuple[str, int]:
     """The folder of a stem, and the number that it is called by as arrays are; -1 of others."""
     folder, _, name = stem.rpartition('/')
     return folder, int(name) if name.isdecimal() and name == f'{int(name):06d}' else -1
-
-
-def is_video(source: ImageSource) -> bool:
-    """Whether it is the path of a video: called like one, or else decoded as one."""
-    if not isinstance(source, str) or '://' in source:
-        return False
-    named = source.lower().endswith(VIDEO_EXTENSIONS)
-    if not os.path.isfile(source) or not is_text(source):
-        return named
-    if source.lower().endswith(IMG_EXTENSIONS) or cv2.haveImageReader(source):
-        return False
-    if named:
-        return True
-    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
-    try:
-        return capture.isOpened()
-    finally:
-        capture.release()
 
 
 def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) -> Iterator[Input]:

@@ -15,6 +15,12 @@ from .panoptic_png import read_complete
 if TYPE_CHECKING:
     from PIL import Image
 
+IMG_EXTENSIONS = (
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
+    '.tif', '.tiff', '.webp', '.jp2', '.avif',
+)  # fmt: skip
+"""What is taken for an image in a folder; a file that is named by itself may have any suffix."""
+
 VIDEO_EXTENSIONS = (
     '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.ts',
     '.mts', '.m2ts', '.mjpeg', '.ogv',

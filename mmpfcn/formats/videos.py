@@ -9,6 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from .read_image import IMG_EXTENSIONS, VIDEO_EXTENSIONS, ImageSource
+
 CAMERA_FPS = 10.0
 """For cameras and files that do not say theirs."""
 
@@ -35,6 +37,24 @@ class Video(NamedTuple):
     frames: Iterator[np.ndarray]
     fps: float
     num_frames: int | None
+
+
+def is_video(source: ImageSource) -> bool:
+    """Whether it is the path of a video: called like one, or else decoded as one."""
+    if not isinstance(source, str) or '://' in source:
+        return False
+    named = source.lower().endswith(VIDEO_EXTENSIONS)
+    if not os.path.isfile(source) or not is_text(source):
+        return named
+    if source.lower().endswith(IMG_EXTENSIONS) or cv2.haveImageReader(source):
+        return False
+    if named:
+        return True
+    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
+    try:
+        return capture.isOpened()
+    finally:
+        capture.release()
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from mmpfcn.formats.inputs import Input, Stems, is_video
+from mmpfcn.formats.inputs import Input, Stems
+from mmpfcn.formats.videos import is_video
 
 MAX_LINES = 1000
 """Images in a file."""
