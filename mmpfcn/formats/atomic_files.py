@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+LONGEST_NAME = 200
+"""Bytes of a file's name that its temporary name repeats."""
+
 
 def write_atomic(path: str | Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it; folders are made."""
@@ -35,5 +38,10 @@ def open_atomic(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def temporary_prefix(name: str) -> str:
-    """How the temporary name of a file starts: as long for every name, which may have 255 bytes."""
-    return f'.{hashlib.sha1(os.fsencode(name)).hexdigest()[:16]}.'
+    """How the temporary name of a file starts: ``.<name>.``, or a hash of a name that is long.
+
+    A name may have 255 bytes on most file systems, which leaves no room for more.
+    """
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha1(os.fsencode(name)).hexdigest()
+    return f'.{name}.'

@@ -175,6 +175,21 @@ def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
     assert demo('--overwrite', *options) == 0
 
 
+def test_a_damaged_folder_of_results(demo, photos, tmp_path, capsys):
+    """A record is computed again, options that can not be read are refused."""
+    out = tmp_path / 'out'
+    assert demo(photos, '--out-dir', out) == 0
+    (file,) = out.glob('records/*.jsonl')
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b'\0' * (len(first) - 1) + b'\n' + b''.join(rest))
+    assert demo(photos, '--out-dir', out) == 0
+    assert '2 of 3 images are finished already' in capsys.readouterr().out
+    (out / 'records' / 'run.json').write_bytes(b'{"checkp')
+    assert demo(photos, '--out-dir', out) == 2
+    assert 'run.json is damaged' in capsys.readouterr().err
+    assert demo(photos, '--out-dir', out, '--overwrite') == 0
+
+
 def test_which_process_this_is(demo, monkeypatch):
     from mmpfcn.commands.predict.output import process_of_run
 

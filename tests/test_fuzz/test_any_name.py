@@ -67,6 +67,10 @@ def test_stems_of_any_name(given):
 
 
 files = st.integers(0, 2)
+damage = st.sampled_from([
+    b'{"stem": "stem0", "source"', bytes(9), bytes(9) + b'\n', b'[]\n', b'null\n', b'{}\n',
+    b'{"stem": "a", "source": 3}\n', b'{"stem": "a", "source": {"path": []}}\n', b'\xff\n',
+])  # fmt: skip
 actions = st.lists(
     st.tuples(st.just('record'), files)
     | st.tuples(st.just('fail'), files)
@@ -74,7 +78,7 @@ actions = st.lists(
     | st.tuples(st.just('touch'), files, st.integers(1, 3))
     | st.tuples(st.just('swap'), files, files)
     | st.tuples(st.just('delete'), files)
-    | st.tuples(st.just('cut'), st.integers(1, 30)),
+    | st.tuples(st.just('damage'), damage),
     max_size=12,
 )
 
@@ -104,10 +108,10 @@ def test_record_of_a_result(actions):
 
 def act(action: str, arguments: list, paths: list, inputs: list, folder: Path, done: dict) -> None:
     number = arguments[0]
-    if action == 'cut':  # killed while it wrote
+    if action == 'damage':  # killed while it wrote, or the power was cut
         for path in sorted(folder.glob('*.jsonl'))[-1:]:
             with path.open('ab') as file:
-                file.write(b'{"stem": "stem0", "source": {}}'[:number])
+                file.write(number)
         return
     path = paths[number]
     if action in ('record', 'fail') and path.exists():
