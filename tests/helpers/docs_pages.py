@@ -129,6 +129,7 @@ NOT_RUN = {
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
     r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
+    r'dsb2018|^pip install timm': 'needs the data, or downloads weights',
 }
 
 
