@@ -13,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ..formats.coco_results import categories
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
@@ -146,12 +147,15 @@ class PanopticQualityMetric(BaseMetric):
 
     def compute_metrics(self, results: list[tuple[np.ndarray, dict]]) -> dict[str, float]:
         """The percentages, from (sum of statistics (C, 4), records) of each process."""
-        sums, records = zip(*results, strict=True)
-        writers = dict(images=write_per_image_file, coco=write_coco_json)
+        sums, parts = zip(*results, strict=True)
         for name, target in self.targets.items():
             # the processes took the images of the data set in turn
-            rounds = zip_longest(*(part[name] for part in records))
-            writers[name](target, [x for images in rounds for x in images if x is not None])
+            rounds = zip_longest(*(part[name] for part in parts))
+            records = [x for images in rounds for x in images if x is not None]
+            if name == 'images':
+                write_per_image_file(target, records)
+            else:
+                write_coco_json(target, records, categories(self.dataset_meta))
             print_log(f'Wrote {target}', logger='current')
         if self.format_only:
             return {}
