@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ..formats.coco_results import categories
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
@@ -133,9 +134,12 @@ class PanopticQualityMetric(BaseMetric):
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """The percentages, from all images in the order of the data set."""
         results = [_Measured(*image) for image in results]  # mmengine makes tuples of them
-        writers = dict(images=write_per_image_file, coco=write_coco_json)
         for name, target in self.targets.items():
-            writers[name](target, [image.records[name] for image in results])
+            records = [image.records[name] for image in results]
+            if name == 'images':
+                write_per_image_file(target, records)
+            else:
+                write_coco_json(target, records, categories(self.dataset_meta))
             print_log(f'Wrote {target}', logger='current')
         if self.format_only:
             return {}

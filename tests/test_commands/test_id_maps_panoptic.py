@@ -1,6 +1,9 @@
 """PNGs of class ids and of instance ids."""
 
 import json
+import struct
+import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -216,6 +219,14 @@ def other_size(data):
     save(data / 'classes' / 'a.png', CLASSES[:3])
 
 
+def claim(data, side):
+    """A PNG whose header says that it is larger than its pixels, which are few."""
+    path = data / 'classes' / 'a.png'
+    content = path.read_bytes()
+    header = content[12:16] + struct.pack('>II', side, side) + content[24:29]
+    path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
+
+
 def masks_as_jpeg(data):
     (data / 'classes' / 'a.png').rename(data / 'classes' / 'a.jpg')
 
@@ -251,6 +262,8 @@ def no_folder(data):
         (rgb, LISTED, ['classes/a.png has RGB pixels', 'one id per pixel']),
         (truncated, LISTED, ['instances/a.png cannot be decoded', 'write it again']),
         (other_size, LISTED, ['classes/a.png is 6 x 3', 'a.jpg is 6 x 4', 'same size']),
+        (partial(claim, side=14000), LISTED, ['classes/a.png cannot be decoded']),
+        (partial(claim, side=20000), LISTED, ['a.png is refused', 'cut it into tiles', '_PIXELS']),
         (masks_as_jpeg, LISTED, ['CLASS_IDS', 'no file that ends in .png']),
         (no_instances, LISTED, ['instance ids without image: b.png', 'matched by']),
         (broken_photo, LISTED, ['train/a.jpg', 'again']),

@@ -307,6 +307,25 @@ def test_ignore_index_is_void(tmp_path):
     assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
 
 
+def test_predictions_are_kept_apart_and_below_their_folder(tmp_path):
+    """Whatever the data set calls its PNGs."""
+    theirs = tmp_path / 'x.png'
+    theirs.write_bytes(b'a photo')
+    names = [str(theirs), '../../x.png', 'x.png', 'a\\x.png', 'a/x.png', 'a.x/../x.png']
+    measured = metric(format_only=True, outfile_prefix=str(tmp_path / 'a' / 'b' / 'out'))
+    for number, name in enumerate(names, 1):
+        seg = dict(sem_seg=torch.zeros(1, 1, number, dtype=torch.int32))
+        sample = dict(img_id=number, img_path='i.jpg', seg_file_name=name, pred_panoptic_seg=seg)
+        measured.process({}, [sample])
+    measured.evaluate(len(names))
+    written = json.loads((tmp_path / 'a/b/out.panoptic.json').read_text())['annotations']
+    for annotation in written:
+        ids = read_panoptic_png(str(tmp_path / 'a/b/out.panoptic' / annotation['file_name']))
+        assert ids.shape == (1, annotation['image_id'])
+    assert theirs.read_bytes() == b'a photo'
+    assert {p for p in tmp_path.rglob('*.png') if 'out.panoptic' not in p.parts} == {theirs}
+
+
 def test_format_only_needs_no_ground_truth(tmp_path):
     pred = torch.tensor([[[0, 0, 1 + 7000, 2 + 3000, VOID]]])  # value 0 is the label 0, not void
     samples = [

@@ -34,7 +34,8 @@ def field(record: object, name: str, kind: str, where: str) -> object:
     value = record[name]
     wrong = not isinstance(value, KINDS[kind]) or isinstance(value, bool)
     if wrong or (kind == 'a number' and not is_number(value)):
-        raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}: correct it')
+        limit = f' of at most {LARGEST}' if kind == 'a number' else ''
+        raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}{limit}: correct it')
     return value
 
 
