@@ -95,6 +95,22 @@ def test_bad_cfg_options(train, config, capsys, option, message):
     assert re.search(message, error), error
 
 
+@pytest.mark.parametrize(
+    ('name', 'text', 'problem'),
+    [
+        ('a.py', 'a = (', "config .*a.py can not be read: .*'\\(' was never closed"),
+        ('a.py', 'a = b', "config .*a.py can not be read: NameError: name 'b'"),
+        ('a.py', '_base_ = "none.py"', 'none.py'),
+        ('a.txt', 'a = 1', 'config .*a.txt can not be read: .* py/yml/yaml/json'),
+        ('a.json', '{"a": ', 'config .*a.json can not be read: JSONDecodeError'),
+    ],
+)
+def test_a_config_that_can_not_be_read(train, tmp_path, capsys, name, text, problem):
+    (tmp_path / name).write_text(text)
+    error = fails(train, [str(tmp_path / name)], capsys)
+    assert re.search(problem, error), error
+
+
 def test_resume(train, config, checkpoint, capsys):
     latest = train([config, '--resume'])
     assert latest.resume is True and latest.load_from is None
