@@ -175,6 +175,23 @@ def test_categories(images, categories, used, names):
     assert type(segment['category_id']) is int
 
 
+LFS = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n'
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'), [(LFS, 'a Git LFS pointer'), ('[' * 99999, 'not valid JSON')]
+)
+def test_files_that_are_no_json(images, text, words):
+    path = images.parent / 'in.json'
+    path.write_text(text)
+    for tool, more in (('coco_panoptic', []), ('polygons_panoptic', ['--things', 'cat'])):
+        message = failure(tool, images, path, *more, out=images.parent / 'out')
+        assert 'in.json is' in message and words in message
+    (images / 'a.json').write_text(LFS)
+    message = failure('polygons_panoptic', images, images, SKIP, out=images.parent / 'out')
+    assert 'a.json is a Git LFS pointer' in message
+
+
 def digests(folder) -> dict:
     return {p: hashlib.md5(p.read_bytes()).hexdigest() for p in folder.rglob('*.jpg')}
 

@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from mmpfcn.formats import image_size
+from mmpfcn.formats.file_content import read_content
 from mmpfcn.formats.panoptic_json import problems
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 
@@ -105,12 +106,12 @@ def load(path: Path) -> dict:
         SystemExit: It is damaged or of another kind.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_content(path))
         flaws = [*problems(content)] if content['images'] else []
         content['categories'].sort(key=lambda category: not category['isthing'])
         content['annotations'] = {a['image_id']: a for a in content['annotations']}
         content['images'] = {image['id']: image for image in content['images']}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SystemExit(
             f'error: {path} is no complete panoptic JSON of Mapillary Vistas '
             f'({type(error).__name__}: {error}): unpack it again'
