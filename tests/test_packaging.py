@@ -163,7 +163,7 @@ def test_a_user_of_the_wheel_without_a_clone(wheel, tmp_path):
     assert done.returncode == 0, done.stderr
     done = run('mmpfcn', 'predict', 'photo.jpg', '--model', 'model', cwd=user, env=env)
     assert done.returncode == 0, done.stderr
-    assert Image.open(user / 'results' / 'vis' / 'photo.jpg').size >= (96, 64)
+    assert (user / 'results' / 'vis' / 'photo.jpg').is_file()
     assert not (site / 'configs').exists()
 
 

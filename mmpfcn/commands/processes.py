@@ -1,13 +1,16 @@
 """Distributed runs, on machines without an accelerator too."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
+from mmdet.registry import RUNNERS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist
+from mmengine.runner import Runner
 
 
 @contextmanager
@@ -32,3 +35,10 @@ def processes(cfg: Config) -> Iterator[None]:
     yield
     if torch.distributed.is_initialized():  # after an error it might wait for the others
         torch.distributed.destroy_process_group()
+        # held by the model, whose group would outlive the interpreter: its threads abort then
+        gc.collect()
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner of a config; :func:`processes` counts on nobody keeping it."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,5 +1,6 @@
 """The panoptic head: reads like section 3 of the paper."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -38,6 +39,12 @@ from .settings import InferenceSettings, TrainingSettings, read_settings
 
 MAX_CLASSES = VOID
 """Labels that a semantic map of bytes has besides void."""
+
+TOO_MANY = (
+    'an image has more candidates of objects on a level than test_cfg.max_per_img={0.max_per_img} '
+    'allows, half of it a level: the others are not looked at. Raise max_per_img, or center_thr'
+)
+"""What is said where the limit, not the threshold, decides."""
 
 
 @MODELS.register_module()
@@ -297,12 +304,19 @@ class PanopticFCNHead(BaseModule):
         scores, labels, _ = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
         scores, order = scores.sort(dim=1, descending=True, stable=True)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels, 1))
-        return select(
+        things = select(
             scores > cfg.center_thr,
             kernels=kernels.take_along_dim(order[..., None], 1),
             labels=labels.gather(1, order),
             scores=scores,
         )
+        full = [p.scores[:, -1] for p in peaks if p.scores.shape[1] == cfg.peaks_per_level]
+        if (
+            max(map(len, things)) >= cfg.peaks_per_level
+            and (torch.cat(full) > cfg.center_thr).any()
+        ):
+            warnings.warn(TOO_MANY.format(cfg), stacklevel=2)
+        return things
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of the region classes of all levels, before fusion."""

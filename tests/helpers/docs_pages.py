@@ -84,7 +84,7 @@ ELSEWHERE = [
         'test_a_right_data_set_is_counted',
     ),
     Elsewhere(
-        r'detectron2_to_mmpfcn\.py',
+        r'convert detectron2',
         'test_commands/test_detectron2_to_mmpfcn.py',
         'test_from_the_shell',
     ),
@@ -123,6 +123,7 @@ NOT_RUN = {
     r'^pip install ("torch|"setup|"?\.|opencv)|^MMCV_WITH_OPS|^mim install|^pip uninstall': (
         'compiles mmcv, or downloads torch'
     ),
+    r'published/|hf://|^hf ': 'downloads a model',
     r'docker ': 'needs Docker; tests/test_dockerfile.py compares the steps',
     r'--amp': 'needs a GPU',
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',

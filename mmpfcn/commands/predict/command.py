@@ -19,8 +19,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.config import Config
+
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis.checkpoint import file_hash
+from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input, list_files
 
@@ -73,9 +75,10 @@ def build_inferencer(
 ) -> PanopticInferencer:
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     try:
-        if args.cfg_options and args.config is None:
-            parser.error('--cfg-options needs a --config')
         config = None if args.config is None else load_config(parser, args)
+        if args.cfg_options and args.config is None:
+            config = Config(config_of(read_checkpoint(args.checkpoint), args.checkpoint))
+            config.merge_from_dict(args.cfg_options)
         device = args.device or device_of_process()
         return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
