@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmpfcn.formats import image_size
 from mmpfcn.formats.panoptic_png import read_complete
 
+from .images import check_same_size
 from .writer import Job, base_parser, convert
 
 try:
@@ -126,12 +126,7 @@ def read(image: Path, annotation: Path) -> tuple[np.ndarray, list[dict]]:
         OSError, ValueError: A file cannot be used.
     """
     ids = read_ids(annotation)
-    size = image_size(image)
-    if ids.shape != size:
-        raise ValueError(
-            f'{annotation} has {ids.shape[1]} x {ids.shape[0]} pixels (width x height), {image} '
-            f'{size[1]} x {size[0]}: they must have the same size; unpack both again'
-        )
+    check_same_size(annotation, ids, image)
     kept, segments = np.zeros(MAX_IDS, np.int32), []
     for segment_id in np.unique(ids).tolist():
         is_label = segment_id < FIRST_INSTANCE

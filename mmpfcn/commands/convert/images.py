@@ -144,6 +144,20 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
     return ids.astype(np.int32)
 
 
+def check_same_size(annotation: Path, ids: np.ndarray, image: Path) -> None:
+    """Stop when the annotation of a download, (H, W), is not of the size of its image.
+
+    Raises:
+        ValueError: naming both files.
+    """
+    size = image_size(image)
+    if ids.shape != size:
+        raise ValueError(
+            f'{annotation} has {ids.shape[1]} x {ids.shape[0]} pixels (width x height), {image} '
+            f'{size[1]} x {size[0]}: they must have the same size; unpack both again'
+        )
+
+
 def check_values(present: Iterable[int], listed: Collection[int], void: Void, path: Path) -> None:
     """Stop when a PNG of class ids has values that are no class.
 
