@@ -381,8 +381,8 @@ def test_images_that_are_only_in_the_file_are_written_beside_the_output(images, 
     labelme(images / 'sub' / 'c.json', square, imageData=in_base64(pixels))
     before = sorted(images.rglob('*')), digests(images)
     out = images.parent / 'out'
-    for _ in range(2):
-        result = run_labelme(images, out, '--overwrite')
+    for more in ([], [], ['--overwrite']):
+        result = run_labelme(images, out, *more)
     assert [*result.segments] == ['a.jpg', 'sub/c.jpg']
     assert [[s['area'] for s in segments] for segments in result.segments.values()] == [[252]] * 2
     folder = out / 'panoptic_img.images'
@@ -390,6 +390,9 @@ def test_images_that_are_only_in_the_file_are_written_beside_the_output(images, 
     assert (folder / 'a.jpg').read_bytes() == (images / 'a.jpg').read_bytes()
     assert "img='panoptic_img.images/'" in capsys.readouterr().out
     assert (sorted(images.rglob('*')), digests(images)) == before
+    labelme(images / 'sub' / 'c.json', square, imageData=in_base64(pixels + 1))
+    with pytest.raises(SystemExit, match='c.jpg is another image than that of .*--overwrite'):
+        run_labelme(images, out)
     labelme(images / 'sub' / 'c.json', square, imageData='no image')
     message = failure(
         'polygons_panoptic', images, images, '--things', 'cat', SKIP, out=images.parent / 'other'

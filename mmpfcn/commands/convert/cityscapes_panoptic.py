@@ -150,7 +150,10 @@ def read_ids(path: Path) -> np.ndarray:
         OSError, ValueError: It is damaged, or another kind of image.
     """
     content = np.frombuffer(read_complete(str(path), 'annotation'), np.uint8)
-    ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    try:
+        ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # more pixels than OpenCV takes
+        ids = None
     if ids is None:
         raise ValueError(f'{path} cannot be decoded: unpack gtFine_trainvaltest.zip again')
     if ids.ndim != 2:
