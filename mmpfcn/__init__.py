@@ -37,6 +37,7 @@ if is_importable('mmengine') and not runs_without_torch():
         LoadImage,
         LoadPanopticGroundTruth,
         PackPanopticInputs,
+        PaintThings,
         PanopticDataset,
         RandomCropWithInstance,
     )
@@ -91,6 +92,7 @@ __all__ = [
     'ModulatedDeformConv',
     'ObjectScoreMetric',
     'PackPanopticInputs',
+    'PaintThings',
     'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',

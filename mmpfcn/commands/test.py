@@ -6,11 +6,10 @@ from pathlib import Path
 
 import torch
 from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_checkpoint
+from .options import AMP_DTYPES, base_parser, load_config, require_checkpoint
 from .processes import build_runner, processes
 
 
@@ -104,6 +103,5 @@ def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None
 
 def main() -> None:
     cfg = test_config()
-    setup_cache_size_limit_of_dynamo()
-    with processes(cfg), exit_if_refused():
+    with processes(cfg):
         build_runner(cfg).test()

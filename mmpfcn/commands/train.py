@@ -4,13 +4,12 @@ import argparse
 import importlib.util
 from collections.abc import Sequence
 
-from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmpfcn.engine import newest_whole_checkpoint
 
-from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
+from .options import AMP_DTYPES, base_parser, load_config, require_file
 from .processes import build_runner, processes
 
 # Those mmengine's AmpOptimWrapper knows.
@@ -91,6 +90,5 @@ def add_tensorboard(cfg: Config) -> None:
 
 def main() -> None:
     cfg = train_config()
-    setup_cache_size_limit_of_dynamo()
-    with processes(cfg), exit_if_refused():
+    with processes(cfg):
         build_runner(cfg).train()

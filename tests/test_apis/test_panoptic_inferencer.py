@@ -186,6 +186,33 @@ def test_bad_images_do_not_stop_the_others(inferencer, tmp_path):
         list(inferencer.stream(tmp_path))
 
 
+def test_outputs_that_are_not_finite_are_failures(checkpoint):
+    """Of each image; the call ends, and says so."""
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    broken = PanopticInferencer(config, checkpoint, 'cpu', show_progress=False)
+    broken.model.data_preprocessor.mean.fill_(float('nan'))
+    answer = broken([picture(), picture(seed=1)], batch_size=2)
+    assert answer['predictions'] == []
+    assert [failure.name for failure in answer['failures']] == ['image 0', 'image 1']
+    assert all('gave NaN' in failure.message for failure in answer['failures'])
+    with pytest.raises(ValueError, match='gave NaN'):
+        list(broken.stream(picture()))
+
+
+@pytest.mark.parametrize('given', ['panoptic', 'list', 'vis/0.jpg'])
+def test_results_do_not_replace_inputs(inferencer, tmp_path, given):
+    for name in ('panoptic/0.png', 'vis/0.jpg', 'more/1.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), picture())
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*')}
+    inputs = tmp_path / given
+    if given == 'list':
+        inputs = [tmp_path / 'more' / '1.png', tmp_path / 'panoptic' / '0.png']
+    with pytest.raises(ValueError, match='would take the place of the input|among the results'):
+        inferencer(inputs, out_dir=tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
+
+
 def test_files_are_a_panoptic_data_set(inferencer, tmp_path):
     """PanopticDataset reads what was written; the ids and categories are those of the results."""
     (tmp_path / 'in' / 'sub').mkdir(parents=True)

@@ -16,6 +16,7 @@ from helpers.onnx_model import IDS, assert_same, picture, run
 from helpers.tiny import CONFIGS
 from mmengine.config import Config
 
+from mmpfcn.commands import onnx_infer
 from mmpfcn.commands.export import export
 from mmpfcn.commands.export.network import ExportNetwork, find_padded_peaks
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
@@ -274,6 +275,91 @@ def test_bad_images_in_a_call(ours, photos, tmp_path):
         list(ours.stream(np.zeros((4, 4), np.float32)))
     with pytest.raises(ValueError, match='no image in the folder'):
         ours(tmp_path)
+
+
+def test_a_generator_streams(ours):
+    """Each image is asked for when those before it are predicted."""
+    asked = []
+
+    def images():
+        for seed in range(3):
+            asked.append(seed)
+            yield picture(seed=seed)
+
+    seen = [(result.stem, len(asked)) for result in ours.stream(images())]
+    assert seen == [('000000', 1), ('000001', 2), ('000002', 3)]
+    assert len(ours(images())['predictions']) == 3
+
+
+@pytest.mark.parametrize('out', ['results', 'sub/results'])
+def test_results_inside_the_inputs_are_no_inputs(folder, photos, tmp_path, out):
+    shutil.copytree(photos, tmp_path / 'in')
+    before = {path: path.read_bytes() for path in (tmp_path / 'in').rglob('*.*')}
+    for _ in range(2):
+        assert onnx_infer.main([str(folder / 'model.onnx'), str(tmp_path / 'in'), '--out-dir',
+                                str(tmp_path / 'in' / out)]) == 1  # fmt: skip
+        content = json.loads((tmp_path / 'in' / out / 'panoptic.json').read_text())
+        assert len(content['images']) == 4
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_results_do_not_replace_inputs(folder, photos, tmp_path, capsys):
+    shutil.copytree(photos, tmp_path / 'out' / 'panoptic')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*')}
+    for given, message in (
+        (tmp_path / 'out' / 'panoptic', 'would take the place of the input'),
+        (tmp_path / 'out' / 'panoptic' / 'a.png', 'lies among the results'),
+        (tmp_path / 'out', 'is an input and the folder of the results'),
+    ):
+        arguments = [folder / 'model.onnx', given, '--out-dir', tmp_path / 'out']
+        assert message in refused('onnx_infer', arguments, capsys)
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
+
+
+def test_a_video_that_is_cut_off_is_not_finished(folder, tmp_path, capsys):
+    writer = cv2.VideoWriter(str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, (96, 64))
+    for seed in range(6):
+        writer.write(picture(seed=seed))
+    writer.release()
+    content = (tmp_path / 'a.avi').read_bytes()
+    (tmp_path / 'a.avi').write_bytes(content[: len(content) // 2])
+    name = tmp_path / f'{"n" * 251}.png'
+    name.write_bytes(cv2.imencode('.png', picture())[1])
+    done = run('onnx_infer.py', folder / 'model.onnx', tmp_path / 'a.avi', name,
+               '--out-dir', tmp_path / 'out')  # fmt: skip
+    assert done.returncode == 1 and 'is cut off or damaged: it has' in done.stderr
+    content = json.loads((tmp_path / 'out' / 'panoptic.json').read_text())
+    names = [image['file_name'] for image in content['images']]
+    assert f'{tmp_path}/a.avi#0' in names and f'{tmp_path}/a.avi#5' not in names
+    assert sum(name.endswith('n.png') for name in names) == 1
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('raw', [True, False])
+def test_weights_that_are_not_finite_are_refused(folder, tmp_path, value, raw):
+    model = onnx.load(folder / 'model.onnx')
+    (weights,) = (x for x in model.graph.initializer if x.name.endswith('center_out.bias'))
+    numbers = onnx.numpy_helper.to_array(weights).copy()
+    numbers[1] = value
+    weights.CopyFrom(onnx.numpy_helper.from_array(numbers, weights.name))
+    if not raw:
+        weights.ClearField('raw_data')
+        weights.float_data.extend(numbers.tolist())
+    onnx.save(model, tmp_path / 'model.onnx')
+    with pytest.raises(ValueError, match='1 of 6 numbers of .*center_out.bias are NaN or infinite'):
+        OnnxInferencer(tmp_path / 'model.onnx')
+
+
+def test_outputs_that_are_not_finite_are_named(ours):
+    shape = (64, 96)
+    output = {name: x[0] for name, x in ours.run_network([picture()]).items()}
+    assert ours.finish(output, shape, shape)[1]
+    for name in ('mask_feats', 'thing_scores', 'thing_kernels', 'region_scores', 'region_kernels'):
+        for value in (np.nan, np.inf, -np.inf):
+            broken = dict(output, **{name: output[name].copy()})
+            broken[name].flat[-1] = value
+            with pytest.raises(ValueError, match='gave NaN or an infinite number'):
+                ours.finish(broken, shape, shape)
 
 
 # ---- wrong input ----
