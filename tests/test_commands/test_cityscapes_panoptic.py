@@ -6,9 +6,11 @@ import os
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -324,6 +326,13 @@ def relabel(path: Path) -> None:
     cv2.imwrite(str(path), np.full(SIZE, 34, np.uint8))
 
 
+def inflate(path: Path) -> None:
+    """A header that claims a million pixels a side."""
+    content = path.read_bytes()
+    header = content[12:16] + struct.pack('>II', 10**6, 10**6) + content[24:29]
+    path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
+
+
 def colour(path: Path) -> None:
     cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8))
 
@@ -334,6 +343,8 @@ def colour(path: Path) -> None:
         ('leftImg8bit/val/*/*', truncate, 'cut off (60 bytes): copy it again'),
         ('gtFine/val/*/*_instanceIds.png', truncate, 'cut off (60 bytes): copy it again'),
         ('leftImg8bit/val/*/*', halve, 'they must have the same size'),
+        ('gtFine/val/*/*_instanceIds.png', inflate, 'cannot be decoded: unpack'),
+        ('leftImg8bit/val/*/*', inflate, 'cut it into tiles'),
         ('gtFine/val/*/*_instanceIds.png', relabel, 'value 34, which is no id of Cityscapes'),
         ('gtFine/val/*/*_instanceIds.png', colour, 'has 3 channels, expected a grey PNG'),
         ('leftImg8bit/val/*/*', Path.unlink, 'has no counterpart'),
