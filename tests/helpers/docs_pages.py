@@ -75,12 +75,12 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'browse_dataset\.py configs/panoptic_fcn/mine',
-        'test_commands/test_browse_dataset.py',
+        'test_commands/test_browse.py',
         'test_the_page_needs_nothing_but_its_pictures',
     ),
     Elsewhere(
         r'check_dataset\.py data/mine',
-        'test_commands/test_check_dataset.py',
+        'test_commands/test_check.py',
         'test_a_right_data_set_is_counted',
     ),
     Elsewhere(
@@ -90,7 +90,7 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'tools/web_demo\.py',
-        'test_commands/test_web_demo.py',
+        'test_commands/test_web.py',
         'test_a_moved_threshold_does_not_run_the_network',
     ),
     Elsewhere(
@@ -100,18 +100,18 @@ ELSEWHERE = [
     ),
     Elsewhere(
         r'from mmpfcn\.apis import Fate',
-        'test_apis/test_explanation.py',
+        'test_apis/test_explain.py',
         'test_fates_are_what_the_thresholds_say',
     ),
     Elsewhere(
         r'torchrun .*tools/demo\.py',
-        'test_commands/test_demo.py',
+        'test_commands/test_predict.py',
         'test_two_processes_share_the_images',
     ),
-    Elsewhere(r'tools/deployment/', 'test_commands/test_export_onnx.py', 'test_tool_without_torch'),
+    Elsewhere(r'tools/deployment/', 'test_commands/test_export.py', 'test_tool_without_torch'),
     Elsewhere(
         r'import OnnxInferencer',
-        'test_commands/test_export_onnx.py',
+        'test_commands/test_export.py',
         'test_same_results_at_any_size',
     ),
     Elsewhere(r'colors = \{', 'test_docs_datasets.py', 'test_the_lines_for_masks_in_colours'),

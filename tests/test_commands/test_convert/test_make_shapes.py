@@ -16,7 +16,7 @@ from mmdet.datasets import CocoPanopticDataset
 from mmdet.evaluation import INSTANCE_OFFSET, CocoPanopticMetric
 from pycocotools.coco import COCO
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'make_shapes.py'
+TOOL = Path(__file__).parents[3] / 'tools' / 'dataset_converters' / 'make_shapes.py'
 THINGS = ('ball', 'square', 'triangle', 'star', 'ring', 'cross')
 STUFF = ('sky', 'grass', 'water', 'brick')
 COUNTS = dict(train=14, val=5)
