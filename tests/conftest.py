@@ -1,4 +1,6 @@
-"""Shared set-up: registries, determinism, and models with the oracle's weights."""
+"""Shared set-up: registries, determinism, and commands that must fail."""
+
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -22,3 +24,17 @@ def scope_and_seed():
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('WARNING')  # initialisation is logged per weight
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def refused(capsys) -> Callable:
+    """Calls a command that must end with one of some exit codes and one message; the message."""
+
+    def call(main: Callable, *arguments: object, codes: tuple = (2,)) -> str:
+        with pytest.raises(SystemExit) as error:
+            main([*map(str, arguments)])
+        text = capsys.readouterr().err.strip()
+        assert error.value.code in codes and 'Traceback' not in text and text.count('error: ') == 1
+        return text.splitlines()[-1]
+
+    return call

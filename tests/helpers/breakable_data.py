@@ -97,17 +97,3 @@ class BreakableData:
             **options,
         }
         return PanopticDataset(**options)
-
-
-def cut(path: Path, part: float = 0.5) -> None:
-    """Leave the first part of a file, as a broken copy does."""
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * part)])
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder: contents by relative path, None for folders."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob('*'))
-    }

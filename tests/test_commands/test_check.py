@@ -1,7 +1,5 @@
 """The check names every problem of a data set, and what it says of a run is what a run does."""
 
-import importlib
-import json
 import os
 import signal
 import subprocess
@@ -14,36 +12,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers.breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData, cut, tree
+from helpers.breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData
+from helpers.files import cut, read_json, tree
 from helpers.oracle import ROOT, coco200
 from PIL import Image
 
+from mmpfcn.commands.check.command import main
+from mmpfcn.commands.check.problems import KINDS
 from mmpfcn.formats import read_panoptic_png
 
 TOOL = ROOT / 'tools' / 'misc' / 'check_dataset.py'
-UNFIT = ('stops', 'wrong')
-
-
-@pytest.fixture(autouse=True)
-def tool_folder(monkeypatch):
-    monkeypatch.syspath_prepend(TOOL.parent)
 
 
 def check(*arguments, workers: int = 1) -> int:
-    """`python tools/misc/check_dataset.py ARGUMENTS` without starting Python."""
-    tool = importlib.import_module('check_dataset')
-    return tool.main(['--workers', str(workers), *map(str, arguments)])
+    return main(['--workers', str(workers), *map(str, arguments)])
 
 
 def report_of(*arguments, out: Path, workers: int = 1) -> dict:
     code = check(*arguments, '--out', out, workers=workers)
-    report = json.loads(out.read_text())
+    report = read_json(out)
     assert code == int(report['unfit'])
     return report
-
-
-def table() -> dict:
-    return importlib.import_module('mmpfcn.commands.check.problems').KINDS
 
 
 def write_image(path: Path, size: tuple[int, int], orientation: int | None = None) -> None:
@@ -51,10 +40,6 @@ def write_image(path: Path, size: tuple[int, int], orientation: int | None = Non
     if orientation is not None:
         exif[274] = orientation
     Image.new('RGB', size[::-1], (90, 120, 60)).save(path, exif=exif)
-
-
-def set_size(files: BreakableData) -> None:
-    files.data['images'][0].update(height=41)
 
 
 def save_as(path: Path, array: np.ndarray) -> None:
@@ -88,7 +73,7 @@ BREAKERS: dict[str, Callable[[BreakableData], object]] = {
     'no_annotation': lambda f: f.data['annotations'].pop(1),
     'no_image': lambda f: f.data['images'].pop(1),
     'image_name': lambda f: f.data['images'][1].update(file_name='0.jpg'),
-    'json_size': set_size,
+    'json_size': lambda f: f.data['images'][0].update(height=41),
     'area': lambda f: f.segment(CAR).update(area=3),
     'bbox': lambda f: f.segment(CAR).update(bbox=[0, 0, 3, 3]),
 }
@@ -123,7 +108,7 @@ def test_each_problem_is_found_and_nothing_else(files, tmp_path, capsys, kind):
     assert set(problems) == {kind} | ALONG.get(kind, set())
     assert problems[kind]['count'] >= problems[kind]['places'] == 1
     printed = capsys.readouterr().out
-    about = table()[kind]
+    about = KINDS[kind]
     assert about.title in printed and about.remedy in printed
     assert problems[kind]['examples'][0] in printed
     assert tree(files.root) == before
@@ -144,7 +129,7 @@ def test_a_run_does_what_is_said(files, kind):
     """Stops with ValueError or FileNotFoundError, warns, or goes on."""
     BREAKERS[kind](files)
     files.save()
-    if table()[kind].outcome == 'stops':
+    if KINDS[kind].outcome == 'stops':
         with pytest.raises((ValueError, FileNotFoundError)):
             run_over(files)
         return
@@ -206,7 +191,7 @@ def test_a_byte_order_mark_simply_loads(files, tmp_path):
 
 def test_every_kind_is_tested():
     others = {'json', 'metainfo', 'class_counts'}  # below
-    assert set(table()) == set(BREAKERS) | others
+    assert set(KINDS) == set(BREAKERS) | others
 
 
 def test_a_right_data_set_is_counted(files, tmp_path, capsys):
@@ -245,21 +230,16 @@ def test_processes_give_the_same_report(tmp_path):
 
 def config(files: BreakableData, path: Path, **model) -> Path:
     """A config of the data set that resizes to twice the size."""
+    resize = dict(
+        type='RandomChoiceResize', scales=[(60, 40), (120, 80), (180, 120)], resize_type='Resize',
+        keep_ratio=True,
+    )  # fmt: skip
     dataset = dict(
         type='PanopticDataset',
         data_root=str(files.root),
         ann_file='annotations/panoptic_train.json',
         data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='LoadPanopticGroundTruth'),
-            dict(
-                type='RandomChoiceResize',
-                scales=[(60, 40), (120, 80), (180, 120)],
-                resize_type='Resize',
-                keep_ratio=True,
-            ),
-        ],
+        pipeline=[dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth'), resize],
     )
     settings = dict(
         train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dataset)),
@@ -272,13 +252,9 @@ def config(files: BreakableData, path: Path, **model) -> Path:
 
 def test_a_config_gives_scale_ranges_and_class_counts(files, tmp_path, capsys):
     counts = dict(num_things_classes=2, num_stuff_classes=3)
-    path = config(
-        files,
-        tmp_path / 'config.py',
-        panoptic_head=counts,
-        panoptic_fusion_head=counts,
-        train_cfg=dict(assigner=dict(scale_ranges=((1, 20), (21, 24), (23, 24)))),
-    )
+    heads = dict(panoptic_head=counts, panoptic_fusion_head=counts)
+    ranges = dict(assigner=dict(scale_ranges=((1, 20), (21, 24), (23, 24))))
+    path = config(files, tmp_path / 'config.py', **heads, train_cfg=ranges)
     report = report_of(path, out=tmp_path / 'report.json')
     assert found(report)['class_counts']['examples'] == [
         'model.panoptic_head.num_stuff_classes is 3: set model.panoptic_head.num_stuff_classes=2',
@@ -334,32 +310,26 @@ def test_unusable_json_is_a_finding(files, capsys, content, message):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['{root}/nothing.json'], 'is not a file'),
-        (['{json}', '--workers', '0'], '--workers got 0, expected at least 1'),
-        (['{json}', '--split', 'val'], '--split goes with a CONFIG'),
-        (['{json}', '--images', '{root}/nowhere'], 'nowhere is not a folder'),
-        (['{json}', '--out', '{root}'], 'is a folder, expected the name of a file'),
-        (['{config}', '--png', '{root}'], '--png goes with a JSON'),
-        (['{config}', '--split', 'test'], 'has no test_dataloader'),
-        (['{broken}'], 'broken.py'),
-        (['{alone}'], 'give their folder by --images'),
-        (['{json}', '--out', '{json}/report.json'], 'can not be written'),
+        ('{root}/nothing.json', 'is not a file'),
+        ('{json} --workers 0', '--workers got 0, expected at least 1'),
+        ('{json} --split val', '--split goes with a CONFIG'),
+        ('{json} --images {root}/nowhere', 'nowhere is not a folder'),
+        ('{json} --out {root}', 'is a folder, expected the name of a file'),
+        ('{root}/config.py --png {root}', '--png goes with a JSON'),
+        ('{root}/config.py --split test', 'has no test_dataloader'),
+        ('{root}/broken.py', 'broken.py'),
+        ('{root}/panoptic_x.json', 'give their folder by --images'),
+        ('{json} --out {json}/report.json', 'can not be written'),
     ],
 )
-def test_wrong_usage_is_named(files, tmp_path, capsys, arguments, message):
-    (tmp_path / 'broken.py').write_text('model = dict(')
-    (tmp_path / 'panoptic_x.json').write_text('{}')
-    names = dict(
-        root=files.root,
-        json=files.json,
-        config=config(files, tmp_path / 'config.py'),
-        broken=tmp_path / 'broken.py',
-        alone=tmp_path / 'panoptic_x.json',
-    )
+def test_wrong_usage_is_named(tmp_path, refused, arguments, message):
+    files = BreakableData(tmp_path / 'data')
+    (files.root / 'broken.py').write_text('model = dict(')
+    (files.root / 'panoptic_x.json').write_text('{}')
+    config(files, files.root / 'config.py')
     before = tree(tmp_path)
-    with pytest.raises(SystemExit) as caught:
-        check(*(argument.format(**names) for argument in arguments))
-    assert caught.value.code == 2 and message in capsys.readouterr().err
+    argv = arguments.format(root=files.root, json=files.json).split()
+    assert message in refused(main, '--workers', 1, *argv)
     assert tree(tmp_path) == before
 
 
@@ -367,7 +337,7 @@ def test_real_photos_are_right(tmp_path):
     source = coco200() / 'annotations' / 'panoptic_val2017.json'
     report = report_of(source, out=tmp_path / 'r.json', workers=2)
     assert report['problems'] == []
-    data = json.loads(source.read_text())
+    data = read_json(source)
     segments = [s for a in data['annotations'] for s in a['segments_info']]
     [held] = report['datasets']
     assert sum(c['segments'] for c in held['classes']) == len(segments)

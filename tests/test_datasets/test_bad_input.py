@@ -5,25 +5,14 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
-from helpers.breakable_data import (
-    CAR,
-    CARS,
-    CATEGORIES,
-    PERSON,
-    ROAD,
-    SIZE,
-    SKY,
-    BreakableData,
-    cut,
-    tree,
-)
+from helpers.breakable_data import CAR, CARS, CATEGORIES, PERSON, ROAD, SIZE, SKY, BreakableData
+from helpers.files import cut, tree, without_privileges
 from helpers.oracle import ROOT
 from helpers.own_data import run
 from PIL import Image
@@ -248,19 +237,6 @@ def test_a_converter_with_spaces_and_other_letters_in_paths(tmp_path, capsys):
     run('semantic_panoptic', *class_map(data, data.root / 'classes of it'), '--out', out)
     assert check_dataset(out / 'panoptic_train.json', '--images', data.image_folder) == 0
     assert (read_panoptic_png(out / 'panoptic_train' / '0.png') > 0).sum() == 40 * 60 - 25
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Be nobody for a while: root may write everywhere."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.fixture(params=['read-only folder', 'below a file'])

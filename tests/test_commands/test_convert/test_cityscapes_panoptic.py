@@ -1,6 +1,5 @@
-"""Cityscapes to COCO panoptic format, and the writer that the converters share."""
+"""Cityscapes to COCO panoptic format, and the writer's restarts, which the converters share."""
 
-import hashlib
 import json
 import os
 import resource
@@ -9,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
+from helpers.files import contents, cut, read_json, times, without_privileges
 from helpers.frames import SIZE, rectangle, write_cityscapes
 from helpers.oracle import ROOT
 
@@ -30,14 +28,10 @@ from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic  #
 from mmpfcn.commands.convert import cityscapes_panoptic  # noqa: E402
 
 NAMES = {
-    'train': [
-        'aachen_000000_000019',
-        'aachen_000001_000019',
-        'ulm_000000_000019',
-        'zürich_000000_000019',
-    ],
-    'val': ['lindau_000000_000019', 'lindau_000001_000019', 'münster_000000_000019'],
-}
+    'train': [f'{name}_000019' for name in ('aachen_000000', 'aachen_000001', 'ulm_000000',
+                                            'zürich_000000')],
+    'val': [f'{name}_000019' for name in ('lindau_000000', 'lindau_000001', 'münster_000000')],
+}  # fmt: skip
 THINGS = ['person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle']
 STUFF = [
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
@@ -76,22 +70,10 @@ def refusal(raw: Path, out: Path, *arguments) -> str:
     return caught.value.code
 
 
-def digests(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob('*')
-        if path.is_file()
-    }
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text())
-
-
 def original(raw: Path, out: Path) -> Path:
     """What cityscapesscripts makes of the downloads."""
     out.mkdir()
-    convert2panoptic(str(raw / 'gtFine'), str(out), setNames=['train', 'val'])
+    convert2panoptic(str(raw / 'gtFine'), str(out), setNames=[*NAMES])
     return out
 
 
@@ -181,9 +163,8 @@ def test_label_ids_alone_make_crowds_of_things(copy, tmp_path, capsys):
     isthing = {c['id']: c['isthing'] for c in data['categories']}
     for annotation in data['annotations']:
         assert annotation['segments_info']
-        labels = cv2.imread(
-            str(next(copy.glob(f'gtFine/val/*/{annotation["image_id"]}_gtFine_labelIds.png'))), -1
-        )
+        (path,) = copy.glob(f'gtFine/val/*/{annotation["image_id"]}_gtFine_labelIds.png')
+        labels = cv2.imread(str(path), -1)
         for segment in annotation['segments_info']:
             assert segment['id'] == segment['category_id']
             assert segment['iscrowd'] == isthing[segment['category_id']]
@@ -243,15 +224,15 @@ def test_a_killed_run_goes_on_and_two_workers_write_the_same_bytes(tmp_path):
     (partial / 'png' / '.torn.png.x1').write_bytes(b'torn')
     convert(raw, tmp_path / 'killed', '--splits', 'train', '--workers', '2')
     at_once = convert(raw, tmp_path / 'at_once', '--splits', 'train')
-    assert digests(folder) == digests(at_once)
-    assert len(digests(folder)) == 151
+    assert contents(folder) == contents(at_once)
+    assert len(contents(folder)) == 151
     assert (folder / 'panoptic_train' / done.name).stat().st_mtime_ns == written_at
 
 
 def test_a_complete_result_is_left_as_it_is(raw, converted, capsys):
-    before = {path: path.stat().st_mtime_ns for path in converted.rglob('*')}
+    before = times(converted)
     convert(raw, converted.parent)
-    assert {path: path.stat().st_mtime_ns for path in converted.rglob('*')} == before
+    assert times(converted) == before
     assert capsys.readouterr().out.count('already complete') == 2
 
 
@@ -259,12 +240,12 @@ def test_a_complete_result_is_left_as_it_is(raw, converted, capsys):
 def test_half_a_result_is_refused_and_replaced_on_request(raw, converted, tmp_path, lost):
     folder = shutil.copytree(converted, tmp_path / 'annotations')
     next(folder.glob(lost)).unlink()
-    before = digests(folder)
+    before = contents(folder)
     message = refusal(raw, tmp_path)
     assert str(folder / 'panoptic_val') in message and '--overwrite' in message
-    assert digests(folder) == before
+    assert contents(folder) == before
     convert(raw, tmp_path, '--overwrite')
-    assert digests(folder) == digests(converted)
+    assert contents(folder) == contents(converted)
 
 
 def test_an_unfinished_run_of_another_kind_is_refused(raw, converted, tmp_path):
@@ -273,10 +254,10 @@ def test_an_unfinished_run_of_another_kind_is_refused(raw, converted, tmp_path):
     (partial / 'recipe.json').write_text('{"made_by": "another.py"}')
     message = refusal(raw, tmp_path, '--splits', 'val')
     assert str(partial) in message and 'another.py' in message and '--overwrite' in message
-    assert list(digests(tmp_path / 'annotations')) == ['panoptic_val.partial/recipe.json']
+    assert list(contents(tmp_path / 'annotations')) == ['panoptic_val.partial/recipe.json']
     convert(raw, tmp_path, '--splits', 'val', '--overwrite')
-    assert digests(tmp_path / 'annotations') == {
-        name: digest for name, digest in digests(converted).items() if 'val' in name
+    assert contents(tmp_path / 'annotations') == {
+        name: content for name, content in contents(converted).items() if 'val' in name
     }
 
 
@@ -285,8 +266,8 @@ def test_stopped_while_publishing(raw, converted, tmp_path):
     folder = shutil.copytree(converted, tmp_path / 'annotations')
     partial = folder / 'panoptic_val.partial'
     convert(raw, tmp_path / 'again', '--splits', 'val')
-    recipe = read_json(folder / 'panoptic_val.json')['info']['recipe']
     records = read_json(folder / 'panoptic_val.json')
+    recipe = records['info']['recipe']
     for image, annotation in zip(records['images'], records['annotations'], strict=True):
         path = partial / 'records' / f'{annotation["file_name"]}.json'
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -294,13 +275,13 @@ def test_stopped_while_publishing(raw, converted, tmp_path):
     (partial / 'recipe.json').write_text(json.dumps(recipe))
     (folder / 'panoptic_val.json').rename(partial / 'panoptic.json')
     convert(raw, tmp_path)
-    assert digests(folder) == digests(converted)
+    assert contents(folder) == contents(converted)
 
 
 def test_a_bad_file_stops_it_and_keeps_what_is_done(copy, converted, tmp_path):
     path = next(copy.glob('gtFine/val/lindau/lindau_000001_*_instanceIds.png'))
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    cut(path)
     message = refusal(copy, tmp_path, '--splits', 'val')
     assert str(path) in message and 'cut off' in message
     assert 'the same command goes on from there' in message
@@ -309,35 +290,31 @@ def test_a_bad_file_stops_it_and_keeps_what_is_done(copy, converted, tmp_path):
     assert len(list((partial / 'records').iterdir())) == 1
     path.write_bytes(whole)
     folder = convert(copy, tmp_path, '--splits', 'val')
-    assert digests(folder / 'panoptic_val') == digests(converted / 'panoptic_val')
+    assert contents(folder / 'panoptic_val') == contents(converted / 'panoptic_val')
+
+
+def repaint(change):
+    """Damages a picture."""
+    return lambda path: cv2.imwrite(str(path), change(cv2.imread(str(path))))
 
 
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
 
 
-def halve(path: Path) -> None:
-    cv2.imwrite(str(path), cv2.imread(str(path))[: SIZE[0] // 2])
-
-
-def relabel(path: Path) -> None:
-    cv2.imwrite(str(path), np.full(SIZE, 34, np.uint8))
-
-
-def colour(path: Path) -> None:
-    cv2.imwrite(str(path), np.zeros((*SIZE, 3), np.uint8))
+IMAGE, IDS = 'leftImg8bit/val/*/*', 'gtFine/val/*/*_instanceIds.png'
 
 
 @pytest.mark.parametrize(
     'pattern, damage, expected',
     [
-        ('leftImg8bit/val/*/*', truncate, 'cut off (60 bytes): copy it again'),
-        ('gtFine/val/*/*_instanceIds.png', truncate, 'cut off (60 bytes): copy it again'),
-        ('leftImg8bit/val/*/*', halve, 'they must have the same size'),
-        ('gtFine/val/*/*_instanceIds.png', relabel, 'value 34, which is no id of Cityscapes'),
-        ('gtFine/val/*/*_instanceIds.png', colour, 'has 3 channels, expected a grey PNG'),
-        ('leftImg8bit/val/*/*', Path.unlink, 'has no counterpart'),
-        ('gtFine/val/*/*_instanceIds.png', Path.unlink, 'has no counterpart'),
+        (IMAGE, truncate, 'cut off (60 bytes): copy it again'),
+        (IDS, truncate, 'cut off (60 bytes): copy it again'),
+        (IMAGE, repaint(lambda x: x[: SIZE[0] // 2]), 'they must have the same size'),
+        (IDS, repaint(lambda x: x[..., 0] * 0 + 34), 'value 34, which is no id of Cityscapes'),
+        (IDS, repaint(lambda x: x * 0), 'has 3 channels, expected a grey PNG'),
+        (IMAGE, Path.unlink, 'has no counterpart'),
+        (IDS, Path.unlink, 'has no counterpart'),
     ],
 )
 def test_bad_files_are_named_and_nothing_is_left(copy, tmp_path, pattern, damage, expected):
@@ -347,7 +324,7 @@ def test_bad_files_are_named_and_nothing_is_left(copy, tmp_path, pattern, damage
     assert path.name.split('_gtFine')[0].split('_leftImg8bit')[0] in message
     assert str(path) in message or damage is Path.unlink
     assert expected in message
-    assert not digests(tmp_path / 'annotations')
+    assert not contents(tmp_path / 'annotations')
 
 
 def test_an_image_without_annotation_tells_where_it_was_looked_for(copy, tmp_path):
@@ -381,20 +358,7 @@ def test_a_disk_error_is_one_message(raw, tmp_path, capsys):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(tmp_path / 'annotations' / 'panoptic_train') in message
     assert 'File too large' in message
-    assert not digests(tmp_path)
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Be nobody for a while: root may write everywhere."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
+    assert not contents(tmp_path)
 
 
 def test_a_read_only_folder(raw):
@@ -417,8 +381,6 @@ def test_a_file_where_the_folder_should_be(raw, tmp_path):
 
 
 @pytest.mark.parametrize('workers', ['0', '-1', 'many'])
-def test_the_number_of_workers_is_checked(raw, tmp_path, capsys, workers):
-    with pytest.raises(SystemExit) as caught:
-        convert(raw, tmp_path, f'--workers={workers}')
-    assert caught.value.code == 2
-    assert f'got {workers!r}, expected a whole number of at least 1' in capsys.readouterr().err
+def test_the_number_of_workers_is_checked(raw, tmp_path, refused, workers):
+    message = refused(cityscapes_panoptic.main, raw, '--out', tmp_path, f'--workers={workers}')
+    assert f'got {workers!r}, expected a whole number of at least 1' in message

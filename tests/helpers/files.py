@@ -1,0 +1,48 @@
+"""What tests do with files: read, compare and damage them."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def read_json(path: Path) -> dict | list:
+    return json.loads(path.read_text())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Of all files below a folder, by relative path."""
+    files = [path for path in sorted(folder.rglob('*')) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder: contents by relative path, None for folders."""
+    folders = (path for path in folder.rglob('*') if path.is_dir())
+    names = {str(path.relative_to(folder)): None for path in folders}
+    return {**names, **contents(folder)}
+
+
+def times(folder: Path) -> dict[Path, int]:
+    """When everything below a folder was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
+
+
+def cut(path: Path, part: float = 0.5) -> None:
+    """Leave the first part of a file, as a broken copy does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Be nobody for a while: root may write everywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
