@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmdet.registry import MODELS
@@ -17,13 +16,6 @@ from mmpfcn import PanopticInferencer
 
 TOOLS = ROOT / 'tools' / 'deployment'
 IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
-
-
-def picture(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
-    """Coarse noise, BGR."""
-    shape = (-(-height // 8), -(-width // 8), 3)
-    noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, Path]:

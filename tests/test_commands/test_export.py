@@ -12,8 +12,9 @@ import onnx
 import pytest
 import torch
 from helpers import onnx_model, oracle, tiny_inferencer
-from helpers.onnx_model import IDS, assert_same, picture, run
+from helpers.onnx_model import IDS, assert_same, run
 from helpers.tiny import CONFIGS
+from helpers.tiny_inferencer import picture
 from mmengine.config import Config
 
 from mmpfcn.commands.export import export

@@ -15,14 +15,19 @@ import cv2
 import numpy as np
 import pytest
 from helpers import tiny_inferencer
-from helpers.oracle import ROOT, coco200, import_file
+from helpers.files import read_json
+from helpers.oracle import ROOT, coco200
+from helpers.tiny_inferencer import picture
 
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
+from mmpfcn.commands.predict.command import main
+from mmpfcn.commands.predict.output import process_of_run
 from mmpfcn.commands.predict.video_files import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.inputs import Input
 
 DEMO = ROOT / 'tools' / 'demo.py'
+PROCESSES = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
 
 
 @pytest.fixture(scope='module')
@@ -36,10 +41,8 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def demo(monkeypatch, model):
+def demo(model):
     """Runs the tool in this process: exit status."""
-    monkeypatch.syspath_prepend(str(DEMO.parent))
-    main = import_file(DEMO).main
 
     def run(*arguments) -> int:
         try:
@@ -55,24 +58,19 @@ def inferencer_of(tmp_path_factory):
     return tiny_inferencer.inferencer(tmp_path_factory.mktemp('api'))
 
 
-def picture(seed: int, height: int = 64, width: int = 96) -> np.ndarray:
-    noise = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
-    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-
-
 @pytest.fixture
 def photos(tmp_path) -> Path:
     folder = tmp_path / 'photos'
     folder.mkdir()
     for seed in range(3):
-        cv2.imwrite(str(folder / f'{seed}.png'), picture(seed))
+        cv2.imwrite(str(folder / f'{seed}.png'), picture(seed=seed))
     return folder
 
 
 def write_video(path: Path, num_frames: int) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 12.5, (96, 64))
     for seed in range(num_frames):
-        writer.write(picture(seed))
+        writer.write(picture(seed=seed))
     writer.release()
     return path
 
@@ -95,7 +93,7 @@ def records(out: Path) -> list[dict]:
 def test_folder_gives_maps_pictures_and_json(demo, photos, tmp_path):
     out = tmp_path / 'out'
     assert demo(photos, '--out-dir', out, '--instances', '--batch-size', 2) == 0
-    content = json.loads((out / 'panoptic.json').read_text())
+    content = read_json(out / 'panoptic.json')
     assert [i['file_name'] for i in content['images']] == [str(photos / f'{i}.png') for i in '012']
     assert [c['name'] for c in content['categories']] == tiny_inferencer.CLASSES
     for annotation in content['annotations']:
@@ -106,7 +104,7 @@ def test_folder_gives_maps_pictures_and_json(demo, photos, tmp_path):
     assert {p.name for p in (out / PICTURE_FOLDER).iterdir()} == {'0.jpg', '1.jpg', '2.jpg'}
     drawn = cv2.imread(str(out / PICTURE_FOLDER / '0.jpg'))
     assert drawn.shape[0] > 480 and drawn.shape[1] == 720  # enlarged, and a legend below
-    assert json.loads((out / 'instances.json').read_text())
+    assert read_json(out / 'instances.json')
 
 
 def test_bad_images_are_named_and_the_others_done(demo, photos, tmp_path, capsys):
@@ -119,7 +117,7 @@ def test_bad_images_are_named_and_the_others_done(demo, photos, tmp_path, capsys
     assert '3 images could not be used' in errors
     for text in ('a.jpg is no image', 'b.jpg is cut off', 'none.png is not there'):
         assert text in errors
-    assert len(json.loads((out / 'panoptic.json').read_text())['images']) == 3
+    assert len(read_json(out / 'panoptic.json')['images']) == 3
     assert not (out / PICTURE_FOLDER).exists()
 
 
@@ -127,22 +125,20 @@ def test_images_of_odd_kinds(demo, tmp_path):
     folder = tmp_path / 'in'
     folder.mkdir()
     images = dict(
-        one=picture(0)[:1, :1],
-        wide=picture(0, 48, 4800)[:40],
-        grey=picture(0)[..., 0],
-        alpha=np.dstack([picture(0), np.full((64, 96), 9, np.uint8)]),
-        deep=picture(0).astype(np.uint16) * 257,
+        one=picture()[:1, :1],
+        wide=picture(48, 4800)[:40],
+        grey=picture()[..., 0],
+        alpha=np.dstack([picture(), np.full((64, 96), 9, np.uint8)]),
+        deep=picture().astype(np.uint16) * 257,
     )
     for name, image in images.items():
         cv2.imwrite(str(folder / f'{name}.png'), image)
     assert demo(folder, '--out-dir', tmp_path / 'out') == 0
+    maps = {name: tmp_path / 'out' / PNG_FOLDER / f'{name}.png' for name in images}
+    maps = {name: read_panoptic_png(str(path)) for name, path in maps.items()}
     for name, image in images.items():
-        ids = read_panoptic_png(str(tmp_path / 'out' / PNG_FOLDER / f'{name}.png'))
-        assert ids.shape == image.shape[:2]
-    alike = [
-        read_panoptic_png(str(tmp_path / f'out/{PNG_FOLDER}/{n}.png')) for n in ('alpha', 'deep')
-    ]
-    assert np.array_equal(*alike)
+        assert maps[name].shape == image.shape[:2]
+    assert np.array_equal(maps['alpha'], maps['deep'])
 
 
 def test_finished_images_are_not_computed_again(demo, photos, tmp_path, capsys):
@@ -154,30 +150,21 @@ def test_finished_images_are_not_computed_again(demo, photos, tmp_path, capsys):
     assert demo(photos, '--out-dir', out) == 0
     assert '1 of 3 images are finished already' in capsys.readouterr().out
     assert (out / PNG_FOLDER / '0.png').stat().st_mtime_ns == before
-    assert len(json.loads((out / 'panoptic.json').read_text())['images']) == 3
+    assert len(read_json(out / 'panoptic.json')['images']) == 3
 
 
 def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
     out = tmp_path / 'out'
-    assert demo(photos, '--out-dir', out, '--no-pictures') == 0
-    options = [
-        photos,
-        '--out-dir',
-        out,
-        '--no-pictures',
-        '--cfg-options',
-        'model.test_cfg.score_thr=0.1',
-    ]
-    assert demo(*options) == 2
-    assert 'holds results with another settings: choose another --out-dir, or --overwrite' in (
-        capsys.readouterr().err
-    )
-    assert demo('--overwrite', *options) == 0
+    usual = [photos, '--out-dir', out, '--no-pictures']
+    assert demo(*usual) == 0
+    changed = [*usual, '--cfg-options', 'model.test_cfg.score_thr=0.1']
+    assert demo(*changed) == 2
+    message = 'holds results with another settings: choose another --out-dir, or --overwrite'
+    assert message in capsys.readouterr().err
+    assert demo('--overwrite', *changed) == 0
 
 
-def test_which_process_this_is(demo, monkeypatch):
-    from mmpfcn.commands.predict.output import process_of_run
-
+def test_which_process_this_is(monkeypatch):
     for name in ('RANK', 'WORLD_SIZE'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('SLURM_PROCID', '0')
@@ -219,7 +206,7 @@ def test_broken_video_and_missing_camera(demo, tmp_path, capsys):
 
 
 def stems_by_name(out: Path) -> dict[str, str]:
-    content = json.loads((out / 'panoptic.json').read_text())
+    content = read_json(out / 'panoptic.json')
     names = [i['file_name'] for i in content['images']]
     assert len(set(names)) == len(names)
     return dict(zip(names, (a['file_name'] for a in content['annotations']), strict=True))
@@ -237,7 +224,7 @@ def test_an_image_is_known_by_its_file_and_not_by_its_stem(demo, photos, tmp_pat
     out, other = tmp_path / 'out', tmp_path / 'other'
     assert demo(photos, '--out-dir', out) == 0
     before = (out / PNG_FOLDER / '1.png').stat().st_mtime_ns
-    cv2.imwrite(str(photos / '1.jpg'), picture(7, 40, 56))
+    cv2.imwrite(str(photos / '1.jpg'), picture(40, 56, 7))
     assert demo(photos, '--out-dir', out) == 0
     assert '3 of 4 images are finished already' in capsys.readouterr().out
     assert sizes(out) == {
@@ -246,7 +233,7 @@ def test_an_image_is_known_by_its_file_and_not_by_its_stem(demo, photos, tmp_pat
     }  # fmt: skip
     assert (out / PNG_FOLDER / '1.png').stat().st_mtime_ns == before
     other.mkdir()
-    cv2.imwrite(str(other / '0.png'), picture(8, 48, 40))
+    cv2.imwrite(str(other / '0.png'), picture(48, 40, 8))
     assert demo(other, '--out-dir', out) == 0
     assert sizes(out) == {'other/0.png': (48, 40)}
     assert demo(photos, other, '--out-dir', out) == 0
@@ -257,7 +244,7 @@ def test_an_image_is_known_by_its_file_and_not_by_its_stem(demo, photos, tmp_pat
 def test_another_content_under_the_same_path_is_computed(demo, photos, tmp_path, capsys):
     out = tmp_path / 'out'
     assert demo(photos, '--out-dir', out) == 0
-    cv2.imwrite(str(photos / '2.png'), picture(9, 72, 40))
+    cv2.imwrite(str(photos / '2.png'), picture(72, 40, 9))
     assert demo(photos, '--out-dir', out) == 0
     assert '2 of 3 images are finished already' in capsys.readouterr().out
     assert sizes(out)['photos/2.png'] == (72, 40)
@@ -280,7 +267,7 @@ def test_results_do_not_replace_inputs(demo, photos, tmp_path, capsys, monkeypat
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'vis').symlink_to(photos)
     for n in range(3):
-        cv2.imwrite(str(photos / f'{n}.jpg'), picture(n))
+        cv2.imwrite(str(photos / f'{n}.jpg'), picture(seed=n))
     cases = (
         ('clip.mp4', '.', 'the result clip.mp4 would take the place of the input clip.mp4'),
         (photos, 'out', 'out/vis/0.jpg would take the place of the input'),
@@ -288,7 +275,7 @@ def test_results_do_not_replace_inputs(demo, photos, tmp_path, capsys, monkeypat
         ('before/vis/0.jpg', 'before', 'lies among the results'),
     )
     (tmp_path / 'before' / 'vis').mkdir(parents=True)
-    cv2.imwrite('before/vis/0.jpg', picture(0))
+    cv2.imwrite('before/vis/0.jpg', picture())
     contents = {path: path.read_bytes() for path in (clip, *photos.iterdir())}
     for given, out, message in cases:
         assert demo(given, '--out-dir', out) == 2
@@ -302,7 +289,7 @@ def test_the_longest_names(demo, tmp_path, name):
     folders = [tmp_path / 'a', tmp_path / 'b']
     for folder in folders:
         folder.mkdir()
-        cv2.imwrite(str(folder / 'p.png'), picture(0))
+        cv2.imwrite(str(folder / 'p.png'), picture())
         (folder / 'p.png').rename(folder / f'{name}.png')
     for _ in range(2):
         assert demo(*folders, '--out-dir', tmp_path / 'out') == 0
@@ -315,7 +302,7 @@ def test_the_longest_names(demo, tmp_path, name):
 
 def test_names_stay_below_the_folder(inferencer_of, tmp_path):
     stems = ['../../up', '/abs', 'a/../../b', '..', 'a\0b']
-    inputs = [Input(f'n{i}', stem, picture(i)) for i, stem in enumerate(stems)]
+    inputs = [Input(f'n{i}', stem, picture(seed=i)) for i, stem in enumerate(stems)]
     results = inferencer_of(inputs, out_dir=tmp_path / 'deep' / 'er')['predictions']
     assert [result.stem for result in results] == ['up', 'abs', 'a/b', 'image', 'ab']
     outside = [p for p in tmp_path.rglob('*.*') if 'er' not in p.relative_to(tmp_path).parts]
@@ -328,8 +315,8 @@ def test_any_frame_rate_and_bad_videos_do_not_stop_the_others(demo, tmp_path, mo
     clip, last = write_video(tmp_path / 'clip.mp4', 3), write_video(tmp_path / 'last.mp4', 2)
     assert writable_rate(fps) == pytest.approx(min(max(fps, 0.01), 65535), rel=0.001)
     with VideoFile(tmp_path / 'rate.mp4', fps) as file:
-        file.add(picture(0))
-        file.add(picture(1))
+        file.add(picture())
+        file.add(picture(seed=1))
     assert video_facts(tmp_path / 'rate.mp4')[1:] == (2, 2)
     out = tmp_path / 'out'
     (out / 'clip.mp4' / 'in the way').mkdir(parents=True)
@@ -340,18 +327,18 @@ def test_any_frame_rate_and_bad_videos_do_not_stop_the_others(demo, tmp_path, mo
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['empty', '--out-dir', 'out'], 'there is no image in the folder empty'),
-        (['*.nothing', '--out-dir', 'out'], r'no file matches the pattern \*.nothing'),
-        (['a.png', '--out-dir', 'a.png'], '--out-dir a.png is a file'),
-        (['a.png', '--out-dir', 'out', '--batch-size', '0'], '--batch-size 0, expected at least 1'),
-        (['a.png', '--out-dir', 'out', '--alpha', '3'], '--alpha 3.0, expected 0 to 1'),
+        ('empty --out-dir out', 'there is no image in the folder empty'),
+        ('*.nothing --out-dir out', r'no file matches the pattern \*.nothing'),
+        ('a.png --out-dir a.png', '--out-dir a.png is a file'),
+        ('a.png --out-dir out --batch-size 0', '--batch-size 0, expected at least 1'),
+        ('a.png --out-dir out --alpha 3', '--alpha 3.0, expected 0 to 1'),
     ],
 )
 def test_wrong_arguments(demo, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()
-    cv2.imwrite('a.png', picture(0))
-    assert demo(*arguments) in (1, 2)
+    cv2.imwrite('a.png', picture())
+    assert demo(*arguments.split()) in (1, 2)
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / 'out').exists()
 
@@ -393,10 +380,9 @@ def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
     folder, out = tmp_path / 'in', tmp_path / 'out'
     folder.mkdir()
     for seed in range(120):
-        cv2.imwrite(str(folder / f'{seed:03d}.png'), picture(seed))
+        cv2.imwrite(str(folder / f'{seed:03d}.png'), picture(seed=seed))
     arguments = [folder, '--out-dir', out, *model]
-    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
-    run = start(arguments, launcher)
+    run = start(arguments, PROCESSES)
     wait_for(lambda: len(list(out.glob('records/*.jsonl'))) == 2 and len(records(out)) > 8, run)
     workers = Path(f'/proc/{run.pid}/task/{run.pid}/children').read_text().split()
     os.kill(int(workers[0]), signal.SIGKILL)
@@ -409,7 +395,7 @@ def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
     assert demo(folder, '--out-dir', out) == 0
     counts = Counter(record['stem'] for record in records(out))
     assert counts == Counter(f'{seed:03d}' for seed in range(120))
-    content = json.loads((out / 'panoptic.json').read_text())
+    content = read_json(out / 'panoptic.json')
     assert [Path(i['file_name']).stem for i in content['images']] == sorted(counts)
     for annotation in content['annotations']:
         ids = read_panoptic_png(str(out / PNG_FOLDER / annotation['file_name']))
@@ -420,15 +406,14 @@ def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
 
 def test_two_processes_share_the_images(model, photos, tmp_path):
     out = tmp_path / 'out'
-    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
-    run = start([photos, '--out-dir', out, '--no-pictures', *model], launcher)
+    run = start([photos, '--out-dir', out, '--no-pictures', *model], PROCESSES)
     output = run.communicate(timeout=120)[0]
     assert run.returncode == 0, output[-3000:]
     shares = sorted(
         [json.loads(line)['stem'] for line in path.open()] for path in out.glob('records/*.jsonl')
     )
     assert shares == [['0', '2'], ['1']]
-    assert len(json.loads((out / 'panoptic.json').read_text())['images']) == 3
+    assert len(read_json(out / 'panoptic.json')['images']) == 3
 
 
 def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
@@ -452,7 +437,7 @@ def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
 
 def test_full_disk(model, photos, tmp_path):
     """A limit on the size of files stands for it: pictures of 100 kB do not fit, maps do."""
-    cv2.imwrite(str(photos / '1.png'), picture(1, 640, 960))
+    cv2.imwrite(str(photos / '1.png'), picture(640, 960, 1))
 
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.files import read_json
 from helpers.oracle import coco200
 from helpers.own_data import failure, made, photo, run, save
 from panopticapi.evaluation import pq_compute_single_core
@@ -73,16 +74,13 @@ def data(tmp_path):
 
 
 def convert(data, *arguments):
-    run(
-        TOOL, data / 'val', data / 'things.json', '--out', data / 'annotations', '--workers', 1,
-        '--overwrite', *arguments,
-    )  # fmt: skip
+    where = data / 'val', data / 'things.json', '--out', data / 'annotations'
+    run(TOOL, *where, '--workers', 1, '--overwrite', *arguments)
     return made(data / 'annotations', 'val')
 
 
-def fail(data, *arguments):
-    where = data / 'val', data / 'things.json'
-    return failure(TOOL, *where, *arguments, out=data / 'annotations')
+def fail(data, *arguments, out='annotations'):
+    return failure(TOOL, data / 'val', data / 'things.json', *arguments, out=data / out)
 
 
 @pytest.mark.parametrize('form', [polygon, counts, compressed])
@@ -123,9 +121,7 @@ def with_stuff():
 
 def test_stuff_of_a_second_file(data):
     """In several pieces, with the things left out as "other"."""
-    shapes = [
-        (92, 0, 0, 30, 3), (92, 0, 3, 30, 6), (7, 0, 12, 30, 18), (183, 5, 5, 9, 9),
-    ]  # fmt: skip
+    shapes = [(92, 0, 0, 30, 3), (92, 0, 3, 30, 6), (7, 0, 12, 30, 18), (183, 5, 5, 9, 9)]
     file = write(data / 'stuff.json', STUFF, shapes)
     result = convert(data, '--stuff-json', file, '--void', 'other')
     assert result.labels('a.jpg').tolist() == with_stuff()
@@ -138,13 +134,11 @@ def test_stuff_of_pngs(data):
     values[0:6], values[12:18], values[8, 8] = 92, 7, 183
     save(data / 'maps' / 'a.png', values)
     classes = ['--things', 'person', 'car', '--stuff', 'sky=92', 'road=7']
-    result = convert(data, *classes, '--stuff-png', data / 'maps', '--void', 0, 183)
+    classes += ['--stuff-png', data / 'maps']
+    result = convert(data, *classes, '--void', 0, 183)
     assert result.labels('a.jpg').tolist() == with_stuff()
     assert result.category('road') == 7 and result.category('car') == 3
-    message = failure(
-        TOOL, data / 'val', data / 'things.json', *classes, '--stuff-png', data / 'maps',
-        out=data / 'other',
-    )  # fmt: skip
+    message = fail(data, *classes, out='other')
     assert 'maps/a.png has the values 0, 183' in message and '--void 0 183' in message
 
 
@@ -177,7 +171,7 @@ def test_background_and_left_out_classes(data):
 def test_objects_that_vanish_are_counted(data, capsys):
     """Equal outlines, and an outline of two points, which other tools take for a box."""
     write(data / 'things.json', THINGS, [*BOXES, BOXES[0]])
-    content = json.loads((data / 'things.json').read_text())
+    content = read_json(data / 'things.json')
     flat = dict(content['annotations'][0], id=999, segmentation=[[1, 1, 20, 20]])
     content['annotations'].append(flat)
     (data / 'things.json').write_text(json.dumps(content))
@@ -197,6 +191,11 @@ def test_every_form_of_a_segmentation_is_the_same_object(data):
 NOTHING = ('images', {})
 
 
+def first(**changes):
+    """Of the first annotation."""
+    return 'annotations', changes
+
+
 @pytest.mark.parametrize(
     'changes, arguments, parts',
     [
@@ -206,32 +205,22 @@ NOTHING = ('images', {})
         (NOTHING, ['--stuff-json', 'nowhere.json'], ['nowhere.json is not a file']),
         (('images', dict(file_name='b.jpg')), [], ['val lacks b.jpg', 'things.json']),
         (('images', dict(width=31)), [], ['a.jpg is 30 x 20', 'says 31 x 20']),
-        (
-            ('annotations', dict(segmentation=[])),
-            [],
-            ['annotation 100 (person) has no segmentation', 'box'],
-        ),
-        (('annotations', dict(category_id=9)), [], ['annotation 100 has category 9', 'add it']),
-        (('annotations', dict(image_id=8)), [], ['annotation 100 is of image 8', 'remove']),
-        (
-            ('annotations', dict(segmentation=dict(size=[30, 20], counts=[600]))),
-            [],
-            ['a.jpg', 'annotation 100 is 20 x 30', '30 x 20'],
-        ),
-        (
-            ('annotations', dict(segmentation=dict(size=[20, 30], counts=[5, 5, 5, 5]))),
-            [],
-            ['annotation 100 covers 20 pixels', '= 600'],
-        ),
-        (('annotations', dict(segmentation=[[1, 2, 3, float('nan')]])), [], ['100', 'finite']),
-        (('annotations', dict(category_id=None)), [], ['annotation 100', '"category_id" is None']),
+        (first(segmentation=[]), [], ['annotation 100 (person) has no segmentation', 'box']),
+        (first(category_id=9), [], ['annotation 100 has category 9', 'add it']),
+        (first(image_id=8), [], ['annotation 100 is of image 8', 'remove']),
+        (first(segmentation=dict(size=[30, 20], counts=[600])), [],
+         ['a.jpg', 'annotation 100 is 20 x 30', '30 x 20']),
+        (first(segmentation=dict(size=[20, 30], counts=[5, 5, 5, 5])), [],
+         ['annotation 100 covers 20 pixels', '= 600']),
+        (first(segmentation=[[1, 2, 3, float('nan')]]), [], ['100', 'finite']),
+        (first(category_id=None), [], ['annotation 100', '"category_id" is None']),
         (('images', dict(file_name='../val/a.jpg')), [], ['"file_name"', "'../val/a.jpg'"]),
         (('images', dict(file_name='C:\\val\\a.jpg')), [], ['"file_name"', 'drive letter']),
     ],
-)
+)  # fmt: skip
 def test_mistakes_are_named(data, changes, arguments, parts):
     part, values = changes
-    content = json.loads((data / 'things.json').read_text())
+    content = read_json(data / 'things.json')
     content[part][0].update(values)
     (data / 'things.json').write_text(json.dumps(content))
     message = fail(data, *arguments)
@@ -255,9 +244,9 @@ def test_real_instances_become_the_real_panoptic_things(tmp_path):
     """COCO's instances and PNGs of its stuff, against its panoptic ground truth."""
     photos = coco200()
     source = photos / 'annotations' / 'panoptic_val2017.json'
-    truth = json.loads(source.read_text())
+    truth = read_json(source)
     truth['annotations'] = truth['annotations'][:NUM_PHOTOS]
-    instances = json.loads((source.parent / 'instances_val2017.json').read_text())
+    instances = read_json(source.parent / 'instances_val2017.json')
     kept = {annotation['image_id'] for annotation in truth['annotations']}
     instances['images'] = [r for r in instances['images'] if r['id'] in kept]
     instances['annotations'] = [a for a in instances['annotations'] if a['image_id'] in kept]

@@ -75,46 +75,25 @@ def test_areas_and_boxes_are_those_of_the_masks(seed, height, count):
         assert (segment['area'], segment['bbox']) == (shape['area'], shape['bbox'])
 
 
-def unlisted(number: int):
-    return IDS, SEGMENTS[:2]
-
-
-def twice(number: int):
-    return IDS, [*SEGMENTS, SEGMENTS[0]]
-
-
-def stranger(number: int):
-    return IDS, [*SEGMENTS[:2], dict(SEGMENTS[2], category_id=4)]
-
-
 @pytest.mark.parametrize(
-    'read, expected',
+    'jobs, segments, expected',
     [
-        (unlisted, 'ids [70000] in the map belong to no segment'),
-        (twice, 'segment id 5 belongs to more than one segment'),
-        (stranger, 'category id 4 is none of [3, 9]'),
+        # what a reader gives
+        ([job(7)], SEGMENTS[:2], 'error: ü/7.jpg: ids [70000] in the map belong to no segment'),
+        ([job(7)], [*SEGMENTS, SEGMENTS[0]], 'error: ü/7.jpg: segment id 5 belongs to more than'),
+        ([job(7)], [*SEGMENTS[:2], dict(SEGMENTS[2], category_id=4)],
+         'error: ü/7.jpg: category id 4 is none of [3, 9]'),
+        # what it is asked for
+        ([], SEGMENTS, 'there are no images'),
+        ([job(1), job(2)._replace(png_name='ü/1.png')], SEGMENTS, "the same PNG name, 'ü/1.png'"),
+        ([job(1), job(1)._replace(png_name='2.png')], SEGMENTS, 'the same image id, 1'),
+        ([job(1, height=3, width=3)], SEGMENTS, 'the image has 3 x 3 pixels (width x height)'),
     ],
-)
-def test_a_wrong_reader_is_told_the_image(tmp_path, read, expected):
-    with pytest.raises(SystemExit) as caught:
-        run(tmp_path, [job(7)], read)
-    assert caught.value.code.startswith(f'error: ü/7.jpg: {expected}')
-    assert not any(path.is_file() for path in tmp_path.rglob('*'))
-
-
-@pytest.mark.parametrize(
-    'jobs, expected',
-    [
-        ([], 'there are no images'),
-        ([job(1), job(2)._replace(png_name='ü/1.png')], "the same PNG name, 'ü/1.png'"),
-        ([job(1), job(1)._replace(png_name='2.png')], 'the same image id, 1'),
-        ([job(1, height=3, width=3)], 'the image has 3 x 3 pixels (width x height)'),
-    ],
-)
-def test_wrong_jobs_are_named(tmp_path, jobs, expected):
-    with pytest.raises(SystemExit, match='error: ') as caught:
-        run(tmp_path, jobs, read_same)
-    assert expected in caught.value.code
+)  # fmt: skip
+def test_mistakes_are_named_with_the_image(tmp_path, jobs, segments, expected):
+    with pytest.raises(SystemExit, match='^error: ') as caught:
+        run(tmp_path, jobs, lambda number: (IDS, segments))
+    assert expected in caught.value.code and caught.value.code.count('error: ') == 1
     assert not any(path.is_file() for path in tmp_path.rglob('*'))
 
 
