@@ -1,12 +1,9 @@
-"""The numpy parts against their originals in PyTorch."""
+"""Resizing in numpy against the original in PyTorch."""
 
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import InstanceData
 
-from mmpfcn import KernelFusion
-from mmpfcn.deployment.kernel_fusion import Kernels, fuse
 from mmpfcn.deployment.mask_resizing import MaskResizer, best_labels
 from mmpfcn.ops import label_tiles, mask_resizing
 
@@ -61,18 +58,3 @@ def test_best_labels(sizes, number):
     expected = label_tiles.best_labels(maps, labels, theirs).numpy()
     assert actual.dtype == np.int16 and actual.shape == sizes[2]
     assert (actual == expected).mean() >= 0.999
-
-
-@pytest.mark.parametrize('similarity_thr', [None, 0.9, 0.3])
-@pytest.mark.parametrize('number', [0, 1, 40])
-def test_kernel_fusion(number, similarity_thr):
-    x = torch.randn(number, 4)
-    x[:2] = 0
-    labels, scores = torch.randint(3, (number,)), torch.rand(number).sort(descending=True)[0]
-    expected = KernelFusion()(InstanceData(kernels=x, labels=labels, scores=scores), similarity_thr)
-    arrays = (x.numpy(), labels.numpy(), scores.numpy(), np.ones(number, int))
-    actual = fuse(Kernels(*arrays), similarity_thr)
-    np.testing.assert_allclose(actual.kernels, expected.kernels, atol=1e-6)
-    np.testing.assert_allclose(actual.scores, expected.scores, atol=1e-6)
-    assert actual.labels.tolist() == expected.labels.tolist()
-    assert actual.num_kernels.tolist() == expected.num_kernels.tolist()

@@ -1,4 +1,4 @@
-"""The R50 model with the oracle's weights on real photos: ONNX Runtime against PyTorch."""
+"""ONNX Runtime against PyTorch: the tiny model, and R50 with the oracle's weights on photos."""
 
 import cv2
 import numpy as np
@@ -6,12 +6,84 @@ import pytest
 import torch
 from helpers import oracle
 from helpers.onnx_model import assert_same
+from helpers.tiny_inferencer import picture
 from mmengine.config import Config
+from PIL import Image
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.commands.export.export import export_onnx
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+
+
+@pytest.mark.parametrize(
+    'size', [(64, 96), (96, 64), (480, 640), (40, 33), (1, 1), (1, 120), (120, 1), (30, 1900)]
+)
+def test_same_results_at_any_size(ours, theirs, size):
+    image = picture(*size)
+    (expected,), (actual,) = theirs(image)['predictions'], ours(image)['predictions']
+    assert_same(expected, actual)
+    assert actual.segments_info
+
+
+def test_thresholds(ours, theirs):
+    output = theirs.run_network(picture())
+    for change in (
+        dict(center_thr=1.0),  # no things
+        dict(region_thr=1.0),  # no regions
+        dict(center_thr=1.0, region_thr=1.0),
+        dict(similarity_thr=0.5, score_thr=0.1, mask_thr_binary=0.45),
+        dict(max_per_img=2, mask_overlap=0.1),
+        dict(stuff_area_limit=2000, panoptic_score_thr=0.4),
+    ):
+        settings = dict(ours.meta['test_cfg'])
+        ours.meta['test_cfg'].update(change)
+        actual = ours(picture())['predictions'][0]
+        ours.meta['test_cfg'] = settings
+        if 'max_per_img' in change:  # its half is in the graph: candidates of a level
+            assert theirs.settings.max_per_img > 2
+            assert len([s for s in actual.segments_info if s['isthing']]) <= 2
+        else:
+            assert_same(theirs.finish(output, **change), actual)
+
+
+def test_batches_equal_single_images(ours, theirs):
+    sizes = [(64, 96), (64, 96), (40, 96), (96, 40), (64, 96), (64, 90)]
+    images = [picture(*size, seed) for seed, size in enumerate(sizes)]
+    batched = ours(images, batch_size=2)['predictions']
+    assert [result.name for result in batched] == [f'image {i}' for i in range(6)]
+    for expected, actual in zip(theirs(images)['predictions'], batched, strict=True):
+        assert_same(expected, actual)
+
+
+def test_exif_rotation(ours, theirs, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.fromarray(picture()).save(tmp_path / 'turned.jpg', exif=exif)
+    path = tmp_path / 'turned.jpg'
+    (expected,), (actual,) = theirs(str(path))['predictions'], ours(path)['predictions']
+    assert actual.panoptic_seg.shape == (96, 64)
+    assert_same(expected, actual)
+
+
+def test_bad_images_in_a_call(ours, tmp_path):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    cv2.imwrite(str(photos / 'a.jpg'), picture())
+    (photos / 'cut.jpg').write_bytes((photos / 'a.jpg').read_bytes()[:300])
+    result = ours([photos / 'cut.jpg', str(photos / 'a.jpg'), photos / 'missing.jpg'])
+    assert [r.stem for r in result['predictions']] == ['a']
+    names, messages = zip(*result['failures'], strict=True)
+    assert names == (str(photos / 'cut.jpg'), str(photos / 'missing.jpg'))
+    assert 'cut off' in messages[0] and 'is not there' in messages[1]
+    with pytest.raises(ValueError, match=r'float32 with shape \(4, 4\)'):
+        list(ours.stream(np.zeros((4, 4), np.float32)))
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match='no image in the folder'):
+        ours(tmp_path / 'empty')
+
+
+# ---- photos ----
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,95 @@
+"""Arguments of train; runs are tested in test_end_to_end.py."""
+
+import importlib.util
+import os
+import re
+
+import pytest
+import torch
+
+from mmpfcn.commands.train import train_config as read
+
+
+def test_train_defaults(config):
+    cfg = read([config])
+    assert cfg.work_dir == './work_dirs/tiny'
+    assert cfg.launcher == 'none'
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+    assert 'resume' not in cfg
+
+
+def test_work_dir_of_the_config_and_of_the_command_line(config):
+    assert read([config, '--cfg-options', 'work_dir=a']).work_dir == 'a'
+    assert read([config, '--cfg-options', 'work_dir=a', '--work-dir', 'b']).work_dir == 'b'
+
+
+def test_cfg_options_are_merged(config):
+    options = ['train_cfg.max_iters=3', 'visualizer.vis_backends.0.type=X', 'scale=(1,2)']
+    cfg = read([config, '--cfg-options', *options])
+    assert cfg.train_cfg.max_iters == 3
+    assert cfg.visualizer.vis_backends[0].type == 'X'
+    assert cfg.scale == (1, 2)
+
+
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        ('max_iters', "KEY=VALUE .* got 'max_iters'"),
+        ('a=[1,2', 'balanced brackets'),
+        ('visualizer.vis_backends.5.type=X', 'does not fit .*tiny.py: Index 5 exceeds'),
+        ('train_cfg.max_iters.x=1', 'does not fit .*tiny.py: max_iters='),
+    ],
+)
+def test_bad_cfg_options(config, refused, option, message):
+    error = refused(read, config, '--cfg-options', option)
+    assert re.search(message, error), error
+
+
+def test_resume(config, checkpoint, refused):
+    latest = read([config, '--resume'])
+    assert latest.resume is True and latest.load_from is None
+    given = read([config, '--resume', checkpoint])
+    assert given.resume is True and given.load_from == checkpoint
+    error = refused(read, config, '--resume', 'none.pth')
+    assert '--resume is not a file: none.pth' in error
+
+
+def test_auto_scale_lr(config, refused):
+    error = refused(read, config, '--auto-scale-lr')
+    assert 'no auto_scale_lr.base_batch_size' in error
+    cfg = read([config, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=16'])
+    assert cfg.auto_scale_lr == dict(base_batch_size=16, enable=True)
+
+
+def test_tensorboard(config, monkeypatch, refused):
+    types = [backend.type for backend in read([config]).visualizer.vis_backends]
+    assert types == ['LocalVisBackend']
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    error = refused(read, config, '--tensorboard')
+    assert error.endswith('pip install tensorboard')
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: True)
+    for existing in ([], ['visualizer.vis_backends=None']):
+        options = ['--cfg-options', *existing] if existing else []
+        backends = read([config, '--tensorboard', *options]).visualizer.vis_backends
+        assert backends[-1] == dict(type='TensorboardVisBackend')
+    option = 'visualizer.vis_backends.0.type=TensorboardVisBackend'
+    backends = read([config, '--tensorboard', '--cfg-options', option]).visualizer.vis_backends
+    assert len(backends) == 1
+
+
+def test_amp(config, refused):
+    if torch.cuda.is_available():
+        wrapper = read([config, '--amp']).optim_wrapper
+        assert wrapper.type == 'AmpOptimWrapper' and wrapper.loss_scale == 'dynamic'
+        assert wrapper.dtype == 'float16'
+        assert read([config, '--amp', 'bf16']).optim_wrapper.dtype == 'bfloat16'
+    else:
+        assert '--amp needs one of cuda' in refused(read, config, '--amp')
+    assert "invalid choice: 'fp8'" in refused(read, config, '--amp', 'fp8')
+
+
+@pytest.mark.parametrize('flag', ['--local_rank=3', '--local-rank=3'])
+def test_local_rank(config, monkeypatch, flag):
+    monkeypatch.delenv('LOCAL_RANK')
+    assert read([config, flag, '--launcher', 'pytorch']).launcher == 'pytorch'
+    assert os.environ['LOCAL_RANK'] == '3'
