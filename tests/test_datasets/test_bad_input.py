@@ -290,12 +290,6 @@ def test_a_png_that_can_not_be_written(no_target):
     assert_nothing_is_left(no_target)
 
 
-def test_ids_that_a_png_can_not_hold(tmp_path):
-    with pytest.raises(ValueError, match=r'a.png: .* to 16777216, .* number the segments anew'):
-        write_panoptic_png(tmp_path / 'a.png', np.full(SIZE, 2**24))
-    assert not tree(tmp_path)
-
-
 def test_a_converter_leaves_nothing_of_a_bad_file(data, tmp_path):
     """The message names the file; what is done waits in a working folder, nothing has its name."""
     arguments = class_map(data, tmp_path / 'classes')

@@ -7,17 +7,11 @@ import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.hooks import CheckpointHook
 from mmengine.runner.loops import _InfiniteDataloaderIterator
+from test_datasets.test_replayable_sampler import Sizes
 from torch.utils.data import DataLoader
 
 from mmpfcn.datasets.replayable_sampler import ReplayableAspectRatioBatchSampler
 from mmpfcn.engine import ExactResumeHook
-
-
-class Sizes(list):
-    """A data set of images that are wider than high."""
-
-    def get_data_info(self, index: int) -> dict:
-        return dict(width=20, height=10)
 
 
 def runner_of(loop, batches, iteration: int = 3, counts: int = 1, interval: int = 1):
@@ -47,14 +41,6 @@ def test_batches_are_skipped_once(loop, first):
     ExactResumeHook().before_train(runner_of(loop, batches))
     assert next(iter(batches)) == first
     assert getattr(loop, 'fast_forward_on_resume', first == [0, 1])
-
-
-def test_a_skip_is_used_up():
-    sampler = DefaultSampler(Sizes(range(10)), shuffle=False, seed=0)
-    batches = ReplayableAspectRatioBatchSampler(sampler, batch_size=2)
-    batches.skip_batches(3)
-    assert list(batches) == [[6, 7], [8, 9]]
-    assert len(list(batches)) == 5
 
 
 @pytest.mark.parametrize('iteration', [0, 2, 5, 7, 13])

@@ -25,7 +25,6 @@ from panopticapi.evaluation import pq_compute
 
 from mmpfcn.datasets import PanopticDataset
 from mmpfcn.evaluation import PanopticQualityMetric
-from mmpfcn.evaluation.panoptic_quality import CHUNK_PIXELS, count_pairs
 from mmpfcn.formats.panoptic_png import read_panoptic_png, write_panoptic_png
 
 NAMES = ('car', 'cat', 'sky', 'sea', 'road')
@@ -84,16 +83,6 @@ def test_crowds_of_mmdets_data_sets(tmp_path):
     measured = metric()
     measured.process({}, [with_prediction(record, np.array([[VOID] * 4]))])
     assert measured._last.statistics[:, 3].tolist() == [0, 0, 1, 0, 0]  # only the stuff is missed
-
-
-@pytest.mark.parametrize('dtype', [np.int32, np.int64])
-def test_count_pairs_over_chunks(dtype):
-    rng = np.random.default_rng(0)
-    gt = rng.integers(0, 3, (5, CHUNK_PIXELS // 4)) * 2**22
-    pred = rng.integers(-2, 2, gt.shape)
-    pairs, pixels = count_pairs(gt.astype(dtype), pred.astype(dtype))
-    expected = np.unique(np.stack([gt.ravel(), pred.ravel()], 1), axis=0, return_counts=True)
-    assert pairs.tolist() == expected[0].tolist() and pixels.tolist() == expected[1].tolist()
 
 
 def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:

@@ -6,7 +6,6 @@ from mmcv.ops import modulated_deform_conv2d
 from mmengine.model import BaseModule
 
 from mmpfcn import ModulatedDeformConv
-from mmpfcn.models.layers import append_coordinates
 from mmpfcn.ops import deform_conv as layers
 from mmpfcn.ops.deform_conv import deform_conv_by_bags, deform_conv_by_sampling
 
@@ -110,12 +109,6 @@ def test_initialisation_moves_the_offsets():
     )
     assert parent.conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
     assert parent.conv.bias.eq(0).all()
-
-
-def test_coordinates_of_one_row_or_column():
-    out = append_coordinates(torch.zeros(2, 1, 1, 3))
-    assert out[:, 1].eq(-1).all()
-    assert out[0, 2, 0].tolist() == [-1, 0, 1]
 
 
 def saved_bytes(run, *inputs) -> int:
