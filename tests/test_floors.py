@@ -1,4 +1,4 @@
-"""The floors of mmpfcn, read from its imports: no arrow goes up, none goes in a circle."""
+"""The floors of mmpfcn, read from its imports: no arrow goes up; and tests/ mirrors mmpfcn/."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -154,6 +154,20 @@ def edits_of_the_path(root: Path = ROOT) -> list[str]:
     ]
 
 
+def untested(root: Path = ROOT) -> list[str]:
+    """Files with functions whose own test is missing; that of a command is of its file or folder."""
+    missing = []
+    for path in sorted(root.glob('mmpfcn/**/*.py')):
+        if path.name == '__init__.py' or 'def ' not in path.read_text('utf-8'):
+            continue
+        parts = path.relative_to(root / 'mmpfcn').with_suffix('').parts
+        parts = parts[:2] if parts[0] == 'commands' else parts
+        test = root.joinpath('tests', *(f'test_{part.strip("_")}' for part in parts))
+        if not test.with_suffix('.py').is_file() and not [*test.glob('test_*.py')]:
+            missing.append(test.relative_to(root / 'tests').as_posix())
+    return missing
+
+
 IMPORTS = read()
 
 
@@ -196,6 +210,10 @@ def test_nobody_imports_another_modules_private_name():
 
 def test_nobody_edits_the_path():
     assert edits_of_the_path() == []
+
+
+def test_every_file_with_functions_has_a_test_of_its_name():
+    assert untested() == []
 
 
 # ---- the rules themselves: each is broken once ----
@@ -254,3 +272,16 @@ def test_an_edit_of_the_path_is_found(house, line):
     house(ops__a=line)
     assert edits_of_the_path(house.root) == ['mmpfcn/ops/a.py:2'] or 'from sys' in line
     assert len(edits_of_the_path(house.root)) == 1
+
+
+def test_a_file_without_a_test_is_found(house):
+    house(ops__a='def f(): ...', ops__b='x = 1', main='def f(): ...')
+    for name in ('commands/one/parts.py', 'commands/two/parts.py', 'commands/three.py'):
+        path = house.root / 'mmpfcn' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('def f(): ...')
+    for name in ('test_commands/test_one', 'test_commands/test_two/test_x', 'test_main'):
+        path = house.root / 'tests' / f'{name}.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert untested(house.root) == ['test_commands/test_three', 'test_ops/test_a']

@@ -1,6 +1,5 @@
 """From images to results with a tiny model."""
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,35 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import tiny, tiny_inferencer
+from helpers import tiny_inferencer
 from helpers.oracle import ROOT
+from helpers.tiny_inferencer import picture
 from mmengine.hub import get_config
-from pycocotools import mask as coco_mask
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import PanopticResult, explain
-from mmpfcn.datasets import PanopticDataset
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return tiny_inferencer.write_checkpoint(tmp_path_factory.mktemp('weights'), category_ids=IDS)
-
-
-IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
-
-
-@pytest.fixture(scope='module')
-def inferencer(checkpoint):
-    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
-    return PanopticInferencer(config, checkpoint, 'cpu', show_progress=False)
-
-
-def picture(height=64, width=96, seed=0):
-    noise = np.random.default_rng(seed).integers(
-        0, 256, (-(-height // 8), -(-width // 8), 3), np.uint8
-    )
-    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def same(a: PanopticResult, b: PanopticResult) -> bool:
@@ -64,36 +41,6 @@ def test_result_is_what_the_detector_predicts(inferencer):
     infos = sample.pred_panoptic_seg.segments_info
     assert [s['id'] for s in result.segments_info] == [s['id'] for s in infos]
     assert sum(s['num_kernels'] > 1 for s in result.segments_info) > 0
-
-
-def test_segments_describe_the_map(inferencer):
-    result = inferencer(picture())['predictions'][0]
-    assert np.array_equal(result.image, picture()[..., ::-1])
-    assert result.panoptic_seg.dtype == np.int32
-    assert {0, *(s['id'] for s in result.segments_info)} == set(np.unique(result.panoptic_seg))
-    kinds = [s['isthing'] for s in result.segments_info]
-    assert kinds == sorted(kinds, reverse=True) and len(set(kinds)) == 2
-    for segment in result.segments_info:
-        y, x = np.nonzero(result.panoptic_seg == segment['id'])
-        assert segment['area'] == len(y)
-        box = [x.min(), y.min(), x.max() + 1 - x.min(), y.max() + 1 - y.min()]
-        assert segment['bbox'] == box
-        assert segment['name'] == tiny_inferencer.CLASSES[segment['label']]
-        assert segment['isthing'] == (segment['label'] < tiny.NUM_THINGS)
-
-
-def test_instances_and_semantic_map_only_if_asked_for(inferencer):
-    result = inferencer(picture())['predictions'][0]
-    assert result.instances is None and result.semantic_seg is None
-    result = inferencer(picture(), instances=True, semantic=True)['predictions'][0]
-    assert result.semantic_seg.shape == (64, 96) and len(result.instances) > 1
-    for instance in result.instances:
-        mask = coco_mask.decode(instance['segmentation'])
-        y, x = np.nonzero(mask)
-        assert instance['bbox'][:2] == [x.min(), y.min()]
-        assert instance['category_id'] == IDS[instance['label']]
-    scores = [instance['score'] for instance in result.instances]
-    assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize('batch_size', [2, 3])
@@ -157,17 +104,6 @@ def test_threads_with_different_thresholds_do_not_mix(inferencer):
         assert all(same(alone[t], r) for t, r in zip(thresholds, together, strict=True))
 
 
-@pytest.mark.parametrize(
-    'array',
-    [picture(1, 1), picture(50, 2000), picture(8, 8)[..., 0], picture(2, 64)],
-    ids=['1x1', '50x2000', 'grey', '2x64'],
-)
-def test_images_of_odd_shapes(inferencer, array):
-    result = inferencer(array)['predictions'][0]
-    assert result.panoptic_seg.shape == array.shape[:2]
-    assert result.draw().ndim == 3
-
-
 def test_an_image_that_is_too_flat_for_the_pipeline(inferencer):
     with pytest.raises(ValueError, match=r'image is 2000 x 8 pixels .*crop it'):
         list(inferencer.stream(picture(8, 2000)))
@@ -186,47 +122,6 @@ def test_bad_images_do_not_stop_the_others(inferencer, tmp_path):
         list(inferencer.stream(tmp_path))
 
 
-def test_files_are_a_panoptic_data_set(inferencer, tmp_path):
-    """PanopticDataset reads what was written; the ids and categories are those of the results."""
-    (tmp_path / 'in' / 'sub').mkdir(parents=True)
-    for seed, name in enumerate(('a.png', 'sub/a.png')):
-        cv2.imwrite(str(tmp_path / 'in' / name), picture(seed=seed))
-    answer = inferencer(tmp_path / 'in', out_dir=tmp_path / 'out', instances=True, return_vis=True)
-    files = {p.relative_to(tmp_path / 'out').as_posix() for p in tmp_path.glob('out/**/*.*')}
-    assert files == {
-        'panoptic.json', 'instances.json',
-        'panoptic/a.png', 'panoptic/sub/a.png', 'vis/a.jpg', 'vis/sub/a.jpg',
-    }  # fmt: skip
-    dataset = PanopticDataset(
-        str(tmp_path / 'out' / 'panoptic.json'),
-        data_prefix=dict(img='', seg=str(tmp_path / 'out' / 'panoptic')),
-        pipeline=[dict(type='LoadPanopticGroundTruth', panoptic=True)],
-    )
-    assert list(dataset.metainfo['category_ids']) == IDS
-    for record, result in zip(dataset, answer['predictions'], strict=True):
-        assert record['img_path'] == result.name
-        areas = {s['label']: s['area'] for s in result.segments_info if not s['isthing']}
-        read = {s['label']: s['area'] for s in record['gt_panoptic_segments'] if not s['isthing']}
-        assert read == areas
-        assert len(record['gt_masks']) == sum(s['isthing'] for s in result.segments_info)
-    instances = json.loads((tmp_path / 'out' / 'instances.json').read_text())
-    assert len(instances) == sum(len(r.instances) for r in answer['predictions'])
-    drawn = cv2.imread(str(tmp_path / 'out' / 'vis' / 'a.jpg'))[..., ::-1]
-    assert abs(drawn.astype(int) - answer['visualization'][0]).mean() < 8
-
-
-def test_results_so_far_are_kept_when_a_run_is_broken_off(inferencer, tmp_path):
-    def images():
-        yield picture()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        inferencer(images(), out_dir=tmp_path)
-    content = json.loads((tmp_path / 'panoptic.json').read_text())
-    assert [a['file_name'] for a in content['annotations']] == ['000000.png']
-    assert (tmp_path / 'panoptic' / '000000.png').is_file()
-
-
 def test_model_by_name_and_wrong_models(checkpoint):
     with pytest.raises(ValueError, match='r50_cocoo is neither a config.*did you mean r50_coco'):
         PanopticInferencer('r50_cocoo')
@@ -235,20 +130,6 @@ def test_model_by_name_and_wrong_models(checkpoint):
     stock = get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py')
     with pytest.raises(TypeError, match='PanopticFPN without PanopticFCNHead'):
         PanopticInferencer(stock, None, 'cpu')
-
-
-def test_random_weights_only_with_a_warning():
-    with pytest.warns(UserWarning, match='randomly initialized'):
-        inferencer = PanopticInferencer(tiny_inferencer.config(), None, 'cpu', show_progress=False)
-    assert inferencer.dataset_meta['classes'][0] == 'thing 0'
-
-
-def test_class_names_of_another_count(tmp_path):
-    path = tmp_path / 'a.pth'
-    weights = torch.load(tiny_inferencer.write_checkpoint(tmp_path))['state_dict']
-    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=['a', 'b']))), path)
-    with pytest.raises(ValueError, match='6 thing and 4 stuff classes, but its data set has 2'):
-        PanopticInferencer(tiny_inferencer.config(), str(path), 'cpu')
 
 
 def test_config_from_a_training_checkpoint(inferencer, tmp_path):

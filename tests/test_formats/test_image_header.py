@@ -92,11 +92,3 @@ def test_what_lacks_its_end_is_cut_off(tmp_path, kind):
 
 def test_long_runs_of_ff_take_no_time():
     assert is_cut_off(b'\xff\xd8' + b'\xff' * 2_000_000 + b'\0')
-
-
-def test_a_git_lfs_pointer_is_named(tmp_path):
-    text = 'version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 12345\n'
-    (tmp_path / 'a.jpg').write_text(text)
-    for read in (read_image, image_size):
-        with pytest.raises(ValueError, match='a.jpg is a Git LFS pointer.*git lfs pull'):
-            read(tmp_path / 'a.jpg')
