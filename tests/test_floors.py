@@ -155,7 +155,7 @@ def edits_of_the_path(root: Path = ROOT) -> list[str]:
 
 
 def untested(root: Path = ROOT) -> list[str]:
-    """Files with functions whose own test is missing; that of a command is of its file or folder."""
+    """Files with functions whose own test is missing; a command is one file or folder."""
     missing = []
     for path in sorted(root.glob('mmpfcn/**/*.py')):
         if path.name == '__init__.py' or 'def ' not in path.read_text('utf-8'):

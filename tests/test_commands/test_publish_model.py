@@ -51,14 +51,12 @@ def test_weights_names_and_config_stay_and_the_rest_goes(publish, tmp_path):
     assert np.array_equal(before.panoptic_seg, after.panoptic_seg)
 
 
-def test_wrong_input(publish, tmp_path, capsys):
+def test_wrong_input(publish, tmp_path, refused):
     (tmp_path / 'a.pth').write_text('no checkpoint')
     for source, target, message in (
         ('none.pth', 'b.pth', 'none.pth is not there'),
         ('a.pth', 'b.pth', 'is no checkpoint'),
         ('a.pth', 'b.bin', 'OUT must end in .pth'),
     ):
-        with pytest.raises(SystemExit) as error:
-            publish([str(tmp_path / source), str(tmp_path / target)])
-        assert error.value.code == 2 and message in capsys.readouterr().err
+        assert message in refused(publish, tmp_path / source, tmp_path / target)
     assert os.listdir(tmp_path) == ['a.pth']

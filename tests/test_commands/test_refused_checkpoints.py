@@ -85,18 +85,16 @@ def test_each_process_of_a_distributed_run_says_so(folder):
 @pytest.mark.parametrize(
     'tool, arguments',
     [
-        ('analysis_tools/compare_precision.py', ('tiny.py', 'evil.pth')),
-        (
-            'analysis_tools/explain.py',
-            ('photo.png', '--config=tiny.py', '--checkpoint=evil.pth', '--out=out.html'),
-        ),
-        ('deployment/export_onnx.py', ('tiny.py', 'evil.pth', '--out=out.onnx')),
-        ('model_converters/detectron2_to_mmpfcn.py', ('published.pth', 'out.pth')),
+        ('analysis_tools/compare_precision.py', 'tiny.py evil.pth'),
+        ('analysis_tools/explain.py',
+         'photo.png --config=tiny.py --checkpoint=evil.pth --out=out.html'),
+        ('deployment/export_onnx.py', 'tiny.py evil.pth --out=out.onnx'),
+        ('model_converters/detectron2_to_mmpfcn.py', 'published.pth out.pth'),
     ],
-)
+)  # fmt: skip
 def test_in_this_process(folder, inside, monkeypatch, tool, arguments):
     monkeypatch.syspath_prepend(str((tiny_run.TOOLS / tool).parent))
-    inside(import_file(tiny_run.TOOLS / tool).main, *arguments)
+    inside(import_file(tiny_run.TOOLS / tool).main, *arguments.split())
     assert not list(folder.glob('out*'))
 
 

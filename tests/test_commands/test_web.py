@@ -344,28 +344,23 @@ def test_kept_outputs_are_bounded(tool, tmp_path):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        ([], 'required: --model'),
-        (['--model', 'x'], "got 'x', expected NAME=CONFIG,CHECKPOINT"),
-        (['--model', 'x=,y'], "got 'x=,y', expected"),
-        (['--model', 'x=no.py,no.pth'], '--model x: no.py is neither a config file'),
-        (['--model', 'x=no.pth'], '--model x: checkpoint no.pth is not there'),
-        (['--model', 'x=a', '--model', 'x=b'], 'every name is for one model, got x, x'),
-        (['--model', 'x=a', '--port', '70000'], 'got 70000, expected a port'),
-        (['--model', 'x=a', '--max-mb', '0'], 'got 0, expected a number above 0'),
+        ('', 'required: --model'),
+        ('--model x', "got 'x', expected NAME=CONFIG,CHECKPOINT"),
+        ('--model x=,y', "got 'x=,y', expected"),
+        ('--model x=no.py,no.pth', '--model x: no.py is neither a config file'),
+        ('--model x=no.pth', '--model x: checkpoint no.pth is not there'),
+        ('--model x=a --model x=b', 'every name is for one model, got x, x'),
+        ('--model x=a --port 70000', 'got 70000, expected a port'),
+        ('--model x=a --max-mb 0', 'got 0, expected a number above 0'),
     ],
 )
-def test_wrong_arguments(tool, capsys, arguments, message):
-    with pytest.raises(SystemExit) as error:
-        tool.main(arguments)
-    assert error.value.code == 2
-    assert message in capsys.readouterr().err
+def test_wrong_arguments(tool, refused, arguments, message):
+    assert message in refused(tool.main, *arguments.split())
 
 
-def test_a_port_that_is_taken(tool, capsys, server, tmp_path):
+def test_a_port_that_is_taken(tool, refused, server, tmp_path):
     config = tmp_path / 'c.py'
     tiny_inferencer.config().dump(config)
     model = f'x={config},{tiny_inferencer.write_checkpoint(tmp_path)}'
-    with pytest.raises(SystemExit) as error:
-        tool.main(['--model', model, '--port', str(server.port)])
-    assert error.value.code == 2
-    assert f'--port {server.port}' in capsys.readouterr().err
+    message = refused(tool.main, '--model', model, '--port', server.port)
+    assert f'--port {server.port}' in message

@@ -1,6 +1,7 @@
 """PNGs of class ids and of instance ids."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -75,13 +76,9 @@ def test_objects_crowds_stuff_and_void(data, capsys):
 
 
 @pytest.mark.parametrize(
-    'write',
-    [
-        lambda path, ids: save(path, ids.astype(np.uint16)),
-        save_palette,
-    ],
+    'write', [lambda path, ids: save(path, ids.astype(np.uint16)), save_palette],
     ids=['16 bit', 'palette'],
-)
+)  # fmt: skip
 def test_png_types_mean_the_same(data, write):
     write(data / 'classes' / 'a.png', CLASSES)
     write(data / 'instances' / 'a.png', INSTANCES)
@@ -203,37 +200,21 @@ def test_images_without_masks(data):
     assert [image['file_name'] for image in result.data['images']] == ['a.jpg']
 
 
-def rgb(data):
-    save(data / 'classes' / 'a.png', np.stack([CLASSES] * 3, -1))
+def rename(old: str, new: str):
+    return lambda data: (data / old).rename(data / new)
 
 
-def truncated(data):
-    path = save(data / 'instances' / 'a.png', np.random.default_rng(0).integers(0, 9, (4, 6), 'u1'))
-    path.write_bytes(path.read_bytes()[:50])
-
-
-def other_size(data):
-    save(data / 'classes' / 'a.png', CLASSES[:3])
-
-
-def masks_as_jpeg(data):
-    (data / 'classes' / 'a.png').rename(data / 'classes' / 'a.jpg')
-
-
-def no_instances(data):
-    (data / 'instances' / 'a.png').rename(data / 'instances' / 'b.png')
-
-
-def broken_photo(data):
-    (data / 'train' / 'a.jpg').write_bytes(b'no image')
-
-
-def two_photos(data):
-    photo(data / 'train' / 'a.png')
-
-
-def no_folder(data):
-    (data / 'train').rename(data / 'images')
+RANDOM = np.random.default_rng(0).integers(0, 9, (4, 6), 'u1')
+SPOILS = {
+    'rgb': lambda d: save(d / 'classes' / 'a.png', np.stack([CLASSES] * 3, -1)),
+    'truncated': lambda d: os.truncate(save(d / 'instances' / 'a.png', RANDOM), 50),
+    'other size': lambda d: save(d / 'classes' / 'a.png', CLASSES[:3]),
+    'masks as jpeg': rename('classes/a.png', 'classes/a.jpg'),
+    'no instances': rename('instances/a.png', 'instances/b.png'),
+    'broken photo': lambda d: (d / 'train' / 'a.jpg').write_bytes(b'no image'),
+    'two photos': lambda d: photo(d / 'train' / 'a.png'),
+    'no folder': rename('train', 'images'),
+}
 
 
 @pytest.mark.parametrize(
@@ -248,19 +229,18 @@ def no_folder(data):
         (None, [], ['no classes given', '--things', '--stuff']),
         (None, [*THINGS, '--classes', 'x.json'], ['not both']),
         (None, ['--classes', 'x.json'], ['x.json is not a file']),
-        (rgb, LISTED, ['classes/a.png has RGB pixels', 'one id per pixel']),
-        (truncated, LISTED, ['instances/a.png cannot be decoded', 'write it again']),
-        (other_size, LISTED, ['classes/a.png is 6 x 3', 'a.jpg is 6 x 4', 'same size']),
-        (masks_as_jpeg, LISTED, ['CLASS_IDS', 'no file that ends in .png']),
-        (no_instances, LISTED, ['instance ids without image: b.png', 'matched by']),
-        (broken_photo, LISTED, ['train/a.jpg', 'again']),
-        (two_photos, LISTED, ['a.jpg', 'a.png', 'rename one']),
-        (no_folder, LISTED, ['IMAGES', 'train is not a folder']),
+        ('rgb', LISTED, ['classes/a.png has RGB pixels', 'one id per pixel']),
+        ('truncated', LISTED, ['instances/a.png cannot be decoded', 'write it again']),
+        ('other size', LISTED, ['classes/a.png is 6 x 3', 'a.jpg is 6 x 4', 'same size']),
+        ('masks as jpeg', LISTED, ['CLASS_IDS', 'no file that ends in .png']),
+        ('no instances', LISTED, ['instance ids without image: b.png', 'matched by']),
+        ('broken photo', LISTED, ['train/a.jpg', 'again']),
+        ('two photos', LISTED, ['a.jpg', 'a.png', 'rename one']),
+        ('no folder', LISTED, ['IMAGES', 'train is not a folder']),
     ],
 )
 def test_mistakes_are_named(data, spoil, arguments, parts):
-    if spoil:
-        spoil(data)
+    SPOILS.get(spoil, lambda data: None)(data)
     message = fail(data, *arguments)
     assert message.startswith('error: ')
     for part in parts:

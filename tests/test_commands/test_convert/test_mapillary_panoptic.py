@@ -1,11 +1,13 @@
 """Mapillary Vistas, in its layouts and with its categories."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.files import contents, cut, read_json, times
 from helpers.frames import SIZE, write_vistas
 from helpers.oracle import vistas_categories
 from PIL import Image
@@ -47,10 +49,6 @@ def refusal(root: Path, *arguments) -> str:
     return caught.value.code
 
 
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text())
-
-
 def change(path: Path, edit) -> None:
     content = read_json(path)
     edit(content)
@@ -66,10 +64,8 @@ def test_right_annotations_are_kept(raw, capsys):
     ]
     assert any(s['iscrowd'] for a in found['annotations'] for s in a['segments_info'])
     assert 'warning' not in capsys.readouterr().err
-    assert sorted(p.name for p in (raw / 'annotations').iterdir()) == [
-        'panoptic_train.json',
-        'panoptic_val.json',
-    ]
+    names = sorted(p.name for p in (raw / 'annotations').iterdir())
+    assert names == ['panoptic_train.json', 'panoptic_val.json']
 
 
 def test_37_things_come_before_28_stuff_classes(raw):
@@ -169,24 +165,20 @@ def test_the_files_on_the_disk_give_the_names(raw):
 
     change(raw / 'training' / 'panoptic' / 'panoptic_2018.json', rename)
     found = read_json(prepare(raw) / 'panoptic_train.json')
-    assert [i['file_name'] for i in found['images']] == [
-        f'{STEMS[0]}.jpg',
-        'aB_3.png',
-        '0-x.jpg',
-    ]
+    names = [i['file_name'] for i in found['images']]
+    assert names == [f'{STEMS[0]}.jpg', 'aB_3.png', '0-x.jpg']
     assert [a['file_name'] for a in found['annotations']] == [f'panoptic/{s}.png' for s in STEMS]
 
 
 def test_two_workers_write_the_same_bytes_and_a_complete_result_stays(raw, capsys):
     folder = prepare(raw)
-    at_once = {path.name: path.read_bytes() for path in folder.iterdir()}
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    at_once, before = contents(folder), times(folder)
     prepare(raw)
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert times(folder) == before
     assert capsys.readouterr().out.count('already complete') == 2
     shutil.rmtree(folder)
     prepare(raw, '--workers', '2')
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == at_once
+    assert contents(folder) == at_once
 
 
 def test_it_goes_on_after_an_error(raw):
@@ -205,19 +197,6 @@ def test_it_goes_on_after_an_error(raw):
     assert len(read_json(raw / 'annotations' / 'panoptic_train.json')['images']) == 3
 
 
-def truncate(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) * 2 // 3])
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b'')
-
-
-def behead(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:200])
-
-
 def halve(path: Path) -> None:
     with Image.open(path) as image:
         half = image.crop((0, 0, SIZE[1] // 2, SIZE[0]))
@@ -229,10 +208,6 @@ def turn(path: Path) -> None:
         exif = image.getexif()
         exif[0x0112] = 6
         image.save(path, exif=exif)
-
-
-def grey(path: Path) -> None:
-    Image.fromarray(np.zeros(SIZE, np.uint8)).save(path)
 
 
 def strange_id(path: Path) -> None:
@@ -247,15 +222,15 @@ IMAGE, PNG = f'images/{STEMS[0]}.jpg', f'panoptic/{STEMS[0]}.png'
 @pytest.mark.parametrize(
     'name, damage, expected',
     [
-        (IMAGE, truncate, 'is cut off'),
-        (IMAGE, behead, 'copy it again'),
-        (IMAGE, empty, 'is cut off (0 bytes)'),
+        (IMAGE, lambda path: cut(path, 2 / 3), 'is cut off'),
+        (IMAGE, lambda path: os.truncate(path, 200), 'copy it again'),
+        (IMAGE, lambda path: cut(path, 0), 'is cut off (0 bytes)'),
         (IMAGE, lambda path: path.write_text('<html>'), 'no readable image (unknown format)'),
-        (PNG, truncate, 'is cut off'),
+        (PNG, lambda path: cut(path, 2 / 3), 'is cut off'),
         (IMAGE, halve, 'they must have the same size'),
         (IMAGE, turn, 'has 96 x 48 pixels (width x height)'),
         (PNG, halve, 'they must have the same size'),
-        (PNG, grey, 'expected 8 bits and RGB'),
+        (PNG, lambda path: Image.new('L', SIZE[::-1]).save(path), 'expected 8 bits and RGB'),
         (PNG, strange_id, 'has pixels of the ids [1234567], for which the JSON has no segment'),
         (IMAGE, Path.unlink, 'is missing'),
         (PNG, Path.unlink, 'is missing'),
@@ -269,33 +244,19 @@ def test_bad_files_are_named_and_nothing_is_left(raw, name, damage, expected):
     assert not any(path.is_file() for path in (raw / 'annotations').rglob('*'))
 
 
-def unknown_category(content):
-    content['annotations'][0]['segments_info'][0]['category_id'] = 999
-
-
-def forget_image(content):
-    del content['images'][1]
-
-
-def forget_annotation(content):
-    del content['annotations'][1]
-
-
-def forget_isthing(content):
-    del content['categories'][0]['isthing']
-
-
 @pytest.mark.parametrize(
     'edit, expected',
     [
-        (unknown_category, 'category id 999 is none of [1, 2, 3'),
-        (forget_image, "has the id 'aB_3' only in its annotations"),
-        (forget_annotation, "has the id 'aB_3' only in its images"),
-        (forget_isthing, "is no complete panoptic JSON of Mapillary Vistas (KeyError: 'isthing')"),
+        (lambda c: c['annotations'][0]['segments_info'][0].update(category_id=999),
+         'category id 999 is none of [1, 2, 3'),
+        (lambda c: c['images'].pop(1), "has the id 'aB_3' only in its annotations"),
+        (lambda c: c['annotations'].pop(1), "has the id 'aB_3' only in its images"),
+        (lambda c: c['categories'][0].pop('isthing'),
+         "is no complete panoptic JSON of Mapillary Vistas (KeyError: 'isthing')"),
         (dict.clear, 'is no complete panoptic JSON of Mapillary Vistas'),
         (lambda content: content.update(images=[], annotations=[]), 'there are no images for'),
     ],
-)
+)  # fmt: skip
 def test_a_bad_json_is_named(raw, edit, expected):
     change(raw / 'training' / 'panoptic' / 'panoptic_2018.json', edit)
     message = refusal(raw)

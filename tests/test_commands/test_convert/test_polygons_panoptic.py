@@ -49,10 +49,8 @@ def data(tmp_path):
 
 
 def convert(data, annotations='train', *arguments, classes=ALL):
-    run(
-        TOOL, data / 'train', data / annotations, '--out', data / 'annotations', '--workers', 1,
-        '--overwrite', *classes, *arguments,
-    )  # fmt: skip
+    where = data / 'train', data / annotations, '--out', data / 'annotations'
+    run(TOOL, *where, '--workers', 1, '--overwrite', *classes, *arguments)
     return made(data / 'annotations', 'train')
 
 
@@ -190,58 +188,36 @@ def test_labels_are_shown_when_no_classes_are_given(data):
     assert 'Labels found: car (3), cra (1)' in message and '--things' in message
 
 
-def unknown_label(data):
-    labelme(data / 'train' / 'a.json', box('cra', 0, 0, 9, 9))
+CAR = box('car', 0, 0, 9, 9)
 
 
-def a_line(data):
-    labelme(data / 'train' / 'a.json', box('car', 0, 0, 9, 9, kind='line'))
+def drawn(*shapes, name='a.json', **options):
+    return lambda data: labelme(data / 'train' / name, *shapes, **options)
 
 
-def no_points(data):
-    labelme(data / 'train' / 'a.json', dict(box('car', 0, 0, 9, 9), points=None))
+def written(text):
+    return lambda data: (data / 'train' / 'a.json').write_text(text)
 
 
-def other_image(data):
-    labelme(data / 'train' / 'a.json', box('car', 0, 0, 9, 9), size=(80, 120))
-
-
-def lost_image(data):
-    labelme(data / 'train' / 'z.json', box('car', 0, 0, 9, 9), image='z.jpg')
-
-
-def two_drawings(data):
-    labelme(data / 'train' / 'a.json', box('car', 0, 0, 9, 9))
-    labelme(data / 'train' / 'z.json', box('car', 0, 0, 9, 9))
-
-
-def not_drawn(data):
-    photo(data / 'train' / 'b.jpg')
-    labelme(data / 'train' / 'a.json', box('car', 0, 0, 9, 9))
-
-
-def not_labelme(data):
-    (data / 'train' / 'a.json').write_text('{"images": []}')
-
-
-def no_json(data):
-    (data / 'train' / 'a.json').write_text('{"shapes": [')
+def both(*spoils):
+    return lambda data: [spoil(data) for spoil in spoils]
 
 
 @pytest.mark.parametrize(
     'spoil, parts',
     [
-        (unknown_label, ['a.json', "'cra'", "--void 'cra'"]),
-        (a_line, ['a.json: shape 1 (car)', 'line', 'no area']),
-        (no_points, ['a.json: shape 1 (car)', 'x, y points']),
-        (other_image, ['a.json was drawn on 120 x 80', 'a.jpg is 60 x 40']),
-        (lost_image, ['z.json', "'z.jpg'", 'add the image']),
-        (two_drawings, ['a.json', 'z.json', 'same image']),
-        (not_drawn, ['without drawings: b.jpg', '--skip-unannotated']),
-        (not_labelme, ['a.json has no "shapes"', 'LabelMe']),
-        (no_json, ['a.json is not valid JSON', 'export it again']),
+        (drawn(box('cra', 0, 0, 9, 9)), ['a.json', "'cra'", "--void 'cra'"]),
+        (drawn(dict(CAR, shape_type='line')), ['a.json: shape 1 (car)', 'line', 'no area']),
+        (drawn(dict(CAR, points=None)), ['a.json: shape 1 (car)', 'x, y points']),
+        (drawn(CAR, size=(80, 120)), ['a.json was drawn on 120 x 80', 'a.jpg is 60 x 40']),
+        (drawn(CAR, name='z.json', image='z.jpg'), ['z.json', "'z.jpg'", 'add the image']),
+        (both(drawn(CAR), drawn(CAR, name='z.json')), ['a.json', 'z.json', 'same image']),
+        (both(drawn(CAR), lambda data: photo(data / 'train' / 'b.jpg')),
+         ['without drawings: b.jpg', '--skip-unannotated']),
+        (written('{"images": []}'), ['a.json has no "shapes"', 'LabelMe']),
+        (written('{"shapes": ['), ['a.json is not valid JSON', 'export it again']),
     ],
-)
+)  # fmt: skip
 def test_labelme_mistakes_are_named(data, spoil, parts):
     spoil(data)
     message = fail(data)
@@ -256,17 +232,10 @@ def test_labelme_mistakes_are_named(data, spoil, parts):
         ([via_box(0, 0, 9, 9)], ['region attributes (none)', '--attribute']),
         ([via_box(0, 0, 9, 9, type='')], ['a.jpg: region 1 has no', 'choose one']),
         ([via_box(0, 0, 9, 9, type='cra')], ["label 'cra' in a.jpg", '--void']),
-        (
-            [
-                dict(
-                    shape_attributes=dict(name='point', cx=1, cy=2),
-                    region_attributes=dict(type='car'),
-                )
-            ],
-            ['region 1 is a point', 'no area'],
-        ),
+        ([dict(via_box(0, 0, 9, 9, type='car'), shape_attributes=dict(name='point', cx=1, cy=2))],
+         ['region 1 is a point', 'no area']),
     ],
-)
+)  # fmt: skip
 def test_via_mistakes_are_named(data, regions, parts):
     via(data / 'via.json', regions)
     message = fail(data, 'via.json')

@@ -23,10 +23,8 @@ def data(tmp_path):
 
 
 def convert(data, *arguments):
-    run(
-        TOOL, data / 'train', data / 'classes', '--out', data / 'annotations', '--workers', 1,
-        *arguments,
-    )  # fmt: skip
+    where = data / 'train', data / 'classes', '--out', data / 'annotations'
+    run(TOOL, *where, '--workers', 1, *arguments)
     return made(data / 'annotations', 'train')
 
 
@@ -34,10 +32,8 @@ def test_things_are_crowds(data, capsys):
     labels = convert(data, *LISTED).labels('city/a.jpg')
     expected = {26: 'car crowd', 24: 'person crowd', 7: 'road', 0: ''}
     assert labels.tolist() == [[expected[value] for value in row] for row in CLASSES.tolist()]
-    assert (
-        'warning: classes that have crowd regions, but no objects to learn from (2): car, person'
-        in capsys.readouterr().out
-    )
+    message = 'warning: classes that have crowd regions, but no objects to learn from (2): '
+    assert message + 'car, person' in capsys.readouterr().out
 
 
 def test_connected_regions_are_objects(data):
