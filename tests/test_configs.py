@@ -26,8 +26,13 @@ def load(name: str) -> Config:
     return Config.fromfile(tiny.CONFIGS / f'{name}.py')
 
 
-def test_all_are_there():
+def test_all_are_there_and_named():
     assert set(NAMES) >= REQUIRED
+    metafile = (tiny.CONFIGS / 'metafile.yml').read_text()
+    listed = set(re.findall(r'Config: configs/panoptic_fcn/([\w-]+)\.py', metafile))
+    assert listed == set(NAMES)
+    card = (tiny.CONFIGS / 'README.md').read_text()
+    assert not [name for name in NAMES if f'{name}.py' not in card]
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -111,25 +116,14 @@ def test_recipes_of_street_scenes(
     assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == test_scale
 
 
-def test_region_channels_of_street_scenes():
+def test_channels_and_normalisation():
     channels = {}
     for name in ('cityscapes', 'mapillary'):
         cfg = load(f'r50_{name}')
         channels[name] = MODELS.build(cfg.model).panoptic_head.kernel_generator.region_out
     assert channels['cityscapes'].out_channels == 19  # every class, no "any thing"
     assert channels['mapillary'].out_channels == 28 + 1
-
-
-def test_published_normalisation_is_kept():
-    """BGR with the mean in RGB order: converted weights need it."""
+    # BGR with the mean in RGB order: converted weights need it.
     preprocessor = load('r50_coco').model.data_preprocessor
     assert list(preprocessor.mean) == [123.675, 116.28, 103.53]
     assert list(preprocessor.std) == [1.0, 1.0, 1.0] and not preprocessor.bgr_to_rgb
-
-
-def test_model_index_names_every_config():
-    metafile = (tiny.CONFIGS / 'metafile.yml').read_text()
-    listed = set(re.findall(r'Config: configs/panoptic_fcn/([\w-]+)\.py', metafile))
-    assert listed == set(NAMES)
-    card = (tiny.CONFIGS / 'README.md').read_text()
-    assert not [name for name in NAMES if f'{name}.py' not in card]

@@ -107,14 +107,11 @@ def test_as_published_every_process_counts_its_own(results, name):
             torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-5, msg=key)
 
 
-def test_the_two_rules_differ(results):
+def test_processes_stay_in_step_and_the_two_rules_differ(results):
     """Else the tests above would prove nothing."""
     synced, published = (results[0]['things on one', sync] for sync in (True, False))
     # the first process has all four (object, level) pairs, so the mean is half its count
     torch.testing.assert_close(synced['loss_thing'], 2 * published['loss_thing'])
-
-
-def test_processes_with_and_without_objects_stay_in_step(results):
     first, second = (results[rank]['things on one', 'weights'] for rank in range(2))
     for key, value in first.items():
         if 'running_' not in key:  # batch statistics are each process's own

@@ -23,26 +23,11 @@ def arguments(kind: str) -> list[str]:
     return [' '.join(rest.split()) for name, rest in STEPS if name == kind]
 
 
-def test_only_known_instructions_in_a_possible_order():
+def test_known_instructions_of_what_is_there():
     names = [name for name, _ in STEPS]
     assert set(names) <= {'ARG', 'FROM', 'ENV', 'RUN', 'WORKDIR', 'COPY', 'CMD'}
     assert names.count('FROM') == 1 and set(names[: names.index('FROM')]) == {'ARG'}
     assert names.index('COPY') < len(names) - 1 - names[::-1].index('RUN')
-
-
-def test_the_steps_are_the_documented_commands():
-    system, *rest = arguments('RUN')
-    documented = re.findall(r'^```sh\n(.*?)^```', DOC, re.M | re.S)
-    commands = [line for block in documented for line in block.splitlines()]
-    assert rest == ['make venv'] and 'make venv' in commands
-    assert re.search(r'^venv:.*##', (ROOT / 'Makefile').read_text(), re.M)
-    for package in ('g++', 'git', 'make'):  # what README.md asks for
-        assert package in system.split()
-    readme = (ROOT / 'README.md').read_text()
-    assert 'make and git; no GPU, and a C++ compiler only for `make test OPS=1`' in readme
-
-
-def test_what_is_copied_is_there_and_not_ignored():
     ignored = [
         line
         for line in (ROOT / '.dockerignore').read_text().splitlines()
@@ -55,6 +40,18 @@ def test_what_is_copied_is_there_and_not_ignored():
         assert (ROOT / name).exists() and name not in ignored
     for name in ('.git', '.venv*', 'data', 'work_dirs', 'build'):
         assert name in ignored
+
+
+def test_the_steps_are_the_documented_commands():
+    system, *rest = arguments('RUN')
+    documented = re.findall(r'^```sh\n(.*?)^```', DOC, re.M | re.S)
+    commands = [line for block in documented for line in block.splitlines()]
+    assert rest == ['make venv'] and 'make venv' in commands
+    assert re.search(r'^venv:.*##', (ROOT / 'Makefile').read_text(), re.M)
+    for package in ('g++', 'git', 'make'):  # what README.md asks for
+        assert package in system.split()
+    readme = (ROOT / 'README.md').read_text()
+    assert 'make and git; no GPU, and a C++ compiler only for `make test OPS=1`' in readme
 
 
 def expand(text: str, values: dict[str, str]) -> str:

@@ -33,21 +33,15 @@ def site(tmp_path_factory) -> Path:
     return out / 'docs'
 
 
-def test_every_page_is_in_the_menu(site):
+def test_pages_interface_and_links(site):
     start = (site / 'index.html').read_text()
     menu = start.split('class="sidebar-tree"')[1].split('</div>')[0]
     pages = re.findall(r'class="reference internal" href="(\w+)\.html"', menu)
     assert len(pages) == len(set(pages))
     assert set(pages) == {path.stem for path in (ROOT / 'docs').glob('*.md')} - {'index'}
-
-
-def test_the_whole_public_interface_is_described(site):
     page = (site / 'api.html').read_text()
     described = set(re.findall(r'id="mmpfcn\.(?:\w+\.)*(\w+)"', page))
     assert set(mmpfcn.__all__) - {'__version__'} <= described
-
-
-def test_no_link_to_a_file_is_dead(site):
     for path in site.glob('*.html'):
         for link in re.findall(r'(?:href|src)="([^":#?]+)[^":]*"', path.read_text()):
             assert (path.parent / link).exists(), f'{path.name}: {link}'

@@ -177,12 +177,11 @@ def test_every_room_has_its_floor():
     assert folders | files == set(FLOOR)
 
 
-def test_no_import_goes_up():
+def test_no_import_goes_up_in_a_circle_or_to_a_private_name():
     assert going_up(IMPORTS) == []
-
-
-def test_no_modules_import_each_other():
     assert circle(IMPORTS) == []
+    assert private(IMPORTS) == []
+    assert edits_of_the_path() == []
 
 
 def test_deployment_is_a_leaf():
@@ -202,14 +201,6 @@ def test_formats_and_deployment_start_without_torch():
         and entry.module.split('.')[0] in HEAVY
     ]
     assert list(map(str, heavy)) == []
-
-
-def test_nobody_imports_another_modules_private_name():
-    assert private(IMPORTS) == []
-
-
-def test_nobody_edits_the_path():
-    assert edits_of_the_path() == []
 
 
 def test_every_file_with_functions_has_a_test_of_its_name():

@@ -94,7 +94,7 @@ def test_focal_loss_and_its_gradient():
         assert_close(logits.grad, u[f'focal.{kind}.grad'], 1e-6, f'{kind} gradient')
 
 
-def test_thing_dice_and_its_gradients():
+def test_dice_of_things_stuff_and_nothing():
     u = units()
     rows = u['dice.thing.index_mask'].bool()
     pred = u['dice.thing.pred'].clone().requires_grad_()
@@ -110,9 +110,6 @@ def test_thing_dice_and_its_gradients():
     assert_close(pred.grad, u['dice.thing.grad_pred'], 1e-6)
     golden = u['dice.thing.grad_weighted_val']  # up to 1e8 where the scores of a row are all 0
     torch.testing.assert_close(scores.grad, golden, rtol=1e-5, atol=1e-6)
-
-
-def test_stuff_dice_and_its_gradient():
     u = units()
     rows = u['dice.stuff.index_mask'].bool()
     pred = u['dice.stuff.pred'].clone().requires_grad_()
@@ -122,9 +119,6 @@ def test_stuff_dice_and_its_gradient():
     assert_close(loss.detach(), u['dice.stuff.loss'], 5e-6)
     loss.backward()
     assert_close(pred.grad, u['dice.stuff.grad_pred'], 1e-6)
-
-
-def test_dice_of_no_object_is_zero():
     golden = oracle.facts('units')['dice.gt_num_0']
     assert (
         WeightedDiceLoss()(torch.zeros(0, 7, 6, 5), torch.zeros(0, 6, 5), torch.zeros(0, 7))
@@ -150,18 +144,16 @@ def test_kernel_fusion(kind, similarity_thr):
     assert_close(fused.kernels, u[f'fuse.{kind}.out_kernel'], 1e-6)
 
 
-def test_cosine_similarity_is_the_published_one():
+def test_coordinates_and_similarity():
+    assert_close(append_coordinates(torch.zeros(1, 1, 3, 5)), units()['coord.out_3x5'], 1e-6)
     kernels = torch.nn.functional.normalize(units()['fuse.thing.kernel'], dim=1)
     assert_close(kernels @ kernels.T, units()['fuse.thing.similarity'], 1e-5)
 
 
-def test_gaussian_radius():
+def test_gaussians():
     u = units()
     golden = u['radius.radius'].clamp(min=0).floor()
     assert gaussian_radius(u['radius.wh']).tolist() == golden.tolist()
-
-
-def test_gaussians_at_the_borders():
     u = units()
     x_y_radius = u['draw.list_x_y_radius'].float()
     labels = torch.zeros(len(x_y_radius), dtype=torch.long)
@@ -229,10 +221,6 @@ def test_panoptic_merge():
     fusion_head._take_free_pixels(instance, masks, things.scores, first=0)
     merged = fusion_head._merge(instance, things, sem_seg, stuff)
     assert_same_panoptic(merged, u['combine.panoptic'], info['combine.segments_info'], 0)
-
-
-def test_coordinates():
-    assert_close(append_coordinates(torch.zeros(1, 1, 3, 5)), units()['coord.out_3x5'], 1e-6)
 
 
 # ---- targets ----
@@ -588,13 +576,19 @@ def test_training_predictions(name, images):
 
 
 @pytest.mark.parametrize('name, images', TRAINING)
-def test_training_targets(name, images):
+def test_targets_and_guided_scores(name, images):
     arrays, _ = oracle.case(name)
     for index, (_, ground_truth) in enumerate(images):
         labels = oracle.case('inputs')[0].get(f'{ground_truth}_classes', [])
         vanished = [3] if name == 'train_r50_vanish' else []
         targets = image_targets_in_batch(name, images, index)
         assert_targets(targets, arrays, index, vanished, list(labels))
+    arrays, _ = oracle.case(name)
+    for level, by_image in enumerate(training(name, images)['guided']):
+        golden = torch.from_numpy(arrays[f'guide.{level}.weighted_values'])
+        valid = torch.from_numpy(arrays[f'gt.{level}.index_mask']).bool()
+        for image, scores in enumerate(by_image):
+            assert_close(scores, golden[image][valid[image, : golden.shape[1]]], 1e-6)
 
 
 def image_targets_in_batch(name: str, images: tuple, index: int):
@@ -603,16 +597,6 @@ def image_targets_in_batch(name: str, images: tuple, index: int):
     head = converted_model(name.startswith('train_star')).panoptic_head
     items = [oracle.sample(*image)['data_samples'] for image in images]
     return head.get_targets(step['levels'], step['mask_feats'], items)[index]
-
-
-@pytest.mark.parametrize('name, images', TRAINING)
-def test_guided_scores(name, images):
-    arrays, _ = oracle.case(name)
-    for level, by_image in enumerate(training(name, images)['guided']):
-        golden = torch.from_numpy(arrays[f'guide.{level}.weighted_values'])
-        valid = torch.from_numpy(arrays[f'gt.{level}.index_mask']).bool()
-        for image, scores in enumerate(by_image):
-            assert_close(scores, golden[image][valid[image, : golden.shape[1]]], 1e-6)
 
 
 @pytest.mark.parametrize('name, images', TRAINING)

@@ -158,14 +158,11 @@ def test_editable_install_uses_the_sources_and_adds_nothing_to_them(source, tmp_
     assert set((source / 'mmpfcn').rglob('*')) == before
 
 
-def test_pinned_environment_is_one_that_the_check_accepts():
+def test_pins_are_those_of_the_check_and_of_pre_commit():
     pinned = {**pins('openmmlab'), 'torch': pins('build')['torch']}
     packages = COMPAT['SUPPORTED']['onedl (the maintained distribution)']
     found = {name: pinned[distribution] for name, (distribution, _, _) in packages.items()}
     assert COMPAT['misfits'](found, packages) == []
-
-
-def test_pre_commit_and_make_lint_use_the_same_versions():
     text = (ROOT / '.pre-commit-config.yaml').read_text()
     revisions = dict(re.findall(r'github\.com/[\w-]+/([\w-]+)\n +rev: v([\d.]+)', text))
     assert revisions['ruff-pre-commit'] == pins('tests')['ruff']

@@ -66,7 +66,10 @@ def test_every_type_of_the_configs_is_there_and_takes_what_is_passed(name):
     assert [m for use in uses if (m := misuse(use, types[use.name]))] == []
 
 
-def test_no_record_is_of_names_that_are_used_no_more():
+def test_the_oldest_upstream_is_recorded_and_nothing_in_vain():
+    packages = COMPAT['SUPPORTED']['openmmlab (upstream)']
+    oldest = {d: low for key, (d, low, _) in packages.items() if key != 'torch'}
+    assert SETS['openmmlab_oldest']['versions'] == oldest
     used = {use.name for use in CODE}
     for name, recorded in SETS.items():
         assert set(recorded['names']) == used, f'{name}: {AGAIN}'
@@ -82,12 +85,6 @@ def test_the_sets_recorded_are_supported(name):
         if key != 'torch'
     }
     assert COMPAT['misfits'](found, {key: packages[key] for key in found}) == []
-
-
-def test_the_oldest_supported_upstream_is_recorded():
-    packages = COMPAT['SUPPORTED']['openmmlab (upstream)']
-    oldest = {d: low for key, (d, low, _) in packages.items() if key != 'torch'}
-    assert SETS['openmmlab_oldest']['versions'] == oldest
 
 
 def test_the_record_of_the_installed_set_is_what_its_sources_say():

@@ -160,12 +160,9 @@ def as_numpy_1_wrote_it(path):
             file.writestr(name, content)
 
 
-def test_bare_weights(tmp_path):
+def test_bare_weights_and_unusable_files(tmp_path):
     torch.save(WEIGHTS, tmp_path / 'weights.pth')
     assert read_checkpoint(tmp_path / 'weights.pth')['state_dict'].keys() == WEIGHTS.keys()
-
-
-def test_unusable_files(tmp_path):
     path = tmp_path / 'a.pth'
     with pytest.raises(FileNotFoundError, match='a.pth is not there'):
         read_checkpoint(path)

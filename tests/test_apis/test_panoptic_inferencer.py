@@ -83,7 +83,7 @@ def test_finishing_leaves_the_output_as_it_was(inferencer):
     assert same(first, inferencer.finish(output, instances=True, semantic=True))
 
 
-def test_threads_share_an_output_with_different_tasks(inferencer):
+def test_threads_share_an_output(inferencer):
     output = inferencer.run_network(picture())
     tasks = [dict(instances=bool(n & 1), semantic=bool(n & 2)) for n in range(32)]
     alone = inferencer.finish(output)
@@ -93,9 +93,6 @@ def test_threads_share_an_output_with_different_tasks(inferencer):
         assert same(alone, result)
         found = result.instances is not None, result.semantic_seg is not None
         assert found == (task['instances'], task['semantic'])
-
-
-def test_threads_with_different_thresholds_do_not_mix(inferencer):
     output = inferencer.run_network(picture())
     thresholds = [0.0, 1.0, 0.3, 0.02] * 8
     alone = {t: inferencer.finish(output, center_thr=t) for t in set(thresholds)}
@@ -104,12 +101,9 @@ def test_threads_with_different_thresholds_do_not_mix(inferencer):
         assert all(same(alone[t], r) for t, r in zip(thresholds, together, strict=True))
 
 
-def test_an_image_that_is_too_flat_for_the_pipeline(inferencer):
+def test_bad_images(inferencer, tmp_path):
     with pytest.raises(ValueError, match=r'image is 2000 x 8 pixels .*crop it'):
         list(inferencer.stream(picture(8, 2000)))
-
-
-def test_bad_images_do_not_stop_the_others(inferencer, tmp_path):
     for name in ('a.png', 'c.png'):
         cv2.imwrite(str(tmp_path / name), picture())
     (tmp_path / 'b.jpg').write_text('no image')

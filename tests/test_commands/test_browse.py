@@ -169,7 +169,9 @@ def test_the_augmented_image_and_its_file(config, tmp_path):
     assert np.all(at(made, 5, 10) == mixed(SKY))
 
 
-def test_a_picture_depends_on_the_seed_and_its_index_alone(config, tmp_path):
+def test_what_a_picture_depends_on(config, tmp_path):
+    """The seed and its index alone; images of one run are augmented differently."""
+
     def contents(name, *arguments):
         draw(config, tmp_path / name, *arguments)
         return {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
@@ -181,8 +183,6 @@ def test_a_picture_depends_on_the_seed_and_its_index_alone(config, tmp_path):
     assert any(contents(str(seed), '--indices', 2, '--seed', seed) != alone for seed in seeds)
     assert len(contents('c', '--num', 2)) == 2
 
-
-def test_images_of_one_run_are_augmented_differently(config, tmp_path):
     def flips(seed):
         pictures = draw(config, tmp_path / str(seed), '--num', 0, '--seed', seed)
         return {bool(np.all(at(panels(p, (480, 640))[1], 5, 90)[..., 2] > 150)) for p in pictures}
@@ -340,7 +340,7 @@ def test_wrong_arguments(config, tmp_path, refused, arguments, message):
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_broken_file_is_named_and_nothing_is_half_written(tmp_path, refused):
+def test_nothing_is_half_written(tmp_path, refused, config):
     root = write_dataset(tmp_path / 'data')
     image = root / 'train' / f'{NAMES[1]}.jpg'
     image.write_bytes(image.read_bytes()[:-300])
@@ -349,9 +349,6 @@ def test_a_broken_file_is_named_and_nothing_is_half_written(tmp_path, refused):
     text = refused(main, config, '--out-dir', out, '--index-page', codes=(1,))
     assert f'image 1 of train: image {image} is cut off' in text
     assert [path.name for path in out.iterdir()] == ['000000_a.png']
-
-
-def test_a_folder_that_can_not_be_written(config, tmp_path, refused):
     (tmp_path / 'file').touch()
     text = refused(main, config, '--out-dir', tmp_path / 'file' / 'out', codes=(1,))
     assert str(tmp_path / 'file' / 'out') in text and 'another --out-dir' in text

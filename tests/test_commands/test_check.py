@@ -269,19 +269,14 @@ def test_a_config_gives_scale_ranges_and_class_counts(files, tmp_path, capsys):
     assert 'at the scale (120, 80)' in printed and 'larger' in printed
 
 
-def test_a_stock_data_set_is_told_apart(files, tmp_path, capsys):
+def test_what_a_config_says_is_checked(files, tmp_path, capsys):
+    """Its kind of data set, joined ones, its metainfo."""
     path = config(files, tmp_path / 'config.py')
     kind = 'train_dataloader.dataset.dataset.type'
     assert check(path, '--cfg-options', f'{kind}=CocoPanopticDataset') == 0
     assert 'The config uses CocoPanopticDataset: what follows' in capsys.readouterr().out
-
-
-def test_a_config_may_join_data_sets(files, tmp_path):
     path = config(files, tmp_path / 'config.py')
     assert len(report_of(path, '--split', 'val', out=tmp_path / 'r.json')['datasets']) == 2
-
-
-def test_metainfo_is_that_of_the_run(files, tmp_path):
     path = config(files, tmp_path / 'config.py')
     metainfo = 'train_dataloader.dataset.dataset.metainfo.classes'
     kept = report_of(path, '--cfg-options', f'{metainfo}=[car,road]', out=tmp_path / 'report.json')

@@ -246,13 +246,10 @@ def test_a_file_without_weights(run, content, tmp_path):
     assert 'holds no weights, neither at its top level nor under "model"' in output
 
 
-def test_missing_source(run, tmp_path):
+def test_wrong_paths(run, tmp_path):
     code, output = run(tmp_path / 'none.pth', tmp_path / 'ours.pth')
     assert code == 2
     assert f'SRC {tmp_path / "none.pth"} is not a file' in output
-
-
-def test_the_source_is_not_overwritten(run, tmp_path):
     source = write(dict(a=torch.ones(1)), tmp_path / 'a.pth')
     before = source.read_bytes()
     code, output = run(source, tmp_path / '..' / tmp_path.name / 'a.pth')

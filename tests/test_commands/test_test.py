@@ -8,10 +8,22 @@ import torch
 from mmpfcn.commands.test import test_config as read_config
 
 
-def test_accelerate(config, checkpoint):
+def test_arguments(config, checkpoint):
     for flags, hooks in ((), []), (('--accelerate',), ['AccelerateInferenceHook']):
         cfg = read_config([config, checkpoint, *flags])
         assert [hook.type for hook in cfg.get('custom_hooks', [])] == hooks
+    cfg = read_config([config, checkpoint, '--show-dir', 'b', '--show', '--wait-time', '.5'])
+    assert cfg.load_from == checkpoint
+    hook = cfg.default_hooks.visualization
+    assert hook.draw and hook.show and hook.wait_time == 0.5 and hook.test_out_dir == 'b'
+    cfg = read_config([config, 'https://example.com/weights.pth'])
+    assert 'test_evaluator' not in cfg and 'draw' not in cfg.default_hooks.visualization
+    # One after it may change the map, as CocoPanopticMetric does.
+    with open(config, 'a') as file:
+        file.write("test_evaluator = dict(type='CocoPanopticMetric')")
+    first, second = read_config([config, checkpoint, '--out', 'a/b']).test_evaluator
+    assert first == dict(type='PanopticQualityMetric', outfile_prefix='a/b', format_only=True)
+    assert second.type == 'CocoPanopticMetric'
 
 
 def test_amp_of_a_test(config, checkpoint, monkeypatch, refused):
@@ -26,15 +38,6 @@ def test_amp_of_a_test(config, checkpoint, monkeypatch, refused):
         assert '--amp fp16 needs a GPU, and PyTorch finds none: use --amp bf16' in error
 
 
-def test_test_arguments(config, checkpoint):
-    cfg = read_config([config, checkpoint, '--show-dir', 'b', '--show', '--wait-time', '.5'])
-    assert cfg.load_from == checkpoint
-    hook = cfg.default_hooks.visualization
-    assert hook.draw and hook.show and hook.wait_time == 0.5 and hook.test_out_dir == 'b'
-    cfg = read_config([config, 'https://example.com/weights.pth'])
-    assert 'test_evaluator' not in cfg and 'draw' not in cfg.default_hooks.visualization
-
-
 @pytest.mark.parametrize(
     'options, message',
     [
@@ -46,21 +49,9 @@ def test_bad_test_arguments(config, checkpoint, refused, options, message):
     assert message in refused(read_config, config, checkpoint, *options)
 
 
-def test_show_needs_the_hook(config, checkpoint, refused):
+def test_what_is_missing(config, refused, checkpoint):
+    assert 'checkpoint is not a file: none.pth' in refused(read_config, config, 'none.pth')
     Path(config).write_text('default_hooks = dict()')
     for option in (['--show'], ['--show-dir', 'a']):
         error = refused(read_config, config, checkpoint, *option)
         assert 'no default_hooks.visualization' in error
-
-
-def test_missing_checkpoint(config, refused):
-    assert 'checkpoint is not a file: none.pth' in refused(read_config, config, 'none.pth')
-
-
-def test_out_writes_before_the_metrics_of_the_config(config, checkpoint):
-    """One after it may change the map, as CocoPanopticMetric does."""
-    with open(config, 'a') as file:
-        file.write("test_evaluator = dict(type='CocoPanopticMetric')")
-    first, second = read_config([config, checkpoint, '--out', 'a/b']).test_evaluator
-    assert first == dict(type='PanopticQualityMetric', outfile_prefix='a/b', format_only=True)
-    assert second.type == 'CocoPanopticMetric'

@@ -10,20 +10,14 @@ import torch
 from mmpfcn.commands.train import train_config as read
 
 
-def test_train_defaults(config):
+def test_what_a_config_becomes(config):
     cfg = read([config])
     assert cfg.work_dir == './work_dirs/tiny'
     assert cfg.launcher == 'none'
     assert cfg.optim_wrapper.type == 'OptimWrapper'
     assert 'resume' not in cfg
-
-
-def test_work_dir_of_the_config_and_of_the_command_line(config):
     assert read([config, '--cfg-options', 'work_dir=a']).work_dir == 'a'
     assert read([config, '--cfg-options', 'work_dir=a', '--work-dir', 'b']).work_dir == 'b'
-
-
-def test_cfg_options_are_merged(config):
     options = ['train_cfg.max_iters=3', 'visualizer.vis_backends.0.type=X', 'scale=(1,2)']
     cfg = read([config, '--cfg-options', *options])
     assert cfg.train_cfg.max_iters == 3

@@ -16,14 +16,11 @@ def loaded(tmp_path):
     return files.build(files.write(tmp_path), LOAD)[0]
 
 
-def test_semantic_map(loaded):
+def test_ground_truth(loaded):
     labels = {'.': 255, 'p': 0, 'q': 0, 'c': 1, 'g': 1, 's': 2, 'r': 3}
     expected = [[labels[cell] for cell in row] for row in files.ROWS]
     assert loaded['gt_seg_map'].tolist() == expected
     assert loaded['gt_seg_map'].dtype == np.uint8
-
-
-def test_instances_are_aligned_and_without_the_crowd(loaded):
     cells = np.array([list(row) for row in files.ROWS])
     order = [letter for letter in 'spqrcg' if letter in 'pqc']  # of the JSON
     assert loaded['gt_bboxes_labels'].tolist() == [0, 0, 1]

@@ -6,7 +6,7 @@ import pytest
 from helpers import panoptic_files as files
 
 
-def test_things_come_first_whatever_the_order_in_the_json(tmp_path):
+def test_things_come_first_and_isthing_may_come_from_the_config(tmp_path):
     dataset = files.build(files.write(tmp_path))
     meta = dataset.metainfo
     assert meta['classes'] == ('person', 'car', 'sky', 'road')
@@ -14,6 +14,12 @@ def test_things_come_first_whatever_the_order_in_the_json(tmp_path):
     assert meta['category_ids'] == [7, 2, 90, 23]
     assert dataset.cat2label == {7: 0, 2: 1, 90: 2, 23: 3}
     assert len(meta['palette']) == 4
+    categories = [dict(id=c['id'], name=c['name']) for c in files.CATEGORIES]
+    root = files.write(tmp_path, categories=categories)
+    with pytest.raises(ValueError, match='panoptic.json.*have no "isthing": add 1.*thing_classes='):
+        files.build(root)
+    meta = dict(thing_classes=['person', 'car'], stuff_classes=['sky', 'road'])
+    assert files.build(root, metainfo=meta).cat2label == {7: 0, 2: 1, 90: 2, 23: 3}
 
 
 def test_record(tmp_path):
@@ -59,15 +65,6 @@ def test_the_config_chooses_and_orders_classes(tmp_path, metainfo, things, stuff
     assert found == set(range(len(things) + len(stuff)))  # what is left out is void
 
 
-def test_isthing_may_come_from_the_config(tmp_path):
-    categories = [dict(id=c['id'], name=c['name']) for c in files.CATEGORIES]
-    root = files.write(tmp_path, categories=categories)
-    with pytest.raises(ValueError, match='panoptic.json.*have no "isthing": add 1.*thing_classes='):
-        files.build(root)
-    meta = dict(thing_classes=['person', 'car'], stuff_classes=['sky', 'road'])
-    assert files.build(root, metainfo=meta).cat2label == {7: 0, 2: 1, 90: 2, 23: 3}
-
-
 def test_palette_goes_with_its_class(tmp_path):
     coloured = [dict(c, color=[i, i, i]) for i, c in enumerate(files.CATEGORIES)]
     root = files.write(tmp_path, categories=coloured)
@@ -97,7 +94,7 @@ def test_wrong_metainfo(tmp_path, metainfo, message):
         files.build(files.write(tmp_path), metainfo=metainfo)
 
 
-def test_a_file_without_annotations_is_a_test_set(tmp_path):
+def test_without_annotations(tmp_path, caplog):
     root = files.write(tmp_path)
     content = json.loads((root / 'panoptic.json').read_text())
     del content['annotations']
@@ -108,9 +105,6 @@ def test_a_file_without_annotations_is_a_test_set(tmp_path):
     sample = dataset[0]['data_samples']
     assert sample.seg_map_path is None and sample.seg_file_name == 'a/one.png'
     assert 'gt_panoptic_seg' not in sample
-
-
-def test_images_without_annotation_are_left_out_with_a_warning(tmp_path, caplog):
     root = files.write(tmp_path, {'a.png': files.ROWS, 'b.png': files.ROWS})
     content = json.loads((root / 'panoptic.json').read_text())
     content['annotations'].pop()

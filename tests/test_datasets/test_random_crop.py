@@ -101,15 +101,12 @@ def assert_uniform(found: Counter, expected: set[tuple[int, int]]) -> None:
     assert max(abs(count - mean) for count in found.values()) < 5 * mean**0.5
 
 
-def test_all_positions_with_the_center_are_equally_likely():
+def test_all_positions_are_equally_likely():
     index_map = np.zeros((9, 12), np.uint16)
     index_map[5:8, 1:5] = 1  # centre (3, 6.5)
     found = corners(lambda: sample(index_map, SegmentMasks), (4, 3), 4000)
     # of the windows 4 wide and 3 high that hold column 3 and row 6
     assert_uniform(found, {(top, left) for top in range(4, 7) for left in range(0, 4)})
-
-
-def test_without_objects_all_positions_are_equally_likely():
     index_map = np.zeros((5, 6), np.uint16)
     found = corners(lambda: sample(index_map, BitmapMasks), (4, 3), 2000)
     assert_uniform(found, {(top, left) for top in range(3) for left in range(3)})
@@ -154,17 +151,16 @@ def test_polygons():
     assert after['gt_masks'].areas[0] > 0
 
 
-def test_only_an_image():
+def test_only_an_image_and_arrays_for_boxes():
     after = RandomCropWithInstance((4, 3))(dict(img=np.zeros((9, 9, 3), np.uint8)))
     assert after['img'].shape == (3, 4, 3)
-
-
-def test_array_boxes_stay_arrays():
     results = sample(np.ones((6, 6), np.uint16), BitmapMasks)
     results['gt_bboxes'] = results['gt_bboxes'].numpy()
     after = RandomCropWithInstance((4, 4))(results)
     assert isinstance(after['gt_bboxes'], np.ndarray)
     assert after['gt_bboxes'].tolist() == [[0, 0, 4, 4]]
+    crop = TRANSFORMS.build(dict(type='RandomCropWithInstance', crop_size=(1024, 512)))
+    assert repr(crop) == 'RandomCropWithInstance(crop_size=(1024, 512))'
 
 
 def test_randomness_can_be_shared_and_matrices_add_up():
@@ -184,8 +180,3 @@ def test_randomness_can_be_shared_and_matrices_add_up():
 def test_wrong_size_is_named(crop_size):
     with pytest.raises(ValueError, match=r'crop_size=.*expected \(width, height\)'):
         RandomCropWithInstance(crop_size)
-
-
-def test_is_registered():
-    crop = TRANSFORMS.build(dict(type='RandomCropWithInstance', crop_size=(1024, 512)))
-    assert repr(crop) == 'RandomCropWithInstance(crop_size=(1024, 512))'

@@ -42,13 +42,10 @@ def test_it_predicts_the_same(models):
     assert (a != b).float().mean() < 0.01
 
 
-def test_names_and_values_of_the_parameters_stay(models):
+def test_nothing_else_changes(models):
     plain, faster = (model.state_dict() for model in models)
     assert list(plain) == list(faster)
     assert all(torch.equal(plain[name], faster[name]) for name in plain)
-
-
-def test_a_second_time_changes_nothing(models):
     before = list(models[1].modules())
     AccelerateInferenceHook().before_test(SimpleNamespace(model=models[1]))
     assert all(a is b for a, b in zip(before, models[1].modules(), strict=True))
@@ -88,17 +85,14 @@ def test_modules_hooks_and_computed_weights_stay():
     assert sum(isinstance(module, WinogradConv2d) for module in model.modules()) == 3
 
 
-def test_a_convolution_alone():
+def test_a_convolution_alone_and_its_moving_average():
     conv, x = nn.Conv2d(128, 128, 3, padding=1), torch.randn(1, 128, 32, 32)
     with torch.no_grad():
         expected = conv(x)
         accelerate_inference(conv)
         assert isinstance(conv, WinogradConv2d)
         torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-4)
-
-
-def test_a_moving_average_is_what_runs():
-    """mmengine's EMA hook swaps weights in place before a test and back after it."""
+    # mmengine's EMA hook swaps weights in place before a test and back after it.
     model = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1))
     accelerate_inference(model)
     ema, x = ExponentialMovingAverage(model, momentum=0.5), torch.randn(1, 128, 32, 32)

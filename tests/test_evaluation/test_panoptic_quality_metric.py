@@ -66,23 +66,24 @@ def with_prediction(sample: dict, pred: np.ndarray, **metainfo) -> dict:
     return dict(sample, pred_panoptic_seg=dict(sem_seg=torch.tensor(pred)[None], **metainfo))
 
 
-def test_only_the_last_crowd_of_a_class_excuses(tmp_path):
+def test_crowds_and_void(tmp_path):
     """As in panopticapi: the same case is an example in test_fuzz/test_any_panoptic_map.py."""
     gt, pred = np.array([[5, 5, 5, 9, 9, 9]]), np.array([[1000, 1000, 1000, 2000, 2000, 2000]])
     record = write_image(tmp_path, 'a.png', gt, [(9, 0, True), (5, 0, True)])
     measured = metric()
     measured.process({}, [with_prediction(record, pred)])
     assert measured._last.statistics[0].tolist() == [0, 0, 1, 0]
-
-
-def test_crowds_of_mmdets_data_sets(tmp_path):
-    """``is_thing`` False on a thing class is all that they say; stuff says the same, being none."""
+    # ``is_thing`` False on a thing class is all that they say; stuff says the same, being none.
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 8, 8]]), [(5, 0, True), (8, 2, False)])
     for info in record['segments_info']:
         del info['iscrowd']
     measured = metric()
     measured.process({}, [with_prediction(record, np.array([[VOID] * 4]))])
     assert measured._last.statistics[:, 3].tolist() == [0, 0, 1, 0, 0]  # only the stuff is missed
+    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
+    measured = metric()
+    measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
+    assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
 
 
 def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:
@@ -286,13 +287,6 @@ def test_class_names_of_a_subset_in_any_order(tmp_path, monkeypatch):
     assert 'cat|0.000|0.000|0.000|0|0|1' in lines
 
 
-def test_ignore_index_is_void(tmp_path):
-    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
-    measured = metric()
-    measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
-    assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
-
-
 def test_format_only_needs_no_ground_truth(tmp_path):
     pred = torch.tensor([[[0, 0, 1 + 7000, 2 + 3000, VOID]]])  # value 0 is the label 0, not void
     samples = [
@@ -385,7 +379,17 @@ def test_what_is_wrong_with_a_sample(sample, message):
         metric().process({}, [bad])
 
 
-def test_missing_png_names_the_file(tmp_path):
+def test_what_it_needs(tmp_path):
+    sample = with_prediction(dict(SAMPLE, gt_panoptic_seg=GROUND_TRUTH), np.full((2, 3), 2))
+    with pytest.raises(ValueError, match="needs thing_classes .* has .'classes'.*PanopticDataset"):
+        metric(dict(classes=NAMES)).process({}, [sample])
+    no_ids = {key: value for key, value in META.items() if key != 'category_ids'}
+    with pytest.raises(ValueError, match='needs category_ids'):
+        metric(no_ids, outfile_prefix=str(tmp_path / 'x')).process({}, [sample])
+    measured = metric()
+    measured.process({}, drawn_samples(tmp_path, 3))
+    with pytest.raises(ValueError, match='3 samples came to process 0 of 1 for a data set of 1'):
+        measured.evaluate(1)
     bad = dict(SAMPLE, seg_map_path=str(tmp_path / 'no such.png'), segments_info=[])
     with pytest.raises(FileNotFoundError, match='no such.png'):
         metric().process({}, [with_prediction(bad, np.array([[VOID]]))])
@@ -401,22 +405,6 @@ def test_missing_png_names_the_file(tmp_path):
 def test_contradictory_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         PanopticQualityMetric(**arguments)
-
-
-def test_metainfo_that_is_needed(tmp_path):
-    sample = with_prediction(dict(SAMPLE, gt_panoptic_seg=GROUND_TRUTH), np.full((2, 3), 2))
-    with pytest.raises(ValueError, match="needs thing_classes .* has .'classes'.*PanopticDataset"):
-        metric(dict(classes=NAMES)).process({}, [sample])
-    no_ids = {key: value for key, value in META.items() if key != 'category_ids'}
-    with pytest.raises(ValueError, match='needs category_ids'):
-        metric(no_ids, outfile_prefix=str(tmp_path / 'x')).process({}, [sample])
-
-
-def test_more_samples_than_the_data_set_has(tmp_path):
-    measured = metric()
-    measured.process({}, drawn_samples(tmp_path, 3))
-    with pytest.raises(ValueError, match='3 samples came to process 0 of 1 for a data set of 1'):
-        measured.evaluate(1)
 
 
 @pytest.mark.parametrize('argument', ['per_image_file', 'outfile_prefix'])

@@ -43,19 +43,15 @@ def test_folder_with_folders_in_order_and_without_equal_stems(photos):
     assert [item.name for item in items] == [str(photos / n) for n in ('a.jpg', 'a.png', 'b/c.JPG')]
 
 
-def test_pattern(photos):
+def test_patterns_and_lists(photos):
     assert stems(f'{photos}/**/*.[jJ]*') == ['a', 'b/c']
     assert stems(f'{photos}/b/*.JPG') == ['c']
-
-
-def test_an_existing_name_is_no_pattern(photos):
     (photos / 'a.jpg').rename(photos / 'photo[1].jpg')
     assert stems(str(photos / 'photo[1].jpg')) == ['photo[1]']
-
-
-def test_list_file(photos):
     (photos / 'list.txt').write_text(f'{photos}/a.png\n\n{photos}/b\n')
     assert stems(photos / 'list.txt') == ['a', 'c']
+    (item,) = list_inputs('https://example.org/a%20b/photo.large.jpg?width=3')
+    assert item.stem == 'photo.large' and item.source == item.name
 
 
 def test_list_of_everything(photos, video):
@@ -64,18 +60,10 @@ def test_list_of_everything(photos, video):
     assert stems(items) == ['a', '000001', '000002', 'c', *(f'clip/{i:06d}' for i in range(3))]
 
 
-def test_address():
-    (item,) = list_inputs('https://example.org/a%20b/photo.large.jpg?width=3')
-    assert item.stem == 'photo.large' and item.source == item.name
-
-
-def test_video_frames(video):
+def test_videos(video, tmp_path):
     items = list(list_inputs(video))
     assert [item.name for item in items] == [f'{video}#{i}' for i in range(3)]
     assert [round(read_image(i.source).mean(), -1) for i in items] == [10, 100, 200]
-
-
-def test_broken_video_is_one_input_that_can_not_be_read(tmp_path):
     path = tmp_path / 'broken.mp4'
     path.write_bytes(b'no video')
     (item,) = list_inputs(path)
@@ -83,15 +71,13 @@ def test_broken_video_is_one_input_that_can_not_be_read(tmp_path):
         read_image(item.source)
 
 
-def test_nothing_to_do(tmp_path):
+def test_nothing_to_do(tmp_path, photos):
+    (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='no image in the folder .*expected files that end'):
-        list(list_inputs(tmp_path))
+        list(list_inputs(tmp_path / 'empty'))
     with pytest.raises(ValueError, match='no file matches the pattern'):
-        list(list_inputs(f'{tmp_path}/*.jpg'))
-
-
-def test_inputs_come_one_by_one(photos):
-    """The first comes before the rest is looked at."""
+        list(list_inputs(f'{tmp_path}/empty/*.jpg'))
+    # The first comes before the rest is looked at.
     items = list_inputs([photos / 'a.jpg', f'{photos}/*.nothing'])
     assert next(items).stem == 'a'
     with pytest.raises(ValueError, match='no file matches'):

@@ -37,28 +37,23 @@ def test_levels_by_size(side, levels):
     assert [i for i, level in enumerate(targets.levels) if len(level.objects)] == levels
 
 
-def test_centre_of_an_object():
-    """40 x 40 pixels at (40, 60): mean cell of the mask (14.5, 19.5) / 48 * 24 is cell (7, 9)."""
+def test_the_centre_of_each_object():
+    """40 x 40 pixels at (40, 60): mean cell of the mask (14.5, 19.5) / 48 * 24 is cell (7,
+    9)."""
     centers = assign((40, 60, 80, 100), labels=[1]).levels[0].centers
     assert centers[0].max() == 0
     assert (centers[1] == 1).nonzero().tolist() == [[9, 7]]
-
-
-def test_objects_of_a_class_keep_the_larger_value():
     one = assign((40, 60, 80, 100)).levels[0].centers
     other = assign((56, 60, 96, 100)).levels[0].centers
     both = assign((40, 60, 80, 100), (56, 60, 96, 100)).levels[0].centers
     assert torch.equal(both, torch.maximum(one, other))
-
-
-def test_vanishing_objects_do_not_shift_the_others():
     targets = assign((0, 0, 1, 1), (40, 60, 80, 100), labels=[0, 1])
     assert targets.labels.tolist() == [1]
     assert [level.objects.tolist() for level in targets.levels[:2]] == [[0], [0]]
     assert targets.levels[0].centers[0].eq(0).all()
 
 
-def test_regions_crowds_and_void():
+def test_regions():
     sem_seg = torch.full((128, 192), VOID)
     sem_seg[:64] = THINGS + 1  # a stuff class
     sem_seg[64:, :96] = 1  # things, or a crowd, without an instance
@@ -69,29 +64,31 @@ def test_regions_crowds_and_void():
     assert regions[STUFF, 9:, :11].eq(1).all() and regions[STUFF, :, 13:].eq(0).all()
     assert regions[:, 9:, 13:].eq(0).all()  # void is negative for every class
     assert targets.levels[0].region_rows.tolist() == [0, 1]
-
-
-def test_presence_of_a_region_at_a_level():
-    """Levels sample the map of stride 4 without antialiasing.
-
-    The middle (48, 48) of the square is a corner of four P4 cells, each sampled at a corner of the
-    square (0.25 < 0.5: absent), and the centre of a P5 cell (1: present).
-    """
+    # Levels sample the map of stride 4 without antialiasing. The middle (48, 48) of the square is
+    # a corner of four P4 cells, each sampled at a corner of the square (0.25 < 0.5: absent), and
+    # the centre of a P5 cell (1: present).
     sem_seg = torch.full((128, 192), VOID)
     sem_seg[40:56, 40:56] = THINGS
     targets = assign(sem_seg=sem_seg)
     assert [len(level.region_rows) for level in targets.levels] == [1, 0, 1, 0, 0]
+    sem_seg = torch.full((128, 192), VOID)
+    sem_seg[:64, :96], sem_seg[:64, 96:], sem_seg[64:] = 0, 1, THINGS + 2
+    apart = assign(sem_seg=sem_seg, separate_thing_regions=True)
+    # channels: three stuff classes, then two thing classes
+    assert apart.region_channels.tolist() == [2, 3, 4]
+    regions = apart.levels[0].regions
+    assert regions.shape == (STUFF + THINGS, *SIZES[0])
+    assert regions.flatten(1).sum(1).tolist() == [0, 0, 8 * 24, 8 * 12, 8 * 12]
+    together = assign(sem_seg=sem_seg).levels[0].regions
+    assert torch.equal(together[-1], regions[3] + regions[4])
 
 
-def test_padding_is_empty():
+def test_masks_at_stride_4():
     """A 100 x 150 image in a canvas of 128 x 192."""
     targets = assign((0, 0, 150, 100), sem_seg=torch.full((100, 150), THINGS), shape=(100, 150))
     assert targets.masks[0, :25, :38].eq(1).all()
     assert targets.masks[0, 25:].eq(0).all() and targets.masks[0, :, 38:].eq(0).all()
     assert targets.region_masks[0, :25, :38].eq(1).all()
-
-
-def test_many_masks_are_resized_as_few():
     boxes = [(i, i, i + 30, i + 30) for i in range(70)]  # more than a chunk of 32
     assert torch.equal(assign(*boxes).masks[-1], assign(boxes[-1]).masks[0])
 
@@ -113,16 +110,3 @@ def test_masks_of_a_map_as_masks_of_a_stack():
     for level, expected in zip(ours.levels, golden.levels, strict=True):
         assert torch.equal(level.objects, expected.objects)
         assert torch.equal(level.centers, expected.centers)
-
-
-def test_regions_of_separate_things():
-    sem_seg = torch.full((128, 192), VOID)
-    sem_seg[:64, :96], sem_seg[:64, 96:], sem_seg[64:] = 0, 1, THINGS + 2
-    apart = assign(sem_seg=sem_seg, separate_thing_regions=True)
-    # channels: three stuff classes, then two thing classes
-    assert apart.region_channels.tolist() == [2, 3, 4]
-    regions = apart.levels[0].regions
-    assert regions.shape == (STUFF + THINGS, *SIZES[0])
-    assert regions.flatten(1).sum(1).tolist() == [0, 0, 8 * 24, 8 * 12, 8 * 12]
-    together = assign(sem_seg=sem_seg).levels[0].regions
-    assert torch.equal(together[-1], regions[3] + regions[4])

@@ -79,46 +79,32 @@ def test_things_cover_stuff_and_each_other_in_score_order():
     ]
 
 
-def test_more_than_half_taken_is_left_out_and_half_is_not():
+def test_what_is_taken():
+    """More than half of a thing, or the thing has no number; stuff counts its free pixels."""
     first = (0, 0.9, ['###.', '###.'])
     half = (0, 0.8, ['..##', '..##'])
     more = (0, 0.8, ['.###', '.##.'])
     assert ids(merge([first, half], ['....', '....']), NAMES) == ['1112', '1112']
     assert ids(merge([first, more], ['....', '....']), NAMES) == ['111.', '111.']
-
-
-def test_a_left_out_thing_takes_no_number():
     result = merge(
         [(0, 0.9, ['##..']), (1, 0.8, ['##..']), (1, 0.1, ['..##']), (1, 0.7, ['..##'])],
         ['aaaa'],
     )
     assert ids(result, NAMES) == ['1122']
-
-
-def test_things_below_the_score_and_empty_masks():
     result = merge([(0, 0.19, ['##..']), (1, 0.9, ['....']), (0, 0.2, ['..##'])], ['aaaa'],
                    panoptic_score_thr=0.2)  # fmt: skip
     assert ids(result, NAMES) == ['aa11']
-
-
-def test_stuff_area_counts_only_free_pixels():
     thing = [(0, 0.9, ['###.', '....'])]
     assert ids(merge(thing, ['aaaa', 'bbbb'], stuff_area_limit=2), NAMES) == ['111.', 'bbbb']
     assert ids(merge(thing, ['aaaa', 'bbbb'], stuff_area_limit=1), NAMES) == ['111a', 'bbbb']
 
 
-def test_any_thing_is_never_a_segment():
+def test_regions_and_void_are_no_segments():
     result = merge([], ['..aa', '....'])
     assert ids(result, NAMES) == ['..aa', '....']
     assert [segment['label'] for segment in result.segments_info] == [2]
-
-
-def test_nothing_at_all():
     result = merge([], ['....'])
     assert result.segments_info == [] and result.sem_seg.dtype == torch.int32
-
-
-def test_a_region_of_a_thing_class_is_never_a_segment():
     result = merge([(0, 0.9, ['##..', '....'])], ['tttt', 'ttaa'])
     assert ids(result, NAMES) == ['11..', '..aa']
     assert [segment['id'] for segment in result.segments_info] == [INSTANCE_OFFSET, 2]
@@ -139,14 +125,11 @@ def predict(things=(), regions=(), img_shape=(16, 16), ori_shape=(16, 16), resca
     return head(**changes).predict(*([image] for image in images), [sample], rescale)[0]
 
 
-def test_rescoring_is_the_mean_probability_inside():
+def test_rescored_instances_are_sorted_limited_and_thresholded():
     logits = torch.full((1, 4, 4), -9.0)
     logits[0, 1, 1:3] = torch.tensor([0.0, 2.0])  # probabilities 0.5 and 0.88
     instances = predict(([0], logits))['ins_results']
     assert instances.scores.item() == pytest.approx((0.5 + 0.8808) / 2, abs=1e-4)
-
-
-def test_instances_are_sorted_limited_and_thresholded():
     logits = torch.tensor([0.5, 3.0, 1.0, -9.0])[:, None, None].expand(4, 4, 4)
     result = predict(([0, 1, 0, 1], logits), max_per_img=2)['ins_results']
     assert result.labels.tolist() == [1, 0]

@@ -25,31 +25,22 @@ def test_similar_kernels_of_a_class_are_averaged():
     assert out.labels.tolist() == [3, 3]
     assert out.num_kernels.tolist() == [2, 1]
     assert out.scores.tolist() == pytest.approx([1, 0.1])
-
-
-def test_classes_do_not_mix():
     assert len(fuse([[1, 0], [1, 0]], [0, 1])) == 2
+    out = fuse([[1, 0], [0, 2], [5, 5], [-1, 0]], [7, 7, 2, 7], None, [0.9, 0.6, 0.5, 0.3])
+    assert out.labels.tolist() == [7, 2]
+    assert out.kernels.tolist() == [pytest.approx([0, 2 / 3]), [5, 5]]
+    assert out.scores.tolist() == pytest.approx([0.6, 0.5])
 
 
-def test_last_of_a_chain_is_lost():
+def test_chains():
     """u ~ v ~ w, u !~ w (cosines 0.94, 0.94, 0.77): w is neither kept nor averaged."""
     out = fuse([angle(0), angle(20), angle(40)], [0, 0, 0])
     expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
     assert out.kernels.tolist() == [pytest.approx(expected)]
     assert out.num_kernels.tolist() == [2]
-
-
-def test_a_kernel_joins_only_the_first_that_took_it():
     out = fuse([angle(0), angle(40), angle(20)], [0, 0, 0])  # the last is similar to both others
     expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
     assert out.kernels.tolist() == [pytest.approx(expected), pytest.approx(angle(40))]
-
-
-def test_without_threshold_a_class_becomes_its_mean():
-    out = fuse([[1, 0], [0, 2], [5, 5], [-1, 0]], [7, 7, 2, 7], None, [0.9, 0.6, 0.5, 0.3])
-    assert out.labels.tolist() == [7, 2]
-    assert out.kernels.tolist() == [pytest.approx([0, 2 / 3]), [5, 5]]
-    assert out.scores.tolist() == pytest.approx([0.6, 0.5])
 
 
 def test_no_kernel_and_zero_kernel():

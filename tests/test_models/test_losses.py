@@ -52,30 +52,21 @@ def test_candidates_count_by_their_share_of_the_scores():
     )
 
 
-def test_perfect_and_empty_masks():
+def test_perfect_empty_and_no_masks():
     target = torch.zeros(2, 4, 4)
     target[0, :2] = 1
     logits = (target * 2 - 1) * 50
     loss = WeightedDiceLoss()(logits, target, reduction_override='none')
     assert loss[0].item() == pytest.approx(0, abs=1e-6)
     assert loss.isfinite().all()
-
-
-def test_objects_without_scores_contribute_nothing():
     pred = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = WeightedDiceLoss()(pred, torch.rand(2, 4, 4), torch.tensor([[0.0, 0, 0], [1, 1, 1]]))
     loss.backward()
     assert pred.grad[0].eq(0).all() and pred.grad[1].ne(0).any()
-
-
-def test_no_object():
     pred = torch.zeros(0, 7, 4, 4, requires_grad=True)
     loss = WeightedDiceLoss()(pred, torch.zeros(0, 4, 4), torch.zeros(0, 7))
     loss.backward()
     assert loss == 0 and pred.grad is not None
-
-
-def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r'logits \(2, 3, 4, 4\) and target \(3, 4, 4\)'):
         WeightedDiceLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
 

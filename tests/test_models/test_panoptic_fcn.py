@@ -47,13 +47,10 @@ def test_prediction_has_the_size_of_the_image(name):
         assert result.pred_instances.masks.shape[1:] == shape
 
 
-def test_losses_are_zero_where_nothing_is_labelled():
+def test_losses_of_nothing_and_of_things():
     losses = tiny.losses(tiny.build(), tiny.sample(boxes=[], stuff=False))
     assert losses['loss_thing'] == losses['loss_stuff'] == 0
     assert losses['loss_center'] > 0 and losses['loss_region'] > 0
-
-
-def test_thing_loss_reaches_the_centres_through_the_scores():
     model = tiny.build()
     tiny.losses(model, tiny.sample())['loss_thing'].backward()
     generator = model.panoptic_head.kernel_generator
@@ -117,14 +114,11 @@ def test_nothing_above_a_threshold(center_thr, region_thr):
         assert result.pred_panoptic_seg.sem_seg.eq(VOID).all()
 
 
-def test_results_can_be_left_out():
+def test_size_and_parts_of_a_result():
     model = confident_model(instance_on=False, semantic_on=False)
     result = tiny.predict(model, tiny.sample())[0]
     assert 'pred_panoptic_seg' in result
     assert 'pred_instances' not in result and 'pred_sem_seg' not in result
-
-
-def test_result_has_the_original_size():
     item = tiny.sample((64, 96))
     item['data_samples'].set_metainfo(dict(ori_shape=(100, 150)))
     result = tiny.predict(confident_model(), item)[0]
@@ -169,24 +163,17 @@ def test_unknown_keys_of_the_parts_are_named(part):
         tiny.build(panoptic_head={part: dict(out_chanels=3)})
 
 
-def test_heads_must_agree_about_the_classes():
+def test_counts_that_do_not_fit():
     with pytest.raises(ValueError, match='num_stuff_classes=4 but .*num_stuff_classes=5'):
         tiny.build(panoptic_fusion_head=dict(num_stuff_classes=5))
-
-
-def test_a_scale_range_too_few():
     model = tiny.build(train_cfg=dict(assigner=dict(scale_ranges=((1, 64), (32, 128)))))
     with pytest.raises(ValueError, match='5 pyramid levels but scale_ranges has 2 entries'):
         tiny.losses(model, tiny.sample())
-
-
-def test_a_pool_size_too_few():
     model = tiny.build(test_cfg=dict(pool_sizes=(3, 3)))
     with pytest.raises(ValueError, match='pool_sizes has 2 entries.*5 pyramid levels'):
         tiny.predict(model, tiny.sample())
-
-
-def test_labels_beyond_the_class_counts():
+    with pytest.raises(ValueError, match='num_things_classes=0, expected at least 1: for data of'):
+        tiny.build(panoptic_head=dict(num_things_classes=0))
     with pytest.raises(ValueError, match='object labels run from 7 to 7.*num_things_classes=6'):
         tiny.losses(tiny.build(), tiny.sample(boxes=[(0, 0, 20, 20)], labels=[7]))
     item = tiny.sample()
@@ -215,8 +202,3 @@ def test_separate_thing_regions_are_in_the_semantic_map_only():
     losses = tiny.losses(model, tiny.sample())
     sum(losses.values()).backward()
     assert region_out.weight.grad.flatten(1).abs().sum(1).gt(0).all()
-
-
-def test_a_model_without_things_is_refused():
-    with pytest.raises(ValueError, match='num_things_classes=0, expected at least 1: for data of'):
-        tiny.build(panoptic_head=dict(num_things_classes=0))

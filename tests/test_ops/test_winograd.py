@@ -69,14 +69,11 @@ def test_it_follows_its_weight(pair):
     assert torch.equal(double(x)[0, :, 0, 0], conv.bias)
 
 
-def test_parameters_have_their_names(pair):
+def test_it_is_the_plain_one_elsewhere(pair):
     conv, other, _ = pair
     assert list(other.state_dict()) == list(conv.state_dict()) == ['weight', 'bias']
     assert other.weight is conv.weight and other.bias is conv.bias
     assert other.training == conv.training
-
-
-def test_it_is_the_plain_one_elsewhere(pair):
     conv, other, x = pair
     assert torch.equal(other(x), conv(x))  # with gradient
     other(x).square().sum().backward()

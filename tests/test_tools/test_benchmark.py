@@ -161,18 +161,15 @@ def test_training_and_peers(tool, part, config, tmp_path):
     assert [bool(row['targets + losses / step']) for row in shares] == [True, False, True]
 
 
-def test_training_without_objects(tool, config, tmp_path):
-    result, text = run(tool, tmp_path, config, '--train', '--size', '64', '96', '--objects', '0')
-    assert result['times'][0]['error'] is None
-
-
-def test_memory(tool, config, tmp_path):
+def test_whole_runs(tool, config, tmp_path):
     result, text = run(tool, tmp_path, config, '--size', '64', '64', '--objects', '1', '--memory')
     assert [peak['what'] for peak in result['memory']] == ['network alone', 'inference']
     for peak in result['memory']:
         assert peak['error'] is None
         assert 0 < peak['growth'] < peak['process']
     assert table(text, 'Peak memory')[0]['it / first of its kind'] == '1.00'
+    result, text = run(tool, tmp_path, config, '--train', '--size', '64', '96', '--objects', '0')
+    assert result['times'][0]['error'] is None
 
 
 def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, capsys):
@@ -186,7 +183,15 @@ def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, 
     assert '1 figures could not be measured' in capsys.readouterr().err
 
 
-def test_errors_fit_into_a_cell(part):
+def test_watching_ends(part):
+    nested = Nested()
+    nested.inner = lambda: 1 / 0
+    own = nested.inner
+    clock = part.stages.StageClock(torch.device('cpu'))
+    stages = [part.stages.Stage('', 'inner', 'b')]
+    with pytest.raises(ZeroDivisionError), part.stages.watched(nested, stages, clock):
+        nested.outer()
+    assert nested.inner is own and set(clock.seconds) == {'b'}
     assert part.runs.in_one_line(AssertionError()) == 'AssertionError'
     assert part.runs.in_one_line(RuntimeError('a | b\nc')) == 'RuntimeError: a / b'
 
@@ -316,7 +321,7 @@ def test_variants(part, config):
     ]
 
 
-def test_accelerated(part, config):
+def test_variants_are_built(part, config):
     usual, faster = part.candidates.candidates([config], {}, False, [], False, False, True)
     assert (usual.name, faster.name) == ('small', 'small, accelerated')
     weight = 'panoptic_head.kernel_generator.kernel_out.weight'
@@ -327,9 +332,6 @@ def test_accelerated(part, config):
             .is_contiguous(memory_format=torch.channels_last)
         )
         assert memory_is_last == (candidate is faster)
-
-
-def test_plain_convolutions(part, config):
     deformable, plain = part.candidates.candidates([config], {}, True, [], False, False, False)
 
     def num_deformable(candidate):
@@ -337,14 +339,17 @@ def test_plain_convolutions(part, config):
         return sum(type(m).__name__ == 'ModulatedDeformConv' for m in modules)
 
     assert (num_deformable(deformable), num_deformable(plain)) == (3, 0)
-
-
-def test_options_and_weights(part, config):
     options = {'model.test_cfg.instance_on': False}
     candidate = part.candidates.Candidate('a', config, options)
     a, b = (candidate.build(torch.device('cpu')) for _ in range(2))
     assert a.panoptic_fusion_head.test_cfg.instance_on is False
     assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    model = part.candidates.Candidate('a', config, channels_last=True).build(torch.device('cpu'))
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    tiny.predict(model, tiny.sample())
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert not seen[0].is_contiguous()
 
 
 def test_compiles_the_network_parts(part, config, monkeypatch):
@@ -358,15 +363,6 @@ def test_compiles_the_network_parts(part, config, monkeypatch):
     part.candidates.Candidate('a', config, compiled=True).build(torch.device('cpu'))
     names = ('ResNet', 'FPN', 'KernelGenerator', 'FeatureEncoder')
     assert compiled == [(name, True) for name in names]
-
-
-def test_channels_last(part, config):
-    model = part.candidates.Candidate('a', config, channels_last=True).build(torch.device('cpu'))
-    seen = []
-    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    tiny.predict(model, tiny.sample())
-    assert seen[0].is_contiguous(memory_format=torch.channels_last)
-    assert not seen[0].is_contiguous()
 
 
 # ---- time and memory ----
@@ -408,17 +404,6 @@ def test_stages_count_their_own_time(part, monkeypatch):
     assert vars(nested) == {}  # nothing stays
     nested.outer()
     assert sum(clock.seconds.values()) == 7
-
-
-def test_watching_ends_after_an_error(part):
-    nested = Nested()
-    nested.inner = lambda: 1 / 0
-    own = nested.inner
-    clock = part.stages.StageClock(torch.device('cpu'))
-    stages = [part.stages.Stage('', 'inner', 'b')]
-    with pytest.raises(ZeroDivisionError), part.stages.watched(nested, stages, clock):
-        nested.outer()
-    assert nested.inner is own and set(clock.seconds) == {'b'}
 
 
 def test_statistics(part):

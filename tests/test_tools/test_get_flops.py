@@ -35,7 +35,7 @@ def count(tool, num_kernels: int = 10, plain: bool = False) -> dict:
     return tool.count_parts(MODELS.build(config), SHAPE, num_kernels)
 
 
-def test_heads_are_counted_right(tool):
+def test_parts_are_counted_right(tool):
     parts = count(tool)
     cells = sum(CELLS)
     offsets = 3 * conv(cells, WIDTH, 27)
@@ -44,14 +44,13 @@ def test_heads_are_counted_right(tool):
     assert parts['kernel head'].flops == conv(cells, WIDTH + 2, WIDTH) + 3 * conv(
         cells, WIDTH, WIDTH
     )
-
-
-def test_feature_encoder_is_counted_right(tool):
     p2, p3, p4, p5 = 16 * 24, 8 * 12, 4 * 6, 2 * 3
     branches = [[p2], [p3], [p4, p3], [p5, p4, p3]]
     expected = sum(conv(cells, WIDTH, WIDTH) for branch in branches for cells in branch)
     expected += conv(p2, WIDTH + 2, E) + 2 * conv(p2, E, E)
     assert count(tool)['feature encoder'].flops == expected
+    expected = sum(p.numel() for p in MODELS.build(tiny_config()).parameters())
+    assert sum(part.params for part in count(tool).values()) == expected
 
 
 @pytest.mark.parametrize('num_kernels', [1, 10])
@@ -67,11 +66,6 @@ def test_plain_convolutions_save_the_offsets_only(tool):
     assert saved == 3 * conv(sum(CELLS), WIDTH, 27)
     del deformable['position head'], plain['position head']
     assert deformable == plain
-
-
-def test_every_parameter_is_in_one_part(tool):
-    expected = sum(p.numel() for p in MODELS.build(tiny_config()).parameters())
-    assert sum(part.params for part in count(tool).values()) == expected
 
 
 def test_table(tool, capsys):

@@ -59,7 +59,7 @@ def test_instances_differ_and_keep_the_hue_of_their_class():
     assert first.tolist() == [round(0.6 * c + 0.4 * 128) for c in PALETTE[0]]
 
 
-def test_a_crowd_is_striped():
+def test_crowds_are_striped_and_a_line_separates_segments():
     image = np.zeros((60, 60, 3), np.uint8)
     ids = np.ones((60, 60), np.int32)
     names = ['cat' * 30]
@@ -67,9 +67,6 @@ def test_a_crowd_is_striped():
     crowd = draw_panoptic(image, ids, [Segment(1, 0, crowd=True)], names, PALETTE)
     assert len(np.unique(plain[..., 0])) == 1
     assert len(np.unique(crowd[..., 0])) == 2
-
-
-def test_a_line_separates_two_segments():
     ids = np.repeat([1, 2], 30)[None].repeat(60, 0)
     drawn = draw_panoptic(
         np.zeros((60, 60, 3), np.uint8), ids, [Segment(1, 0), Segment(2, 0)], ['cat' * 30], PALETTE
@@ -89,7 +86,7 @@ def test_map_of_another_size():
         draw_panoptic(noise(8, 8), np.zeros((8, 9), int), [], CLASSES, PALETTE)
 
 
-def test_join_panels():
+def test_joined_panels_and_rows():
     images = [np.full((100, 150, 3), value, np.uint8) for value in (10, 20, 30)]
     picture = join_panels([('a', images[0]), ('b', images[1]), ('c', images[2])])
     top = title_height(100, 150)
@@ -98,17 +95,25 @@ def test_join_panels():
         left = number * (150 + GAP)
         assert np.array_equal(picture[top:, left : left + 150], image)
         assert picture[:top, left : left + 150].max() == 255  # the title
+    page = stack_rows([np.full((10, 30, 3), 1, np.uint8), np.full((20, 50, 3), 2, np.uint8)])
+    assert page.shape == (30 + GAP, 50, 3)
+    assert np.all(page[:10, :30] == 1) and np.all(page[10 + GAP :] == 2)
+    assert np.all(page[:10, 30:] == 255) and np.all(page[10 : 10 + GAP] == 255)
+    # Nothing of it is cut off: the strip ends are black.
+    image = np.zeros((300, 320, 3), np.uint8)
+    picture = join_panels([('a title that is too long for its panel, 300 x 320', image)])
+    top = title_height(300, 320)
+    text = picture[:top].max((0, 2)) > 60
+    assert not picture[:2].any() and not picture[top - 2 : top].any()
+    assert not text[:2].any() and not text[-2:].any() and text[10:310].mean() > 0.5
 
 
-def test_enlarge():
+def test_enlarge_and_resize():
     ids = np.array([[1, 2], [3, 2**31 + 4]])
     assert np.array_equal(enlarge(ids, 6), ids.repeat(3, 0).repeat(3, 1))
     assert enlarge(noise(192, 256), 480).shape == (480, 640, 3)
     large = noise(500, 20)
     assert enlarge(large, 480) is large
-
-
-def test_resize():
     ids = np.arange(24).reshape(4, 6)
     assert np.array_equal(resize(ids, (8, 12)), ids.repeat(2, 0).repeat(2, 1))
     assert np.array_equal(resize(ids, (2, 3)), ids[::2, ::2])
@@ -117,20 +122,3 @@ def test_resize():
     mean = image.reshape(20, 2, 30, 2, 3).mean((1, 3))
     assert np.abs(small - mean).max() <= 1
     assert resize(image, (40, 60)) is image
-
-
-def test_rows_of_different_sizes():
-    page = stack_rows([np.full((10, 30, 3), 1, np.uint8), np.full((20, 50, 3), 2, np.uint8)])
-    assert page.shape == (30 + GAP, 50, 3)
-    assert np.all(page[:10, :30] == 1) and np.all(page[10 + GAP :] == 2)
-    assert np.all(page[:10, 30:] == 255) and np.all(page[10 : 10 + GAP] == 255)
-
-
-def test_a_long_title_is_written_smaller():
-    """Nothing of it is cut off: the strip ends are black."""
-    image = np.zeros((300, 320, 3), np.uint8)
-    picture = join_panels([('a title that is too long for its panel, 300 x 320', image)])
-    top = title_height(300, 320)
-    text = picture[:top].max((0, 2)) > 60
-    assert not picture[:2].any() and not picture[top - 2 : top].any()
-    assert not text[:2].any() and not text[-2:].any() and text[10:310].mean() > 0.5

@@ -30,20 +30,14 @@ def test_objects_on_a_semantic_map():
     assert ids[0, 0] != ids[0, 1] and [segment.crowd for segment in segments][-1]
 
 
-def test_objects_alone():
+def test_objects_alone_and_nothing():
     """As of a data set of instances, with outlines."""
     masks = PolygonMasks([[np.array([0.0, 0, 4, 0, 4, 4, 0, 4])]], 4, 8)
     ids, segments = from_objects(sample_of(masks, [3]), set(range(80)))
     assert len(segments) == 1 and segments[0].label == 3 and not segments[0].crowd
     assert np.array_equal(ids == segments[0].id, np.arange(8)[None].repeat(4, 0) < 4)
-
-
-def test_nothing_at_all():
     ids, segments = from_objects(sample_of(BitmapMasks([], 2, 3), [], np.full((2, 3), 255)), {0})
     assert ids.shape == (2, 3) and segments == []
-
-
-def test_thing_labels():
     assert thing_labels(dict(classes=('a', 'b', 'c'), thing_classes=('c', 'a'))) == {0, 2}
     assert thing_labels(CocoDataset.METAINFO) == set()
 

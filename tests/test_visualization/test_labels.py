@@ -35,24 +35,18 @@ def test_every_text_is_inside_and_alone():
     assert written > 60
 
 
-def test_a_text_is_in_the_middle_of_its_segment():
+def test_a_text_is_in_its_segment():
     index = np.full((100, 200), -1)
     index[20:60, 40:140] = 0
     ((x0, y0, x1, y1),) = place_labels(index, [(60, 16)]).values()
     assert (x0 + x1) / 2 == pytest.approx(90, abs=1)
     assert (y0 + y1) / 2 == pytest.approx(40, abs=1)
-
-
-def test_a_text_prefers_the_part_of_its_segment_that_it_fits_in():
-    """A tall narrow part is farther from the edge than a low wide one."""
+    # A tall narrow part is farther from the edge than a low wide one.
     index = np.full((120, 200), -1)
     index[10:110, 10:38] = 0
     index[90:110, 10:190] = 0
     ((x0, y0, x1, y1),) = place_labels(index, [(80, 16)]).values()
     assert index[y0:y1, x0:x1].mean() > -0.2
-
-
-def test_a_small_segment_has_no_text():
     index = np.full((100, 200), -1)
     index[20:26, 40:50] = 0
     assert place_labels(index, [(60, 16)]) == {}
@@ -84,8 +78,5 @@ def test_texts_beside_spots_are_near_inside_and_alone():
         left, top, right, bottom = spots[number]
         assert x0 <= right + 2 and x1 >= left - 2 and y0 <= bottom + 2 and y1 >= top - 2
     assert canvas.max() == 1 and len(boxes) >= 10
-
-
-def test_a_text_lies_on_a_spot_it_fits_on():
     boxes = place_beside([(10, 10, 110, 50), (150, 20, 154, 24)], [(40, 14)] * 2, (100, 190))
     assert boxes == {0: (40, 23, 80, 37), 1: (108, 15, 148, 29)}

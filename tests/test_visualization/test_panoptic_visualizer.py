@@ -65,9 +65,17 @@ def draw(visualizer, image, sample, tmp_path, **kwargs):
     return mmcv.imread(str(path), channel_order='rgb')
 
 
-def test_is_registered():
+def test_it_is_registered_and_writes_to_backends(image, tmp_path):
     visualizer = VISUALIZERS.build(dict(type='PanopticVisualizer', name='built'))
     assert isinstance(visualizer, PanopticVisualizer)
+    visualizer = PanopticVisualizer(
+        'with_backend', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
+    )
+    visualizer.dataset_meta = META
+    visualizer.add_datasample('val_img', image, prediction([2]), step=7)
+    written = mmcv.imread(str(tmp_path / 'vis_data' / 'vis_image' / 'val_img_7.png'))
+    assert written.shape == (TOP + HEIGHT, 2 * WIDTH + GAP, 3)
+    assert visualizer.get_image().shape == written.shape
 
 
 def test_three_panels(visualizer, image, tmp_path):
@@ -83,6 +91,13 @@ def test_three_panels(visualizer, image, tmp_path):
     assert np.abs(predicted[20, 20] - expected).max() <= 1
     expected = 0.4 * image[20, -20] + 0.6 * np.array(META['palette'][2])
     assert np.abs(predicted[20, -20] - expected).max() <= 1
+    sample = add_ground_truth(prediction([2]), tmp_path / 'gt.png')
+    only_prediction = draw(visualizer, image, sample, tmp_path, draw_gt=False)
+    only_truth = draw(visualizer, image, sample, tmp_path, draw_pred=False)
+    assert only_prediction.shape[1] == only_truth.shape[1] == 2 * WIDTH + GAP
+    # The right half is sky in the prediction and void in the ground truth.
+    assert not np.array_equal(panel(only_prediction, 1)[20, -20], image[20, -20])
+    assert np.array_equal(panel(only_truth, 1)[20, -20], image[20, -20])
 
 
 @pytest.mark.parametrize('path', ['absent', None])
@@ -91,16 +106,6 @@ def test_no_ground_truth_panel_without_a_path(visualizer, image, tmp_path, path)
     if path is None:
         sample.set_metainfo(dict(seg_map_path=None))
     assert draw(visualizer, image, sample, tmp_path).shape[1] == 2 * WIDTH + GAP
-
-
-def test_panels_can_be_left_out(visualizer, image, tmp_path):
-    sample = add_ground_truth(prediction([2]), tmp_path / 'gt.png')
-    only_prediction = draw(visualizer, image, sample, tmp_path, draw_gt=False)
-    only_truth = draw(visualizer, image, sample, tmp_path, draw_pred=False)
-    assert only_prediction.shape[1] == only_truth.shape[1] == 2 * WIDTH + GAP
-    # The right half is sky in the prediction and void in the ground truth.
-    assert not np.array_equal(panel(only_prediction, 1)[20, -20], image[20, -20])
-    assert np.array_equal(panel(only_truth, 1)[20, -20], image[20, -20])
 
 
 @pytest.mark.parametrize('void, infos', [(VOID, None), (VOID, []), (0, None), (0, [])])
@@ -165,17 +170,15 @@ def test_small_images_are_enlarged(visualizer, tmp_path):
     assert picture.shape == (TOP + 480, 2 * 640 + GAP, 3)
 
 
-def test_unknown_label(visualizer, image, tmp_path):
+def test_what_is_wrong(visualizer, image, tmp_path):
     with pytest.raises(ValueError, match='label 7 .* 3 classes'):
         draw(visualizer, image, prediction([7 + 2 * INSTANCE_OFFSET]), tmp_path)
-
-
-def test_map_of_another_size(visualizer, image, tmp_path):
     with pytest.raises(ValueError, match=r'prediction is \(480, 640\).*\(480, 600\)'):
         draw(visualizer, image[:, :600], prediction([2]), tmp_path)
-
-
-def test_classes_are_needed(visualizer, image, tmp_path):
+    sample = prediction([2])
+    sample.set_metainfo(dict(seg_map_path=str(tmp_path / 'none.png'), segments_info=[]))
+    with pytest.raises(FileNotFoundError, match='none.png.*data_prefix'):
+        draw(visualizer, image, sample, tmp_path)
     visualizer.dataset_meta = {}
     with pytest.raises(ValueError, match="no 'classes'"):
         draw(visualizer, image, prediction([2]), tmp_path)
@@ -189,13 +192,6 @@ def test_a_missing_palette_is_made_up_and_stable(visualizer, image, tmp_path, pa
     assert not np.array_equal(panel(first, 1)[20, 20], image[20, 20])
 
 
-def test_missing_ground_truth_file(visualizer, image, tmp_path):
-    sample = prediction([2])
-    sample.set_metainfo(dict(seg_map_path=str(tmp_path / 'none.png'), segments_info=[]))
-    with pytest.raises(FileNotFoundError, match='none.png.*data_prefix'):
-        draw(visualizer, image, sample, tmp_path)
-
-
 def test_without_panoptic_data_it_is_mmdets(visualizer, image, tmp_path):
     """One panel with a box, no titles."""
     sample = DetDataSample()
@@ -207,14 +203,3 @@ def test_without_panoptic_data_it_is_mmdets(visualizer, image, tmp_path):
     picture = draw(visualizer, image, sample, tmp_path, draw_gt=False)
     assert picture.shape == image.shape
     assert not np.array_equal(picture, image)
-
-
-def test_backends_and_get_image(image, tmp_path):
-    visualizer = PanopticVisualizer(
-        'with_backend', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
-    )
-    visualizer.dataset_meta = META
-    visualizer.add_datasample('val_img', image, prediction([2]), step=7)
-    written = mmcv.imread(str(tmp_path / 'vis_data' / 'vis_image' / 'val_img_7.png'))
-    assert written.shape == (TOP + HEIGHT, 2 * WIDTH + GAP, 3)
-    assert visualizer.get_image().shape == written.shape

@@ -68,7 +68,7 @@ def test_peaks_are_named():
     assert rows.min() > 60 and rows.max() < 120 and columns.min() > 140 and columns.max() < 300
 
 
-def test_regions_have_colours_and_void_is_dark():
+def test_regions_and_their_names():
     """The share of a cell is the opacity."""
     regions = np.zeros((3, 6, 8), np.float32)
     regions[0, :, :3], regions[2, :, 3:5], regions[1, :, 5:7] = 1, 0.5, 1
@@ -79,9 +79,6 @@ def test_regions_have_colours_and_void_is_dark():
         expected = (1 - 0.75 * share) * background + 0.75 * share * np.array(color)
         assert np.abs(drawn[40 * cell + 10] - expected).max() <= 1
     assert np.all(drawn[40 * 7 + 20] == DARK)
-
-
-def test_names_of_the_region_channels():
     classes, palette = [f'c{i}' for i in range(10)], [(i, 0, 0) for i in range(10)]
     names = target_names(classes, palette, NUM_THINGS, False)
     assert names.regions == [*classes[STUFF:], 'any thing']
@@ -91,7 +88,7 @@ def test_names_of_the_region_channels():
     assert names.region_palette == [*palette[STUFF:], *palette[:STUFF]]
 
 
-def test_the_objects_of_a_level_stand_out():
+def test_objects_by_level():
     objects = [drawn_object((20, 20, 100, 100), [0]), drawn_object((200, 100, 300, 220), [0, 1])]
     first, second, third = (draw_level_objects(CANVAS, objects, i, CLASSES) for i in range(3))
     assert np.all(first[30, 30] == 100) and np.all(second[30, 30] == DARK)
@@ -99,9 +96,6 @@ def test_the_objects_of_a_level_stand_out():
     assert np.all(third == DARK)
     assert where(first, LEVELS[0]).sum() > 500 and not where(first, LEVELS[1]).any()
     assert where(second, LEVELS[1]).sum() > 300
-
-
-def test_outlines_have_the_colours_of_the_levels():
     objects = [drawn_object((20, 20, 100, 100), [2]), drawn_object((200, 100, 300, 220), [3, 4])]
     drawn = draw_objects_by_level(CANVAS, objects, 1, CLASSES)
     left, right = np.s_[:, :150], np.s_[:, 150:]
@@ -110,6 +104,10 @@ def test_outlines_have_the_colours_of_the_levels():
     for level in (0, 1, 3, 4):
         assert not where(drawn[left], LEVELS[level]).any()
     assert not where(drawn, NO_LEVEL).any()
+    assert np.array_equal(draw_objects_by_level(CANVAS, [], 1, CLASSES), CANVAS)
+    nothing = np.zeros((3, 6, 8), np.float32)
+    assert np.all(draw_centers(CANVAS, nothing, CLASSES, PALETTE) == DARK)
+    assert np.all(draw_regions(CANVAS, nothing, CLASSES, PALETTE) == DARK)
 
 
 @pytest.mark.parametrize('mask', [None, np.ones((60, 80), np.float32)])
@@ -124,10 +122,3 @@ def test_an_object_without_a_level_is_crossed_out(mask):
     assert abs(rows.min() - 10) <= 1 and abs(rows.max() - 90) <= 1
     assert abs(columns.min() - 20) <= 1 and abs(columns.max() - 100) <= 1
     assert crossed[20, 30] and crossed[20, 90]
-
-
-def test_an_image_without_objects():
-    assert np.array_equal(draw_objects_by_level(CANVAS, [], 1, CLASSES), CANVAS)
-    nothing = np.zeros((3, 6, 8), np.float32)
-    assert np.all(draw_centers(CANVAS, nothing, CLASSES, PALETTE) == DARK)
-    assert np.all(draw_regions(CANVAS, nothing, CLASSES, PALETTE) == DARK)

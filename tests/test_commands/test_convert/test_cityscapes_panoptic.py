@@ -96,8 +96,9 @@ def test_equal_to_cityscapesscripts(raw, converted, tmp_path, split):
         assert np.array_equal(ids, read_panoptic_png(str(expected_folder / name)))
 
 
-def test_the_frames_hold_every_case(converted):
-    """Otherwise the equality would say little."""
+def test_what_is_converted(converted, raw):
+    """Every case, or the equality would say little; things first; files that exist."""
+    # Otherwise the equality would say little.
     segments = [
         segment
         for split in NAMES
@@ -106,18 +107,12 @@ def test_the_frames_hold_every_case(converted):
     ]
     assert {s['iscrowd'] for s in segments} == {0, 1}
     assert {s['category_id'] for s in segments} >= {7, 8, 11, 21, 23, 24, 26, 31, 33}
-
-
-def test_categories_are_things_first_with_ids_of_cityscapes(converted):
     categories = read_json(converted / 'panoptic_val.json')['categories']
     assert [c['name'] for c in categories] == THINGS + STUFF
     assert [c['isthing'] for c in categories] == [1] * 8 + [0] * 11
     assert [c['id'] for c in categories] == [
         24, 25, 26, 27, 28, 31, 32, 33, 7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23,
     ]  # fmt: skip
-
-
-def test_images_are_named_by_files_that_exist(raw, converted):
     images = read_json(converted / 'panoptic_train.json')['images']
     assert [i['id'] for i in images] == NAMES['train']
     assert images[0]['file_name'] == 'aachen/aachen_000000_000019_leftImg8bit.png'
@@ -361,7 +356,11 @@ def test_a_disk_error_is_one_message(raw, tmp_path, capsys):
     assert not contents(tmp_path)
 
 
-def test_a_read_only_folder(raw):
+def test_a_folder_that_can_not_be_made(raw, tmp_path):
+    (tmp_path / 'annotations').write_text('mine')
+    message = refusal(raw, tmp_path)
+    assert str(tmp_path / 'annotations') in message and '--out' in message
+    assert (tmp_path / 'annotations').read_text() == 'mine'
     with TemporaryDirectory() as folder:  # pytest's own are closed to others
         copy = shutil.copytree(raw, Path(folder) / 'raw')
         for path in (copy, Path(folder)):
@@ -371,13 +370,6 @@ def test_a_read_only_folder(raw):
         assert str(copy / 'annotations') in message and '--out' in message
         assert not (copy / 'annotations').exists()
         copy.chmod(0o755)
-
-
-def test_a_file_where_the_folder_should_be(raw, tmp_path):
-    (tmp_path / 'annotations').write_text('mine')
-    message = refusal(raw, tmp_path)
-    assert str(tmp_path / 'annotations') in message and '--out' in message
-    assert (tmp_path / 'annotations').read_text() == 'mine'
 
 
 @pytest.mark.parametrize('workers', ['0', '-1', 'many'])

@@ -94,13 +94,10 @@ def test_smaller_objects_lie_on_top(data, form):
     assert result.data['images'][0]['id'] == 7
 
 
-def test_the_order_in_the_file_does_not_matter(data):
+def test_neither_order_nor_size_lifts_a_crowd(data):
     write(data / 'things.json', THINGS, BOXES[::-1])
     assert convert(data).labels('a.jpg').tolist() == LABELS.tolist()
-
-
-def test_crowds_lie_below_objects(data):
-    """Although this one is small."""
+    # Although this one is small.
     write(data / 'things.json', THINGS, [*BOXES, (1, 12, 10, 17, 18)], crowd=[4])
     expected = LABELS.copy()
     crowd = bitmap(12, 10, 17, 18).astype(bool) & (LABELS == '')
@@ -142,15 +139,12 @@ def test_stuff_of_pngs(data):
     assert 'maps/a.png has the values 0, 183' in message and '--void 0 183' in message
 
 
-def test_stuff_among_the_instances(data):
+def test_stuff_in_one_file_with_things_or_with_ids_that_collide(data):
     """As tools without panoptic export write it: one file for all classes."""
     write(data / 'things.json', [*THINGS, *STUFF], [(92, 0, 0, 30, 6), (7, 0, 12, 30, 18), *BOXES])
     classes = ['--things', 'car', 'person', '--stuff', 'sky', 'road']
     assert convert(data, *classes).labels('a.jpg').tolist() == with_stuff()
-
-
-def test_ids_of_stuff_that_collide_are_raised(data):
-    """Both files number their classes from 1."""
+    # Both files number their classes from 1.
     stuff = [dict(id=1, name='sky'), dict(id=2, name='road')]
     file = write(data / 'stuff.json', stuff, [(1, 0, 0, 30, 6), (2, 0, 12, 30, 18)])
     result = convert(data, '--stuff-json', file)

@@ -50,11 +50,9 @@ def shapes(tmp_path_factory) -> Path:
     return make(tmp_path_factory.mktemp('data') / 'shapes')
 
 
-def test_same_bytes_whatever_the_number_of_workers(shapes, tmp_path):
-    assert contents(make(tmp_path / 'again', workers=1)) == contents(shapes)
-
-
 def test_an_image_depends_on_seed_split_and_index_alone(shapes, tmp_path):
+    """Not on the number of workers or of images."""
+    assert contents(make(tmp_path / 'again', workers=1)) == contents(shapes)
     fewer = contents(make(tmp_path / 'fewer', train=2, val=1, workers=1))
     other = contents(make(tmp_path / 'other', train=2, val=1, seed=1, workers=1))
     images = [name for name in fewer if name.endswith(('.jpg', '.png'))]
@@ -82,13 +80,15 @@ def test_segments_are_exactly_those_of_the_png(shapes, split):
             assert segment['bbox'] == [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1]
 
 
-def test_categories_are_things_first_with_gaps(shapes):
+def test_ids_of_categories_and_images(shapes):
     categories = read_panoptic(shapes, 'train')['categories']
     assert categories == read_panoptic(shapes, 'val')['categories']
     assert tuple(c['name'] for c in categories) == THINGS + STUFF
     assert [c['isthing'] for c in categories] == [1] * 6 + [0] * 4
     assert [c['id'] for c in categories] == [1, 2, 3, 4, 5, 6, 11, 12, 13, 14]
     assert len({tuple(c['color']) for c in categories}) == 10
+    ids = [image['id'] for split in COUNTS for image in read_panoptic(shapes, split)['images']]
+    assert len(set(ids)) == sum(COUNTS.values())
 
 
 def test_the_set_holds_every_case(shapes):
@@ -114,11 +114,6 @@ def test_the_set_holds_every_case(shapes):
     assert touching
     extents = [max(s['bbox'][2:]) for segments in things for s in segments]
     assert min(extents) <= 12 and max(extents) >= 48
-
-
-def test_image_ids_are_unique_over_the_splits(shapes):
-    ids = [image['id'] for split in COUNTS for image in read_panoptic(shapes, split)['images']]
-    assert len(set(ids)) == sum(COUNTS.values())
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
@@ -240,7 +235,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert not partial.exists()
 
 
-def test_another_set_is_replaced_only_on_request(shapes, tmp_path):
+def test_another_or_a_damaged_set_is_replaced_only_on_request(shapes, tmp_path):
     folder = make(tmp_path / 'shapes', train=1, val=1, workers=1)
     before = contents(folder)
     arguments = ('--out', folder, '--size', 64, 64, '--train', 1, '--val', 2)
@@ -250,9 +245,6 @@ def test_another_set_is_replaced_only_on_request(shapes, tmp_path):
     assert run_tool(*arguments, '--overwrite').returncode == 0
     assert len(list((folder / 'val').iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ['shapes']
-
-
-def test_a_damaged_set_is_not_taken_for_complete(tmp_path):
     folder = make(tmp_path / 'shapes', train=1, val=1, workers=1)
     (folder / 'train' / '000000000001.jpg').unlink()
     refused = run_tool('--out', folder, '--size', 96, 128, '--train', 1, '--val', 1, '--seed', SEED)

@@ -55,7 +55,7 @@ def change(path: Path, edit) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_right_annotations_are_kept(raw, capsys):
+def test_right_annotations_are_kept_and_things_come_first(raw, capsys):
     said = read_json(raw / 'training' / 'panoptic' / 'panoptic_2018.json')
     found = read_json(prepare(raw) / 'panoptic_train.json')
     assert found['images'] == said['images']
@@ -66,9 +66,6 @@ def test_right_annotations_are_kept(raw, capsys):
     assert 'warning' not in capsys.readouterr().err
     names = sorted(p.name for p in (raw / 'annotations').iterdir())
     assert names == ['panoptic_train.json', 'panoptic_val.json']
-
-
-def test_37_things_come_before_28_stuff_classes(raw):
     said = vistas_categories()
     assert [c['isthing'] for c in said] != [1] * 37 + [0] * 28
     found = read_json(prepare(raw) / 'panoptic_val.json')['categories']
@@ -265,14 +262,11 @@ def test_a_bad_json_is_named(raw, edit, expected):
     assert not (raw / 'annotations' / 'panoptic_train.json').exists()
 
 
-def test_a_torn_json_is_named(raw):
+def test_the_layout_is_told(raw, capsys):
     path = raw / 'validation' / 'panoptic' / 'panoptic_2018.json'
     path.write_bytes(path.read_bytes()[:-5])
     message = refusal(raw, '--splits', 'validation')
     assert str(path) in message and 'unpack it again' in message
-
-
-def test_the_layout_is_told(raw, capsys):
     with pytest.raises(SystemExit) as caught:
         prepare(raw / 'training')
     message = capsys.readouterr().err
