@@ -1,5 +1,7 @@
-# `make` lists what there is. OPS, VENV, PYTHON, TORCH, TORCH_INDEX and JOBS go to tools/misc/make_venv.sh.
+# `make` lists what there is. OPS, VENV, PYTHON, TORCH, TORCH_INDEX and JOBS go to tools/misc/make_venv.sh,
+# TESTS to pytest: make test TESTS='tests/test_models -x'.
 VENV ?= .venv
+TESTS ?= tests
 OPS_VENV := $(VENV)-ops
 export PYTHON TORCH TORCH_INDEX JOBS
 
@@ -14,13 +16,13 @@ DEMO_PICTURES := $(CURDIR)/$(DEMO_DIR)/pictures
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' \
 	    | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
-	@echo 'Variables: OPS=1  PYTHON=python3.11  TORCH=2.12.0  TORCH_INDEX=<wheel index>  VENV=.venv  JOBS=2'
+	@echo 'Variables: OPS=1  TESTS="-m ops"  PYTHON=python3.11  TORCH=2.12.0  TORCH_INDEX=<wheel index>  VENV=.venv  JOBS=2'
 
 venv:  ## build the environment in .venv; OPS=1: in .venv-ops, with mmcv compiled (15 minutes)
 	@OPS=$(OPS) VENV=$(if $(OPS),$(OPS_VENV),$(VENV)) bash tools/misc/make_venv.sh
 
 test: venv  ## run all tests; without OPS=1 those that do without mmcv's operators
-	OMP_NUM_THREADS=1 $(PY) -m pytest tests -q -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(TESTS) -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # --resume starts anew where there is no checkpoint, goes on after a stop, and trains no further
 # when the training is finished: running the demo again only tests and draws again.

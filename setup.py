@@ -69,6 +69,8 @@ setup(
         **distribution_extras(),
         'tests': pinned('tests'),
         'onnx': pinned('onnx'),
+        'hub': ['huggingface_hub>=0.24', 'safetensors>=0.4'],
+        'timm': ['timm>=1.0.9'],
         'tensorboard': ['tensorboard'],
         'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],

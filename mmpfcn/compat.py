@@ -223,3 +223,30 @@ def _who_asked(frame: FrameType | None) -> str:
             return f', and {name} of {module} called it'
         frame = frame.f_back
     return ''
+
+
+TORCHVISION_OPERATORS = (
+    'nms qnms roi_align _roi_align_backward roi_pool _roi_pool_backward ps_roi_align '
+    '_ps_roi_align_backward ps_roi_pool _ps_roi_pool_backward deform_conv2d _deform_conv2d_backward'
+).split()
+
+
+def declare_torchvision_operators() -> None:
+    """Let a torchvision whose operators do not load, as one for CUDA beside a torch for the CPU, be
+    imported: timm and mmengine's list of versions do, and use none of them.
+
+    Importing it wants the operators declared. A call of one still fails, as torch says it then.
+    """
+    spec = importlib.util.find_spec('torchvision')
+    if spec is None or 'torchvision' in sys.modules:
+        return
+    import torch
+
+    try:
+        for library in Path(spec.origin).parent.glob('_C.*'):
+            torch.ops.load_library(library)
+    except OSError:
+        declared = torch.library.Library('torchvision', 'FRAGMENT')
+        for name in TORCHVISION_OPERATORS:
+            declared.define(f'{name}(Tensor x) -> Tensor')
+        sys.modules[__name__].torchvision_library = declared  # lasts as long as it is referred to

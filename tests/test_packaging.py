@@ -187,7 +187,8 @@ def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
     (folder / '.ci').mkdir()
     shutil.copy(ROOT / '.ci' / 'run', folder / '.ci')
     (folder / 'Makefile').write_text(
-        f'test:\n\t@echo "3 passed in 0.10s, CI=$(CI)"; exit {exits.get("tests", 0)}\n'
+        'test:\n\t@echo "$(if $(OPS),4,3) passed in 0.10s, CI=$(CI)" $(TESTS); '
+        f'exit $(if $(OPS),{exits.get("ops", 0)},{exits.get("tests", 0)})\n'
         f'docs:\n\t@echo built; exit {exits.get("docs", 0)}\n'
         f'lint:\n\t@echo linted; exit {exits.get("lint", 0)}\n'
     )
@@ -203,15 +204,23 @@ def program(file: Path, text: str = 'exit 0') -> None:
 
 
 @pytest.mark.parametrize(
-    ('tests', 'docs', 'lint', 'code'),
-    [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1), (2, 2, 2, 1)],
+    ('tests', 'ops', 'docs', 'lint', 'code'),
+    [
+        (0, 0, 0, 0, 0),
+        (1, 0, 0, 0, 1),
+        (0, 1, 0, 0, 1),
+        (0, 0, 1, 0, 1),
+        (0, 0, 0, 1, 1),
+        (2, 2, 2, 2, 1),
+    ],
 )
-def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, docs, lint, code):
+def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
     program(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
-    done = ci(tmp_path, path, tests=tests, docs=docs, lint=lint)
+    done = ci(tmp_path, path, tests=tests, ops=ops, docs=docs, lint=lint)
     assert done.returncode == code
-    assert 'tests: 3 passed in 0.10s, CI=true\n' in done.stdout
+    assert '\ntests: 3 passed in 0.10s, CI=true\n' in done.stdout
+    assert 'operators, in .venv-ops: 4 passed in 0.10s, CI=true -m ops\n' in done.stdout
     assert 'built\nlinted\n' in done.stdout
 
 

@@ -5,7 +5,7 @@ from ..formats.read_image import read_image
 from ..structures import NetworkOutput
 from .checkpoint import read_checkpoint, write_checkpoint
 from .explain import explain
-from .explanation import Candidate, Explanation, Fate, Kernel
+from .explanation import Candidate, Explanation, Kernel, Outcome
 from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
 
@@ -13,7 +13,7 @@ __all__ = [
     'Candidate',
     'Explanation',
     'Failure',
-    'Fate',
+    'Outcome',
     'Input',
     'Kernel',
     'NetworkOutput',

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import os
 import re
 from _codecs import encode
@@ -21,10 +22,9 @@ from torch import nn
 from .checkpoint_limits import (
     TRUST_IT,
     CheckpointError,
-    CheckpointNotFoundError,
     require_no_bomb,
 )
-from .download import download
+from .pretrained import HUB, find_pretrained
 
 try:
     from numpy._core import multiarray
@@ -71,6 +71,12 @@ READABLE = [
 """What mmengine's training checkpoints hold beside tensors: plain data, and logs."""
 
 
+ADDRESSES = ('http://', 'https://', HUB)
+SAFETENSORS = '.safetensors'
+META = 'mmpfcn'
+"""The entry of a safetensors file's metadata that holds ``meta``, as JSON."""
+
+
 @contextmanager
 def allowed(content: list) -> Iterator[None]:
     """``torch.serialization.safe_globals``, which is new in PyTorch 2.5, for 2.4 too."""
@@ -92,30 +98,32 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
     """Read a checkpoint; nothing in the file is run.
 
     Args:
-        path: of a file that mmengine or ``torch.save`` wrote, or its address (http, https), which
-            is downloaded once (:func:`download`).
+        path: of a file that mmengine or ``torch.save`` wrote, or a safetensors file; or any other
+            name of a model (:func:`find_pretrained`).
         trust: run whatever code the file holds. Only for files whose maker is known.
-        map_location: of ``torch.load``.
+        map_location: of ``torch.load``; safetensors come to the CPU.
 
     Returns:
-        With ``state_dict``; a file of bare weights is put under that key.
+        With ``state_dict``; a file of bare weights is put under that key. With the config at
+        ``meta.cfg``, where one comes with the name.
 
     Raises:
         CheckpointNotFoundError: there is no such file.
         CheckpointError: it is no checkpoint, is damaged, can not be downloaded, or needs code to be
             read, or far more memory than its size.
     """
-    path = str(path)
-    if '://' not in path and not Path(path).is_file():
-        raise CheckpointNotFoundError(
-            f'checkpoint {path} is not there (looked for in {Path.cwd()})'
-        )
-    downloaded = download(path) if path.startswith(('http://', 'https://')) else None
+    path, config = str(path), None
+    local = path
+    if '://' not in path or path.startswith(ADDRESSES):
+        local, config = find_pretrained(path)
     try:
-        with get_local_path(downloaded or path) as local, allowed(READABLE):
-            if not trust:
-                require_no_bomb(local)
-            content = torch.load(local, map_location=map_location, weights_only=not trust)
+        with get_local_path(local) as local, allowed(READABLE):
+            if str(local).endswith(SAFETENSORS):
+                content = _read_safetensors(local)
+            else:
+                if not trust:
+                    require_no_bomb(local)
+                content = torch.load(local, map_location=map_location, weights_only=not trust)
     except (OSError, CheckpointError):
         raise
     except Exception as error:  # bytes that are no pickle raise nearly anything
@@ -123,8 +131,8 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
             raise CheckpointError(
                 f'checkpoint {path} is refused, because reading it would run {needs[1]}. {TRUST_IT}'
             ) from error
-        if downloaded is not None:
-            downloaded.unlink(missing_ok=True)  # the connection may have broken
+        if path.startswith(ADDRESSES[:2]):
+            Path(local).unlink(missing_ok=True)  # the connection may have broken
         raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
             f'({type(error).__name__}: {_first_line(error)})'
@@ -135,7 +143,22 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
         raise CheckpointError(
             f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
         )
+    if config is not None:
+        content['meta'] = {**content.get('meta', {}), 'cfg': config}
     return content
+
+
+def _read_safetensors(path: str | Path) -> dict:
+    """``state_dict`` and ``meta``, which is JSON in the file's own metadata."""
+    try:
+        from safetensors import safe_open
+    except ImportError as error:
+        raise CheckpointError(f'{path} needs safetensors: pip install safetensors') from error
+    with safe_open(path, 'pt') as file:
+        meta = json.loads((file.metadata() or {}).get(META, '{}'))
+        return dict(
+            state_dict={name: file.get_tensor(name) for name in file.keys()}, meta=dict(meta)
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -152,13 +175,13 @@ def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
 
 
 def use_safe_loader() -> None:
-    """Let mmengine load checkpoints by :func:`read_checkpoint`, files and addresses of http(s).
+    """Let mmengine load checkpoints by :func:`read_checkpoint`: files, addresses, published models.
 
     ``configs/_base_/default_runtime.py`` asks for it, by ``mmpfcn.apis.safe_loading``, and so do
     the commands; other schemes (``torchvision://``, ``s3:``, those of plug-ins) stay.
     """
     if allowed is not nullcontext:
-        prefixes = ('', 'http://', 'https://')
+        prefixes = ('', 'http://', 'https://')  # the first gets what no scheme of mmengine's is
         CheckpointLoader.register_scheme(prefixes, load_from_local_or_http, force=True)
 
 
@@ -169,6 +192,9 @@ def _is_weights(content: object) -> bool:
 def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     """``torch.save`` under a temporary name, then rename; folders are made.
 
+    Where the path ends in ``.safetensors``, they are written: they hold ``state_dict`` and ``meta``
+    only, the latter of values that JSON has.
+
     Raises:
         OSError: the folder can not be written, or the disk is full.
     """
@@ -176,20 +202,26 @@ def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     try:
-        torch.save(checkpoint, partial)
+        if path.suffix == SAFETENSORS:
+            from safetensors.torch import save
+
+            metadata = {'format': 'pt', META: json.dumps(checkpoint['meta'])}
+            partial.write_bytes(save(checkpoint['state_dict'], metadata))
+        else:
+            torch.save(checkpoint, partial)
         partial.replace(path)
-    except RuntimeError as error:  # torch.save on a full disk
+    except Exception as error:  # torch.save on a full disk raises RuntimeError
         raise OSError(f'{path} could not be written: {error}') from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal; of an address (https://...) the address itself."""
-    if '://' in str(path):
-        return str(path)
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
+def file_hash(name: str | Path) -> str:
+    """SHA-256 of a checkpoint, in hexadecimal; of an address (https://...) the address itself."""
+    if str(name).startswith(ADDRESSES[:2]):
+        return str(name)
+    with open(find_pretrained(name).file, 'rb') as file:
+        digest = hashlib.sha256()
         while part := file.read(2**20):
             digest.update(part)
     return digest.hexdigest()
@@ -233,14 +265,19 @@ def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
     model.load_state_dict(weights)
 
 
+def config_text(checkpoint: dict) -> str | None:
+    """The config as mmengine writes it into a checkpoint; None if there is none."""
+    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    return checkpoint.get('meta', {}).get('cfg') or info.get('cfg')
+
+
 def config_of(checkpoint: dict, path: str | Path) -> ConfigDict:
     """The config that mmengine keeps in a training checkpoint, read without running it.
 
     Raises:
         ValueError: there is none, or it is more than assignments of plain values.
     """
-    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-    text = info.get('cfg') or checkpoint.get('meta', {}).get('cfg')
+    text = config_text(checkpoint)
     if text is None:
         raise ValueError(
             f'there is neither a config nor one in the checkpoint {path}: name the config that it '

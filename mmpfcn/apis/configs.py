@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from mmengine.config import Config
+from mmengine.fileio import load
 
 PREFIX = 'mmpfcn::'
 
@@ -52,6 +53,15 @@ def read_config(name: str) -> Config:
     """
     with _names_of_ours():
         return Config.fromfile(find_config(name))
+
+
+def model_index() -> dict[str, dict]:
+    """The entries of the model index, by name, with ``Config`` as :func:`read_config` takes it."""
+    models = load(configs_folder() / 'panoptic_fcn' / 'metafile.yml')['Models']
+    return {
+        entry['Name']: {**entry, 'Config': f'{PREFIX}{Path(entry["Config"]).stem}'}
+        for entry in models
+    }
 
 
 @contextmanager

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..models.fusion_head import MergeSteps
-from ..models.kernel_fusion import KernelGroups
-from ..models.panoptic_fcn_head import convolve
-from ..structures import LevelMaps, NetworkOutput
-from .explanation import Candidate, Explanation, Fate, Kernel
+from ..models.fusion_head import MergeTrace
+from ..models.kernel_fusion import KernelFusion, draw_same_pixels
+from ..models.layers import convolve
+from ..structures import NetworkOutput
+from .explanation import Candidate, Explanation, Kernel, Outcome
 from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
 
@@ -45,16 +45,17 @@ def explain(
     peaks, regions = case.peaks(), case.regions()
     things = case.kernels(fused.things, 't')
     stuff = case.kernels(fused.regions, 's')
-    groups = head.kernel_fusion.group(before.things, head.test_cfg.similarity_thr)
     kept = case.reach_fusion(peaks, before.things)
-    _join(kept, things, groups, _cosines(before.things.kernels))
+    cfg, mask_feats = head.test_cfg, output.mask_feats[0].float()
+    same_pixels = draw_same_pixels(before.things.kernels, mask_feats, cfg.fusion_iou_thr)
+    _join(kept, things, head.kernel_fusion, before.things, cfg.similarity_thr, same_pixels)
     kept = case.reach_fusion(regions, before.regions)
-    _join(kept, stuff, head.kernel_fusion.group(before.regions))
-    steps = _follow_things(case, fused, things, result)
-    _follow_stuff(case, stuff, steps, result)
-    fates = {kernel.key: kernel.fate for kernel in [*things, *stuff]}
+    _join(kept, stuff, head.kernel_fusion, before.regions)
+    trace = _follow_things(case, fused, things, result)
+    _follow_stuff(case, stuff, trace, result)
+    outcomes = {kernel.key: kernel.outcome for kernel in [*things, *stuff]}
     for candidate in [*peaks, *regions]:
-        candidate.fate = fates.get(candidate.kernel, candidate.fate)
+        candidate.outcome = outcomes.get(candidate.kernel, candidate.outcome)
     return Explanation(output, head.test_cfg, result, [*peaks, *regions], [*things, *stuff])
 
 
@@ -78,7 +79,7 @@ class _Case:
         self, inferencer: PanopticInferencer, output: NetworkOutput, thresholds: dict[str, Any]
     ) -> None:
         self._inferencer, self.output, self._thresholds = inferencer, output, thresholds
-        self.levels = [LevelMaps(*(maps.float() for maps in level)) for level in output.levels]
+        self.levels = [maps.float() for maps in output.levels]
         self.names = [*inferencer.dataset_meta['classes'], 'any thing']
 
     def head(self, **changes: Any) -> nn.Module:
@@ -87,14 +88,16 @@ class _Case:
     def fusion_head(self, **changes: Any) -> nn.Module:
         return self._inferencer.heads({**self._thresholds, **changes})[1]
 
-    def steps(self, fused: _Both, **changes: Any) -> MergeSteps:
+    def trace(self, fused: _Both, **changes: Any) -> MergeTrace:
+        """With ``rows``, the number of each thing among the fused ones."""
+        fused.things.rows = torch.arange(len(fused.things), device=fused.things.scores.device)
         fusion_head = self.fusion_head(instance_on=True, **changes)
-        return fusion_head.steps(fused.things, fused.regions, self.output.data_sample)
+        return fusion_head.trace(fused.things, fused.regions, self.output.data_sample)
 
     def peaks(self) -> list[Candidate]:
         """Best first; those at the end may not exceed ``center_thr``."""
-        number = len(self.head().thing_kernels(self.levels)[0])
-        peaks = self.head(center_thr=0.0).thing_kernels(self.levels)[0]
+        number = len(self.head().trace(self.levels)[0])
+        peaks = self.head(center_thr=0.0).trace(self.levels)[0]
         widths = torch.tensor([level.centers.shape[-1] for level in self.levels])
         cells = peaks.cells.cpu()
         widths = widths[peaks.levels.cpu()]
@@ -103,21 +106,21 @@ class _Case:
         for i, (candidate, cell) in enumerate(zip(candidates, cells, strict=True)):
             candidate.cell = cell
             if i >= number:
-                candidate.fate = Fate.CENTER_THR
+                candidate.outcome = Outcome.CENTER_THR
         return candidates
 
     def regions(self) -> list[Candidate]:
         """Every class that is the best of a cell, level by level."""
-        kept = self.head().region_kernels(self.levels)[0]
+        kept = self.head().trace(self.levels)[1]
         kept = set(zip(kept.levels.tolist(), kept.labels.tolist(), strict=True))
         head = self.head(region_thr=0.0)
         best = [level.regions[0].argmax(0) for level in self.levels]
-        candidates = self._candidates(head.region_kernels(self.levels)[0], 'r')
+        candidates = self._candidates(head.trace(self.levels)[1], 'r')
         for candidate in candidates:
             channel = head.region_labels.index(candidate.label)
             candidate.num_cells = int((best[candidate.level] == channel).sum())
             if (candidate.level, candidate.label) not in kept:
-                candidate.fate = Fate.REGION_THR
+                candidate.outcome = Outcome.REGION_THR
         return candidates
 
     def _candidates(self, kernels: InstanceData, letter: str) -> list[Candidate]:
@@ -133,7 +136,7 @@ class _Case:
         self, candidates: Sequence[Candidate], kernels: InstanceData
     ) -> list[Candidate]:
         """Those that no threshold dropped, which are the kernels, with their masks."""
-        kept = [candidate for candidate in candidates if candidate.fate is Fate.SEGMENT]
+        kept = [candidate for candidate in candidates if candidate.outcome is Outcome.SEGMENT]
         logits = convolve(kernels.kernels, self.output.mask_feats[0].float())
         for candidate, prob in zip(kept, self._probs(logits), strict=True):
             candidate.prob = prob
@@ -156,72 +159,73 @@ class _Case:
         return mask_logits[:, :h, :w].sigmoid().half().cpu().numpy()
 
 
-def _cosines(kernels: Tensor) -> Tensor:
-    direction = F.normalize(kernels, dim=1)
-    return direction @ direction.T
-
-
 def _join(
     candidates: Sequence[Candidate],
-    kernels: Sequence[Kernel],
-    groups: KernelGroups,
-    cosines: Tensor | None = None,
+    fused: Sequence[Kernel],
+    fusion: KernelFusion,
+    kernels: InstanceData,
+    *rule: object,
 ) -> None:
-    """Note which candidates make which kernel."""
-    for kernel, members in zip(kernels, groups.members.tolist(), strict=True):
+    """Note which candidates make which kernel by the rule of ``fusion``."""
+    groups, related = fusion.group(kernels, *rule), fusion.related(kernels, *rule)
+    direction = F.normalize(kernels.kernels, dim=1)
+    cosines = direction @ direction.T
+    for kernel, members in zip(fused, groups.members.tolist(), strict=True):
         for candidate, is_member in zip(candidates, members, strict=True):
             if is_member:
                 kernel.members.append(candidate.key)
                 candidate.kernel = kernel.key
     for i, candidate in enumerate(candidates):
-        taker = int(groups.related[:, i].byte().argmax())  # the first
+        taker = int(related[:, i].byte().argmax())  # the first
         if taker != i:
             candidate.taken_by = candidates[taker].key
-            candidate.similarity = None if cosines is None else cosines[taker, i].item()
+            candidate.similarity = cosines[taker, i].item() if candidate.isthing else None
         if candidate.kernel is None:
-            candidate.fate = Fate.LOST
+            candidate.outcome = Outcome.LOST
 
 
 def _follow_things(
     case: _Case, fused: _Both, kernels: Sequence[Kernel], result: PanopticResult
-) -> MergeSteps:
-    """Note the scores, areas and fates of the things."""
-    everything = case.steps(fused, score_thr=0.0, max_per_img=len(kernels)).things
+) -> MergeTrace:
+    """Note the scores, areas and outcomes of the things."""
+    everything = case.trace(fused, score_thr=0.0, max_per_img=len(kernels)).things
     for row, score in zip(everything.rows.tolist(), everything.scores.tolist(), strict=True):
-        kernels[row].rescored, kernels[row].fate = score, Fate.MAX_PER_IMG
-    for row in case.steps(fused, score_thr=0.0).things.rows.tolist():
-        kernels[row].fate = Fate.SCORE_THR
-    steps = case.steps(fused)
-    ranked = [kernels[row] for row in steps.things.rows.tolist()]
-    for rank, (kernel, placement) in enumerate(zip(ranked, steps.placements, strict=True)):
-        kernel.area = int(placement.area)
+        kernels[row].rescored, kernels[row].outcome = score, Outcome.MAX_PER_IMG
+    for row in case.trace(fused, score_thr=0.0).things.rows.tolist():
+        kernels[row].outcome = Outcome.SCORE_THR
+    trace, settings = case.trace(fused), case.fusion_head().test_cfg
+    ranked = [kernels[row] for row in trace.things.rows.tolist()]
+    scores_enough = (trace.things.scores >= settings.panoptic_score_thr).tolist()
+    for rank, (kernel, mask) in enumerate(zip(ranked, trace.masks.masks, strict=True)):
+        kernel.area = int(mask.sum())
         # who has a pixel keeps it, so the finished map shows what better things had before
-        owners = torch.bincount(steps.instance[steps.masks.masks[rank]], minlength=rank + 1)
+        owners = torch.bincount(trace.instance[mask], minlength=rank + 1)
         owners = zip(ranked[:rank], owners[1 : rank + 1].tolist(), strict=True)
         taken = [(other.key, pixels) for other, pixels in owners if pixels]
         kernel.taken_by = sorted(taken, key=lambda item: -item[1])
-        own = (steps.instance == rank + 1).cpu().numpy()
+        own = (trace.instance == rank + 1).cpu().numpy()
         kernel.visible = int(own.sum())
-        if not placement.scores_enough:
-            kernel.fate = Fate.PANOPTIC_SCORE
+        if not scores_enough[rank]:
+            kernel.outcome = Outcome.PANOPTIC_SCORE
         elif not kernel.area:
-            kernel.fate = Fate.EMPTY
-        elif not placement.fits:
-            kernel.fate = Fate.OVERLAP
-        elif not kernel.visible:
-            kernel.fate = Fate.COVERED
+            kernel.outcome = Outcome.EMPTY
+        elif kernel.visible:
+            kernel.outcome, kernel.segment_id = Outcome.SEGMENT, int(result.panoptic_seg[own][0])
         else:
-            kernel.fate, kernel.segment_id = Fate.SEGMENT, int(result.panoptic_seg[own][0])
-    return steps
+            was_free = kernel.taken < kernel.area
+            kernel.outcome = (
+                Outcome.OVERLAP if was_free or settings.mask_overlap < 1 else Outcome.COVERED
+            )
+    return trace
 
 
 def _follow_stuff(
-    case: _Case, kernels: Sequence[Kernel], steps: MergeSteps, result: PanopticResult
+    case: _Case, kernels: Sequence[Kernel], trace: MergeTrace, result: PanopticResult
 ) -> None:
-    """Note the areas and fates of the regions."""
+    """Note the areas and outcomes of the regions."""
     head = case.fusion_head()
     segments = {s['label']: s for s in result.segments_info if not s['isthing']}
-    free = torch.bincount(steps.sem_seg[steps.instance == 0], minlength=len(case.names)).tolist()
+    free = torch.bincount(trace.sem_seg[trace.instance == 0], minlength=len(case.names)).tolist()
     for kernel in kernels:
         kernel.area = free[kernel.label]
         if kernel.label in segments:
@@ -229,4 +233,4 @@ def _follow_stuff(
             kernel.segment_id, kernel.visible = segment['id'], segment['area']
         else:
             is_stuff = head.num_things_classes <= kernel.label < head.num_classes
-            kernel.fate = Fate.STUFF_AREA if is_stuff else Fate.NO_STUFF
+            kernel.outcome = Outcome.STUFF_AREA if is_stuff else Outcome.NO_STUFF

@@ -11,7 +11,7 @@ from ..structures import NetworkOutput
 from .panoptic_result import PanopticResult
 
 
-class Fate(Enum):
+class Outcome(Enum):
     """What became of a kernel, in the order of the steps."""
 
     CENTER_THR = 'score not above center_thr'
@@ -46,7 +46,7 @@ class Candidate:
         kernel: key of the fused kernel that it is a part of; None if there is none.
         taken_by: key of the better candidate that took it in fusion; None if none did.
         similarity: cosine with that one; for regions, which are not compared, None.
-        fate: that of its kernel, or why it is in none.
+        outcome: that of its kernel, or why it is in none.
     """
 
     key: str
@@ -61,7 +61,7 @@ class Candidate:
     kernel: str | None = None
     taken_by: str | None = None
     similarity: float | None = None
-    fate: Fate = Fate.SEGMENT
+    outcome: Outcome = Outcome.SEGMENT
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Kernel:
         members: keys of its candidates, the first one first.
         score: before rescoring.
         prob: (h, w) float16 in [0, 1] at stride 4, without padding.
-        fate: what the merge made of it.
+        outcome: what the merge made of it.
         rescored: score after it; None for regions, which are not rescored.
         area: of the thing's mask, or free pixels where the region is the best; None for a thing
             that did not get so far.
@@ -93,7 +93,7 @@ class Kernel:
     members: list[str]
     score: float
     prob: np.ndarray
-    fate: Fate = Fate.SEGMENT
+    outcome: Outcome = Outcome.SEGMENT
     rescored: float | None = None
     area: int | None = None
     taken_by: Sequence[tuple[str, int]] = ()

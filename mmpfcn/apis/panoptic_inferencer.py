@@ -24,7 +24,7 @@ from ..formats.read_image import ImageSource, read_image
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
-from .configs import PREFIX, read_config
+from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
 from .panoptic_result import PanopticResult
 from .result_files import coco_record, write_coco_json, write_picture, write_png
@@ -54,7 +54,8 @@ class PanopticInferencer(BaseInferencer):
     Args:
         model: config, its path, or a name of the model index (``r50_coco``); None for the config in
             the checkpoint.
-        weights: path or address of a checkpoint of mmpfcn. None for random weights, with a warning.
+        weights: path or address of a checkpoint of mmpfcn, or another name that
+            :meth:`from_pretrained` takes. None for random weights, with a warning.
         device: such as ``cuda:0``; None for the best there is.
         scope: mmengine's scope of registries.
         show_progress: show a progress bar in calls.
@@ -80,26 +81,44 @@ class PanopticInferencer(BaseInferencer):
             model = read_config(model)
         super().__init__(model, weights, device, scope, show_progress)
 
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, device: str | None = None, show_progress: bool = True
+    ) -> 'PanopticInferencer':
+        """A published model: weights, config and class names come together, and none runs code.
+
+        Args:
+            name: a folder that ``mmpfcn publish`` wrote; a checkpoint with its config, as a file
+                (.safetensors, .pth) or address; a repository of the Hugging Face Hub,
+                ``hf://user/name`` or ``hf://user/name@revision``; or ``published/r50_coco_3x`` and
+                the like (docs/migration.md).
+            device: such as ``cuda:0``; None for the best there is.
+            show_progress: show a progress bar in calls.
+
+        Raises:
+            FileNotFoundError: there is no such file or folder; says where to get it.
+            ValueError: no config comes with it, it can not be downloaded, or is no such model.
+        """
+        return cls(None, str(name), device, show_progress=show_progress)
+
     # ---- what BaseInferencer asks for ----
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
-        folder = self._get_repo_or_mim_dir('mmpfcn')
-        entries = {e['Name']: e for e in self._get_models_from_metafile(folder)}
-        if model not in entries:
-            near = get_close_matches(model, entries, 3)
-            hint = f'did you mean {" or ".join(near)}?' if near else f'known: {", ".join(entries)}'
+        index = model_index()
+        if model not in index:
+            near = get_close_matches(model, index, 3)
+            hint = f'did you mean {" or ".join(near)}?' if near else f'known: {", ".join(index)}'
             raise ValueError(
                 f'{model} is neither a config file (looked for in {Path.cwd()}) nor a model of the '
                 f'model index: {hint}'
             )
-        entry = entries[model]
-        return Config.fromfile(Path(folder, entry['Config'])), entry.get('Weights')
+        return read_config(index[model]['Config']), index[model].get('Weights') and model
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = 'cpu') -> nn.Module:
         checkpoint = dict(meta={}) if weights is None else read_checkpoint(weights)
         if not cfg:
             cfg.update(config_of(checkpoint, weights))
-        cfg.model.backbone.init_cfg = None  # nothing is fetched that the checkpoint replaces
+        cfg.model.backbone.pop('init_cfg', None)  # nothing is fetched that the checkpoint replaces
         model = MODELS.build(cfg.model)
         if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
             raise TypeError(

@@ -183,7 +183,7 @@ def build_model(star: bool) -> torch.nn.Module:
 
     config = read_config('mmpfcn::r50_star_coco_3x' if star else 'mmpfcn::r50_coco')
     init_default_scope(config.default_scope)
-    config.model.backbone.init_cfg = None
+    config.model.backbone.pop('init_cfg')
     return MODELS.build(config.model)
 
 

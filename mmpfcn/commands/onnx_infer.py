@@ -19,7 +19,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('model', help='file of tools/deployment/export_onnx.py')
     parser.add_argument('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
-    parser.add_argument('--out-dir', type=Path, required=True, help='folder for the results')
+    parser.add_argument(
+        '--out-dir', type=Path, default='results', help='folder of the results (results)'
+    )
     parser.add_argument(
         '--batch-size',
         type=int,

@@ -63,6 +63,20 @@ def require_file(parser: argparse.ArgumentParser, what: str, path: str) -> None:
         parser.error(f'{what} is not a file: {path} (looked for in {Path.cwd()})')
 
 
+def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) -> None:
+    """Exit with a message unless it is a file, an address or a published model that is here."""
+    from mmpfcn.apis.configs import model_index
+    from mmpfcn.apis.pretrained import CheckpointError, find_pretrained
+
+    if not Path(name).is_dir() and name not in model_index():
+        require_file(parser, what, name)
+        return
+    try:
+        find_pretrained(name)
+    except CheckpointError as error:
+        parser.error(str(error))
+
+
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
     """Read the config and merge what the command line says about it.
 

@@ -1,21 +1,39 @@
 """Make a checkpoint fit for publishing: weights and what inference needs, nothing else.
 
-    python tools/model_converters/publish_model.py work_dirs/r50_coco/iter_90000.pth r50_coco.pth
+    mmpfcn publish work_dirs/r50_coco/iter_90000.pth my_model
+    mmpfcn publish work_dirs/r50_coco/iter_90000.pth r50_coco.pth
 
-writes ``r50_coco-<8 digits of its SHA-256>.pth``, which loads with ``weights_only=True``. The names
-of the classes and the config stay in it; optimizer, schedulers, random states and logs go.
+The first makes a folder for ``PanopticInferencer.from_pretrained``, ``mmpfcn predict --model`` and
+the Hugging Face Hub: ``model.safetensors`` (``model.pth`` where safetensors is not installed), its
+``config.py`` and a model card, ``README.md``. The second makes one file with eight digits of its
+SHA-256 in its name; ``.safetensors`` works too. Reading them runs no code. The names of the classes
+and the config stay in the weights' file; optimizer, schedulers, random states and logs go.
 """
 
 import argparse
+import importlib.util
 import os
+import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+import numpy as np
 
 import mmpfcn
-from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint, write_checkpoint
+from mmpfcn.apis.checkpoint import (
+    SAFETENSORS,
+    config_of,
+    config_text,
+    file_hash,
+    read_checkpoint,
+    write_checkpoint,
+)
+from mmpfcn.apis.checkpoint_limits import CheckpointError
+from mmpfcn.apis.pretrained import CONFIG, WEIGHTS
+
+from .model_card import model_card
 
 HASH_DIGITS = 8
 META = ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
@@ -34,47 +52,77 @@ def strip(checkpoint: dict, path: str) -> dict:
     except ValueError as error:
         print(f'without its config: {error}', file=sys.stderr)
     else:
-        info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-        meta['cfg'] = info.get('cfg') or checkpoint['meta']['cfg']
+        meta['cfg'] = config_text(checkpoint)
     weights = {name.removeprefix('module.'): w for name, w in checkpoint['state_dict'].items()}
-    return dict(state_dict={name: w.detach().cpu() for name, w in weights.items()}, meta=meta)
+    # copied, because a view would bring all that it is a part of
+    return dict(
+        state_dict={name: w.detach().cpu().clone() for name, w in weights.items()}, meta=meta
+    )
 
 
 def _plain(value: object) -> object:
-    """Lists for what else is a sequence, and Python's numbers."""
-    if isinstance(value, str | int | float | None):
-        return value
-    return [_plain(item) for item in value]
+    """Lists for what else is a sequence, and Python's numbers for NumPy's."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def write_file(published: dict, target: Path) -> Path:
+    """One file, read once as users will, with a part of its hash in its name."""
+    partial = target.with_name(f'.{target.stem}.{os.getpid()}{target.suffix}')
+    try:
+        write_checkpoint(published, partial)
+        read_checkpoint(partial)
+        name = f'{target.stem}-{file_hash(partial)[:HASH_DIGITS]}{target.suffix}'
+        return partial.replace(target.with_name(name))
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_folder(published: dict, card: str, target: Path) -> Path:
+    """All files of the folder, or none."""
+    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
+    weights = WEIGHTS[importlib.util.find_spec('safetensors') is None]
+    try:
+        write_checkpoint(published, partial / weights)
+        read_checkpoint(partial / weights)
+        if 'cfg' in published['meta']:
+            (partial / CONFIG).write_text(published['meta']['cfg'], 'utf-8')
+        (partial / 'README.md').write_text(card, 'utf-8')
+        return partial.replace(target)  # fails if there is a file in it
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('source', metavar='IN', help='checkpoint of a training')
     parser.add_argument(
-        'target', metavar='OUT', type=Path, help='file to write, .pth; gets a hash in its name'
+        'source', metavar='IN', help='checkpoint of a training, or what --model of predict takes'
     )
+    parser.add_argument('target', metavar='OUT', type=Path, help='folder to make, or file to write')
     parser.add_argument('--trust', action='store_true', help='load IN with pickle: runs its code')
     args = parser.parse_args(argv)
-    if args.target.suffix != '.pth':
-        parser.error(f'OUT must end in .pth, got {args.target}')
+    args.target = args.target.absolute()  # `.` has no name
+    is_file = args.target.suffix in ('.pth', SAFETENSORS)
+    if not is_file and re.search(r'\.[a-z]\w*$', args.target.name, re.IGNORECASE):
+        parser.error(f'OUT must end in .pth or {SAFETENSORS}, or be a folder, got {args.target}')
+    if args.target.is_dir() and (is_file or any(args.target.iterdir())):
+        parser.error(f'OUT {args.target} is a folder that has files: choose another, or remove it')
     try:
         checkpoint = read_checkpoint(args.source, args.trust)
-    except (OSError, ValueError) as error:
+        published = strip(checkpoint, args.source)
+        if is_file:
+            written = write_file(published, args.target)
+        else:
+            written = write_folder(published, model_card(checkpoint, args.target.name), args.target)
+    except CheckpointError as error:
         parser.error(str(error))
-    partial = args.target.with_name(f'.{args.target.name}.{os.getpid()}.pth')
-    try:
-        write_checkpoint(strip(checkpoint, args.source), partial)
-        torch.load(partial, weights_only=True)  # what users will do
-        name = f'{args.target.stem}-{file_hash(partial)[:HASH_DIGITS]}.pth'
-        partial.replace(args.target.with_name(name))
     except OSError as error:
         print(f'{args.target} could not be written: {error}', file=sys.stderr)
         return 1
-    finally:
-        partial.unlink(missing_ok=True)
-    print(args.target.with_name(name))
+    print(written)
     return 0
 
 

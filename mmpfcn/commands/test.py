@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
+from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_checkpoint
 from .processes import processes
 
 
@@ -66,7 +66,7 @@ def test_config(argv: Sequence[str] | None = None) -> Config:
     """
     parser = make_parser()
     args = parser.parse_args(argv)
-    require_file(parser, 'checkpoint', args.checkpoint)
+    require_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.out is not None and Path(args.out).suffix in ('.pkl', '.pickle', '.json'):
         stem = args.out.removesuffix('.json').removesuffix('.panoptic')
         parser.error(

@@ -12,7 +12,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import PixelData
 
-from ..formats.panoptic_png import read_panoptic_png, read_whole
+from ..formats.panoptic_png import read_complete, read_panoptic_png
 from ..formats.read_image import decode_image
 from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
@@ -42,7 +42,7 @@ class LoadImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
-        image = decode_image(read_whole(path, 'image', self.backend_args), path)
+        image = decode_image(read_complete(path, 'image', self.backend_args), path)
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 

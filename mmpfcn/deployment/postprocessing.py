@@ -6,7 +6,7 @@ from operator import itemgetter
 import cv2
 import numpy as np
 
-from .kernel_fusion import Kernels, fuse, select
+from .kernel_fusion import Kernels, draw_same_pixels, fuse, select
 from .mask_resizing import MaskResizer, best_labels
 
 INSTANCE_OFFSET = 1000
@@ -24,7 +24,10 @@ def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:
     order = (-scores).argsort(kind='stable')
     order = order[scores[order] > settings['center_thr']]
     kernels = select(output['thing_kernels'], output['thing_labels'], scores, order)
-    return fuse(kernels, settings['similarity_thr'])
+    iou_thr, same_pixels = settings.get('fusion_iou_thr'), None  # files of before have none
+    if iou_thr is not None:
+        same_pixels = draw_same_pixels(kernels.kernels, output['mask_feats'], iou_thr)
+    return fuse(kernels, settings['similarity_thr'], same_pixels)
 
 
 def find_regions(

@@ -7,7 +7,8 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..models.panoptic_fcn_head import PanopticFCNHead, TrainingKernels
+from ..models.panoptic_fcn_head import PanopticFCNHead
+from ..models.sampling import TrainingKernels
 from ..structures import ImageTargets
 
 

@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..formats.panoptic_png import write_whole
+from ..formats.panoptic_png import write_atomic
 
 
 @HOOKS.register_module()
@@ -96,7 +96,7 @@ class WholeCheckpointHook(CheckpointHook):
             with partial.open('rb') as file:
                 os.fsync(file.fileno())
             partial.replace(path)
-            write_whole(Path(runner.work_dir) / 'last_checkpoint', str(path).encode())
+            write_atomic(Path(runner.work_dir) / 'last_checkpoint', str(path).encode())
         except OSError as error:
             last = newest_whole_checkpoint(runner.work_dir)
             raise OSError(

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..formats.panoptic_png import write_panoptic_png, write_whole
+from ..formats.panoptic_png import write_atomic, write_panoptic_png
 from ..structures.label_map import segment_areas, segment_index
 
 PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
@@ -73,7 +73,7 @@ def write_per_image_file(path: str, parts: Sequence[str]) -> None:
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(PER_IMAGE_COLUMNS)
     writer.writerows([f'{x:.3f}' if isinstance(x, float) else x for x in row] for row in rows)
-    write_whole(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue().encode())
 
 
 def write_coco_json(path: str, parts: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ def write_coco_json(path: str, parts: Sequence[str]) -> None:
                 "one is lost: add 'seg_file_name' to meta_keys of PackPanopticInputs and use "
                 'PanopticDataset, which names the PNGs as the data set does'
             )
-    write_whole(path, json.dumps(dict(annotations=annotations)).encode())
+    write_atomic(path, json.dumps(dict(annotations=annotations)).encode())
 
 
 def name_below(name: str) -> str:

@@ -12,14 +12,14 @@ LONGEST_NAME = 200
 """Bytes of a file's name that its temporary name repeats."""
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
+def write_atomic(path: str | Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it; folders are made."""
-    with open_whole(path) as file:
+    with open_atomic(path) as file:
         file.write(content)
 
 
 @contextmanager
-def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
+def open_atomic(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write to, which gets its name when it is complete; folders are made.
 
     A process that is killed (-9) meanwhile leaves a file with :func:`temporary_prefix`.

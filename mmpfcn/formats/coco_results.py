@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from .atomic_files import open_whole
+from .atomic_files import open_atomic
 from .panoptic_png import write_panoptic_png
 
 PNG_FOLDER = 'panoptic'
@@ -67,14 +67,14 @@ def write_coco_json(records: Collection[dict], dataset_meta: Mapping, folder: Pa
     """
     images = ({'id': i, **record['image']} for i, record in enumerate(records))
     annotations = ({'image_id': i, **record['annotation']} for i, record in enumerate(records))
-    with open_whole(folder / 'panoptic.json') as file:
+    with open_atomic(folder / 'panoptic.json') as file:
         file.write(b'{"images": ')
         _write_list(file, images)
         file.write(b', "annotations": ')
         _write_list(file, annotations)
         file.write(f', "categories": {json.dumps(categories(dataset_meta))}}}\n'.encode())
     if any('instances' in record for record in records):
-        with open_whole(folder / 'instances.json') as file:
+        with open_atomic(folder / 'instances.json') as file:
             instances = (
                 {'image_id': i, **instance}
                 for i, record in enumerate(records)

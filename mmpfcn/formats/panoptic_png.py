@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .atomic_files import write_whole
+from .atomic_files import write_atomic
 from .file_content import read_content
 from .image_header import PNG_SIGNATURE, check_pixels, is_cut_off
 
@@ -32,7 +32,7 @@ def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray
         FileNotFoundError: there is no such file.
         ValueError: the file is cut off, or is no PNG whose colours are ids.
     """
-    content = read_whole(path, 'panoptic PNG', backend_args)
+    content = read_complete(path, 'panoptic PNG', backend_args)
     _check_header(content, path)
     png = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)  # BGR
     if png is None:
@@ -42,7 +42,7 @@ def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray
     return ids & (NUM_IDS - 1)
 
 
-def read_whole(path: str, what: str, backend_args: dict | None = None) -> bytes:
+def read_complete(path: str, what: str, backend_args: dict | None = None) -> bytes:
     """The content of an image file of a data set that is there and not cut off.
 
     OpenCV paints what a cut-off JPEG lacks in grey and says nothing.
@@ -76,7 +76,7 @@ def write_panoptic_png(path: str | Path, ids: np.ndarray) -> None:
             f'0 to {NUM_IDS - 1}: number the segments anew'
         )
     bgr = np.stack([ids >> 16, ids >> 8 & 255, ids & 255], axis=-1).astype(np.uint8)
-    write_whole(path, cv2.imencode('.png', bgr)[1].tobytes())
+    write_atomic(path, cv2.imencode('.png', bgr)[1].tobytes())
 
 
 def _check_header(content: bytes, path: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .file_content import read_content
 from .image_header import MAX_PIXELS, Header, check_pixels, read_header
-from .panoptic_png import read_whole
+from .panoptic_png import read_complete
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -64,7 +64,7 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
         FileNotFoundError: there is no such file.
         ValueError: no image, cut off, or larger than :data:`MAX_PIXELS`.
     """
-    content = read_whole(os.fspath(path), 'image')
+    content = read_complete(os.fspath(path), 'image')
     header = read_header(content)
     if header is None:
         try:

@@ -9,7 +9,9 @@ from .kernel_generator import KernelGenerator
 from .losses import WeightedDiceLoss
 from .panoptic_fcn import PanopticFCN
 from .panoptic_fcn_head import PanopticFCNHead
+from .relative_position import RelativeFeatureEncoder, RelativeKernelGenerator
 from .settings import InferenceSettings, TrainingSettings
+from .timm_backbone import TimmBackbone
 
 __all__ = [
     'FeatureEncoder',
@@ -21,6 +23,9 @@ __all__ = [
     'PanopticFCNFusionHead',
     'PanopticFCNHead',
     'InferenceSettings',
+    'RelativeFeatureEncoder',
+    'RelativeKernelGenerator',
+    'TimmBackbone',
     'TrainingSettings',
     'WeightedDiceLoss',
 ]

@@ -20,39 +20,20 @@ CHUNK_PIXELS = 2**22
 """Pixels held at a time where all of them need not be: 16 MiB in float32."""
 
 
-class Placement(NamedTuple):
-    """What was decided about one thing; scalars on the device of the masks.
-
-    Attributes:
-        area: pixels of its mask.
-        taken: those of them that better things have.
-        scores_enough: bool, its score reaches ``panoptic_score_thr``.
-        fits: bool, no more than ``mask_overlap`` of it is taken.
-    """
-
-    area: Tensor
-    taken: Tensor
-    scores_enough: Tensor
-    fits: Tensor
-
-
-class MergeSteps(NamedTuple):
+class MergeTrace(NamedTuple):
     """Everything between mask logits and results.
 
     Attributes:
-        things: those that are left after rescoring, best first: ``labels``, ``scores``,
-            ``num_kernels`` and ``probs`` (n, H/4, W/4) in [0, 1], and ``rows`` (n,), their numbers
-            before that.
+        things: those that are left after rescoring, best first, with the fields that they came
+            with; ``mask_logits`` have become ``probs`` (n, H/4, W/4) in [0, 1].
         instance: (H, W) int16, 0 where no thing is, i + 1 for the i-th.
         masks: of the things, if ``instance_on``.
-        placements: of the things.
         sem_seg: (H, W) int16, label of the best region.
     """
 
     things: InstanceData
     instance: Tensor
     masks: FullMasks | None
-    placements: list[Placement]
     sem_seg: Tensor
 
 
@@ -75,7 +56,7 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(num_things_classes, num_stuff_classes, init_cfg=init_cfg)
-        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg) if test_cfg else None
+        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
 
     def loss(self) -> dict:
         """Nothing is trained here."""
@@ -121,32 +102,32 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
     def _predict_single(
         self, things: InstanceData, regions: InstanceData, sample: DetDataSample, rescale: bool
     ) -> dict:
-        steps = self.steps(things, regions, sample, rescale)
-        things, masks, results = steps.things, steps.masks, {}
+        results = {}
+        things, instance, masks, sem_seg = self.trace(things, regions, sample, rescale)
         if self.test_cfg.panoptic_on:
-            results['pan_results'] = self._merge(steps.instance, things, steps.sem_seg, regions)
+            results['pan_results'] = self._merge(instance, things, sem_seg, regions)
         if self.test_cfg.instance_on:
             results['ins_results'] = InstanceData(
                 masks=masks.masks, bboxes=masks.bboxes(), labels=things.labels, scores=things.scores
             )
         if self.test_cfg.semantic_on:
-            results['sem_results'] = PixelData(sem_seg=steps.sem_seg[None])
+            results['sem_results'] = PixelData(sem_seg=sem_seg[None])
         return results
 
-    def steps(
+    def trace(
         self,
         things: InstanceData,
         regions: InstanceData,
         sample: DetDataSample,
         rescale: bool = True,
-    ) -> MergeSteps:
+    ) -> MergeTrace:
         """What results are made of, for one image; arguments as for :meth:`predict`."""
         img_shape, logits = sample.img_shape[:2], things.mask_logits
         out_shape = sample.ori_shape[:2] if rescale else img_shape
         resizer = MaskResizer(logits.shape[1:], img_shape, out_shape, logits.device)
         things = self._rescore(things)
-        placed = self._place_things(things, resizer)
-        return MergeSteps(things, *placed, self._semantic_map(regions, resizer))
+        instance, masks = self._place_things(things, resizer)
+        return MergeTrace(things, instance, masks, self._semantic_map(regions, resizer))
 
     def _rescore(self, things: InstanceData) -> InstanceData:
         """Rescore by the mean probability inside the mask, keep the best."""
@@ -155,14 +136,10 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         scores = things.scores * quality
         order = scores.argsort(descending=True, stable=True)[: self.test_cfg.max_per_img]
         order = order[scores[order] >= self.test_cfg.score_thr]
-        probs = things.mask_logits[order].float().sigmoid()
-        return InstanceData(
-            probs=probs,
-            labels=things.labels[order],
-            scores=scores[order],
-            num_kernels=things.num_kernels[order],
-            rows=order,
-        )
+        things = things[order]
+        things.probs = things.pop('mask_logits').float().sigmoid()
+        things.scores = scores[order]
+        return things
 
     def _quality(self, mask_logits: Tensor) -> Tensor:
         inside = F.threshold(mask_logits.float().sigmoid(), self.test_cfg.mask_thr_binary, 0)
@@ -170,23 +147,21 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
 
     def _place_things(
         self, things: InstanceData, resizer: MaskResizer
-    ) -> tuple[Tensor, FullMasks | None, list[Placement]]:
-        """(H, W) number of the thing on each pixel, the masks if ``instance_on``, placements."""
+    ) -> tuple[Tensor, FullMasks | None]:
+        """(H, W) number of the thing on each pixel, and the masks if ``instance_on``."""
         probs, threshold, shape = things.probs, self.test_cfg.mask_thr_binary, resizer.out_shape
         instance = torch.zeros(shape, dtype=torch.int16, device=probs.device)
         masks = FullMasks(len(things), shape, probs.device) if self.test_cfg.instance_on else None
-        placements = []
         for i, box in enumerate(resizer.boxes(F.threshold(probs, threshold, 0))):
             mask = resizer.exceeds(probs[i], *box, threshold)
             if masks is not None:
                 masks.add(i, mask, *box)
-            score = things.scores[i : i + 1]
-            placements += self._take_free_pixels(instance[box], mask[None], score, i)
-        return instance, masks, placements
+            self._take_free_pixels(instance[box], mask[None], things.scores[i : i + 1], i)
+        return instance, masks
 
     def _take_free_pixels(
         self, instance: Tensor, masks: Tensor, scores: Tensor, first: int
-    ) -> list[Placement]:
+    ) -> None:
         """Give things, in score order, the pixels that no better one has taken.
 
         Args:
@@ -195,7 +170,6 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
             scores: (n,) of these things.
             first: number of the first of them.
         """
-        placements = []
         for i, (mask, score) in enumerate(zip(masks, scores, strict=True), start=first):
             free = mask & (instance == 0)
             # integers: "more than half is taken" must not depend on rounding
@@ -204,8 +178,6 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
             scores_enough = score >= self.test_cfg.panoptic_score_thr
             fits = taken <= self.test_cfg.mask_overlap * area
             instance.add_(free & (scores_enough & fits), alpha=i + 1)
-            placements.append(Placement(area, taken, scores_enough, fits))
-        return placements
 
     def _semantic_map(self, regions: InstanceData, resizer: MaskResizer) -> Tensor:
         """(H, W) label of the most probable region class; T + S where there is none."""

@@ -15,13 +15,10 @@ class KernelGroups(NamedTuple):
     Attributes:
         first: (K',) int64, the kernel that each group begins with and takes its class from.
         members: (K', K) bool.
-        related: (K, K) bool, the L of :class:`KernelFusion`. The first row with a kernel is the one
-            that took it.
     """
 
     first: Tensor
     members: Tensor
-    related: Tensor
 
 
 @MODELS.register_module()
@@ -35,20 +32,26 @@ class KernelFusion(BaseModule):
     u and w is lost. It has no parameters.
     """
 
-    def forward(self, kernels: InstanceData, similarity_thr: float | None = None) -> InstanceData:
+    def forward(
+        self,
+        kernels: InstanceData,
+        similarity_thr: float | None = None,
+        same_pixels: Tensor | None = None,
+    ) -> InstanceData:
         """Fuse the kernels of one image.
 
         Args:
             kernels: ``kernels`` (K, E), ``labels`` (K,) and ``scores`` (K,); things best first.
             similarity_thr: least cosine similarity of kernels that become one. None joins all
                 kernels of a class, which is the rule for stuff.
+            same_pixels: (K, K) bool, see :func:`draw_same_pixels`; only such kernels become one.
 
         Returns:
             The fused kernels in the order of their first members, with ``num_kernels`` (K',) int64,
             how many each was made of. Scores are the first member's, or the group's mean without
             ``similarity_thr``.
         """
-        x, groups = kernels.kernels, self.group(kernels, similarity_thr)
+        x, groups = kernels.kernels, self.group(kernels, similarity_thr, same_pixels)
         num_kernels = groups.members.sum(1)
         weights = groups.members.to(x.dtype) / num_kernels[:, None]
         scores = kernels.scores
@@ -59,14 +62,47 @@ class KernelFusion(BaseModule):
             num_kernels=num_kernels,
         )
 
-    def group(self, kernels: InstanceData, similarity_thr: float | None = None) -> KernelGroups:
+    def group(
+        self,
+        kernels: InstanceData,
+        similarity_thr: float | None = None,
+        same_pixels: Tensor | None = None,
+    ) -> KernelGroups:
         """Which kernels become which fused one; arguments as for :meth:`forward`."""
+        related = self.related(kernels, similarity_thr, same_pixels)
+        taken = related.cumsum(0)
+        keep = (taken.diagonal() == 1).nonzero()[:, 0]
+        return KernelGroups(keep, (related & (taken == 1))[keep])
+
+    def related(
+        self,
+        kernels: InstanceData,
+        similarity_thr: float | None = None,
+        same_pixels: Tensor | None = None,
+    ) -> Tensor:
+        """L, (K, K) bool. The first row with a kernel is the one that took it."""
         x, labels = kernels.kernels, kernels.labels
         related = labels[:, None] == labels
         if similarity_thr is not None:
             direction = F.normalize(x, dim=1)
             related &= direction @ direction.T >= similarity_thr
-        related = related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
-        taken = related.cumsum(0)
-        keep = (taken.diagonal() == 1).nonzero()[:, 0]
-        return KernelGroups(keep, (related & (taken == 1))[keep], related)
+        if same_pixels is not None:
+            related &= same_pixels
+        return related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
+
+
+def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float | None) -> Tensor | None:
+    """Whether the masks of two kernels overlap by ``iou_thr`` (intersection over union) or more.
+
+    Args:
+        kernels: (K, E).
+        mask_feats: (E, h, w).
+
+    Returns:
+        (K, K) bool; False for kernels that draw nothing. None without ``iou_thr``.
+    """
+    if iou_thr is None:
+        return None
+    masks = (kernels @ mask_feats.flatten(1) > 0).float()  # (K, E) x (E, hw) -> (K, hw)
+    common, areas = masks @ masks.T, masks.sum(1)
+    return common >= iou_thr * (areas[:, None] + areas - common).clamp(min=1)

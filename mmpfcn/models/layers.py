@@ -1,4 +1,4 @@
-"""What the heads and the encoder share."""
+"""What the heads and the encoder share: coordinates, and kernels on features."""
 
 import torch
 from torch import Tensor
@@ -24,3 +24,11 @@ def _ramp(size: int, like: Tensor) -> Tensor:
         steps = torch.arange(size, device=like.device).to(like.dtype)
         return 2 * steps / steps[-1:].clamp(min=1) - 1
     return torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
+
+
+def convolve(kernels: Tensor, mask_feats: Tensor) -> Tensor:
+    """Every kernel as a 1 x 1 convolution: (K, E) x (E, H/4, W/4) -> logits (K, H/4, W/4).
+
+    Both may have further dimensions in front.
+    """
+    return (kernels @ mask_feats.flatten(-2)).unflatten(-1, mask_feats.shape[-2:])

@@ -1,12 +1,18 @@
-"""The dice loss of masks, and what the losses of a batch are divided by."""
+"""The four losses of the paper: centres, regions, masks of things and masks of stuff."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
+
+from ..ops.chunks import sum_over_chunks
+from ..structures import ImageTargets
+from .layers import convolve
+from .sampling import TrainingKernels
 
 
 def average_factors(
@@ -28,6 +34,81 @@ def average_factors(
         return [max(count, 1) for count in counts]
     means = reduce_mean(torch.tensor(counts, dtype=torch.float, device=device))
     return means.clamp(min=1 / world_size).unbind()
+
+
+def build_position_loss(config: dict) -> nn.Module:
+    """Build a loss of centres or regions; configs of old have ``PositionLoss`` for FocalLoss."""
+    if config['type'] == 'PositionLoss':
+        config = {**config, 'type': 'FocalLoss'}
+    return MODELS.build(config)
+
+
+def map_loss(
+    loss: nn.Module, logits: Tensor, targets: Tensor, avg_factor: float | Tensor
+) -> Tensor:
+    """A loss of the maps (N, X, h, w) of one level, some images at a time."""
+    return sum_over_chunks(
+        partial(loss, avg_factor=avg_factor), logits, targets, row_size=logits[0].numel()
+    )
+
+
+def thing_mask_loss(
+    loss: nn.Module,
+    kernels: TrainingKernels,
+    targets: ImageTargets,
+    mask_feats: Tensor,
+    avg_factor: float | Tensor,
+) -> Tensor:
+    """Loss of the k best kernels of every (object, level), weighted by their scores."""
+    rows = torch.cat([level.objects for level in targets.levels])
+    weights = kernels.scores / kernels.scores.sum(1, keepdim=True).clamp(min=1e-8)
+    return mask_loss(loss, kernels.things, weights, targets.masks, rows, mask_feats, avg_factor)
+
+
+def stuff_mask_loss(
+    loss: nn.Module,
+    kernels: TrainingKernels,
+    targets: ImageTargets,
+    mask_feats: Tensor,
+    avg_factor: float | Tensor,
+) -> Tensor:
+    """Loss of the pooled kernel of every (region class, level) present."""
+    rows = torch.cat([level.region_rows for level in targets.levels])
+    stuff, masks = kernels.stuff[:, None], targets.region_masks
+    weights = stuff.new_ones(len(rows), 1)
+    return mask_loss(loss, stuff, weights, masks, rows, mask_feats, avg_factor)
+
+
+def mask_loss(
+    loss: nn.Module,
+    kernels: Tensor,
+    weights: Tensor,
+    masks: Tensor,
+    rows: Tensor,
+    mask_feats: Tensor,
+    avg_factor: float | Tensor,
+) -> Tensor:
+    """Loss of k kernels for each of P masks of an image, some masks at a time.
+
+    Args:
+        loss: see :class:`PanopticFCNHead`.
+        kernels: (P, k, E).
+        weights: (P, k) of their losses.
+        masks: (G, H/4, W/4) in [0, 1].
+        rows: (P,) int64, the mask that the kernels are trained on.
+        mask_feats: (E, H/4, W/4).
+        avg_factor: the sum is divided by it.
+    """
+
+    def loss_of_some(kernels: Tensor, weights: Tensor, rows: Tensor, feats: Tensor) -> Tensor:
+        target = masks[rows.repeat_interleave(kernels.shape[1])]  # (P * k, H/4, W/4)
+        logits = convolve(kernels.flatten(0, 1), feats)
+        return loss(logits, target, weight=weights.flatten(), avg_factor=avg_factor)
+
+    row_size = kernels.shape[1] * mask_feats[0].numel()
+    return sum_over_chunks(
+        loss_of_some, kernels, weights, rows, row_size=row_size, shared=[mask_feats]
+    )
 
 
 @MODELS.register_module()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,41 +9,35 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from ..ops.chunks import sum_over_chunks
-from ..structures import ImageTargets, LevelMaps
+from ..structures import ImageTargets, LevelMaps, region_labels
 from ..structures.segment_masks import SegmentMasks
 from .assigner import VOID
-from .losses import average_factors
-from .sampling import gather_kernels, level_peaks, mean_over_cells, pool_regions, sample_positives
+from .kernel_fusion import draw_same_pixels
+from .layers import convolve
+from .losses import (
+    average_factors,
+    build_position_loss,
+    map_loss,
+    stuff_mask_loss,
+    thing_mask_loss,
+)
+from .sampling import (
+    NOT_FINITE,
+    TrainingKernels,
+    gather_kernels,
+    level_peaks,
+    pool_regions,
+    select,
+    training_kernels,
+)
 from .settings import InferenceSettings, TrainingSettings, read_settings
 
 MAX_CLASSES = VOID
 """Labels that a semantic map of bytes has besides void."""
-
-
-NOT_FINITE = (
-    'the network gave NaN or an infinite number, expected finite scores, kernels and mask_feats: '
-    'look for such numbers in the weights and the image, or run it in float32'
-)
-"""What is said of an output that would otherwise silently remove objects of all classes."""
-
-
-class TrainingKernels(NamedTuple):
-    """Kernels of one image that are trained.
-
-    Attributes:
-        things: (P, k, E) embedded, k of every (object, level).
-        scores: (P, k) centre probabilities in [0, 1]; 0 where there is no cell in the object.
-        stuff: (Q, E) embedded, one of every (region class, level).
-    """
-
-    things: Tensor
-    scores: Tensor
-    stuff: Tensor
 
 
 @MODELS.register_module()
@@ -102,44 +95,31 @@ class PanopticFCNHead(BaseModule):
         separate_thing_regions: bool = False,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if num_things_classes < 1:
-            raise ValueError(
-                f'panoptic_head.num_things_classes={num_things_classes}, expected at least 1: for '
-                'data of stuff only add a thing class that no segment has (docs/datasets.md)'
-            )
-        if num_things_classes + num_stuff_classes > MAX_CLASSES:
-            raise ValueError(
-                f'panoptic_head has num_things_classes={num_things_classes} and num_stuff_classes='
-                f'{num_stuff_classes}, {num_things_classes + num_stuff_classes} together, expected '
-                f'at most {MAX_CLASSES}: label {VOID} is void in semantic maps; merge or leave out '
-                'classes'
-            )
+        check_class_counts(num_things_classes, num_stuff_classes)
         self.observer: Callable[[list[ImageTargets], list[TrainingKernels]], None] | None = None
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
-        num_thing_regions = num_things_classes if separate_thing_regions else 1
+        self.region_labels = region_labels(
+            num_things_classes, num_stuff_classes, separate_thing_regions
+        )
         self.feature_encoder = MODELS.build(feature_encoder)
         self.kernel_generator = MODELS.build(
             kernel_generator,
             default_args=dict(
                 num_things_classes=num_things_classes,
-                num_region_channels=num_stuff_classes + num_thing_regions,
+                num_region_channels=len(self.region_labels),
                 embed_channels=self.feature_encoder.out_channels,
             ),
         )
-        # of the region channels: stuff, then things or "any thing"
-        thing_regions = range(num_things_classes) if separate_thing_regions else [self.num_classes]
-        self.region_labels = [*range(num_things_classes, self.num_classes), *thing_regions]
         self.kernel_fusion = MODELS.build(kernel_fusion)
         self.loss_center = build_position_loss(loss_center)
         self.loss_region = build_position_loss(loss_region)
         self.loss_thing = MODELS.build(loss_thing)
         self.loss_stuff = MODELS.build(loss_stuff)
-        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg) if test_cfg else None
-        self.train_cfg = None
-        if train_cfg:
-            self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
+        self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
+        self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
+        if self.train_cfg:
             self.assigner = TASK_UTILS.build(
                 self.train_cfg.assigner,
                 default_args=dict(
@@ -195,7 +175,7 @@ class PanopticFCNHead(BaseModule):
         # In float32, also under mixed precision: float16 has neither the sums of a mass centre nor
         # the smallest scores nor the lower bound 1e-8 of the dice loss.
         with torch.autocast(mask_feats.device.type, enabled=False):
-            levels = [LevelMaps(*(x.float() for x in level)) for level in levels]
+            levels = [maps.float() for maps in levels]
             targets = self.get_targets(levels, mask_feats, batch_data_samples)
             return self.loss_by_feat(levels, mask_feats.float(), targets)
 
@@ -237,15 +217,11 @@ class PanopticFCNHead(BaseModule):
             mask_feats.device,
             self.train_cfg.sync_avg_factor,
         )
-        # by unbind, whose gradient is one copy; that of x[i] is a map of the batch for every image
-        unbound = [zip(*(x.unbind() for x in level), strict=True) for level in levels]
-        kernels = [
-            self.training_kernels([LevelMaps(*level) for level in maps], image)
-            for image, *maps in zip(targets, *unbound, strict=True)
-        ]
+        num_positives = self.train_cfg.num_positives
+        kernels = training_kernels(levels, targets, num_positives, self.kernel_generator)
         if self.observer is not None:
             self.observer(targets, kernels)
-        images = list(zip(kernels, mask_feats.unbind(), targets, strict=True))
+        images = list(zip(kernels, targets, mask_feats.unbind(), strict=True))
         centers = [torch.stack([t.centers for t in level]) for level in by_level]
         regions = [torch.stack([t.regions for t in level]) for level in by_level]
         return dict(
@@ -257,90 +233,26 @@ class PanopticFCNHead(BaseModule):
                 map_loss(self.loss_region, maps.regions, target, number)
                 for maps, target, number in zip(levels, regions, num_cells, strict=True)
             ),
-            loss_thing=sum(self._thing_mask_loss(*image, num_objects) for image in images),
-            loss_stuff=sum(self._stuff_mask_loss(*image, num_regions) for image in images),
+            loss_thing=sum(
+                thing_mask_loss(self.loss_thing, *image, num_objects) for image in images
+            ),
+            loss_stuff=sum(
+                stuff_mask_loss(self.loss_stuff, *image, num_regions) for image in images
+            ),
         )
-
-    def training_kernels(self, maps: list[LevelMaps], targets: ImageTargets) -> TrainingKernels:
-        """The embedded kernels of one image that its ground truth chooses; maps without N."""
-        things, scores, stuff = [], [], []
-        for level, target in zip(maps, targets.levels, strict=True):
-            cells, level_scores = sample_positives(
-                level.centers,
-                targets.labels[target.objects],
-                targets.masks[target.objects],
-                self.train_cfg.num_positives,
-            )
-            things.append(level.kernels.flatten(1).T[cells])  # (hw, C) -> (P, k, C)
-            scores.append(level_scores)
-            channels = targets.region_channels[target.region_rows]
-            supports = (target.regions[channels] > 0).to(level.kernels.dtype)
-            stuff.append(mean_over_cells(supports.flatten(1), level.kernels))
-        return TrainingKernels(
-            things=self.kernel_generator.thing_embed(torch.cat(things)),
-            scores=torch.cat(scores),
-            stuff=self.kernel_generator.stuff_embed(torch.cat(stuff)),
-        )
-
-    def _thing_mask_loss(
-        self,
-        kernels: TrainingKernels,
-        mask_feats: Tensor,
-        targets: ImageTargets,
-        avg_factor: float | Tensor,
-    ) -> Tensor:
-        """Loss of the k best kernels of every (object, level), weighted by their scores."""
-        objects = torch.cat([target.objects for target in targets.levels])
-        weights = kernels.scores / kernels.scores.sum(1, keepdim=True).clamp(min=1e-8)
-
-        def loss(kernels: Tensor, weights: Tensor, objects: Tensor, feats: Tensor) -> Tensor:
-            masks = targets.masks[objects.repeat_interleave(kernels.shape[1])]  # (P * k, h, w)
-            logits = convolve(kernels.flatten(0, 1), feats)
-            return self.loss_thing(logits, masks, weight=weights.flatten(), avg_factor=avg_factor)
-
-        row_size = kernels.things.shape[1] * mask_feats[0].numel()
-        return sum_over_chunks(
-            loss, kernels.things, weights, objects, row_size=row_size, shared=[mask_feats]
-        )
-
-    def _stuff_mask_loss(
-        self,
-        kernels: TrainingKernels,
-        mask_feats: Tensor,
-        targets: ImageTargets,
-        avg_factor: float | Tensor,
-    ) -> Tensor:
-        """Loss of the pooled kernel of every (region class, level) present."""
-        rows = torch.cat([target.region_rows for target in targets.levels])
-
-        def loss(kernels: Tensor, rows: Tensor, feats: Tensor) -> Tensor:
-            masks, weights = targets.region_masks[rows], kernels.new_ones(len(kernels))
-            logits = convolve(kernels, feats)
-            return self.loss_stuff(logits, masks, weight=weights, avg_factor=avg_factor)
-
-        row_size = mask_feats[0].numel()
-        return sum_over_chunks(loss, kernels.stuff, rows, row_size=row_size, shared=[mask_feats])
 
     # ---- inference ----
 
     def predict(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList
     ) -> tuple[list[InstanceData], list[InstanceData]]:
-        """Kernels of every image, convolved: what the fusion head turns into a panoptic map.
-
-        Args:
-            feats: P2..P7.
-            batch_data_samples: not used; mmdet's panoptic detectors pass it.
-
-        Returns:
-            See :meth:`predict_by_feat`.
-        """
+        """:meth:`predict_by_feat` of the network's output for P2..P7; samples are not used."""
         return self.predict_by_feat(*self(feats))
 
     def predict_by_feat(
         self, levels: list[LevelMaps], mask_feats: Tensor
     ) -> tuple[list[InstanceData], list[InstanceData]]:
-        """Kernels of every image, convolved, from the network's output.
+        """Kernels of every image, convolved: what the fusion head turns into a panoptic map.
 
         Args:
             levels: maps of P3..P7.
@@ -354,11 +266,14 @@ class PanopticFCNHead(BaseModule):
         """
         if not mask_feats.float().mean().isfinite():
             raise ValueError(NOT_FINITE)
-        similarity_thr = self.test_cfg.similarity_thr
+        similarity_thr, iou_thr = self.test_cfg.similarity_thr, self.test_cfg.fusion_iou_thr
         # float32, also under mixed precision: in bfloat16 the neighbours of a peak are its equals
         with torch.autocast(mask_feats.device.type, enabled=False):
-            levels = [LevelMaps(*(x.float() for x in level)) for level in levels]
-            things = [self.kernel_fusion(k, similarity_thr) for k in self.thing_kernels(levels)]
+            levels = [maps.float() for maps in levels]
+            things = [
+                self.kernel_fusion(k, similarity_thr, draw_same_pixels(k.kernels, feats, iou_thr))
+                for k, feats in zip(self.thing_kernels(levels), mask_feats.float(), strict=True)
+            ]
             regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
             # all images in one product, filled up with zeros to the same number of kernels
             kernels = [
@@ -372,18 +287,14 @@ class PanopticFCNHead(BaseModule):
         return things, regions
 
     def thing_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
-        """Per image the embedded kernels of all levels' peaks, best first, before fusion.
-
-        With ``levels`` (K,), the number of each one's level, and ``cells`` (K,) in it.
-        """
+        """Per image the embedded kernels of all levels' peaks, best first, before fusion."""
         cfg = self.test_cfg
         peaks = level_peaks(levels, cfg)
         kernels = [
             gather_kernels(level.kernels, found.cells)
             for level, found in zip(levels, peaks, strict=True)
         ]
-        numbers = [torch.full_like(x.cells, number) for number, x in enumerate(peaks)]
-        scores, labels, cells = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
+        scores, labels, _ = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
         scores, order = scores.sort(dim=1, descending=True, stable=True)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels, 1))
         return select(
@@ -391,69 +302,57 @@ class PanopticFCNHead(BaseModule):
             kernels=kernels.take_along_dim(order[..., None], 1),
             labels=labels.gather(1, order),
             scores=scores,
-            levels=torch.cat(numbers, 1).gather(1, order),
-            cells=cells.gather(1, order),
         )
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
-        """Per image the embedded kernels of the region classes of all levels, before fusion.
-
-        With ``levels`` (K,), the number of each one's level.
-        """
+        """Per image the embedded kernels of the region classes of all levels, before fusion."""
         pooled = [pool_regions(level.regions, level.kernels) for level in levels]
         scores = torch.cat([scores for scores, _ in pooled], 1)
         labels = torch.tensor(self.region_labels * len(levels), device=scores.device)
-        numbers = torch.arange(len(levels), device=scores.device)
         return select(
             scores > self.test_cfg.region_thr,
             kernels=self.kernel_generator.stuff_embed(torch.cat([x for _, x in pooled], 1)),
             labels=labels.expand_as(scores),
             scores=scores,
-            levels=numbers.repeat_interleave(len(self.region_labels)).expand_as(scores),
         )
 
+    def trace(self, levels: list[LevelMaps]) -> tuple[InstanceData, InstanceData]:
+        """Where the kernels of one image are from, for :func:`mmpfcn.apis.explain`.
 
-def build_position_loss(config: dict) -> nn.Module:
-    """Build a loss of centres or regions; configs of old have ``PositionLoss`` for FocalLoss."""
-    if config['type'] == 'PositionLoss':
-        config = {**config, 'type': 'FocalLoss'}
-    return MODELS.build(config)
+        Args:
+            levels: maps of P3..P7, of a batch of one.
 
-
-def map_loss(
-    loss: nn.Module, logits: Tensor, targets: Tensor, avg_factor: float | Tensor
-) -> Tensor:
-    """A loss of the maps (N, X, h, w) of one level, some images at a time."""
-    return sum_over_chunks(
-        partial(loss, avg_factor=avg_factor), logits, targets, row_size=logits[0].numel()
-    )
-
-
-def select(keep: Tensor, **fields: Tensor) -> list[InstanceData]:
-    """The kernels of each image to keep, in their order, after one wait for the device.
-
-    Args:
-        keep: (N, K) bool.
-        **fields: each (N, K, ...).
-
-    Raises:
-        ValueError: when a score or a kernel is NaN or infinite, kept or not.
-    """
-    order = keep.byte().argsort(dim=1, descending=True, stable=True)  # those to keep come first
-    finite = [x.isfinite().all() for x in fields.values() if x.is_floating_point()]
-    *counts, is_finite = torch.stack([*keep.sum(1), torch.stack(finite).all()]).tolist()
-    if not is_finite:
-        raise ValueError(NOT_FINITE)
-    rows = [image[:count] for image, count in zip(order, counts, strict=True)]
-    return [
-        InstanceData(**{name: field[i, kept] for name, field in fields.items()})
-        for i, kept in enumerate(rows)
-    ]
+        Returns:
+            Origins of :meth:`thing_kernels` and of :meth:`region_kernels`: ``labels`` (K,),
+            ``scores`` (K,), ``levels`` (K,) int64, 0 for P3, and of things ``cells`` (K,) int64.
+        """
+        peaks = level_peaks(levels, self.test_cfg)
+        scores, labels, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
+        numbers = [torch.full_like(x.cells[0], number) for number, x in enumerate(peaks)]
+        things = InstanceData(scores=scores, labels=labels, cells=cells, levels=torch.cat(numbers))
+        things = things[scores.argsort(descending=True, stable=True)]
+        scores = torch.cat([pool_regions(x.regions, x.kernels)[0][0] for x in levels])
+        numbers = torch.arange(len(levels), device=scores.device)
+        regions = InstanceData(
+            scores=scores,
+            labels=torch.tensor(self.region_labels * len(levels), device=scores.device),
+            levels=numbers.repeat_interleave(len(self.region_labels)),
+        )
+        cfg = self.test_cfg
+        return things[things.scores > cfg.center_thr], regions[scores > cfg.region_thr]
 
 
-def convolve(kernels: Tensor, mask_feats: Tensor) -> Tensor:
-    """Every kernel as a 1 x 1 convolution: (K, E) x (E, H/4, W/4) -> logits (K, H/4, W/4).
-
-    Both may have further dimensions in front.
-    """
-    return (kernels @ mask_feats.flatten(-2)).unflatten(-1, mask_feats.shape[-2:])
+def check_class_counts(num_things_classes: int, num_stuff_classes: int) -> None:
+    """Raise ValueError when there is no thing class, or more classes than labels."""
+    if num_things_classes < 1:
+        raise ValueError(
+            f'panoptic_head.num_things_classes={num_things_classes}, expected at least 1: for '
+            'data of stuff only add a thing class that no segment has (docs/datasets.md)'
+        )
+    if num_things_classes + num_stuff_classes > MAX_CLASSES:
+        raise ValueError(
+            f'panoptic_head has num_things_classes={num_things_classes} and num_stuff_classes='
+            f'{num_stuff_classes}, {num_things_classes + num_stuff_classes} together, expected '
+            f'at most {MAX_CLASSES}: label {VOID} is void in semantic maps; merge or leave out '
+            'classes'
+        )

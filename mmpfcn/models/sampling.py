@@ -1,7 +1,6 @@
 """From maps to kernels: which cells speak for an object or a region, in training and in testing.
 
-All functions but :func:`level_peaks` work on one pyramid level; all take centres and regions as
-logits, know nothing of the image, and do not wait for the device.
+Centres and regions are logits. Nothing but :func:`select` waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,10 +8,17 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
 
-from ..structures import LevelMaps
+from ..structures import ImageTargets, LevelMaps
 from .settings import InferenceSettings
+
+NOT_FINITE = (
+    'the network gave NaN or an infinite number, expected finite scores, kernels and mask_feats: '
+    'look for such numbers in the weights and the image, or run it in float32'
+)
+"""What is said of an output that would otherwise silently remove objects of all classes."""
 
 
 class Peaks(NamedTuple):
@@ -152,3 +158,74 @@ def sample_positives(
     scores = center_logits.flatten(1)[labels[:, None], cells].sigmoid() * (best > 0)
     missing = (0, num_positives - scores.shape[1])
     return F.pad(cells, missing), F.pad(scores, missing)
+
+
+class TrainingKernels(NamedTuple):
+    """Kernels of one image that are trained.
+
+    Attributes:
+        things: (P, k, E) embedded, k of every (object, level).
+        scores: (P, k) centre probabilities in [0, 1]; 0 where there is no cell in the object.
+        stuff: (Q, E) embedded, one of every (region class, level).
+    """
+
+    things: Tensor
+    scores: Tensor
+    stuff: Tensor
+
+
+def training_kernels(
+    levels: Sequence[LevelMaps],
+    targets: Sequence[ImageTargets],
+    num_positives: int,
+    generator: nn.Module,
+) -> list[TrainingKernels]:
+    """The kernels of every image that its ground truth chooses.
+
+    Args:
+        levels: maps of P3..P7.
+        targets: of every image.
+        num_positives: k.
+        generator: with ``thing_embed`` and ``stuff_embed``.
+    """
+    # by unbind, whose gradient is one copy; that of x[i] is a map of the batch for every image
+    unbound = [zip(*(x.unbind() for x in level), strict=True) for level in levels]
+    images = []
+    for image, *maps in zip(targets, *unbound, strict=True):
+        things, scores, stuff = [], [], []
+        for (centers, _, kernels), target in zip(maps, image.levels, strict=True):
+            labels, masks = image.labels[target.objects], image.masks[target.objects]
+            cells, level_scores = sample_positives(centers, labels, masks, num_positives)
+            things.append(kernels.flatten(1).T[cells])  # (hw, C) -> (P, k, C)
+            scores.append(level_scores)
+            regions = target.regions[image.region_channels[target.region_rows]]
+            supports = (regions > 0).to(kernels.dtype)
+            stuff.append(mean_over_cells(supports.flatten(1), kernels))
+        things, stuff = (
+            generator.thing_embed(torch.cat(things)),
+            generator.stuff_embed(torch.cat(stuff)),
+        )
+        images.append(TrainingKernels(things, torch.cat(scores), stuff))
+    return images
+
+
+def select(keep: Tensor, **fields: Tensor) -> list[InstanceData]:
+    """The kernels of each image to keep, in their order, after one wait for the device.
+
+    Args:
+        keep: (N, K) bool.
+        **fields: each (N, K, ...).
+
+    Raises:
+        ValueError: when a score or a kernel is NaN or infinite, kept or not.
+    """
+    order = keep.byte().argsort(dim=1, descending=True, stable=True)  # those to keep come first
+    finite = [x.isfinite().all() for x in fields.values() if x.is_floating_point()]
+    *counts, is_finite = torch.stack([*keep.sum(1), torch.stack(finite).all()]).tolist()
+    if not is_finite:
+        raise ValueError(NOT_FINITE)
+    rows = [image[:count] for image, count in zip(order, counts, strict=True)]
+    return [
+        InstanceData(**{name: field[i, kept] for name, field in fields.items()})
+        for i, kept in enumerate(rows)
+    ]

@@ -27,6 +27,8 @@ class InferenceSettings:
         panoptic_on: return the panoptic map.
         instance_on: return instances, for AP.
         semantic_on: return the semantic map, for mIoU.
+        fusion_iou_thr: two thing kernels become one only where the intersection of their masks is
+            at least this share of the union, too. None, the published rule, doesn't look at masks.
     """
 
     center_thr: float
@@ -42,6 +44,7 @@ class InferenceSettings:
     panoptic_on: bool = True
     instance_on: bool = True
     semantic_on: bool = True
+    fusion_iou_thr: float | None = None
 
     @property
     def peaks_per_level(self) -> int:
@@ -68,12 +71,14 @@ class TrainingSettings:
     sync_avg_factor: bool = True
 
 
-def read_settings(settings: type[T], name: str, config: dict[str, Any]) -> T:
-    """Build ``settings`` from a config dict.
+def read_settings(settings: type[T], name: str, config: dict[str, Any] | None) -> T | None:
+    """Build ``settings`` from a config dict; None of none.
 
     Raises:
         ValueError: names every unknown key (with the nearest known one) and every missing key.
     """
+    if not config:
+        return None
     known = [field.name for field in fields(settings)]
     problems = []
     for key in config:

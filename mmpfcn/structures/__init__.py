@@ -1,7 +1,7 @@
 """What flows between the parts: maps, targets, masks and the network's output."""
 
 from .label_map import segment_areas, segment_boxes, segment_index
-from .level_maps import ImageTargets, LevelMaps, LevelTargets
+from .level_maps import ImageTargets, LevelMaps, LevelTargets, region_labels
 from .network_output import NetworkOutput
 from .segment_masks import SegmentMasks
 
@@ -11,6 +11,7 @@ __all__ = [
     'LevelTargets',
     'NetworkOutput',
     'SegmentMasks',
+    'region_labels',
     'segment_areas',
     'segment_boxes',
     'segment_index',

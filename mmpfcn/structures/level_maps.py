@@ -32,6 +32,10 @@ class LevelMaps(NamedTuple):
     regions: Tensor
     kernels: Tensor
 
+    def float(self) -> 'LevelMaps':
+        """The same in float32."""
+        return LevelMaps(*(maps.float() for maps in self))
+
 
 class LevelTargets(NamedTuple):
     """Targets of one image at one pyramid level.
@@ -68,3 +72,12 @@ class ImageTargets(NamedTuple):
     region_channels: Tensor
     levels: list[LevelTargets]
     num_objects: int
+
+
+def region_labels(
+    num_things_classes: int, num_stuff_classes: int, separate_thing_regions: bool
+) -> list[int]:
+    """Label of each of the R region channels; that of "any thing" is T + S."""
+    num_classes = num_things_classes + num_stuff_classes
+    things = range(num_things_classes) if separate_thing_regions else [num_classes]
+    return [*range(num_things_classes, num_classes), *things]

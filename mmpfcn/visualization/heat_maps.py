@@ -52,7 +52,7 @@ def level_peaks(levels: Sequence[LevelMaps], settings: InferenceSettings) -> lis
         settings: ``center_thr``, ``pool_sizes`` and ``max_per_img`` count.
     """
     result = []
-    levels = [LevelMaps(*(maps.float() for maps in level)) for level in levels]
+    levels = [maps.float() for maps in levels]
     for level, peaks in zip(levels, sampling.level_peaks(levels, settings), strict=True):
         width = level.centers.shape[-1]
         result.append([

@@ -41,8 +41,8 @@ ELSEWHERE = {
         'test_commands/test_web.py::test_a_moved_threshold_does_not_run_the_network',
     r'tools/analysis_tools/explain\.py':
         'test_commands/test_explain.py::test_the_page_in_a_browser',
-    r'from mmpfcn\.apis import Fate':
-        'test_apis/test_explain.py::test_fates_are_what_the_thresholds_say',
+    r'from mmpfcn\.apis import Outcome':
+        'test_apis/test_explain.py::test_outcomes_are_what_the_thresholds_say',
     r'torchrun .*tools/demo\.py':
         'test_commands/test_predict.py::test_two_processes_share_the_images',
     r'tools/deployment/': 'test_commands/test_onnx_infer.py::test_tool_without_torch',

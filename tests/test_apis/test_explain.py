@@ -1,4 +1,4 @@
-"""The explanation of an image agrees with its result, and every kernel has one fate."""
+"""The explanation of an image agrees with its result, and every kernel has one outcome."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis import Fate, explain
+from mmpfcn.apis import Outcome, explain
 from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.formats import list_inputs
 from mmpfcn.structures import LevelMaps, NetworkOutput
 
-DROPPED_BEFORE_FUSION = (Fate.CENTER_THR, Fate.REGION_THR)
+DROPPED_BEFORE_FUSION = (Outcome.CENTER_THR, Outcome.REGION_THR)
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +72,7 @@ def test_kept_kernels_are_the_segments_of_the_result(inferencer, seed):
     result = inferencer.finish(output, **thresholds)
     assert np.array_equal(explanation.result.panoptic_seg, result.panoptic_seg)
     segments = {s['id']: s for s in result.segments_info}
-    kept = [kernel for kernel in explanation.kernels if kernel.fate is Fate.SEGMENT]
+    kept = [kernel for kernel in explanation.kernels if kernel.outcome is Outcome.SEGMENT]
     assert sorted(kernel.segment_id for kernel in kept) == sorted(segments)
     for kernel in kept:
         segment = segments[kernel.segment_id]
@@ -84,7 +84,7 @@ def test_kept_kernels_are_the_segments_of_the_result(inferencer, seed):
 
 
 @pytest.mark.parametrize('seed', range(12))
-def test_every_candidate_has_exactly_one_fate(inferencer, seed):
+def test_every_candidate_has_exactly_one_outcome(inferencer, seed):
     output, thresholds, explanation = random_case(inferencer, seed)
     kernels = {kernel.key: kernel for kernel in explanation.kernels}
     candidates = {candidate.key: candidate for candidate in explanation.candidates}
@@ -95,26 +95,26 @@ def test_every_candidate_has_exactly_one_fate(inferencer, seed):
     for key, candidate in candidates.items():
         if key in members:
             kernel = kernels[candidate.kernel]
-            assert key in kernel.members and candidate.fate is kernel.fate
+            assert key in kernel.members and candidate.outcome is kernel.outcome
             assert (candidate.label, candidate.isthing) == (kernel.label, kernel.isthing)
             assert (candidate.taken_by is None) == (key == kernel.members[0])
-        elif candidate.fate is Fate.LOST:
+        elif candidate.outcome is Outcome.LOST:
             # the one that took it was itself taken, which is why both are in no group of its own
             taker = candidates[candidate.taken_by]
             assert taker.taken_by is not None and taker.label == candidate.label
             assert candidate.similarity >= thresholds['similarity_thr']
         else:
             threshold = 'center_thr' if candidate.isthing else 'region_thr'
-            assert candidate.fate in DROPPED_BEFORE_FUSION
+            assert candidate.outcome in DROPPED_BEFORE_FUSION
             assert candidate.score <= thresholds[threshold]
     for candidate in candidates.values():
-        if candidate.fate not in DROPPED_BEFORE_FUSION:
+        if candidate.outcome not in DROPPED_BEFORE_FUSION:
             threshold = 'center_thr' if candidate.isthing else 'region_thr'
             assert candidate.score > thresholds[threshold]
 
 
 @pytest.mark.parametrize('seed', range(12))
-def test_fates_are_what_the_thresholds_say(inferencer, seed):
+def test_outcomes_are_what_the_thresholds_say(inferencer, seed):
     _, thresholds, explanation = random_case(inferencer, seed)
     things = [kernel for kernel in explanation.kernels if kernel.isthing]
     ranks = sorted(things, key=lambda kernel: -kernel.rescored)
@@ -122,25 +122,25 @@ def test_fates_are_what_the_thresholds_say(inferencer, seed):
     for kernel in things:
         share = kernel.taken / max(kernel.area or 0, 1)
         if kernel not in best:
-            expected = Fate.MAX_PER_IMG
+            expected = Outcome.MAX_PER_IMG
         elif kernel.rescored < thresholds['score_thr']:
-            expected = Fate.SCORE_THR
+            expected = Outcome.SCORE_THR
         elif kernel.rescored < thresholds['panoptic_score_thr']:
-            expected = Fate.PANOPTIC_SCORE
+            expected = Outcome.PANOPTIC_SCORE
         elif kernel.area == 0:
-            expected = Fate.EMPTY
+            expected = Outcome.EMPTY
         elif share > thresholds['mask_overlap']:
-            expected = Fate.OVERLAP
+            expected = Outcome.OVERLAP
         else:
-            expected = Fate.COVERED if kernel.taken == kernel.area else Fate.SEGMENT
+            expected = Outcome.COVERED if kernel.taken == kernel.area else Outcome.SEGMENT
             assert kernel.visible == kernel.area - kernel.taken
-        assert kernel.fate is expected, kernel
-        assert kernel.visible == 0 or kernel.fate is Fate.SEGMENT
+        assert kernel.outcome is expected, kernel
+        assert kernel.visible == 0 or kernel.outcome is Outcome.SEGMENT
     for kernel in explanation.kernels[len(things) :]:
         is_stuff = kernel.name != 'any thing'
         large = kernel.area >= max(thresholds['stuff_area_limit'], 1)
-        expected = Fate.SEGMENT if large else Fate.STUFF_AREA
-        assert kernel.fate is (expected if is_stuff else Fate.NO_STUFF)
+        expected = Outcome.SEGMENT if large else Outcome.STUFF_AREA
+        assert kernel.outcome is (expected if is_stuff else Outcome.NO_STUFF)
 
 
 @torch.no_grad()
@@ -160,22 +160,22 @@ def test_better_things_took_what_is_taken(inferencer):
             taken = dict(zip(keys.tolist(), counts.tolist(), strict=True))
             taken.pop('', None)
             assert dict(kernel.taken_by) == taken
-            if kernel.fate is Fate.SEGMENT:
+            if kernel.outcome is Outcome.SEGMENT:
                 owner[mask & (owner == '')] = kernel.key
 
 
-def test_the_random_cases_know_every_fate(inferencer):
-    fates = set()
+def test_the_random_cases_know_every_outcome(inferencer):
+    outcomes = set()
     for seed in range(12):
-        fates |= {c.fate for c in random_case(inferencer, seed)[2].candidates}
-    assert fates == set(Fate)
+        outcomes |= {c.outcome for c in random_case(inferencer, seed)[2].candidates}
+    assert outcomes == set(Outcome)
 
 
 def test_nothing_at_all(inferencer):
     output = random_output(inferencer, 0)
     explanation = explain(inferencer, output, center_thr=1.0, region_thr=1.0)
     assert explanation.kernels == [] and explanation.result.segments_info == []
-    assert {c.fate for c in explanation.candidates} == set(DROPPED_BEFORE_FUSION)
+    assert {c.outcome for c in explanation.candidates} == set(DROPPED_BEFORE_FUSION)
     with pytest.raises(ValueError, match="did you mean 'center_thr'"):
         explain(inferencer, output, centre_thr=0.3)
 
@@ -194,9 +194,9 @@ def test_regions_of_thing_classes(tmp_path):
     assert segments
     for label, kernel in regions.items():
         if label < num_things:
-            assert kernel.fate is Fate.NO_STUFF
+            assert kernel.outcome is Outcome.NO_STUFF
         else:
-            assert kernel.fate is (Fate.SEGMENT if label in segments else Fate.STUFF_AREA)
+            assert kernel.outcome is (Outcome.SEGMENT if label in segments else Outcome.STUFF_AREA)
     assert any(regions[label].area for label in range(num_things))
     assert sum(kernel.area for kernel in regions.values()) == 50 * 83
 
@@ -266,20 +266,20 @@ def published():
     return explain(inferencer, output)
 
 
-def count(explanation, fate, isthing=True):
-    return sum(k.fate is fate and k.isthing == isthing for k in explanation.kernels)
+def count(explanation, outcome, isthing=True):
+    return sum(k.outcome is outcome and k.isthing == isthing for k in explanation.kernels)
 
 
 def test_numbers_of_the_published_image(published):
-    peaks = [c for c in published.candidates if c.isthing and c.fate is not Fate.CENTER_THR]
+    peaks = [c for c in published.candidates if c.isthing and c.outcome is not Outcome.CENTER_THR]
     assert [sum(p.level == i for p in peaks) for i in range(5)] == [50, 30, 8, 3, 1]
     assert len(peaks) == 92 and sum(k.isthing for k in published.kernels) == 89
     assert sum(not k.isthing for k in published.kernels) == 23
     reached = [k for k in published.kernels if k.isthing and k.area is not None]
     assert len(reached) == 38
-    assert count(published, Fate.SEGMENT) == 3 and count(published, Fate.SEGMENT, False) == 2
-    (dropped,) = (k for k in published.kernels if k.fate is Fate.OVERLAP)
+    assert count(published, Outcome.SEGMENT) == 3 and count(published, Outcome.SEGMENT, False) == 2
+    (dropped,) = (k for k in published.kernels if k.outcome is Outcome.OVERLAP)
     assert dropped.taken / dropped.area == pytest.approx(0.84, abs=0.005)
-    better = {k.key for k in reached if k.fate is Fate.SEGMENT}
+    better = {k.key for k in reached if k.outcome is Outcome.SEGMENT}
     assert {key for key, _ in dropped.taken_by} <= better
-    assert count(published, Fate.PANOPTIC_SCORE) == 38 - 4
+    assert count(published, Outcome.PANOPTIC_SCORE) == 38 - 4

@@ -247,7 +247,7 @@ def test_targets_are_those_of_the_head(tmp_path, size, pad_labels):
     from mmdet.registry import DATASETS
     from mmengine.config import Config
 
-    from mmpfcn.commands.browse.targets import build_teacher
+    from mmpfcn.commands.browse.targets import build_target_pipeline
 
     ids, segments = ground_truth()
     ids = np.pad(ids, ((0, 0), (0, 80)))[: size[0], : size[1]]
@@ -259,7 +259,7 @@ def test_targets_are_those_of_the_head(tmp_path, size, pad_labels):
     padding = dict(pad_mask=pad_labels, pad_seg=pad_labels)
     cfg.model.data_preprocessor.update(padding)
     data = DATASETS.build(cfg.train_dataloader.dataset)[0]
-    lesson = build_teacher(cfg).teach(data['inputs'].permute(1, 2, 0).numpy(), data)
+    sample = build_target_pipeline(cfg).make(data['inputs'].permute(1, 2, 0).numpy(), data)
 
     model = build_tiny(data_preprocessor=padding)
     batch = {key: [value] for key, value in data.items()}
@@ -267,10 +267,10 @@ def test_targets_are_those_of_the_head(tmp_path, size, pad_labels):
     with torch.no_grad():
         levels, mask_feats = model.panoptic_head(model.extract_feat(batch['inputs']))
         (expected,) = model.panoptic_head.get_targets(levels, mask_feats, batch['data_samples'])
-    assert lesson.image.shape[:2] == batch['inputs'].shape[-2:]
-    assert torch.equal(lesson.targets.masks, expected.masks)
-    assert torch.equal(lesson.targets.region_masks, expected.region_masks)
-    for ours, theirs in zip(lesson.targets.levels, expected.levels, strict=True):
+    assert sample.image.shape[:2] == batch['inputs'].shape[-2:]
+    assert torch.equal(sample.targets.masks, expected.masks)
+    assert torch.equal(sample.targets.region_masks, expected.region_masks)
+    for ours, theirs in zip(sample.targets.levels, expected.levels, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             assert torch.equal(a, b)
 

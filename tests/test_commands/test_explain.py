@@ -11,7 +11,7 @@ from helpers.browser import Visit, chromium
 from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis import Explanation, Fate, explain
+from mmpfcn.apis import Explanation, Outcome, explain
 from mmpfcn.commands.explain.command import main
 
 THRESHOLDS = dict(center_thr=0.2, region_thr=0.25, score_thr=0.1, panoptic_score_thr=0.3)
@@ -54,7 +54,7 @@ def explanation(folder) -> Explanation:
 def test_the_page_in_a_browser(page, explanation):
     """At the widths of a phone and a desk, without scripts, all of it from one file."""
     kernels = {k.key for k in explanation.kernels}
-    reached = [k for k in explanation.kernels if k.fate in (Fate.SEGMENT, Fate.OVERLAP)]
+    reached = [k for k in explanation.kernels if k.outcome in (Outcome.SEGMENT, Outcome.OVERLAP)]
     assert len(kernels) > 20 and len(reached) > 2
     with chromium() as browser:
         for width, scheme in ((390, 'dark'), (1280, 'light')):
@@ -88,7 +88,7 @@ def test_the_page_says_what_the_explanation_says(page, explanation):
     left = {step: int(number) for step, number in rows}
     things = [k for k in explanation.kernels if k.isthing]
     peaks = [c for c in explanation.candidates if c.isthing]
-    assert left['peaks of the centres'] == sum(c.fate is not Fate.CENTER_THR for c in peaks)
+    assert left['peaks of the centres'] == sum(c.outcome is not Outcome.CENTER_THR for c in peaks)
     assert left['kernel fusion'] == left['best instances'] == len(things)
     scored = [k for k in things if k.rescored >= THRESHOLDS['score_thr']]
     assert left['score after rescoring'] == len(scored)
@@ -102,7 +102,7 @@ def test_the_page_says_what_the_explanation_says(page, explanation):
     good.sort(key=lambda kernel: -kernel.rescored)
     assert merged == [kernel.key for kernel in good]
     for kernel in explanation.kernels:
-        if kernel.fate is Fate.OVERLAP:
+        if kernel.outcome is Outcome.OVERLAP:
             assert f'{100 * kernel.taken / kernel.area:.1f}\u00a0% taken, more than' in text
 
 

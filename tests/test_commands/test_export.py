@@ -82,7 +82,14 @@ def swin(config: Config) -> None:
     config.model.panoptic_head.kernel_generator.position_conv_cfg = None
 
 
-@pytest.mark.parametrize('change', [star_with_separate_regions, swin])
+def relative(config: Config) -> None:
+    """Kernels with places, and objects told apart by their masks."""
+    config.model.panoptic_head.kernel_generator.type = 'RelativeKernelGenerator'
+    config.model.panoptic_head.feature_encoder.type = 'RelativeFeatureEncoder'
+    config.model.test_cfg.update(similarity_thr=-1.0, fusion_iou_thr=0.3)
+
+
+@pytest.mark.parametrize('change', [star_with_separate_regions, swin, relative])
 def test_other_architectures(tmp_path, change):
     onnx_model.write_model(tmp_path, change)
     theirs = onnx_model.inferencer(tmp_path)

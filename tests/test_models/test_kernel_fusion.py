@@ -5,6 +5,8 @@ import torch
 from mmengine.structures import InstanceData
 
 from mmpfcn import KernelFusion
+from mmpfcn.deployment import kernel_fusion as numpy_version
+from mmpfcn.models.kernel_fusion import draw_same_pixels
 
 
 def fuse(kernels, labels, similarity_thr=0.9, scores=None, width=2):
@@ -63,3 +65,28 @@ def test_gradient_reaches_every_averaged_kernel():
     data = InstanceData(kernels=kernels, labels=torch.zeros(6).long(), scores=torch.ones(6))
     KernelFusion()(data, 0.9).kernels.sum().backward()
     assert kernels.grad.eq(0.5).all()
+
+
+def test_look_alikes_that_draw_other_pixels_stay_apart():
+    """Kernels 0 and 1 draw the left half, 2 the right one; all point nearly the same way."""
+    place = torch.tensor([-1.0, -1.0, 1.0, 1.0]).expand(2, 4)
+    mask_feats = torch.stack([torch.ones(2, 4), place])  # (2, 2, 4)
+    kernels = torch.tensor([[0.1, -1], [0.2, -1], [0.1, 1], [-5, 0]]) + torch.tensor([0, 1e-3])
+    data = InstanceData(
+        kernels=kernels, labels=torch.zeros(4, dtype=int), scores=torch.tensor([0.9, 0.8, 0.7, 0.6])
+    )
+    same = draw_same_pixels(kernels, mask_feats, 0.5)
+    assert same.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    fused = KernelFusion()(data, -1.0, same)
+    assert fused.num_kernels.tolist() == [2, 1, 1]
+    arrays = numpy_version.Kernels(*(x.numpy() for x in (kernels, data.labels, data.scores, same)))
+    other = numpy_version.draw_same_pixels(arrays.kernels, mask_feats.numpy(), 0.5)
+    assert (other == same.numpy()).all()
+    assert numpy_version.fuse(arrays, -1.0, other).num_kernels.tolist() == [2, 1, 1]
+
+
+@pytest.mark.parametrize('iou_thr', [1 / 3 - 1e-3, 1 / 3 + 1e-3])
+def test_the_threshold_is_intersection_over_union(iou_thr):
+    mask_feats = torch.eye(3)[:, None]  # channel i is pixel i
+    kernels = torch.tensor([[1.0, 1, -1], [-1, 1, 1]])  # one pixel in common of three
+    assert draw_same_pixels(kernels, mask_feats, iou_thr)[0, 1] == (iou_thr < 1 / 3)

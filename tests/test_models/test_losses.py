@@ -5,7 +5,7 @@ import torch
 from mmdet.models.losses import DiceLoss, FocalLoss
 
 from mmpfcn import WeightedDiceLoss
-from mmpfcn.models.panoptic_fcn_head import build_position_loss, map_loss
+from mmpfcn.models.losses import build_position_loss, map_loss
 from mmpfcn.ops import chunks
 
 

@@ -4,7 +4,8 @@ import torch
 from helpers import tiny
 
 from mmpfcn import LevelMaps
-from mmpfcn.models.panoptic_fcn_head import convolve, select
+from mmpfcn.models.layers import convolve
+from mmpfcn.models.sampling import select
 
 
 def test_select_keeps_the_order_of_each_image():
@@ -69,7 +70,7 @@ def test_predictions_from_half_precision_maps_are_computed_in_single_precision()
     levels = [LevelMaps(*(x.bfloat16() for x in level)) for level in levels]
     with torch.autocast('cpu', dtype=torch.bfloat16):
         half = predict(levels, mask_feats.bfloat16())
-    levels = [LevelMaps(*(x.float() for x in level)) for level in levels]
+    levels = [maps.float() for maps in levels]
     single = predict(levels, mask_feats.bfloat16().float())
     for images, expected in zip(half, single, strict=True):
         assert images[0].labels.tolist() == expected[0].labels.tolist()

@@ -9,7 +9,7 @@ from helpers.oracle import ROOT
 from mmdet.registry import METRICS, MODELS
 
 from mmpfcn import PanopticFCNHead
-from mmpfcn.models.panoptic_fcn_head import map_loss
+from mmpfcn.models.losses import map_loss
 
 TEXT = (ROOT / 'docs' / 'extend.md').read_text()
 CODE = re.findall(r'```python\n(.*?)```', TEXT, re.S)

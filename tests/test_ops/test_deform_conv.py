@@ -62,6 +62,27 @@ def test_before_pytorch_2_7_bags_are_for_a_learned_input(learned, monkeypatch):
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
 
+def test_a_seed_gives_the_numbers_that_a_child_of_mmcvs_layer_has():
+    """Ours inherits from no class of mmcv's; trainings of then and now begin alike."""
+    from mmcv.ops import ModulatedDeformConv2d
+
+    class Child(ModulatedDeformConv2d):
+        init_weights = ModulatedDeformConv.init_weights
+
+        def __init__(self, *settings):
+            super().__init__(*settings)
+            self.conv_offset = torch.nn.Conv2d(6, 27, 3, padding=1)
+            self.init_weights()
+
+    drawn = []
+    for layer in (ModulatedDeformConv, Child):
+        torch.manual_seed(0)
+        drawn.append({**layer(6, 4, 3, 1, 1).state_dict(), 'next': torch.rand(3)})
+    assert list(drawn[0]) == list(drawn[1])
+    for name, value in drawn[0].items():
+        assert torch.equal(value, drawn[1][name]), name
+
+
 @pytest.mark.ops
 def test_layer_loads_the_weights_of_mmcv():
     from mmcv.ops import ModulatedDeformConv2dPack

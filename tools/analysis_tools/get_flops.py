@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmpfcn import ModulatedDeformConv, PanopticFCN
 from mmpfcn.commands.cfg_options import CfgOptions
 from mmpfcn.commands.options import load_config
-from mmpfcn.models.panoptic_fcn_head import convolve
+from mmpfcn.models.layers import convolve
 
 T = TypeVar('T')
 GENERATOR = 'panoptic_head.kernel_generator'

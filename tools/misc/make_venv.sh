@@ -174,6 +174,12 @@ print(torch.__version__ + ("-gpu" if torch.cuda.is_available() else ""))')
     | show_compilation || explain 'onedl-mmcv'
 }
 
+make_tests() {
+  install requirements/tests.txt -r requirements/tests.txt -r requirements/docs.txt \
+    -r requirements/onnx.txt
+  install requirements/timm.txt --no-deps -r requirements/timm.txt
+}
+
 make_openmmlab() {
   grep -v '^onedl-mmcv==' requirements/openmmlab.txt >"$stamps/openmmlab.txt"
   install requirements/openmmlab.txt --no-deps --no-build-isolation -r "$stamps/openmmlab.txt"
@@ -235,10 +241,8 @@ main() {
   step torch "$key" "[2/7] torch $torch and build tools" make_torch
   step runtime "$(hash_of requirements/runtime.txt)" '[3/7] packages that mmdet needs' \
     install requirements/runtime.txt -r requirements/runtime.txt
-  step tests "$(hash_of requirements/{tests,docs,onnx}.txt)" \
-    '[4/7] test, lint and documentation tools, ONNX Runtime' \
-    install requirements/tests.txt -r requirements/tests.txt -r requirements/docs.txt \
-    -r requirements/onnx.txt
+  step tests "$(hash_of requirements/{tests,docs,onnx,timm}.txt)" \
+    '[4/7] test, lint and documentation tools, ONNX Runtime, timm' make_tests
   step openmmlab "$(hash_of requirements/openmmlab.txt)" '[5/7] mmengine, mmdet, panopticapi' \
     make_openmmlab
   step mmcv "$key $(pin onedl-mmcv openmmlab) ${ops:-pure}" "[6/7] $(pin onedl-mmcv openmmlab)" \

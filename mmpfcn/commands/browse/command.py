@@ -22,7 +22,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
 from mmpfcn.visualization.colors import class_palette  # noqa: E402
 from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
 
@@ -30,7 +30,7 @@ from ..options import add_config_options, error_text, load_config
 from ..page import thumbnail
 from .index_page import Card, ClassEntry, index_page
 from .pictures import Browser, Picture
-from .targets import Teacher, build_teacher
+from .targets import TargetPipeline, build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
@@ -93,9 +93,9 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
     return dataset
 
 
-def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> Teacher:
+def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> TargetPipeline:
     try:
-        return build_teacher(cfg)
+        return build_target_pipeline(cfg)
     except WRONG_CONFIG as error:
         parser.error(f'--targets: {error_text(error)}')
 
@@ -117,7 +117,7 @@ def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int)
 
 def write(parser: argparse.ArgumentParser, path: Path, content: bytes) -> None:
     try:
-        write_whole(path, content)
+        write_atomic(path, content)
     except OSError as error:
         reason = f'{path} can not be written ({error}): give another --out-dir'
         parser.exit(1, f'\n{parser.prog}: error: {reason}\n')
@@ -149,8 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg, args.split)
-    teacher = build_targets(parser, cfg) if args.targets else None
-    browser = Browser(dataset, teacher, args.original)
+    target_pipeline = build_targets(parser, cfg) if args.targets else None
+    browser = Browser(dataset, target_pipeline, args.original)
     indices = choose(parser, args, len(dataset))
     folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')
     cards, counts = [], Counter()

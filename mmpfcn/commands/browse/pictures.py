@@ -8,7 +8,7 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
-from mmpfcn.formats.panoptic_png import read_whole
+from mmpfcn.formats.panoptic_png import read_complete
 from mmpfcn.formats.read_image import decode_image
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, join_panels, resize, stack_rows
@@ -21,7 +21,7 @@ from mmpfcn.visualization.ground_truth import (
 )
 from mmpfcn.visualization.targets import draw_objects_by_level, level_row, target_names
 
-from .targets import Lesson, Teacher
+from .targets import TargetPipeline, TrainingSample
 
 MIN_AREA = 640 * 480  # px of a panel: smaller images are enlarged, or no text would fit
 MAX_AREA = 1280 * 960  # unless there are all the panels of the targets
@@ -50,12 +50,12 @@ class Browser(NamedTuple):
 
     Args:
         dataset: With a pipeline whose last transform packs.
-        teacher: Makes the targets to draw; None to draw none.
+        target_pipeline: Makes the targets to draw; None to draw none.
         original: Also draw the files as they are, without the pipeline.
     """
 
     dataset: BaseDataset
-    teacher: Teacher | None
+    target_pipeline: TargetPipeline | None
     original: bool
 
     def draw(self, index: int) -> Picture:
@@ -75,17 +75,17 @@ class Browser(NamedTuple):
         rows = [self._original_row(info)] if self.original else []
         facts = self._describe(truth)
         title = f'ground truth: {facts}'
-        if self.teacher is None:
+        if self.target_pipeline is None:
             overlay = self._overlay(ground, truth)
             panels = [(f'{name}: input, {_size(image)}', image), (title, overlay)]
             rows.append(self._row(panels))
         else:
-            lesson = self.teacher.teach(image, data)
-            canvas = resize(lesson.image, _panel_size(lesson.image, MIN_AREA, MIN_AREA))
-            overlay = self._overlay_on(canvas, lesson, truth)
-            padded = f'{name}: input, {_size(image)}, padded to {_size(lesson.image)}'
+            sample = self.target_pipeline.make(image, data)
+            canvas = resize(sample.image, _panel_size(sample.image, MIN_AREA, MIN_AREA))
+            overlay = self._overlay_on(canvas, sample, truth)
+            padded = f'{name}: input, {_size(image)}, padded to {_size(sample.image)}'
             panels = [(padded, canvas), (title, overlay)]
-            rows += self._target_rows(lesson, canvas, panels)
+            rows += self._target_rows(sample, canvas, panels)
         labels = [segment.label for segment in truth.segments]
         return Picture(stack_rows(rows), overlay, name, facts, labels)
 
@@ -102,7 +102,7 @@ class Browser(NamedTuple):
         """The ground truth of a sample, and the image that it lies on."""
         if 'masks' in sample.gt_instances:
             return image, from_objects(sample, self._things)
-        if self.teacher is not None:
+        if self.target_pipeline is not None:
             raise ValueError(
                 'the pipeline of this split loads no masks, so there are no targets to show: look '
                 'at the train split, or leave --targets out'
@@ -131,34 +131,36 @@ class Browser(NamedTuple):
         return self._row(panels)
 
     def _target_rows(
-        self, lesson: Lesson, canvas: np.ndarray, panels: list[tuple[str, np.ndarray]]
+        self, sample: TrainingSample, canvas: np.ndarray, panels: list[tuple[str, np.ndarray]]
     ) -> list[np.ndarray]:
         """The panels and the objects by level; then a row for each level."""
-        metainfo, assigner = self.dataset.metainfo, self.teacher.assigner
+        metainfo, assigner = self.dataset.metainfo, self.target_pipeline.assigner
         names = target_names(
             metainfo['classes'],
             class_palette(metainfo),
             assigner.num_things_classes,
             assigner.separate_thing_regions,
         )
-        stride = len(lesson.image) / len(canvas)
-        by_level = draw_objects_by_level(canvas, lesson.objects, stride, names.classes)
-        lost = sum(not item.levels for item in lesson.objects)
+        stride = len(sample.image) / len(canvas)
+        by_level = draw_objects_by_level(canvas, sample.objects, stride, names.classes)
+        lost = sum(not item.levels for item in sample.objects)
         note = f', {lost} of them without' if lost else ''
-        title = f'levels of {len(lesson.objects)} objects{note}'
-        levels = zip(lesson.targets.levels, assigner.scale_ranges, strict=True)
+        title = f'levels of {len(sample.objects)} objects{note}'
+        levels = zip(sample.targets.levels, assigner.scale_ranges, strict=True)
         return [
             join_panels([*panels, (title, by_level)]),
             *(
-                level_row(number, canvas, level, lesson.objects, scale_range, names)
+                level_row(number, canvas, level, sample.objects, scale_range, names)
                 for number, (level, scale_range) in enumerate(levels)
             ),
         ]
 
-    def _overlay_on(self, canvas: np.ndarray, lesson: Lesson, truth: GroundTruth) -> np.ndarray:
+    def _overlay_on(
+        self, canvas: np.ndarray, sample: TrainingSample, truth: GroundTruth
+    ) -> np.ndarray:
         """The ground truth on the part of a canvas that is no padding."""
-        stride = len(lesson.image) / len(canvas)
-        h, w = (round(side / stride) for side in lesson.size)
+        stride = len(sample.image) / len(canvas)
+        h, w = (round(side / stride) for side in sample.size)
         overlay = canvas.copy()
         overlay[:h, :w] = self._draw(canvas[:h, :w], resize(truth.ids, (h, w)), truth.segments)
         return overlay
@@ -190,7 +192,7 @@ class Browser(NamedTuple):
     @property
     def _most(self) -> int:
         """Pixels of a panel at most."""
-        return MAX_AREA if self.teacher is None else MIN_AREA
+        return MAX_AREA if self.target_pipeline is None else MIN_AREA
 
     def _row(self, panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
         """Panels of about one shape side by side, at the size of the last."""
@@ -202,7 +204,7 @@ class Browser(NamedTuple):
         return getattr(self.dataset, 'backend_args', None)
 
     def _read_image(self, path: str) -> np.ndarray:
-        return _to_rgb(decode_image(read_whole(path, 'image', self._backend_args), path))
+        return _to_rgb(decode_image(read_complete(path, 'image', self._backend_args), path))
 
 
 def _panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:

@@ -19,8 +19,8 @@ MASK_STRIDE = 4  # of P2
 PADDING = 48  # grey
 
 
-class Lesson(NamedTuple):
-    """One image as it is taught.
+class TrainingSample(NamedTuple):
+    """One image as the head is trained on it.
 
     Args:
         image: (H, W, 3) uint8 RGB, the padded input.
@@ -35,13 +35,13 @@ class Lesson(NamedTuple):
     objects: list[TargetObject]
 
 
-class Teacher(NamedTuple):
+class TargetPipeline(NamedTuple):
     """The parts of a model that make targets, without its network."""
 
     preprocessor: BaseDataPreprocessor
     assigner: PanopticFCNAssigner
 
-    def teach(self, image: np.ndarray, data: dict) -> Lesson:
+    def make(self, image: np.ndarray, data: dict) -> TrainingSample:
         """Targets of one image, as the head's ``get_targets`` makes them for a batch of one.
 
         Args:
@@ -73,7 +73,9 @@ class Teacher(NamedTuple):
         canvas = np.full((*padded, 3), PADDING, np.uint8)
         canvas[:h, :w] = resize(image, (h, w))  # a preprocessor may change the size
         seen = self._seen(objects, padded, len(targets.masks))
-        return Lesson(canvas, (h, w), targets, target_objects(targets, gt.labels, gt.bboxes, seen))
+        return TrainingSample(
+            canvas, (h, w), targets, target_objects(targets, gt.labels, gt.bboxes, seen)
+        )
 
     def _assign(
         self, objects: InstanceData, sem_seg: Tensor, padded: tuple[int, int]
@@ -116,7 +118,7 @@ def target_objects(
     ]
 
 
-def build_teacher(cfg: Config) -> Teacher:
+def build_target_pipeline(cfg: Config) -> TargetPipeline:
     """From the config of a model with :class:`PanopticFCNHead`.
 
     Raises:
@@ -132,6 +134,6 @@ def build_teacher(cfg: Config) -> Teacher:
         )
     keys = ('num_things_classes', 'num_stuff_classes', 'separate_thing_regions')
     counts = {key: head[key] for key in keys if key in head}
-    return Teacher(
+    return TargetPipeline(
         MODELS.build(model['data_preprocessor']), TASK_UTILS.build(assigner, default_args=counts)
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmpfcn.formats.image_header import PNG_SIGNATURE, read_header
-from mmpfcn.formats.panoptic_png import COLOUR_TYPES, read_panoptic_png, read_whole
+from mmpfcn.formats.panoptic_png import COLOUR_TYPES, read_complete, read_panoptic_png
 from mmpfcn.formats.read_image import decode_image
 from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
 
@@ -98,7 +98,7 @@ def _check_image_file(
 ) -> tuple[tuple[int, int] | None, tuple[int, int] | None, int]:
     """Size as loaded, size in the file, both (H, W) or None, and EXIF orientation."""
     try:
-        content = read_whole(str(job.image), 'image')
+        content = read_complete(str(job.image), 'image')
     except FileNotFoundError:
         problems.append(Problem('image_missing', str(job.image)))
         return None, None, 1

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.formats.panoptic_png import write_atomic
 
 from .problems import KINDS, OUTCOMES, Findings
 from .sources import Source
@@ -77,4 +77,4 @@ def write_report(
         ],
         unfit=findings.unfit,
     )
-    write_whole(path, json.dumps(report, indent=1, ensure_ascii=False).encode())
+    write_atomic(path, json.dumps(report, indent=1, ensure_ascii=False).encode())

@@ -151,9 +151,9 @@ def read_ids(path: Path) -> np.ndarray:
     Raises:
         OSError, ValueError: It is damaged, or another kind of image.
     """
-    from mmpfcn.formats.panoptic_png import read_whole
+    from mmpfcn.formats.panoptic_png import read_complete
 
-    content = np.frombuffer(read_whole(str(path), 'annotation'), np.uint8)
+    content = np.frombuffer(read_complete(str(path), 'annotation'), np.uint8)
     ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if ids is None:
         raise ValueError(f'{path} cannot be decoded: unpack gtFine_trainvaltest.zip again')

@@ -51,9 +51,9 @@ def load_json(path: Path) -> dict | None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file that is absent or whole; its folder is made."""
-    from mmpfcn.formats.panoptic_png import write_whole
+    from mmpfcn.formats.panoptic_png import write_atomic
 
-    write_whole(path, json.dumps(value).encode())
+    write_atomic(path, json.dumps(value).encode())
 
 
 class WorkFolder:

@@ -18,9 +18,9 @@ from mmengine.config import Config
 from mmpfcn import PanopticInferencer  # noqa: E402
 from mmpfcn.apis import explain  # noqa: E402
 from mmpfcn.formats import list_inputs
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
 
-from ..options import add_config_options, error_text, load_config, require_file
+from ..options import add_config_options, error_text, load_config, require_checkpoint, require_file
 from .page import explanation_page
 
 WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     require_file(parser, 'image', args.image)
-    require_file(parser, '--checkpoint', args.checkpoint)
+    require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
     if path.is_dir():
         parser.error(f'--out {path} is a folder, expected the name of a file')
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
     page = explanation_page(explanation, model)
     try:
-        write_whole(path, page.encode())
+        write_atomic(path, page.encode())
     except OSError as error:
         parser.error(f'{path} can not be written ({error}): give another --out')
     print(f'page: {path}')

@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from mmpfcn.apis import Explanation, Fate
+from mmpfcn.apis import Explanation, Outcome
 
 from ..page import chip, html_page
 from ..report.tables import TABLE_STYLE, cell, table
@@ -100,7 +100,7 @@ def _result(explanation: Explanation, pictures: Pictures) -> str:
 
 
 def _segments(explanation: Explanation, pictures: Pictures) -> str:
-    kernels = {k.segment_id: k for k in explanation.kernels if k.fate is Fate.SEGMENT}
+    kernels = {k.segment_id: k for k in explanation.kernels if k.outcome is Outcome.SEGMENT}
     total = explanation.result.panoptic_seg.size
     rows = []
     for segment in explanation.result.segments_info:

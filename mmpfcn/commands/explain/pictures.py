@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
+from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.visualization.colors import ANY_THING, class_palette
 from mmpfcn.visualization.drawing import resize
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
@@ -29,7 +29,7 @@ class Pictures:
         scale = SMALL_SIDE / max(image.shape[:2])
         size = tuple(max(1, round(side * scale)) for side in image.shape[:2])
         self._canvas, self._ids = resize(image, size), explanation.result.panoptic_seg
-        things = [k for k in explanation.kernels if k.fate is Fate.SEGMENT and k.isthing]
+        things = [k for k in explanation.kernels if k.outcome is Outcome.SEGMENT and k.isthing]
         self._segments = {kernel.key: kernel.segment_id for kernel in things}
 
     def color(self, label: int) -> tuple[int, int, int]:
@@ -46,7 +46,7 @@ class Pictures:
         settings, output = self._explanation.settings, self._explanation.output
         keys: list[list[str]] = [[] for _ in level_peaks(output.levels, settings)]
         for candidate in self._explanation.candidates:
-            if candidate.isthing and candidate.fate is not Fate.CENTER_THR:
+            if candidate.isthing and candidate.outcome is not Outcome.CENTER_THR:
                 keys[candidate.level].append(candidate.key)
         return [_large(x) for x in draw_centers(output, settings, self._meta, keys)]
 

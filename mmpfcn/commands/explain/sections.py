@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
+from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.visualization.kernel_masks import TAKEN
 from mmpfcn.visualization.targets import level_name
 
@@ -22,7 +22,7 @@ def centers(explanation: Explanation, pictures: Pictures) -> str:
     figures = []
     for number, picture in enumerate(pictures.centers()):
         here = [peak for peak in peaks if peak.level == number]
-        kept = [peak for peak in here if peak.fate is not Fate.CENTER_THR]
+        kept = [peak for peak in here if peak.outcome is not Outcome.CENTER_THR]
         below = f', {len(here) - len(kept)} more below' if len(here) > len(kept) else ''
         full = f' (a level has at most max_per_img / 2 = {most})'
         facts = f'{len(kept)} {texts.plural("peak", len(kept))}{below}'
@@ -48,7 +48,7 @@ def regions(explanation: Explanation, pictures: Pictures) -> str:
     figures = []
     for number, picture in enumerate(pictures.regions()):
         here = sorted((r for r in found if r.level == number), key=lambda r: -r.num_cells)
-        kept = [r for r in here if r.fate is not Fate.REGION_THR]
+        kept = [r for r in here if r.outcome is not Outcome.REGION_THR]
         below = f', {len(here) - len(kept)} below' if len(here) > len(kept) else ''
         facts = f'{len(kept)} {texts.plural("region", len(kept))}{below}'
         keys = ''.join(
@@ -70,7 +70,7 @@ def fusion(explanation: Explanation, pictures: Pictures) -> str:
     candidates = {c.key: c for c in explanation.candidates}
     things = [k for k in explanation.kernels if k.isthing]
     stuff = [k for k in explanation.kernels if not k.isthing]
-    lost = [c for c in explanation.candidates if c.fate is Fate.LOST]
+    lost = [c for c in explanation.candidates if c.outcome is Outcome.LOST]
     fused = [k for k in things if len(k.members) > 1]
     alone = len(things) - len(fused)
     threshold = explanation.settings.similarity_thr
@@ -110,24 +110,24 @@ def masks(explanation: Explanation, pictures: Pictures) -> str:
     ]
     for isthing, group in ((True, 'Things'), (False, 'Regions')):
         kernels = [k for k in explanation.kernels if k.isthing == isthing]
-        for fate in reversed(Fate):
-            these = [k for k in kernels if k.fate is fate]
+        for outcome in reversed(Outcome):
+            these = [k for k in kernels if k.outcome is outcome]
             these.sort(key=lambda k: -(k.rescored or k.score))
             if these:
                 figures = ''.join(_mask(k, explanation, pictures) for k in these)
-                title = f'{group}: {fate.value} ({len(these)})'
+                title = f'{group}: {outcome.value} ({len(these)})'
                 parts.append(_fold(title, f'<div class="small">{figures}</div>', len(these)))
     return ''.join(parts)
 
 
 def merge(explanation: Explanation, pictures: Pictures) -> str:
     """What took which pixels, in order."""
-    reached = (Fate.SEGMENT, Fate.OVERLAP, Fate.COVERED, Fate.EMPTY)
-    things = [k for k in explanation.kernels if k.isthing and k.fate in reached]
+    reached = (Outcome.SEGMENT, Outcome.OVERLAP, Outcome.COVERED, Outcome.EMPTY)
+    things = [k for k in explanation.kernels if k.isthing and k.outcome in reached]
     things.sort(key=lambda k: -k.rescored)
     stuff = [k for k in explanation.kernels if not k.isthing]
     stuff.sort(key=lambda k: -k.area)
-    too_low = sum(k.fate is Fate.PANOPTIC_SCORE for k in explanation.kernels)
+    too_low = sum(k.outcome is Outcome.PANOPTIC_SCORE for k in explanation.kernels)
     cfg = explanation.settings
     return (
         f'<p>Things come first, best score first (those from panoptic_score_thr '
@@ -158,7 +158,7 @@ def _outcome(candidate: Candidate) -> str:
     """Where it went."""
     if candidate.kernel is not None:
         return f' → {texts.link(candidate.kernel)}'
-    return f': {escape(candidate.fate.value)}'
+    return f': {escape(candidate.outcome.value)}'
 
 
 def _family(kernel: Kernel, candidates: dict[str, Candidate], pictures: Pictures) -> str:
@@ -194,7 +194,7 @@ def _mask(kernel: Kernel, explanation: Explanation, pictures: Pictures) -> str:
 
 def _turn(kernel: Kernel, explanation: Explanation, pictures: Pictures) -> str:
     """One kernel in the merge."""
-    kept = kernel.fate is Fate.SEGMENT
+    kept = kernel.outcome is Outcome.SEGMENT
     badge = f'<span class="badge {"kept" if kept else "out"}">{"kept" if kept else "out"}</span>'
     facts = [f'score {kernel.rescored if kernel.isthing else kernel.score:.3f}']
     if kernel.isthing:
@@ -212,7 +212,7 @@ def _turn(kernel: Kernel, explanation: Explanation, pictures: Pictures) -> str:
 def _void(explanation: Explanation) -> str:
     total = explanation.result.panoptic_seg.size
     void = int((explanation.result.panoptic_seg == 0).sum())
-    small = sum(k.area for k in explanation.kernels if k.fate is Fate.STUFF_AREA)
+    small = sum(k.area for k in explanation.kernels if k.outcome is Outcome.STUFF_AREA)
     return (
         f'Void: {texts.percent(void, total)} of the image, {texts.pixels(void)}. Of these, '
         f'{texts.pixels(small)} are stuff whose area is too small; on the others the best region '

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from mmpfcn.apis import Candidate, Explanation, Fate, Kernel
+from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.models.settings import InferenceSettings
 from mmpfcn.visualization.targets import level_name
 
@@ -17,27 +17,27 @@ def link(key: str) -> str:
 def reason(kernel: Kernel, settings: InferenceSettings) -> str:
     """HTML of why a kernel became a segment or did not."""
     score = '' if kernel.rescored is None else f'{kernel.rescored:.4f}'
-    match kernel.fate:
-        case Fate.MAX_PER_IMG:
+    match kernel.outcome:
+        case Outcome.MAX_PER_IMG:
             return f'not among the best {settings.max_per_img} (max_per_img)'
-        case Fate.SCORE_THR:
+        case Outcome.SCORE_THR:
             return f'{score} is below score_thr {settings.score_thr:g}'
-        case Fate.PANOPTIC_SCORE:
+        case Outcome.PANOPTIC_SCORE:
             return f'{score} is below panoptic_score_thr {settings.panoptic_score_thr:g}'
-        case Fate.EMPTY:
+        case Outcome.EMPTY:
             return f'empty: no pixel above mask_thr_binary {settings.mask_thr_binary:g}'
-        case Fate.OVERLAP:
+        case Outcome.OVERLAP:
             share, limit = (
                 percent(kernel.taken, kernel.area),
                 f'{100 * settings.mask_overlap:g}{NBSP}%',
             )
             return f'{share} taken, more than mask_overlap {limit}'
-        case Fate.COVERED:
+        case Outcome.COVERED:
             return 'every pixel is taken'
-        case Fate.STUFF_AREA:
+        case Outcome.STUFF_AREA:
             limit = pixels(settings.stuff_area_limit)
             return f'{pixels(kernel.area)}, less than stuff_area_limit {limit}'
-        case Fate.NO_STUFF:
+        case Outcome.NO_STUFF:
             return f'no stuff class; the best region on {pixels(kernel.area)}, which stay void'
     return f'segment of {pixels(kernel.visible)}'
 
@@ -88,30 +88,32 @@ def step_rows(explanation: Explanation) -> list[tuple[str, str, int, str]]:
     stuff = [k for k in explanation.kernels if not k.isthing]
     rows = []
 
-    def step(what: str, setting: str, items: list, fates: tuple, joined: str = '') -> list:
-        dropped = [item for item in items if item.fate in fates]
+    def step(what: str, setting: str, items: list, outcomes: tuple, joined: str = '') -> list:
+        dropped = [item for item in items if item.outcome in outcomes]
         parts = [joined, f'{len(dropped)} dropped' if dropped else '']
         rows.append(
             (what, setting, len(items) - len(dropped), ', '.join(filter(None, parts)) or '–')
         )
-        return [item for item in items if item.fate not in fates]
+        return [item for item in items if item.outcome not in outcomes]
 
-    kept = step('peaks of the centres', f'center_thr {cfg.center_thr:g}', peaks, (Fate.CENTER_THR,))
-    lost = sum(c.fate is Fate.LOST for c in kept)
+    kept = step(
+        'peaks of the centres', f'center_thr {cfg.center_thr:g}', peaks, (Outcome.CENTER_THR,)
+    )
+    lost = sum(c.outcome is Outcome.LOST for c in kept)
     joined = f'{len(kept) - len(things) - lost} joined another, {lost} lost'
     step('kernel fusion', f'similarity_thr {cfg.similarity_thr:g}', things, (), joined)
-    left = step('best instances', f'max_per_img {cfg.max_per_img}', things, (Fate.MAX_PER_IMG,))
-    left = step('score after rescoring', f'score_thr {cfg.score_thr:g}', left, (Fate.SCORE_THR,))
+    left = step('best instances', f'max_per_img {cfg.max_per_img}', things, (Outcome.MAX_PER_IMG,))
+    left = step('score after rescoring', f'score_thr {cfg.score_thr:g}', left, (Outcome.SCORE_THR,))
     left = step('score for the panoptic map', f'panoptic_score_thr {cfg.panoptic_score_thr:g}',
-                left, (Fate.PANOPTIC_SCORE,))  # fmt: skip
+                left, (Outcome.PANOPTIC_SCORE,))  # fmt: skip
     left = step('mask with pixels', f'mask_thr_binary {cfg.mask_thr_binary:g}', left,
-                (Fate.EMPTY,))  # fmt: skip
+                (Outcome.EMPTY,))  # fmt: skip
     step('overlap: thing segments', f'mask_overlap {cfg.mask_overlap:g}', left,
-         (Fate.OVERLAP, Fate.COVERED))  # fmt: skip
+         (Outcome.OVERLAP, Outcome.COVERED))  # fmt: skip
     kept = step('regions of the levels', f'region_thr {cfg.region_thr:g}', regions,
-                (Fate.REGION_THR,))  # fmt: skip
+                (Outcome.REGION_THR,))  # fmt: skip
     step('fusion by class', '', stuff, (), f'{len(kept) - len(stuff)} joined another')
-    left = step('stuff classes', '', stuff, (Fate.NO_STUFF,))
+    left = step('stuff classes', '', stuff, (Outcome.NO_STUFF,))
     step('area: stuff segments', f'stuff_area_limit {cfg.stuff_area_limit}', left,
-         (Fate.STUFF_AREA,))  # fmt: skip
+         (Outcome.STUFF_AREA,))  # fmt: skip
     return rows

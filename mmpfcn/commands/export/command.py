@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import add_config_options, load_config, require_file
+from ..options import add_config_options, load_config, require_checkpoint
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
-    require_file(parser, 'checkpoint', args.checkpoint)
+    require_checkpoint(parser, 'checkpoint', args.checkpoint)
     out = args.out or Path(args.checkpoint).with_suffix('.onnx')
     if out.suffix != '.onnx' or out.is_dir():
         parser.error(f'--out is a file that ends in .onnx, got {out}')

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mmpfcn.apis import PanopticInferencer
 from mmpfcn.deployment.onnx_inferencer import FORMAT, METADATA_KEY
-from mmpfcn.formats.atomic_files import write_whole
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.version import __version__
 
 from .network import ExportNetwork, GraphOutput
@@ -57,7 +57,7 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
     require_plain_operators(graph)
     content = graph.SerializeToString()
     differences = compare(content, network, noise(1, 8 * divisor, 5 * divisor))
-    write_whole(path, content)
+    write_atomic(path, content)
     return differences
 
 

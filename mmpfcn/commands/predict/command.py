@@ -1,6 +1,6 @@
 """Panoptic segmentation of images, folders, videos or a camera.
 
-    python tools/demo.py photo.jpg --config CONFIG --checkpoint CHECKPOINT --out-dir results
+    mmpfcn predict photo.jpg --model NAME_OR_PATH
 
 INPUT is an image, a folder, a pattern such as 'photos/**/*.jpg', a text file with a path in each
 line, an address, a video, or the number of a camera. Images give pictures (vis/), maps of segment
@@ -25,7 +25,7 @@ from mmpfcn.apis.configs import read_config
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input, list_files
 
-from ..options import add_config_options, require_file
+from ..options import add_config_options, require_checkpoint
 from .images import run_images
 from .output import RECORDS, Output, device_of_process, open_output
 from .records import Records, is_moving, path_of
@@ -43,8 +43,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--config', help='config file, or name of a model; default: the config in the checkpoint'
     )
-    parser.add_argument('--checkpoint', required=True, help='file or address of the weights')
-    parser.add_argument('--out-dir', required=True, type=Path, help='folder of the results')
+    parser.add_argument(
+        '--model',
+        '--checkpoint',
+        required=True,
+        metavar='NAME_OR_PATH',
+        dest='checkpoint',
+        help='a checkpoint or its address, a published folder, hf://user/name, or a name such as '
+        'published/r50_coco_3x',
+    )
+    parser.add_argument(
+        '--out-dir', default='results', type=Path, help='folder of the results (results)'
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='images computed at once')
     parser.add_argument('--device', help='such as cuda:1 or cpu; default: the best there is')
     parser.add_argument(
@@ -64,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
 def build_inferencer(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> PanopticInferencer:
-    require_file(parser, 'checkpoint', args.checkpoint)
+    require_checkpoint(parser, 'checkpoint', args.checkpoint)
     try:
         config = args.config
         if config is not None and args.cfg_options:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from mmpfcn.formats.panoptic_png import write_whole
+from mmpfcn.formats.panoptic_png import write_atomic
 
 RECORDS = 'records'
 RUN = 'run.json'
@@ -54,7 +54,7 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
             f'{folder} holds results with another {" and ".join(changed)}: choose another '
             '--out-dir, or --overwrite'
         )
-    write_whole(begun, json.dumps(settings).encode())
+    write_atomic(begun, json.dumps(settings).encode())
     return Output(
         folder, settings['instances'], settings['pictures'], settings['alpha'], rank, world_size
     )

@@ -21,7 +21,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_whole  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
 
 from ..options import add_config_options, error_text, load_config
 from ..workers import map_in_processes
@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metainfo, np.array(is_thing), sums, *examples, log, log_note,
     )  # fmt: skip
     try:
-        write_whole(args.out, report_page(report).encode())
+        write_atomic(args.out, report_page(report).encode())
     except OSError as error:
         parser.error(f'{args.out} can not be written ({error}): give another --out')
     print(f'page: {args.out}')

@@ -56,7 +56,7 @@ def merge(config: Config, size: tuple[int, int], num_things: int, instance_on: b
     PanopticFCNFusionHead(*classes, settings).predict(things, regions, [sample])
 
 
-def judge(record: dict, in_memory: bool):
+def step_of_pq(record: dict, in_memory: bool):
     """Step that adds the image to PQ."""
     sample = panoptic_metric.data_sample(record)
     if not in_memory:
@@ -76,8 +76,8 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
         for instance_on in (True, False):
             step = partial(merge, config, size, args.things, instance_on)
             steps[f'fusion head, instance_on={instance_on}'] = step
-        steps['PQ of one image'] = judge(record, in_memory=True)
-        steps['PQ of one image, the PNG read'] = judge(record, in_memory=False)
+        steps['PQ of one image'] = step_of_pq(record, in_memory=True)
+        steps['PQ of one image, the PNG read'] = step_of_pq(record, in_memory=False)
         for name, step in steps.items():
             mebibytes = peak_growth(step)
             yield {

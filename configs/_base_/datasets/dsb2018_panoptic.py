@@ -1,0 +1,73 @@
+# Nuclei of the Data Science Bowl 2018: small, dense and alike, so images are enlarged.
+dataset_type = 'PanopticDataset'
+data_root = 'data/dsb2018/'
+
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadPanopticGroundTruth'),
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [dict(type='Resize', scale_factor=factor, keep_ratio=True)]
+            for factor in (1.5, 1.75, 2.0, 2.25, 2.5)
+        ],
+    ),
+    dict(type='RandomCrop', crop_size=(256, 256), allow_negative_crop=True),
+    dict(type='RandomFlip', prob=[0.25] * 3, direction=['horizontal', 'vertical', 'diagonal']),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackPanopticInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='Resize', scale_factor=2.0, keep_ratio=True),
+    dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
+    dict(type='PackPanopticInputs'),
+]
+
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='ReplayableSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/panoptic_train.json',
+        data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/panoptic_val.json',
+        data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/panoptic_test.json',
+        data_prefix=dict(img='test/', seg='annotations/panoptic_test/'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+
+val_evaluator = [dict(type='PanopticQualityMetric', classwise=True), dict(type='ObjectScoreMetric')]
+test_evaluator = val_evaluator

@@ -1,0 +1,116 @@
+"""Where the weights of a model are, by what a user calls it."""
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from .checkpoint_limits import CheckpointError, CheckpointNotFoundError
+from .configs import model_index, read_config
+from .download import download
+
+WEIGHTS = ('model.safetensors', 'model.pth')
+"""One of them is in a published folder; it holds config and class names as well."""
+CONFIG = 'config.py'
+"""The same config beside them, to be read and changed by people."""
+
+HUB = 'hf://'
+HUB_NAME = re.compile(r'hf://([\w.-]+/[\w.-]+)(?:@(\S+))?')
+
+GET_IT = (
+    'Its authors link it in README.md of https://github.com/dvlab-research/PanopticFCN: results '
+    'table, row "{row}", column "download". Then: '
+    'mmpfcn convert detectron2 DOWNLOADED {weights}{star}'
+)
+
+
+class Pretrained(NamedTuple):
+    """The file of a checkpoint on this machine.
+
+    Attributes:
+        config: text of the config that comes with the name, assignments of plain values; None
+            where it is in the file, if anywhere.
+    """
+
+    file: Path
+    config: str | None
+
+
+def find_pretrained(name: str | Path) -> Pretrained:
+    """The file of a checkpoint, downloaded where need be.
+
+    Args:
+        name: a file; its address (http, https); a folder that ``mmpfcn publish`` wrote; such a
+            folder on the Hugging Face Hub, ``hf://user/name`` or ``hf://user/name@revision``; or a
+            name of the model index that has weights, such as ``published/r50_coco_3x``.
+
+    Raises:
+        CheckpointNotFoundError: it is nothing of these, or there is no such file.
+        CheckpointError: it can not be downloaded.
+    """
+    name = str(name)
+    if name.startswith(HUB):
+        return _of_folder(_from_hub(name), name)
+    if name.startswith(('http://', 'https://')):
+        return Pretrained(download(name), None)
+    if Path(name).is_dir():
+        return _of_folder(Path(name), name)
+    if Path(name).is_file():
+        return Pretrained(Path(name), None)
+    return _of_index(name)
+
+
+def _of_index(name: str) -> Pretrained:
+    index = model_index()
+    missing = f'checkpoint {name} is not there (looked for in {Path.cwd()})'
+    if name not in index:
+        near = get_close_matches(name, [known for known in index if 'Weights' in index[known]])
+        hint = f'; did you mean {" or ".join(near)}?' if near else ''
+        raise CheckpointNotFoundError(missing + hint)
+    entry = index[name]
+    if 'Weights' not in entry:
+        raise CheckpointNotFoundError(f'{missing}; {name} is a config without published weights')
+    if not Path(entry['Weights']).is_file():
+        row = entry['Metadata']['Published as']
+        star = ' --star' if '*' in row else ''
+        get_it = GET_IT.format(row=row, weights=entry['Weights'], star=star)
+        raise CheckpointNotFoundError(f'{missing}. {get_it}')
+    config = read_config(entry['Config']).to_dict()
+    text = '\n'.join(f'{key} = {value!r}' for key, value in config.items())
+    return Pretrained(Path(entry['Weights']), text)
+
+
+def _of_folder(folder: Path, name: str) -> Pretrained:
+    files = [folder / weights for weights in WEIGHTS if (folder / weights).is_file()]
+    if not files:
+        others = sorted(path.name for path in folder.glob('*.pth'))
+        hint = (
+            f'name one of {", ".join(others)}' if others else 'mmpfcn publish writes such a folder'
+        )
+        raise CheckpointNotFoundError(f'{name} has neither {" nor ".join(WEIGHTS)}: {hint}')
+    config = folder / CONFIG
+    return Pretrained(files[0], config.read_text('utf-8') if config.is_file() else None)
+
+
+def _from_hub(name: str) -> Path:
+    """The folder of a repository in the cache of ``huggingface_hub``, which works without network
+    once it is there.
+    """
+    match = HUB_NAME.fullmatch(name)
+    if match is None:
+        raise CheckpointError(f'{name} names no repository: expected hf://user/name[@revision]')
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise CheckpointError(
+            f'{name} needs huggingface_hub: pip install huggingface_hub safetensors'
+        ) from error
+    try:
+        patterns = [*WEIGHTS, CONFIG]
+        return Path(snapshot_download(match[1], revision=match[2], allow_patterns=patterns))
+    except Exception as error:  # of the HTTP library as well, which is another in each version
+        reason = str(error).strip().partition('\n')[0]
+        raise CheckpointError(
+            f'{name} could not be downloaded, and is not in the cache of huggingface_hub '
+            f'({type(error).__name__}: {reason})'
+        ) from error

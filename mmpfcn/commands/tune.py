@@ -1,0 +1,192 @@
+"""Choose the thresholds of a trained model on the validation set.
+
+    mmpfcn tune CONFIG CHECKPOINT --out CONFIG_WITH_THRESHOLDS.py
+
+The network runs once over the data of val_dataloader; then one threshold of model.test_cfg at a
+time is moved to the value with the best PQ, until none gains. It prints PQ before and after and
+the thresholds as --cfg-options. Measure on another set than this one what was gained.
+"""
+
+import argparse
+import copy
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from rich.progress import track
+from torch import Tensor
+
+from mmpfcn import PanopticInferencer, PanopticQualityMetric
+from mmpfcn.apis.checkpoint import CheckpointError
+from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.structures import LevelMaps
+
+from .options import add_config_options, error_text, load_config, require_checkpoint
+
+CANDIDATES = dict(
+    fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+    similarity_thr=(-1.0, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999),
+    panoptic_score_thr=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
+    center_thr=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+    mask_thr_binary=(0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
+    region_thr=(0.02, 0.05, 0.1, 0.2),
+    mask_overlap=(0.3, 0.5, 0.7),
+    stuff_area_limit=(0, 64, 256, 1024, 4096),
+    max_per_img=(100, 200, 500, 1000, 2000),
+)
+"""What is tried, beside the value of the config; the first ones matter most."""
+
+LEAST_GAIN = 0.005
+"""Of PQ, in percent: what is less is not worth another value."""
+
+
+class Sample(NamedTuple):
+    """The network's output for one image, and its ground truth."""
+
+    levels: list[LevelMaps]
+    mask_feats: Tensor
+    data_sample: DetDataSample
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file of the model, with a val_dataloader')
+    parser.add_argument('checkpoint', help='file or address of the weights')
+    parser.add_argument('--out', type=Path, metavar='CONFIG', help='also write a config file, .py')
+    parser.add_argument(
+        '--images', type=int, default=100, help='look at so many images (their maps stay in memory)'
+    )
+    parser.add_argument('--device', help='such as cuda:0; default: the best there is')
+    add_config_options(parser, 'val_dataloader.dataset.data_root=data/mine')
+    return parser
+
+
+@torch.no_grad()
+def run_network(inferencer: PanopticInferencer, dataset: Sequence) -> Iterator[Sample]:
+    """The maps of every image, on the CPU."""
+    model = inferencer.model
+    for item in track(dataset, description='Network'):
+        data = model.data_preprocessor(pseudo_collate([item]), False)
+        levels, mask_feats = model.panoptic_head(model.extract_feat(data['inputs']))
+        yield Sample(
+            [LevelMaps(*(maps.cpu() for maps in level)) for level in levels],
+            mask_feats.cpu(),
+            data['data_samples'][0].cpu(),
+        )
+
+
+class Measurement:
+    """PQ of the stored outputs with any thresholds, each set of them once.
+
+    Args:
+        inferencer: with the model.
+        samples: what its network said.
+    """
+
+    def __init__(self, inferencer: PanopticInferencer, samples: Sequence[Sample], meta: Mapping):
+        self.inferencer = inferencer
+        self.samples = samples
+        self.meta = meta
+        self.known: dict[tuple, float] = {}
+
+    def __call__(self, settings: Mapping[str, Any]) -> float:
+        key = tuple(settings[name] for name in CANDIDATES)
+        if key not in self.known:
+            self.known[key] = self._measure(settings)
+        return self.known[key]
+
+    @torch.no_grad()
+    def _measure(self, settings: Mapping[str, Any]) -> float:
+        only_the_map = dict(panoptic_on=True, instance_on=False, semantic_on=False)
+        head, fusion = self.inferencer.heads({**settings, **only_the_map})
+        metric = PanopticQualityMetric()
+        metric.dataset_meta = self.meta
+        for levels, mask_feats, sample in self.samples:
+            things, regions = head.predict_by_feat(levels, mask_feats)
+            (result,) = fusion.predict(things, regions, [sample])
+            prediction = DetDataSample(metainfo=sample.metainfo)
+            prediction.pred_panoptic_seg = result['pan_results']
+            record = prediction.to_dict()
+            if 'gt_panoptic_seg' in sample:
+                record['gt_panoptic_seg'] = sample.gt_panoptic_seg.to_dict()
+            metric.process({}, [record])
+        return metric.evaluate(len(self.samples))['coco_panoptic/PQ']
+
+
+def search(measure: Callable[[Mapping], float], start: Mapping[str, Any]) -> dict[str, Any]:
+    """Coordinate search: move one threshold at a time to its best value, until none gains."""
+    best, best_pq = dict(start), measure(start)
+    print(f'PQ {best_pq:.2f} with the thresholds of the config')
+    gained = True
+    while gained:
+        gained = False
+        for name, values in CANDIDATES.items():
+            for value in values:
+                pq = measure({**best, name: value})
+                if pq > best_pq + LEAST_GAIN:
+                    best, best_pq, gained = {**best, name: value}, pq, True
+                    print(f'PQ {pq:.2f} with {name}={value}', flush=True)
+    return best
+
+
+def build(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, cfg: Config
+) -> tuple[PanopticInferencer, Sequence]:
+    """The model, and the validation data (at most ``args.images``)."""
+    if 'val_dataloader' not in cfg or not cfg.val_dataloader:
+        parser.error(f'{args.config} has no val_dataloader: thresholds are chosen on its data')
+    try:
+        inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
+        dataset = DATASETS.build(copy.deepcopy(cfg.val_dataloader.dataset))
+    except (OSError, ValueError, TypeError, KeyError, CheckpointError) as error:
+        parser.error(error_text(error))
+    number = min(len(dataset), args.images)
+    if not number:
+        parser.error(f'the validation data of {args.config} has no image')
+    # spread over the set: neighbours are often alike
+    places = [len(dataset) * i // number for i in range(number)]
+    return inferencer, torch.utils.data.Subset(dataset, places)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    require_checkpoint(parser, 'checkpoint', args.checkpoint)
+    if args.images < 1:
+        parser.error(f'--images {args.images}, expected at least 1')
+    if args.out is not None and args.out.suffix != '.py':
+        parser.error(f'--out must end in .py, got {args.out}')
+    inferencer, images = build(parser, args, load_config(parser, args))
+    samples = list(run_network(inferencer, images))
+    measure = Measurement(inferencer, samples, images.dataset.metainfo)
+    before = asdict(inferencer.settings)
+    after = search(measure, before)
+    changes = {name: after[name] for name in CANDIDATES if after[name] != before[name]}
+    print(f'PQ {measure(before):.2f} -> {measure(after):.2f} on {len(samples)} validation images')
+    if changes:
+        options = ' '.join(f'model.test_cfg.{name}={value}' for name, value in changes.items())
+        print(f'--cfg-options {options}')
+    if args.out is not None:
+        text = f'_base_ = {str(Path(args.config).resolve())!r}\n'
+        text += (
+            f'model = dict(test_cfg=dict({", ".join(f"{k}={v}" for k, v in changes.items())}))\n'
+        )
+        try:
+            write_atomic(args.out, text.encode())
+        except OSError as error:
+            parser.error(f'{args.out} can not be written ({error}): give another --out')
+        print(f'config: {args.out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
