@@ -150,25 +150,13 @@ def test_nothing_is_replaced_where_the_operators_are(tmp_path):
     assert done.stdout == 'True 7 False\n', done.stderr
 
 
-def test_version_without_a_version_file_comes_from_the_metadata(tmp_path):
+def test_the_version_that_is_found(tmp_path):
     folder = fake_packages(tmp_path, ONEDL)
     (folder / 'mmdet' / 'version.py').unlink()
     info = folder / 'onedl_mmdetection-3.4.9.dist-info'
     info.mkdir()
     (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: onedl-mmdetection\nVersion: 3.4.9')
     assert check(folder, "print(compat.find_version('mmdet'))").stdout == '3.4.9\n'
-
-
-def test_importing_mmpfcn_checks_before_it_imports_anything(tmp_path):
-    """A wrong mmdet gives our message, not the AttributeError of some name it does not have."""
-    fake_packages(tmp_path, {'mmdet': '2.28.2'})
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    done = run(sys.executable, '-c', 'import mmpfcn', env={**os.environ, 'PYTHONPATH': path})
-    assert done.returncode == 1
-    assert 'mmdet 2.28.2 does not fit (onedl-mmdetection>=3.5.0,<3.6)' in done.stderr
-
-
-def test_versions_of_this_environment_are_found_as_imported():
     import mmcv
     import mmdet
     import mmengine
@@ -176,3 +164,9 @@ def test_versions_of_this_environment_are_found_as_imported():
 
     for package in (torch, mmengine, mmcv, mmdet):
         assert COMPAT['find_version'](package.__name__) == package.__version__
+    # A wrong mmdet gives our message, not the AttributeError of some name it does not have.
+    fake_packages(tmp_path, {'mmdet': '2.28.2'})
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = run(sys.executable, '-c', 'import mmpfcn', env={**os.environ, 'PYTHONPATH': path})
+    assert done.returncode == 1
+    assert 'mmdet 2.28.2 does not fit (onedl-mmdetection>=3.5.0,<3.6)' in done.stderr

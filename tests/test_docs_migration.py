@@ -49,7 +49,7 @@ def test_our_keys_of_the_migration_are_real(heading):
         assert name in inspect.signature(owner).parameters
 
 
-def test_keys_of_maskformer_are_real(tmp_path):
+def test_keys_of_maskformer_and_renamed_weights_are_real(tmp_path):
     (tmp_path / 'maskformer.py').write_text(
         "_base_ = 'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py'"
     )
@@ -60,10 +60,7 @@ def test_keys_of_maskformer_are_real(tmp_path):
                 assert key.split('.')[-1] not in cfg.model
             else:
                 look_up(cfg, key)
-
-
-def test_renamed_weights_are_real():
-    """As the converter renames them, and in our model."""
+    # As the converter renames them, and in our model.
     with torch.device('meta'):
         model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r50_coco.py').model)
     table = rows('### Weights')

@@ -28,7 +28,7 @@ from mmpfcn.apis.checkpoint import (
 WEIGHTS = dict(weight=torch.ones(2, 3), bias=torch.zeros(2))
 
 
-def test_code_in_the_file_is_not_run(tmp_path):
+def test_code_in_a_file_is_not_run(tmp_path, schemes):
     trap = tmp_path / 'run'
     torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
     with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir.*--trust'):
@@ -36,6 +36,17 @@ def test_code_in_the_file_is_not_run(tmp_path):
     assert not trap.exists()
     read_checkpoint(tmp_path / 'evil.pth', trust=True)
     assert trap.exists()
+    # train.py (load_from, --resume), test.py and init_cfg load by this function.
+    use_safe_loader()
+    trap = tmp_path / 'run'
+    torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
+    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
+        load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
+    assert not trap.exists()
+    torch.save(WEIGHTS, tmp_path / 'bare.pth')
+    model = nn.Linear(3, 2)
+    load_checkpoint(model, str(tmp_path / 'bare.pth'), strict=True)
+    assert model.weight.eq(1).all()
 
 
 @pytest.fixture
@@ -63,7 +74,7 @@ def schemes():
 
 
 @pytest.mark.ops  # all of mmdet, before mmpfcn
-def test_importing_changes_nothing_in_mmengine():
+def test_importing_changes_nothing_and_registering_twice_neither():
     """Not in its loaders, and in its registries nothing that was there."""
     code = f"""{SCHEMES}
 import mmengine.registry, mmdet.registry, mmdet.utils
@@ -78,6 +89,20 @@ for registry, old in zip(registries, modules):
 print(len(before), len(registries))
 """
     assert [int(n) > 3 for n in in_a_fresh_process(code)] == [True, True]
+    code = """
+from mmdet.utils import register_all_modules
+from mmengine.utils import import_modules_from_strings
+from mmdet.registry import HOOKS, MODELS
+register_all_modules()
+import_modules_from_strings(['mmpfcn', 'mmpfcn'])
+once = dict(MODELS.module_dict), dict(HOOKS.module_dict)
+import_modules_from_strings(['mmpfcn', 'mmdet.models', 'mmpfcn.apis.safe_loading'])
+register_all_modules()
+assert (dict(MODELS.module_dict), dict(HOOKS.module_dict)) == once
+print(MODELS.get('PanopticFCN').__module__, MODELS.get('PanopticFPN').__module__)
+"""
+    found = in_a_fresh_process(code)
+    assert found == ['mmpfcn.models.panoptic_fcn', 'mmdet.models.detectors.panoptic_fpn']
 
 
 def test_our_configs_ask_for_the_safe_loader_and_other_plug_ins_stay():
@@ -103,38 +128,6 @@ def test_asking_twice_is_asking_once(schemes):
     CheckpointLoader.register_scheme('other://', dict)
     use_safe_loader()
     assert schemes() == dict(once, **{'other://': dict})
-
-
-@pytest.mark.ops  # all of mmdet, before mmpfcn
-def test_registering_twice_and_beside_other_plug_ins():
-    code = """
-from mmdet.utils import register_all_modules
-from mmengine.utils import import_modules_from_strings
-from mmdet.registry import HOOKS, MODELS
-register_all_modules()
-import_modules_from_strings(['mmpfcn', 'mmpfcn'])
-once = dict(MODELS.module_dict), dict(HOOKS.module_dict)
-import_modules_from_strings(['mmpfcn', 'mmdet.models', 'mmpfcn.apis.safe_loading'])
-register_all_modules()
-assert (dict(MODELS.module_dict), dict(HOOKS.module_dict)) == once
-print(MODELS.get('PanopticFCN').__module__, MODELS.get('PanopticFPN').__module__)
-"""
-    found = in_a_fresh_process(code)
-    assert found == ['mmpfcn.models.panoptic_fcn', 'mmdet.models.detectors.panoptic_fpn']
-
-
-def test_mmengine_runs_no_code_either(tmp_path, schemes):
-    """train.py (load_from, --resume), test.py and init_cfg load by this function."""
-    use_safe_loader()
-    trap = tmp_path / 'run'
-    torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
-    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
-        load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
-    assert not trap.exists()
-    torch.save(WEIGHTS, tmp_path / 'bare.pth')
-    model = nn.Linear(3, 2)
-    load_checkpoint(model, str(tmp_path / 'bare.pth'), strict=True)
-    assert model.weight.eq(1).all()
 
 
 @pytest.mark.parametrize('numpy', [1, 2])

@@ -164,14 +164,11 @@ def test_better_things_took_what_is_taken(inferencer):
                 owner[mask & (owner == '')] = kernel.key
 
 
-def test_the_random_cases_know_every_outcome(inferencer):
+def test_nothing_at_all_and_every_outcome(inferencer):
     outcomes = set()
     for seed in range(12):
         outcomes |= {c.outcome for c in random_case(inferencer, seed)[2].candidates}
     assert outcomes == set(Outcome)
-
-
-def test_nothing_at_all(inferencer):
     output = random_output(inferencer, 0)
     explanation = explain(inferencer, output, center_thr=1.0, region_thr=1.0)
     assert explanation.kernels == [] and explanation.result.segments_info == []
@@ -202,7 +199,7 @@ def test_regions_of_thing_classes(tmp_path):
 
 
 @torch.no_grad()
-def test_places_of_the_candidates(inferencer):
+def test_places_and_masks_of_the_candidates(inferencer):
     """Smoothed centres at the cells of peaks, mean probabilities of regions, sizes of masks."""
     output = random_output(inferencer, 1)
     explanation = explain(inferencer, output)

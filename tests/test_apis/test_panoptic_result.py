@@ -8,7 +8,7 @@ from helpers.tiny_inferencer import picture
 from pycocotools import mask as coco_mask
 
 
-def test_segments_describe_the_map(inferencer):
+def test_segments_and_instances(inferencer):
     result = inferencer(picture())['predictions'][0]
     assert np.array_equal(result.image, picture()[..., ::-1])
     assert result.panoptic_seg.dtype == np.int32
@@ -22,9 +22,6 @@ def test_segments_describe_the_map(inferencer):
         assert segment['bbox'] == box
         assert segment['name'] == tiny_inferencer.CLASSES[segment['label']]
         assert segment['isthing'] == (segment['label'] < tiny.NUM_THINGS)
-
-
-def test_instances_and_semantic_map_only_if_asked_for(inferencer):
     result = inferencer(picture())['predictions'][0]
     assert result.instances is None and result.semantic_seg is None
     result = inferencer(picture(), instances=True, semantic=True)['predictions'][0]

@@ -164,34 +164,28 @@ def test_what_the_reader_refuses_is_found(files, tmp_path, change, message):
     assert message in example and str(refused.value).endswith(example.partition(':')[2])
 
 
-def test_all_problems_are_listed(files, tmp_path):
+def test_everything_is_listed(files, tmp_path):
     files.data['categories'][0]['isthing'] = '1'
     files.data['images'][1].pop('height')
     files.segment(CAR)['bbox'] = [1, 2]
     files.save()
     problems = found(report_of(files.json, out=tmp_path / 'report.json'))
     assert problems['field']['count'] == 3
+    others = {'json', 'metainfo', 'class_counts'}  # below
+    assert set(KINDS) == set(BREAKERS) | others
 
 
-def test_a_filter_that_leaves_nothing_is_found(files, tmp_path):
+def test_a_filter_and_a_byte_order_mark(files, tmp_path):
+    files.save()
+    files.json.write_bytes(b'\xef\xbb\xbf' + files.json.read_bytes())
+    assert check(files.json) == 0
+    assert len(files.dataset()) == 3
     files.save()
     path = config(files, tmp_path / 'config.py')
     key = 'train_dataloader.dataset.dataset.filter_cfg.min_size'
     report = report_of(path, '--cfg-options', f'{key}=9999', out=tmp_path / 'report.json')
     assert set(found(report)) == {'start'}
     assert 'none of the 3 images' in found(report)['start']['examples'][0]
-
-
-def test_a_byte_order_mark_simply_loads(files, tmp_path):
-    files.save()
-    files.json.write_bytes(b'\xef\xbb\xbf' + files.json.read_bytes())
-    assert check(files.json) == 0
-    assert len(files.dataset()) == 3
-
-
-def test_every_kind_is_tested():
-    others = {'json', 'metainfo', 'class_counts'}  # below
-    assert set(KINDS) == set(BREAKERS) | others
 
 
 def test_a_right_data_set_is_counted(files, tmp_path, capsys):

@@ -16,15 +16,13 @@ from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 from mmpfcn.models.sampling import find_peaks
 
 
-def test_graph_has_onnx_operators_only_and_free_sizes(exported):
+def test_the_file(exported, ours, theirs):
+    """Operators of ONNX alone, free sizes, and what inference needs."""
     graph = onnx.load(exported / 'model.onnx')
     assert [(opset.domain, opset.version) for opset in graph.opset_import] == [('', 17)]
     assert {node.domain for node in graph.graph.node} == {''} and not graph.functions
     shape = graph.graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_param or d.dim_value for d in shape] == ['batch', 3, 'height', 'width']
-
-
-def test_file_describes_the_model(ours, theirs):
     meta = ours.meta
     assert meta['dataset_meta']['classes'] == tiny_inferencer.CLASSES
     assert meta['dataset_meta']['category_ids'] == IDS
@@ -36,7 +34,7 @@ def test_file_describes_the_model(ours, theirs):
     assert meta['region_labels'] == [6, 7, 8, 9, 10]
 
 
-def test_other_numbers_are_noticed(exported, theirs):
+def test_other_numbers_and_operators_are_noticed(exported, theirs):
     """Of a graph that is compared with a network of other weights."""
     content = (exported / 'model.onnx').read_bytes()
     network = ExportNetwork(theirs.model).eval()
@@ -46,9 +44,6 @@ def test_other_numbers_are_noticed(exported, theirs):
     with pytest.raises(RuntimeError, match='differs from PyTorch by .*region_scores'):
         export.compare(content, network, export.noise(1, 64, 64))
     bias -= 0.1
-
-
-def test_foreign_operators_are_refused():
     node = onnx.helper.make_node('DeformConv', ['x'], ['y'], domain='mmdeploy')
     graph = onnx.helper.make_graph([node], 'g', [], [])
     with pytest.raises(RuntimeError, match='mmdeploy::DeformConv'):

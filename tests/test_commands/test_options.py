@@ -19,13 +19,10 @@ def test_what_the_command_line_says_of_a_config(config):
     assert cfg.train_cfg.max_iters == 3 and cfg.work_dir == './work_dirs/tiny'
 
 
-def test_a_refused_checkpoint_ends_the_program(capsys, monkeypatch):
+def test_what_is_refused_is_one_message(capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['tools/train.py'])
     with pytest.raises(SystemExit) as end, exit_if_refused():
         raise CheckpointError('evil.pth is refused')
     assert end.value.code == 2
     assert capsys.readouterr().err == 'train.py: error: evil.pth is refused\n'
-
-
-def test_a_key_error_has_no_quotes():
     assert error_text(KeyError('no x')) == 'no x' == error_text(ValueError('no x'))

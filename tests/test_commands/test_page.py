@@ -8,16 +8,13 @@ import numpy as np
 from mmpfcn.commands.page import chip, html_page, thumbnail
 
 
-def test_a_page_escapes_its_title_and_asks_for_nothing():
+def test_pages_and_thumbnails():
     page = html_page('a <b> & c', 'p { color: red }', '<p>text</p>')
     assert '<title>a &lt;b&gt; &amp; c</title>' in page and '<p>text</p>\n</body>' in page
     assert 'http' not in page and '<script' not in page
     assert (
         chip(np.array([1, 2, 3])) == '<span class="chip" style="background: rgb(1, 2, 3)"></span>'
     )
-
-
-def test_a_thumbnail_holds_the_picture():
     picture = np.full((50, 200, 3), (200, 100, 50), np.uint8)
     kind, _, data = thumbnail(picture, 100).partition(',')
     assert kind == 'data:image/jpeg;base64'

@@ -160,7 +160,7 @@ def test_only_what_is_new_is_computed(demo, photos, tmp_path, capsys):
     assert stems_by_name(out)[str(photos / '2.png')] == '2.png'
 
 
-def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
+def test_other_options_are_not_mixed_and_records_are_bounded(demo, photos, tmp_path, capsys):
     out = tmp_path / 'out'
     usual = [photos, '--out-dir', out, '--no-pictures']
     assert demo(*usual) == 0
@@ -192,7 +192,7 @@ def test_records_are_bounded(demo, photos, tmp_path, monkeypatch):
     assert lengths == [1, 2]
 
 
-def test_video_keeps_its_frame_rate(demo, tmp_path, capsys):
+def test_videos(demo, tmp_path, capsys):
     clip, out = write_video(tmp_path / 'clip.mp4', 6), tmp_path / 'out'
     assert demo(clip, '--out-dir', out) == 0
     assert video_facts(out / 'clip.mp4') == (12.5, 6, 6)
@@ -201,9 +201,6 @@ def test_video_keeps_its_frame_rate(demo, tmp_path, capsys):
     assert all(line['annotation']['segments_info'] for line in lines)
     assert demo(clip, '--out-dir', out) == 0
     assert 'is finished already' in capsys.readouterr().out
-
-
-def test_broken_video_and_missing_camera(demo, tmp_path, capsys):
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
     assert demo(tmp_path / 'broken.mp4', '97', '--out-dir', tmp_path / 'out') == 1
     errors = capsys.readouterr().err

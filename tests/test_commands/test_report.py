@@ -289,7 +289,14 @@ def lines(*records: dict) -> str:
     return ''.join(json.dumps(record) + '\n' for record in records)
 
 
-def test_curves_of_a_resumed_training(tmp_path):
+def test_curves_of_a_resumed_and_of_a_long_training(tmp_path):
+    path = tmp_path / 'scalars.json'
+    path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
+    (chart,) = read_logs([path]).charts
+    (curve,) = chart.curves
+    assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
+    assert curve.values == pytest.approx(2 * curve.steps)
+
     def train(step, loss):
         return dict(iter=step, step=step, lr=0.1, loss=loss, loss_thing=1.0, time=0.5)
 
@@ -315,15 +322,6 @@ def test_curves_of_a_resumed_training(tmp_path):
     assert loss.steps.tolist() == [1, 2, 4] and loss.values.tolist() == [4, 3, 2]
     assert curves['PQ on the validation images', 'PQ'].values.tolist() == [7, 9]
     assert len(find_logs(tmp_path / '20260102_000000')) == len(find_logs(path)) == 1
-
-
-def test_long_curves_are_thinned_without_a_shift(tmp_path):
-    path = tmp_path / 'scalars.json'
-    path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
-    (chart,) = read_logs([path]).charts
-    (curve,) = chart.curves
-    assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
-    assert curve.values == pytest.approx(2 * curve.steps)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +362,7 @@ def shapes(tmp_path_factory) -> Path:
     return folder
 
 
-def test_numbers_are_those_of_the_test_run(shapes):
+def test_numbers_and_page_of_a_real_run(shapes):
     (path,) = (shapes / 'work_dirs' / 'r18_shapes').glob('*/*.json')
     figures = read_json(path)
     rows = read_tables(shapes / 'results.panoptic.html')['Means over']
@@ -372,9 +370,6 @@ def test_numbers_are_those_of_the_test_run(shapes):
         expected = [f'{figures[f"coco_panoptic/{key}{suffix}"]:.1f}' for key in ('PQ', 'SQ', 'RQ')]
         assert rows[name][:3] == expected
     assert float(rows['Stuff'][0]) > 0
-
-
-def test_the_page_needs_nothing_else(shapes):
     text = (shapes / 'results.panoptic.html').read_text()
     assert not re.search('<link|@import|<script src|url\\(', text)
     addresses = re.findall(r'(?:src|href)="(.*?)"', text)

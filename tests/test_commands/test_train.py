@@ -39,16 +39,13 @@ def test_bad_cfg_options(config, refused, option, message):
     assert re.search(message, error), error
 
 
-def test_resume(config, checkpoint, refused):
+def test_resume_and_scaled_learning_rates(config, checkpoint, refused):
     latest = read([config, '--resume'])
     assert latest.resume is True and latest.load_from is None
     given = read([config, '--resume', checkpoint])
     assert given.resume is True and given.load_from == checkpoint
     error = refused(read, config, '--resume', 'none.pth')
     assert '--resume is not a file: none.pth' in error
-
-
-def test_auto_scale_lr(config, refused):
     error = refused(read, config, '--auto-scale-lr')
     assert 'no auto_scale_lr.base_batch_size' in error
     cfg = read([config, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=16'])

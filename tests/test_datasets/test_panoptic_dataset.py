@@ -65,7 +65,7 @@ def test_the_config_chooses_and_orders_classes(tmp_path, metainfo, things, stuff
     assert found == set(range(len(things) + len(stuff)))  # what is left out is void
 
 
-def test_palette_goes_with_its_class(tmp_path):
+def test_names_and_palette_of_classes(tmp_path):
     coloured = [dict(c, color=[i, i, i]) for i, c in enumerate(files.CATEGORIES)]
     root = files.write(tmp_path, categories=coloured)
     assert files.build(root).metainfo['palette'] == [(1, 1, 1), (3, 3, 3), (0, 0, 0), (2, 2, 2)]
@@ -73,6 +73,10 @@ def test_palette_goes_with_its_class(tmp_path):
     assert files.build(root, metainfo=meta).metainfo['palette'] == [(8, 8, 8), (9, 9, 9)]
     with pytest.raises(ValueError, match='1 colours in its palette for 2 classes'):
         files.build(root, metainfo=dict(meta, palette=[(9, 9, 9)]))
+    dataset = files.build(tmp_path, lazy_init=True, metainfo=dict(classes=['car']))
+    assert dataset.metainfo == dict(classes=['car'])
+    files.write(tmp_path)
+    assert len(dataset) == 1 and dataset.metainfo['category_ids'] == [2]
 
 
 @pytest.mark.parametrize(
@@ -128,10 +132,3 @@ def test_filter(tmp_path):
     stuff = dict(stuff_classes=['sky', 'road'])
     with pytest.raises(ValueError, match='none of the 3 images.*filter_empty_gt=True leaves out'):
         names(filter_cfg=things_only, metainfo=stuff)
-
-
-def test_lazy_init_reads_nothing(tmp_path):
-    dataset = files.build(tmp_path, lazy_init=True, metainfo=dict(classes=['car']))
-    assert dataset.metainfo == dict(classes=['car'])
-    files.write(tmp_path)
-    assert len(dataset) == 1 and dataset.metainfo['category_ids'] == [2]

@@ -89,7 +89,7 @@ def test_a_step_that_is_left_out_changes_neither_weight_nor_statistics(poison):
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
 
 
-def test_a_finite_step_is_that_without_the_hook():
+def test_steps_that_are_finite_and_accumulated():
     torch.manual_seed(0)
     model = tiny.build()
     other = tiny.build()
@@ -100,9 +100,6 @@ def test_a_finite_step_is_that_without_the_hook():
         torch.manual_seed(0)
         net.train().train_step(batch(37), optim)
     assert changed(model, state(other)) == []
-
-
-def test_accumulated_batches_are_all_named_and_dropped_together():
     model = tiny.build()
     wrapper = clipped(model, accumulative_counts=2)
     wrapper.initialize_count_status(model, 0, 4)

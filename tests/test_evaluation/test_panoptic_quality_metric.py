@@ -246,13 +246,20 @@ def test_per_image_file_and_memory(tmp_path):
     assert rows[-1]['PQ'] == '' and rows[-1]['FN'] == '0'
 
 
-def test_evaluate_starts_anew(tmp_path):
+def test_evaluate_starts_anew_and_leaves_nothing_half_written(tmp_path):
     samples = drawn_samples(tmp_path, 5)
     measured = metric()
     measured.process({}, samples)
     first = measured.evaluate(5)
     measured.process({}, samples[:1])
     assert measured.evaluate(1)['coco_panoptic/PQ'] == 100 != first['coco_panoptic/PQ']
+    samples = drawn_samples(tmp_path / 'gt', 3)
+    del samples[2]['pred_panoptic_seg']
+    measured = metric(per_image_file=str(tmp_path / 'out' / 'a.csv'))
+    with pytest.raises(ValueError, match='images/2.jpg'):
+        measured.process({}, samples)
+    del measured
+    assert list((tmp_path / 'out').iterdir()) == []
 
 
 def test_absent_groups_and_classes(tmp_path, monkeypatch):
@@ -413,13 +420,3 @@ def test_unwritable_target_is_told_at_the_first_batch(tmp_path, argument):
     target = str(tmp_path / 'file' / 'result')
     with pytest.raises(OSError, match=f'can not write {target}.*give per_image_file or outfile'):
         metric(**{argument: target}).process({}, drawn_samples(tmp_path, 1))
-
-
-def test_nothing_half_written_stays_after_an_error(tmp_path):
-    samples = drawn_samples(tmp_path / 'gt', 3)
-    del samples[2]['pred_panoptic_seg']
-    measured = metric(per_image_file=str(tmp_path / 'out' / 'a.csv'))
-    with pytest.raises(ValueError, match='images/2.jpg'):
-        measured.process({}, samples)
-    del measured
-    assert list((tmp_path / 'out').iterdir()) == []

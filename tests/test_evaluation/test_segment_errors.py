@@ -138,9 +138,6 @@ def test_sizes_by_area():
     assert sizes[:, 0, 1].tolist() == [1, 1, 1]  # TP
     assert sizes[:, 0, 2].tolist() == [0, 1, 0]  # FP of 100 x 50 px
     assert sizes[:, 1, 3].tolist() == [0, 0, 1]  # FN of 200 x 100 px
-
-
-def test_what_segments_are_taken_for():
     labels = {'a': 0, 'b': 1, 'c': 2, 'A': 0, 'B': 1, 'D': 1, 'C': 2}
     matching = matching_of('aaaabbbbbcccc', 'AACCBDDAA....', labels)
     assert taken_for(matching, C).tolist() == [0, 1, C]  # a tie; two parts together; nothing

@@ -18,7 +18,7 @@ def test_names_of_metainfo(meta, names):
     assert class_names(meta) == names
 
 
-def test_the_labels_that_differ_are_listed():
+def test_names_are_compared_unless_a_config_allows_others():
     compare_class_names('one', ['a', 'b'], 'other', ('a', 'b'))
     compare_class_names('one', ['a'], 'other', None)
     with pytest.raises(ValueError, match=r'(?s)of one and of other .*\| 1 .*b .*\(none\)') as error:
@@ -27,9 +27,6 @@ def test_the_labels_that_differ_are_listed():
     many = [str(i) for i in range(30)]
     with pytest.raises(ValueError, match='and 10 more labels'):
         compare_class_names('one', many, 'other', [f'x{name}' for name in many])
-
-
-def test_a_config_allows_other_names():
     hook = dict(type='ClassCountHook')
     assert not other_names_allowed(None) and not other_names_allowed([hook])
     assert other_names_allowed([dict(type='EMAHook'), dict(hook, allow_other_names=True)])

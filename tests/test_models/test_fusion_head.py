@@ -137,13 +137,18 @@ def test_rescored_instances_are_sorted_limited_and_thresholded():
     assert len(predict(([0, 1, 0, 1], logits), score_thr=0.9)['ins_results']) == 1
 
 
-def test_semantic_map_takes_the_best_region():
+def test_best_regions_and_no_instances():
     logits = torch.full((3, 4, 4), -9.0)
     logits[0, :, :2], logits[1, :, 2:], logits[2, 2:] = 1.0, 1.0, 5.0
     for last in (ANY, 1):  # 1: a region of a thing class
         sem_seg = predict(regions=([2, 3, last], logits))['sem_results'].sem_seg[0]
         assert sem_seg[:4, :4].eq(2).all() and sem_seg[:4, 12:].eq(3).all()
         assert sem_seg[12:].eq(last).all()
+    logits = torch.randn(3, 4, 4)
+    with_masks = predict(([0, 1, 0], logits))
+    without = predict(([0, 1, 0], logits), instance_on=False)
+    assert 'ins_results' not in without
+    assert torch.equal(without['pan_results'].sem_seg, with_masks['pan_results'].sem_seg)
 
 
 @pytest.mark.parametrize('rescale, shape', [(True, (37, 21)), (False, (14, 9))])
@@ -170,14 +175,6 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     assert torch.equal(in_chunks['sem_results'].sem_seg, at_once['sem_results'].sem_seg)
     assert torch.equal(in_chunks['ins_results'].masks, at_once['ins_results'].masks)
     torch.testing.assert_close(in_chunks['ins_results'].scores, at_once['ins_results'].scores)
-
-
-def test_instances_are_not_kept_when_they_are_not_asked_for():
-    logits = torch.randn(3, 4, 4)
-    with_masks = predict(([0, 1, 0], logits))
-    without = predict(([0, 1, 0], logits), instance_on=False)
-    assert 'ins_results' not in without
-    assert torch.equal(without['pan_results'].sem_seg, with_masks['pan_results'].sem_seg)
 
 
 # ---- random images against maps of full size, one after the other ----

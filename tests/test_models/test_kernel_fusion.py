@@ -45,12 +45,16 @@ def test_chains():
     assert out.kernels.tolist() == [pytest.approx(expected), pytest.approx(angle(40))]
 
 
-def test_no_kernel_and_zero_kernel():
+def test_no_kernel_zero_kernel_and_gradients():
     assert len(fuse([], [], None)) == 0
     out = fuse([], [])
     assert (len(out), out.kernels.shape) == (0, (0, 2))
     out = fuse([[0, 0], [0, 0], [1, 0]], [1, 1, 1])
     assert out.kernels.isfinite().all() and len(out) == 3
+    kernels = torch.eye(3).repeat(2, 1).requires_grad_()
+    data = InstanceData(kernels=kernels, labels=torch.zeros(6).long(), scores=torch.ones(6))
+    KernelFusion()(data, 0.9).kernels.sum().backward()
+    assert kernels.grad.eq(0.5).all()
 
 
 @pytest.mark.parametrize('similarity_thr', [0.9, None])
@@ -58,13 +62,6 @@ def test_fusing_distinct_kernels_twice_changes_nothing(similarity_thr):
     once = fuse(torch.randn(12, 8).tolist(), [0, 1, 2] * 4, similarity_thr, width=8)
     twice = KernelFusion()(once, similarity_thr)
     torch.testing.assert_close(twice.kernels, once.kernels)
-
-
-def test_gradient_reaches_every_averaged_kernel():
-    kernels = torch.eye(3).repeat(2, 1).requires_grad_()
-    data = InstanceData(kernels=kernels, labels=torch.zeros(6).long(), scores=torch.ones(6))
-    KernelFusion()(data, 0.9).kernels.sum().backward()
-    assert kernels.grad.eq(0.5).all()
 
 
 def test_look_alikes_that_draw_other_pixels_stay_apart():

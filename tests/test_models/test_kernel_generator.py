@@ -4,7 +4,7 @@ import torch
 from helpers import tiny
 
 
-def test_maps_of_every_level_and_probabilities_at_the_start():
+def test_maps_of_every_level():
     generator = tiny.build().panoptic_head.kernel_generator.eval()
     with torch.no_grad():
         levels = generator([torch.randn(2, 16, 16 >> i, 24 >> i) for i in range(3)])
@@ -15,9 +15,6 @@ def test_maps_of_every_level_and_probabilities_at_the_start():
         assert level.kernels.shape == (2, 16, *size)
         for maps in (level.centers, level.regions):
             assert abs(maps.sigmoid().mean() - 0.1) < 0.01
-
-
-def test_a_level_is_seen_alone():
     generator = tiny.build().panoptic_head.kernel_generator.eval()
     feats = [torch.randn(1, 16, 8, 8), torch.randn(1, 16, 4, 4)]
     with torch.no_grad():

@@ -20,10 +20,14 @@ def test_position_loss_is_the_sum_of_the_images(monkeypatch, name):
     torch.testing.assert_close(map_loss(loss, logits, targets, 7), expected)
 
 
-def test_focal_loss_by_hand():
+def test_focal_loss_by_hand_and_gradients_of_dice():
     """p = 0.5, t = 1: alpha (1 - p)^2 ln 2."""
     loss = map_loss(FocalLoss(), torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), 1)
     assert loss.item() == pytest.approx(0.25 * 0.25 * 0.693147, rel=1e-5)
+    pred = torch.randn(3, 2, 4, 5, dtype=torch.double, requires_grad=True)
+    weight = torch.rand(3, 2, dtype=torch.double, requires_grad=True)
+    target = torch.rand(3, 4, 5, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda p, w: WeightedDiceLoss()(p, target, w), (pred, weight))
 
 
 def test_one_candidate_is_the_dice_loss_of_mmdet():
@@ -69,13 +73,6 @@ def test_perfect_empty_and_no_masks():
     assert loss == 0 and pred.grad is not None
     with pytest.raises(ValueError, match=r'logits \(2, 3, 4, 4\) and target \(3, 4, 4\)'):
         WeightedDiceLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
-
-
-def test_gradients_of_the_dice_loss():
-    pred = torch.randn(3, 2, 4, 5, dtype=torch.double, requires_grad=True)
-    weight = torch.rand(3, 2, dtype=torch.double, requires_grad=True)
-    target = torch.rand(3, 4, 5, dtype=torch.double)
-    assert torch.autograd.gradcheck(lambda p, w: WeightedDiceLoss()(p, target, w), (pred, weight))
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

@@ -8,7 +8,7 @@ from mmpfcn.models.layers import convolve
 from mmpfcn.models.sampling import select
 
 
-def test_select_keeps_the_order_of_each_image():
+def test_select_and_convolve():
     keep = torch.tensor([[True, False, True, True], [False, False, False, False]])
     kernels = torch.arange(16.0).view(2, 4, 2)
     labels, scores = torch.arange(8).view(2, 4), torch.rand(2, 4)
@@ -17,9 +17,6 @@ def test_select_keeps_the_order_of_each_image():
     assert first.kernels.tolist() == [[0, 1], [4, 5], [6, 7]]
     assert first.scores.tolist() == scores[0, [0, 2, 3]].tolist()
     assert len(second) == 0 and second.kernels.shape == (0, 2)
-
-
-def test_convolution_is_a_weighted_sum_of_the_features():
     kernels, feats = torch.randn(2, 5, 3), torch.randn(2, 3, 4, 6)
     logits = convolve(kernels, feats)
     for i in range(2):

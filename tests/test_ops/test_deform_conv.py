@@ -120,8 +120,9 @@ def test_zero_offsets_and_full_masks_are_a_plain_convolution(run):
     torch.testing.assert_close(out, golden, rtol=1e-5, atol=1e-5)
 
 
-def test_initialisation_moves_the_offsets():
-    """Unlike mmcv's layer the offsets do not start at zero; a parent's init_weights keeps it so."""
+def test_columns_are_not_kept_and_offsets_move():
+    """Unlike mmcv's layer the offsets do not start at zero; a parent's init_weights keeps it
+    so."""
     parent = BaseModule()
     parent.conv = ModulatedDeformConv(64, 64, 3, padding=1, bias=True)
     parent.init_weights()
@@ -130,6 +131,11 @@ def test_initialisation_moves_the_offsets():
     )
     assert parent.conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
     assert parent.conv.bias.eq(0).all()
+    shapes = (1, 128, 12, 12), (1, 18, 12, 12), (1, 9, 12, 12), (8, 128, 3, 3)
+    inputs = [torch.rand(shape, requires_grad=True) for shape in shapes]
+    of_input = inputs[0].untyped_storage().nbytes()
+    assert saved_bytes(deform_conv_by_sampling, *inputs) > 9 * of_input
+    assert saved_bytes(deform_conv_by_bags, *inputs) < 3 * of_input
 
 
 def saved_bytes(run, *inputs) -> int:
@@ -144,14 +150,6 @@ def saved_bytes(run, *inputs) -> int:
         out = run(*inputs, None)
     assert out.requires_grad
     return sum(sizes.values())
-
-
-def test_columns_are_not_kept_for_the_backward_pass():
-    shapes = (1, 128, 12, 12), (1, 18, 12, 12), (1, 9, 12, 12), (8, 128, 3, 3)
-    inputs = [torch.rand(shape, requires_grad=True) for shape in shapes]
-    of_input = inputs[0].untyped_storage().nbytes()
-    assert saved_bytes(deform_conv_by_sampling, *inputs) > 9 * of_input
-    assert saved_bytes(deform_conv_by_bags, *inputs) < 3 * of_input
 
 
 def test_a_nan_stays_where_it_is():

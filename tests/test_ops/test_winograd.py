@@ -27,14 +27,12 @@ def test_it_is_the_plain_convolution(size, chunk, monkeypatch):
     torch.testing.assert_close(without, F.conv2d(x, weight, padding=1), rtol=0, atol=1e-12)
 
 
-def test_rounding_in_single_precision():
+def test_rounding_and_which_convolutions_are_suitable():
     x, weight = torch.randn(1, 256, 32, 44).relu(), torch.randn(256, 256, 3, 3)
     exact = F.conv2d(x.double(), weight.double(), padding=1)
     out = winograd_conv(x, transform_weight(weight), None)
     assert (out - exact).abs().max() < 3e-5 * exact.abs().max()
 
-
-def test_which_convolutions_are_suitable():
     def conv(channels=128, kernel=3, **options):
         return nn.Conv2d(channels, 128, kernel, **(dict(padding=1) | options))
 

@@ -255,7 +255,7 @@ def test_finds_as_many_as_asked(part, num_objects, separate):
         assert {s['label'] for s in segments if not s['isthing']} == {6, 7, 8, 9}
 
 
-def test_masks_are_where_the_objects_are(part):
+def test_drawn_masks(part):
     model = build_wide()
     head = model.panoptic_head
     objects = part.drawn_output.FoundObjects(model, 4, (1.0, 1.0))
@@ -270,9 +270,6 @@ def test_masks_are_where_the_objects_are(part):
         rectangle[y1:y2, x1:x2] = True
         middles = mask[2::4, 2::4]  # 4 x 4 pixels of mask_feats to a node
         assert torch.equal(middles, rectangle)
-
-
-def test_too_many_candidates_of_a_level(part):
     head = build_wide().panoptic_head
     with pytest.raises(ValueError, match='allows 2 candidates on each of 3 levels, too few for 7'):
         part.drawn_output.DrawnOutput(head, 7, (1.0, 1.0), 4)
@@ -406,7 +403,7 @@ def test_stages_count_their_own_time(part, monkeypatch):
     assert sum(clock.seconds.values()) == 7
 
 
-def test_statistics(part):
+def test_statistics_and_ratios(part):
     setting = part.runs.Setting((4, 4), (4, 4), 2, 'float32', 1)
     row = part.timing.Row('a', setting, [0.1 * i for i in range(1, 12)])
     row.stages = [{'masks': 1.0, 'heads': 2.0}, {'masks': 3.0}, {'masks': 5.0, 'heads': 4.0}]
@@ -421,8 +418,6 @@ def test_statistics(part):
     assert shares['after the network / network'] == '150.0%'
     assert shares['whole / network with plain convolutions'] == '3.00'
 
-
-def test_compared_with_the_first_model_on_the_same_input(part):
     def row(model, batch_size, objects, seconds):
         setting = part.runs.Setting((4, 4), (4, 4), batch_size, 'float32', objects)
         return part.timing.Row(model, setting, [seconds], [{'heads': seconds}])
@@ -436,7 +431,7 @@ def test_compared_with_the_first_model_on_the_same_input(part):
     assert ratios == ['1.00', '1.00', '0.50', '0.20', '1.00', '2.00']
 
 
-def test_memory_of_this_process(part):
+def test_memory_and_things_are_counted(part, config):
     before = part.memory.resident('VmRSS')
     block = mmap.mmap(-1, 64 * part.memory.MEBIBYTE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for start in range(0, len(block), mmap.PAGESIZE):
@@ -444,9 +439,6 @@ def test_memory_of_this_process(part):
     assert part.memory.resident('VmRSS') - before == pytest.approx(64, abs=4)
     assert part.memory.resident('VmHWM') >= before + 60
     block.close()
-
-
-def test_counts_the_things_of_the_panoptic_map(part, config):
     run_ = part.runs.Prediction(tiny.build(), part.runs.Setting((64, 64), (64, 64), 1, 'float32'),
                                 torch.device('cpu'))  # fmt: skip
     sem_seg = torch.tensor([[[3, 3 + INSTANCE_OFFSET, 3 + 2 * INSTANCE_OFFSET, 6]]])

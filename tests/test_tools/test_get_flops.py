@@ -68,7 +68,7 @@ def test_plain_convolutions_save_the_offsets_only(tool):
     assert deformable == plain
 
 
-def test_table(tool, capsys):
+def test_table_and_wrong_arguments(tool, capsys, tmp_path):
     tool.main([str(CONFIGS / 'r50_coco.py'), '--shape', '800', '1333', '--kernels', '50'])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'r50_coco, input 800 x 1333, 50 kernels'
@@ -76,9 +76,6 @@ def test_table(tool, capsys):
     assert list(cells) == [*tool.PARTS, 'masks', 'sum']
     # 23.5 million parameters of R50 without its classifier, 82.6 GMACs at 800 x 1344
     assert [x.strip() for x in cells['backbone'][:3]] == ['23.51', '165.25', '82.63']
-
-
-def test_wrong_arguments(tool, capsys, tmp_path):
     config = str(CONFIGS / 'r18_shapes.py')
     for argv, message in (
         ([config, '--shape', '0', '4'], '--shape and --kernels are numbers from 1 on'),

@@ -115,13 +115,27 @@ def test_all_void_is_the_plain_image(visualizer, image, tmp_path, void, infos):
     assert np.array_equal(panel(picture, 1), image)
 
 
-def test_scores_are_written(visualizer, image, tmp_path):
+def test_scores_small_images_and_mmdets_own(visualizer, image, tmp_path):
     info = dict(id=2, label=2, isthing=False, area=HEIGHT * WIDTH)
     without = draw(visualizer, image, prediction([2], [info]), tmp_path)
     with_score = draw(visualizer, image, prediction([2], [dict(info, score=0.875)]), tmp_path)
     other = draw(visualizer, image, prediction([2], [dict(info, score=0.125)]), tmp_path)
     assert not np.array_equal(without, with_score)
     assert not np.array_equal(with_score, other)
+    sample = DetDataSample()
+    sample.pred_panoptic_seg = PixelData(sem_seg=torch.full((1, 192, 256), 2, dtype=torch.int32))
+    picture = draw(visualizer, np.zeros((192, 256, 3), np.uint8), sample, tmp_path)
+    assert picture.shape == (TOP + 480, 2 * 640 + GAP, 3)
+    # One panel with a box, no titles.
+    sample = DetDataSample()
+    sample.pred_instances = InstanceData(
+        bboxes=torch.tensor([[100.0, 100.0, 300.0, 300.0]]),
+        labels=torch.tensor([1]),
+        scores=torch.tensor([0.9]),
+    )
+    picture = draw(visualizer, image, sample, tmp_path, draw_gt=False)
+    assert picture.shape == image.shape
+    assert not np.array_equal(picture, image)
 
 
 def test_a_crowd_is_a_thing_class_that_is_no_thing(visualizer, image, tmp_path):
@@ -163,13 +177,6 @@ def test_a_packed_ground_truth_is_not_read_again(visualizer, image, tmp_path):
     assert not truth[:, WIDTH // 2 + 1 :].any()
 
 
-def test_small_images_are_enlarged(visualizer, tmp_path):
-    sample = DetDataSample()
-    sample.pred_panoptic_seg = PixelData(sem_seg=torch.full((1, 192, 256), 2, dtype=torch.int32))
-    picture = draw(visualizer, np.zeros((192, 256, 3), np.uint8), sample, tmp_path)
-    assert picture.shape == (TOP + 480, 2 * 640 + GAP, 3)
-
-
 def test_what_is_wrong(visualizer, image, tmp_path):
     with pytest.raises(ValueError, match='label 7 .* 3 classes'):
         draw(visualizer, image, prediction([7 + 2 * INSTANCE_OFFSET]), tmp_path)
@@ -190,16 +197,3 @@ def test_a_missing_palette_is_made_up_and_stable(visualizer, image, tmp_path, pa
     first = draw(visualizer, image, prediction([2]), tmp_path)
     assert np.array_equal(first, draw(visualizer, image, prediction([2]), tmp_path))
     assert not np.array_equal(panel(first, 1)[20, 20], image[20, 20])
-
-
-def test_without_panoptic_data_it_is_mmdets(visualizer, image, tmp_path):
-    """One panel with a box, no titles."""
-    sample = DetDataSample()
-    sample.pred_instances = InstanceData(
-        bboxes=torch.tensor([[100.0, 100.0, 300.0, 300.0]]),
-        labels=torch.tensor([1]),
-        scores=torch.tensor([0.9]),
-    )
-    picture = draw(visualizer, image, sample, tmp_path, draw_gt=False)
-    assert picture.shape == image.shape
-    assert not np.array_equal(picture, image)

@@ -49,16 +49,13 @@ def test_a_heat_map_is_white_at_the_centre_and_coloured_around(label, color):
     assert np.all(cells[4, 14:] == DARK) and np.all(cells[:, :7] == DARK)
 
 
-def test_every_object_of_a_heat_map_has_a_peak():
+def test_heat_maps_have_named_peaks():
     cells = torch.tensor([[1.0, 1.0], [8.0, 5.0], [14.0, 10.0]])
     labels, radius = torch.tensor([0, 1, 1]), torch.tensor([0.0, 1.0, 2.0])
     centers = draw_gaussians((12, 16), labels, cells, radius, 3).numpy()
     drawn = draw_centers(CANVAS, centers, CLASSES, PALETTE).reshape(12, 20, 16, 20, 3)[:, 0, :, 0]
     assert np.argwhere(where(drawn, 255))[:, ::-1].tolist() == cells.int().tolist()
-
-
-def test_peaks_are_named():
-    """Only near the peak does the name make a difference."""
+    # Only near the peak does the name make a difference.
     centers = np.zeros((3, 12, 16), np.float32)
     centers[1, 4, 10], centers[0, 8, 2] = 1, 0.9
     with_name, without = (

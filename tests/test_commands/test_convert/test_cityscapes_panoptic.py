@@ -322,16 +322,13 @@ def test_bad_files_are_named_and_nothing_is_left(copy, tmp_path, pattern, damage
     assert not contents(tmp_path / 'annotations')
 
 
-def test_an_image_without_annotation_tells_where_it_was_looked_for(copy, tmp_path):
+def test_the_layout_is_told(copy, tmp_path, capsys):
     path = min(copy.glob('gtFine/val/*/*_instanceIds.png'))
     path.unlink()
     message = refusal(copy, tmp_path)
     assert 'lindau_000000_000019_leftImg8bit.png has no counterpart' in message
     assert str(copy / 'gtFine' / 'val') in message and path.name in message
     assert not (tmp_path / 'annotations').exists()  # not even of train
-
-
-def test_the_layout_is_told(copy, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         convert(copy / 'leftImg8bit', tmp_path)
     message = capsys.readouterr().err

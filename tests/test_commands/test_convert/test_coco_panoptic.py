@@ -152,17 +152,7 @@ def test_stuff_in_one_file_with_things_or_with_ids_that_collide(data):
     assert [result.category(name) for name in ('car', 'person', 'sky', 'road')] == [3, 1, 4, 5]
 
 
-def test_background_and_left_out_classes(data):
-    """A class of --void is void; what nothing covers is background."""
-    result = convert(data, '--things', 'person', '--background', 'ground', '--void')
-    expected = np.full(SIZE, 'ground', object)
-    expected[np.isin(LABELS, ['car1', 'car2'])] = ''
-    expected[LABELS == 'person1'], expected[LABELS == 'person2'] = 'person1', 'person2'
-    assert result.labels('a.jpg').tolist() == expected.tolist()
-    assert [c['name'] for c in result.data['categories']] == ['person', 'ground']
-
-
-def test_objects_that_vanish_are_counted(data, capsys):
+def test_background_and_objects_that_vanish(data, capsys):
     """Equal outlines, and an outline of two points, which other tools take for a box."""
     write(data / 'things.json', THINGS, [*BOXES, BOXES[0]])
     content = read_json(data / 'things.json')
@@ -171,6 +161,13 @@ def test_objects_that_vanish_are_counted(data, capsys):
     (data / 'things.json').write_text(json.dumps(content))
     assert convert(data).labels('a.jpg').tolist() == LABELS.tolist()
     assert '2 of 6 objects are left out' in capsys.readouterr().out
+    # A class of --void is void; what nothing covers is background.
+    result = convert(data, '--things', 'person', '--background', 'ground', '--void')
+    expected = np.full(SIZE, 'ground', object)
+    expected[np.isin(LABELS, ['car1', 'car2'])] = ''
+    expected[LABELS == 'person1'], expected[LABELS == 'person2'] = 'person1', 'person2'
+    assert result.labels('a.jpg').tolist() == expected.tolist()
+    assert [c['name'] for c in result.data['categories']] == ['person', 'ground']
 
 
 def test_every_form_of_a_segmentation_is_the_same_object(data):

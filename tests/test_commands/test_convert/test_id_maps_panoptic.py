@@ -106,7 +106,7 @@ def test_sub_folders_suffixes_and_unusual_names(tmp_path):
         assert result.ids[name].shape == (3, 5 + number)
 
 
-def test_large_maps_are_read_in_parts(tmp_path):
+def test_large_ids_and_maps(tmp_path):
     """An object that reaches from the first part into the last is still one."""
     classes, instances = np.full((600, 8), 7, np.uint8), np.zeros((600, 8), np.uint8)
     classes[:, 2:4], instances[:, 2:4] = 26, 1

@@ -84,7 +84,7 @@ def test_labelme_later_shapes_lie_on_top(data, kind):
     )  # fmt: skip
 
 
-def test_labelme_groups_are_objects(data):
+def test_labelme_groups_void_and_background(data):
     """A car behind a pole, and a person with the same group number."""
     labelme(
         data / 'train' / 'a.json',
@@ -97,9 +97,6 @@ def test_labelme_groups_are_objects(data):
         ('car1', 5, 20, 15, 30), ('car1', 20, 20, 30, 30), ('car2', 40, 20, 50, 30),
         ('person1', 0, 0, 4, 4),
     )  # fmt: skip
-
-
-def test_void_and_background(data):
     shapes = box('car', 5, 20, 25, 35), box('ignore', 20, 20, 30, 40), box('person', 28, 0, 32, 24)
     labelme(data / 'train' / 'a.json', *shapes)
     classes = ['--things', 'car', 'person', '--background', 'ground', '--void', 'ignore']
