@@ -23,12 +23,9 @@ def site(tmp_path_factory) -> Path:
     assert ' -W ' in command
     words = command.replace('build/', f'{out}/').split()
     done = subprocess.run(
-        [sys.executable, *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
+        [sys.executable, *words], capture_output=True, text=True, cwd=ROOT,
         env={**os.environ, **NO_NETWORK},
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out / 'docs'
 

@@ -248,15 +248,9 @@ def assert_targets(targets, arrays: dict, image: int, vanished: list[int], objec
         gt = {
             key: torch.from_numpy(arrays[f'gt.{level}.{key}'][image])
             for key in (
-                'center',
-                'index',
-                'index_mask',
-                'class',
-                'sem_scores',
-                'sem_masks',
-                'sem_index',
+                'center', 'index', 'index_mask', 'class', 'sem_scores', 'sem_masks', 'sem_index',
             )
-        }
+        }  # fmt: skip
         rows = arrays[f'gt.{level}.inst.{image}']
         valid = gt['index_mask'].nonzero()[:, 0]
         ghosts = torch.tensor([not rows[i].any() for i in valid.tolist()], dtype=torch.bool)

@@ -216,13 +216,9 @@ def narrow_solov2(model: ConfigDict) -> None:
     norm_cfg = dict(type='GN', num_groups=4)
     model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     model.mask_head.update(
-        num_classes=6,
-        in_channels=16,
-        feat_channels=16,
-        stacked_convs=1,
-        num_grids=[12, 10, 8, 6, 4],
-        norm_cfg=norm_cfg,
-    )
+        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1,
+        num_grids=[12, 10, 8, 6, 4], norm_cfg=norm_cfg,
+    )  # fmt: skip
     model.mask_head.mask_feature_head.update(feat_channels=16, out_channels=8, norm_cfg=norm_cfg)
 
 

@@ -38,13 +38,10 @@ def segments(rows: tuple[str, ...] = ROWS) -> list[dict]:
         box = [x, y, int(xs.max()) - x + 1, int(ys.max()) - y + 1]
         found.append(
             dict(
-                id=IDS[letter],
-                category_id=CATEGORY[letter],
-                area=len(xs),
-                bbox=box,
+                id=IDS[letter], category_id=CATEGORY[letter], area=len(xs), bbox=box,
                 iscrowd=int(letter == 'g'),
             )
-        )
+        )  # fmt: skip
     return found
 
 
@@ -80,11 +77,7 @@ def build(root: Path, pipeline: tuple = (), **settings):
     """The data set of :func:`write`."""
     return DATASETS.build(
         dict(
-            type='PanopticDataset',
-            data_root=str(root),
-            ann_file='panoptic.json',
-            data_prefix=dict(img='images', seg='pngs'),
-            pipeline=list(pipeline),
-            **settings,
+            type='PanopticDataset', data_root=str(root), ann_file='panoptic.json',
+            data_prefix=dict(img='images', seg='pngs'), pipeline=list(pipeline), **settings,
         )
-    )
+    )  # fmt: skip

@@ -212,12 +212,9 @@ def test_trust_loads_other_objects(published, run, suffix, tmp_path):
 
 NO_CHECKPOINTS = {
     'text': b'Not weights, but a page that says: 404\n',
-    'page': b'<!doctype html>\n<html></html>\n',
-    'picture': b'\x89PNG\r\n\x1a\n' + bytes(100),
-    'archive': b'PK\x03\x04' + bytes(100),
-    'zeros': bytes(100),
-    'empty': b'',
-}
+    'page': b'<!doctype html>\n<html></html>\n', 'picture': b'\x89PNG\r\n\x1a\n' + bytes(100),
+    'archive': b'PK\x03\x04' + bytes(100), 'zeros': bytes(100), 'empty': b'',
+}  # fmt: skip
 
 
 @SUFFIXES

@@ -26,15 +26,11 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         tiny_run.write_config(
-            folder,
-            model__test_cfg__region_thr=0.4,
-            model__test_cfg__center_thr=0.3,
+            folder, model__test_cfg__region_thr=0.4, model__test_cfg__center_thr=0.3,
             val_evaluator=[dict(type='PanopticQualityMetric')],
-            test_evaluator=[dict(type='PanopticQualityMetric')],
-            train_cfg__max_iters=80,
-            param_scheduler=[],
-            optim_wrapper__optimizer__lr=0.006,
-        )
+            test_evaluator=[dict(type='PanopticQualityMetric')], train_cfg__max_iters=80,
+            param_scheduler=[], optim_wrapper__optimizer__lr=0.006,
+        )  # fmt: skip
         cfg = Config.fromfile('tiny.py')
         cfg.work_dir = 'run'
         Runner.from_cfg(cfg).train()

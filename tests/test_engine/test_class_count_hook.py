@@ -21,15 +21,10 @@ def runner(things: int, stuff: int, **metainfo):
 def runner_with(dataset: BaseDataset, *metrics):
     loader, evaluator = SimpleNamespace(dataset=dataset), Evaluator(list(metrics))
     return SimpleNamespace(
-        model=tiny.build(),
-        _resume=False,
-        val_loop=object(),
-        train_dataloader=loader,
-        val_dataloader=loader,
-        test_dataloader=loader,
-        val_evaluator=evaluator,
+        model=tiny.build(), _resume=False, val_loop=object(), train_dataloader=loader,
+        val_dataloader=loader, test_dataloader=loader, val_evaluator=evaluator,
         test_evaluator=evaluator,
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize('when', ['before_train', 'before_val', 'before_test'])

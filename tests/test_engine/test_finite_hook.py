@@ -198,13 +198,9 @@ def all_finite(checkpoint: Path) -> bool:
 
 def test_a_run_with_an_absurd_learning_rate_stops(folder):
     tiny_run.write_config(
-        folder,
-        'absurd.py',
-        optim_wrapper__optimizer__lr=1e30,
-        param_scheduler=[],
-        train_cfg__max_iters=5,
-        default_hooks__checkpoint__interval=1,
-    )
+        folder, 'absurd.py', optim_wrapper__optimizer__lr=1e30, param_scheduler=[],
+        train_cfg__max_iters=5, default_hooks__checkpoint__interval=1,
+    )  # fmt: skip
     process = tiny_run.start('train.py', 'absurd.py', '--work-dir=absurd', cwd=folder)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1

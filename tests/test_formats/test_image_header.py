@@ -35,12 +35,9 @@ def jpegs() -> dict[str, bytes]:
     exif = b'Exif\0\0' + b'II*\0\x08\0\0\0\0\0\0\0\0\0' + plain
     thumbnail = b'\xff\xd8\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + plain[2:]
     return dict(
-        plain=plain,
-        progressive=encoded('JPEG', progressive=True),
-        restarts=restarts,
-        fill=plain[:2] + b'\xff' * 9 + plain[2:],
-        thumbnail=thumbnail,
-    )
+        plain=plain, progressive=encoded('JPEG', progressive=True), restarts=restarts,
+        fill=plain[:2] + b'\xff' * 9 + plain[2:], thumbnail=thumbnail,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize('name', jpegs())

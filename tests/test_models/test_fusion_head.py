@@ -48,13 +48,9 @@ def merge(things: list[tuple], stuff: list[str], **changes):
 
 def segment(id_: int, label: int, isthing: bool, score: float, area: int, num_kernels: int):
     return dict(
-        id=id_,
-        label=label,
-        isthing=isthing,
-        score=pytest.approx(score),
-        area=area,
+        id=id_, label=label, isthing=isthing, score=pytest.approx(score), area=area,
         num_kernels=num_kernels,
-    )
+    )  # fmt: skip
 
 
 def ids(result, names: dict[int, str]) -> list[str]:

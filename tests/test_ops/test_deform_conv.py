@@ -37,12 +37,9 @@ def test_equal_to_the_operator_of_mmcv(shape, with_bias, run, monkeypatch):
     (golden * weights).sum().backward()
     for name in inputs:
         torch.testing.assert_close(
-            ours[name].grad,
-            theirs[name].grad,
-            rtol=1e-4,
-            atol=1e-4,
+            ours[name].grad, theirs[name].grad, rtol=1e-4, atol=1e-4,
             msg=lambda m, n=name: f'{n}: {m}',
-        )
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize('learned', [True, False])

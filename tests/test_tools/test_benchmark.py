@@ -133,11 +133,8 @@ def test_onnx_runtime(tool, config, tmp_path, monkeypatch):
     assert [row['model'] for row in result['times']] == ['small', 'small, ONNX Runtime']
     assert [row['num_found'] for row in result['times']] == [3, 3]
     assert set(result['times'][1]['stages'][0]) == {
-        'preprocess',
-        'graph',
-        'post-processing',
-        'other',
-    }
+        'preprocess', 'graph', 'post-processing', 'other',
+    }  # fmt: skip
     assert table(text, 'Shares')[1]['after the network / network'].endswith('%')
 
 

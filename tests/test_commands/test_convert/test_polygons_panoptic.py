@@ -70,14 +70,11 @@ def expected(*boxes):
 @pytest.mark.parametrize('kind', ['rectangle', 'polygon'])
 def test_labelme_later_shapes_lie_on_top(data, kind):
     labelme(
-        data / 'train' / 'a.json',
-        box('sky', 0, 0, 60, 10, kind=kind),
-        box('road', 0, 25, 60, 40, kind=kind),
-        box('car', 5, 20, 25, 35, kind=kind),
-        box('car', 15, 22, 40, 38, kind=kind),
-        box('sky', 50, 10, 60, 20, kind=kind),
+        data / 'train' / 'a.json', box('sky', 0, 0, 60, 10, kind=kind),
+        box('road', 0, 25, 60, 40, kind=kind), box('car', 5, 20, 25, 35, kind=kind),
+        box('car', 15, 22, 40, 38, kind=kind), box('sky', 50, 10, 60, 20, kind=kind),
         box('person', 18, 24, 20, 30, kind=kind),
-    )
+    )  # fmt: skip
     assert convert(data).labels('a.jpg').tolist() == expected(
         ('sky', 0, 0, 60, 10), ('road', 0, 25, 60, 40), ('car1', 5, 20, 25, 35),
         ('car2', 15, 22, 40, 38), ('sky', 50, 10, 60, 20), ('person1', 18, 24, 20, 30),
