@@ -14,10 +14,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from helpers import (
-    tiny,
-    tiny_run,
-)
+from helpers import tiny, tiny_run
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -66,10 +63,11 @@ def pipeline(*steps: dict) -> list[dict]:
     return [*usual[:-1], *steps, usual[-1]]
 
 
-def resized(scale: tuple[int, int]) -> dict:
-    return dict(type='Resize', scale=scale)
+def warm_up(factor: float, end: int) -> list[dict]:
+    return [dict(type='LinearLR', start_factor=factor, by_epoch=False, end=end)]
 
 
+SLOW = pipeline(*(dict(type='Resize', scale=scale) for scale in ((1536, 1024), (96, 64))))
 NO_LEVEL = [(1, 8), (8, 16), (500, 600), (500, 600), (500, 600)]
 KEEP_EMPTY = dict(train_dataloader__dataset__filter_cfg=dict(filter_empty_gt=False))
 BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
@@ -78,32 +76,20 @@ BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
     'only crowds': (only_crowds, KEEP_EMPTY),
     'all void': (all_void, KEEP_EMPTY),
     'scale_ranges of larger images': (
-        nothing,
-        dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL),
+        nothing, dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL),
     ),
     'std of another scale': (nothing, dict(model__data_preprocessor__std=[1e4, 1e4, 1e4])),
-    'warm-up that does not end': (
-        nothing,
-        dict(param_scheduler=[dict(type='LinearLR', start_factor=1e-3, by_epoch=False, end=10**6)]),
-    ),
-    'slow pipeline': (
-        nothing,
-        dict(
-            train_dataloader__dataset__pipeline=pipeline(resized((1536, 1024)), resized((96, 64)))
-        ),
-    ),
-}
+    'warm-up that does not end': (nothing, dict(param_scheduler=warm_up(1e-3, 10**6))),
+    'slow pipeline': (nothing, dict(train_dataloader__dataset__pipeline=SLOW)),
+}  # fmt: skip
 
 
 def logged(work_dir: Path) -> list[dict[str, float]]:
     """The training steps in the log of the only run of a work dir."""
     [file] = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    return [
-        {**line, 'data_time / time': line['data_time'] / line['time']}
-        for line in lines
-        if 'loss' in line
-    ]
+    steps = [line for line in lines if 'loss' in line]
+    return [{**line, 'data_time / time': line['data_time'] / line['time']} for line in steps]
 
 
 def run(name: str, steps: int) -> dict[str, float]:
@@ -116,17 +102,9 @@ def run(name: str, steps: int) -> dict[str, float]:
         folder = Path(temporary)
         tiny_run.draw_data(folder, train=32, val=1)
         change(folder)
-        tiny_run.write_config(
-            folder,
-            **{
-                'train_cfg__max_iters': steps,
-                'train_cfg__val_begin': steps + 1,
-                'param_scheduler': [
-                    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=10)
-                ],
-                **settings,
-            },
-        )
+        length = dict(train_cfg__max_iters=steps, train_cfg__val_begin=steps + 1)
+        usual = dict(length, param_scheduler=warm_up(0.01, 10))
+        tiny_run.write_config(folder, **{**usual, **settings})
         tool = tiny_run.start('train.py', 'tiny.py', '--work-dir=run', cwd=folder)
         tiny_run.finish(tool, timeout=3600)
         lines = logged(folder / 'run')

@@ -1,10 +1,13 @@
 """Shared set-up: registries, determinism, and commands that must fail."""
 
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 from helpers import onnx_model
+from helpers.oracle import ROOT
+from helpers.shell import run
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -47,7 +50,7 @@ def exported(tmp_path_factory):
     """With model.py, model.pth and the exported model.onnx."""
     folder = tmp_path_factory.mktemp('exported')
     config, checkpoint = onnx_model.write_model(folder, lambda config: None)
-    done = onnx_model.run('export_onnx.py', config, checkpoint)
+    done = run(sys.executable, ROOT / 'tools/deployment/export_onnx.py', config, checkpoint)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f'{folder}/model.onnx: ' in done.stdout and 'mask_feats' in done.stdout
     names = sorted(path.name for path in folder.iterdir())

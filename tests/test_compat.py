@@ -8,15 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.oracle import ROOT
+from helpers.shell import run
 
-ROOT = Path(__file__).resolve().parents[1]
 COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
 ONEDL = {'torch': '2.13.0+cpu', 'mmengine': '0.10.12', 'mmcv': '2.3.6', 'mmdet': '3.5.1'}
 UPSTREAM = {'torch': '2.1.2', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0'}
-
-
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
 
 
 def fake_packages(folder: Path, versions: dict[str, str | None]) -> Path:

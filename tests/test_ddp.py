@@ -1,12 +1,11 @@
 """Real processes with PyTorch's DistributedDataParallel, gloo on the CPU."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
 from helpers import tiny
 from helpers.forked import run_processes
+from helpers.shell import free_port
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGES = [
@@ -49,7 +48,7 @@ def train(model: torch.nn.Module, rank: int) -> dict[str, torch.Tensor]:
     return model.module.state_dict()
 
 
-def process(rank: int, ports: dict[str, int], folder: str) -> None:
+def process(rank: int, ports: dict[str, str], folder: str) -> None:
     """All runs, one after another. No ``find_unused_parameters``: one without gradient raises."""
     from mmengine.registry import init_default_scope
 
@@ -76,10 +75,7 @@ def process(rank: int, ports: dict[str, int], folder: str) -> None:
 def results(tmp_path_factory) -> list[dict]:
     """What every process computed."""
     folder = tmp_path_factory.mktemp('ddp')
-    probes = [socket.create_server(('127.0.0.1', 0)) for _ in SHARES]
-    ports = dict(zip(SHARES, (probe.getsockname()[1] for probe in probes), strict=True))
-    for probe in probes:
-        probe.close()
+    ports = {name: free_port() for name in SHARES}
     run_processes(process, ports, str(folder), number=4)
     return [torch.load(folder / f'{rank}.pth') for rank in range(4)]
 

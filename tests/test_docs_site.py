@@ -1,14 +1,13 @@
 """`make docs`: the site builds without a warning and without a network, and needs no other host."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from helpers import browser
 from helpers.oracle import ROOT
+from helpers.shell import environment, run
 
 import mmpfcn
 
@@ -22,10 +21,7 @@ def site(tmp_path_factory) -> Path:
     (command,) = re.findall(r'^\t\$\(PY\) (-m sphinx .*)', (ROOT / 'Makefile').read_text(), re.M)
     assert ' -W ' in command
     words = command.replace('build/', f'{out}/').split()
-    done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, **NO_NETWORK},
-    )  # fmt: skip
+    done = run(sys.executable, *words, cwd=ROOT, env=environment(**NO_NETWORK))
     assert done.returncode == 0, done.stderr
     return out / 'docs'
 

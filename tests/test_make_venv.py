@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from helpers.oracle import ROOT
+from helpers.shell import run, script
+
 PINNED_TORCH = re.search(
     r'^torch==([\d.]+)$', (ROOT / 'requirements' / 'build.txt').read_text(), re.MULTILINE
 ).group(1)
-
-
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
 
 
 def make_venv(folder: Path, **variables: str) -> subprocess.CompletedProcess:
@@ -24,12 +22,6 @@ def make_venv(folder: Path, **variables: str) -> subprocess.CompletedProcess:
     offline = {'PIP_INDEX_URL': 'http://127.0.0.1:9/simple', 'PIP_RETRIES': '0'}
     env |= {'PYTHON': sys.executable, 'PIP_CONFIG_FILE': os.devnull, 'VENV': str(folder), **offline}
     return run('bash', ROOT / 'tools/misc/make_venv.sh', env={**env, **variables}, timeout=120)
-
-
-def script(file: Path, text: str) -> str:
-    file.write_text(f'#!/bin/sh\n{text}\n')
-    file.chmod(0o755)
-    return str(file)
 
 
 def test_make_venv_refuses_another_python_and_no_compiler(tmp_path):

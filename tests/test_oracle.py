@@ -68,7 +68,9 @@ def converted_model(star: bool) -> torch.nn.Module:
     return model.to(oracle.DEVICE)
 
 
-def units() -> dict[str, torch.Tensor]:
+@pytest.fixture
+def u() -> dict[str, torch.Tensor]:
+    """Arrays of the units."""
     return {key: torch.from_numpy(value) for key, value in oracle.case('units')[0].items()}
 
 
@@ -83,8 +85,7 @@ def test_weights_are_the_ones_the_cases_were_made_with(star):
 # ---- units ----
 
 
-def test_focal_loss_and_its_gradient():
-    u = units()
+def test_focal_loss_and_its_gradient(u):
     for kind, avg_factor in (('thing', 1), ('stuff', 2 * 6 * 7 / 2)):
         logits = u['focal.input'].clone().requires_grad_()
         # stuff: the mean over the cells of each image, summed over images and classes
@@ -94,8 +95,7 @@ def test_focal_loss_and_its_gradient():
         assert_close(logits.grad, u[f'focal.{kind}.grad'], 1e-6, f'{kind} gradient')
 
 
-def test_dice_of_things_stuff_and_nothing():
-    u = units()
+def test_dice_of_things_stuff_and_nothing(u):
     rows = u['dice.thing.index_mask'].bool()
     pred = u['dice.thing.pred'].clone().requires_grad_()
     scores = u['dice.thing.weighted_val'].clone().requires_grad_()
@@ -110,7 +110,6 @@ def test_dice_of_things_stuff_and_nothing():
     assert_close(pred.grad, u['dice.thing.grad_pred'], 1e-6)
     golden = u['dice.thing.grad_weighted_val']  # up to 1e8 where the scores of a row are all 0
     torch.testing.assert_close(scores.grad, golden, rtol=1e-5, atol=1e-6)
-    u = units()
     rows = u['dice.stuff.index_mask'].bool()
     pred = u['dice.stuff.pred'].clone().requires_grad_()
     loss = WeightedDiceLoss()(
@@ -120,23 +119,15 @@ def test_dice_of_things_stuff_and_nothing():
     loss.backward()
     assert_close(pred.grad, u['dice.stuff.grad_pred'], 1e-6)
     golden = oracle.facts('units')['dice.gt_num_0']
-    assert (
-        WeightedDiceLoss()(torch.zeros(0, 7, 6, 5), torch.zeros(0, 6, 5), torch.zeros(0, 7))
-        == golden
-    )
+    nothing = torch.zeros(0, 7, 6, 5), torch.zeros(0, 6, 5), torch.zeros(0, 7)
+    assert WeightedDiceLoss()(*nothing) == golden
 
 
 @pytest.mark.parametrize('kind, similarity_thr', [('thing', 0.9), ('stuff', None)])
-def test_kernel_fusion(kind, similarity_thr):
-    u = units()
-    fused = KernelFusion()(
-        InstanceData(
-            kernels=u[f'fuse.{kind}.kernel'],
-            labels=u[f'fuse.{kind}.class'],
-            scores=u[f'fuse.{kind}.score'],
-        ),
-        similarity_thr,
-    )
+def test_kernel_fusion(u, kind, similarity_thr):
+    names = dict(kernels='kernel', labels='class', scores='score')
+    kernels = InstanceData(**{key: u[f'fuse.{kind}.{name}'] for key, name in names.items()})
+    fused = KernelFusion()(kernels, similarity_thr)
     if kind == 'stuff':  # the published code sorts by class, we keep the order of appearance
         fused = fused[fused.labels.argsort()]
     assert fused.labels.tolist() == u[f'fuse.{kind}.out_class'].tolist()
@@ -144,17 +135,15 @@ def test_kernel_fusion(kind, similarity_thr):
     assert_close(fused.kernels, u[f'fuse.{kind}.out_kernel'], 1e-6)
 
 
-def test_coordinates_and_similarity():
-    assert_close(append_coordinates(torch.zeros(1, 1, 3, 5)), units()['coord.out_3x5'], 1e-6)
-    kernels = torch.nn.functional.normalize(units()['fuse.thing.kernel'], dim=1)
-    assert_close(kernels @ kernels.T, units()['fuse.thing.similarity'], 1e-5)
+def test_coordinates_and_similarity(u):
+    assert_close(append_coordinates(torch.zeros(1, 1, 3, 5)), u['coord.out_3x5'], 1e-6)
+    kernels = torch.nn.functional.normalize(u['fuse.thing.kernel'], dim=1)
+    assert_close(kernels @ kernels.T, u['fuse.thing.similarity'], 1e-5)
 
 
-def test_gaussians():
-    u = units()
+def test_gaussians(u):
     golden = u['radius.radius'].clamp(min=0).floor()
     assert gaussian_radius(u['radius.wh']).tolist() == golden.tolist()
-    u = units()
     x_y_radius = u['draw.list_x_y_radius'].float()
     labels = torch.zeros(len(x_y_radius), dtype=torch.long)
     drawn = draw_gaussians((20, 30), labels, x_y_radius[:, :2], x_y_radius[:, 2], 1)
@@ -162,8 +151,7 @@ def test_gaussians():
 
 
 @pytest.mark.parametrize('pool_size', [3, 5])
-def test_peaks_of_a_level(pool_size):
-    u = units()
+def test_peaks_of_a_level(u, pool_size):
     peaks = find_peaks(u['level.center'], pool_size, 50)
     prefix = f'level.pool{pool_size}'
     assert_close(peaks.scores[0], u[f'{prefix}.score_th'], 1e-5)
@@ -172,8 +160,7 @@ def test_peaks_of_a_level(pool_size):
     assert_close(kernels, u[f'{prefix}.feat_th'][0, ..., 0].T, 1e-6)
 
 
-def test_peaks_and_losses():
-    u = units()
+def test_peaks_and_losses(u):
     # the order of channels only names them, so it need not be permuted here
     scores, kernels = pool_regions(u['level.region'], u['level.weight'])
     kept = (scores[0] > oracle.facts('units')['args']['level']['sem_thres']).nonzero()[:, 0]
@@ -182,8 +169,7 @@ def test_peaks_and_losses():
     assert_close(kernels[0, kept], u['level.feat_st'][..., 0, 0], 1e-5)
 
 
-def test_losses_and_positives_of_a_level():
-    u = units()
+def test_losses_and_positives_of_a_level(u):
     focal = FocalLoss()
     thing = focal(u['lossl.pred_center'], u['lossl.gt_center'], avg_factor=1)
     stuff = focal(u['lossl.pred_region'], u['lossl.gt_sem_scores'], avg_factor=8 * 9)
@@ -206,8 +192,7 @@ def test_losses_and_positives_of_a_level():
         assert_close(pooled, u['lossl.out.idx_feat_st'][image, rows, :, 0, 0], 1e-5)
 
 
-def test_panoptic_merge():
-    u = units()
+def test_panoptic_merge(u):
     info = oracle.facts('units')
     shape = (7, *info['combine.hw'])
     fusion_head = PanopticFCNFusionHead(NUM_THINGS, NUM_STUFF, coco_config().model.test_cfg)
@@ -461,9 +446,8 @@ def test_stuff_probabilities(name, image, accelerated):
     fused = out['fused_regions']
     height, width = info['output_hw']
     probs = torch.zeros(NUM_STUFF + 1, height, width)
-    resizer = MaskResizer(
-        fused.mask_logits.shape[1:], info['input_hw'], (height, width), probs.device
-    )
+    sizes = fused.mask_logits.shape[1:], info['input_hw'], (height, width)
+    resizer = MaskResizer(*sizes, probs.device)
     everywhere = slice(0, height), slice(0, width)
     probs[fused.labels - NUM_THINGS] = resizer.resize(fused.mask_logits.sigmoid(), *everywhere)
     assert_stored(oracle.any_thing_first(probs, 0), name, 'sem_seg', 2e-5)

@@ -14,15 +14,12 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from helpers.oracle import ROOT
+from helpers.shell import run, script
 
-ROOT = Path(__file__).resolve().parents[1]
 COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
 PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
 ALONE = ('--no-deps', '--no-build-isolation', '--no-index')
-
-
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -197,12 +194,6 @@ def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
     return run('bash', folder / '.ci' / 'run', env=env)
 
 
-def program(file: Path, text: str = 'exit 0') -> None:
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(f'#!/bin/sh\n{text}\n')
-    file.chmod(0o755)
-
-
 @pytest.mark.parametrize(
     ('tests', 'ops', 'docs', 'lint', 'code'),
     [
@@ -215,7 +206,7 @@ def program(file: Path, text: str = 'exit 0') -> None:
     ],
 )
 def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
-    program(tmp_path / 'bin' / 'chromium')
+    script(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
     done = ci(tmp_path, path, tests=tests, ops=ops, docs=docs, lint=lint)
     assert done.returncode == code
@@ -231,8 +222,8 @@ def test_ci_installs_chromium_where_it_can(tmp_path, user):
     programs.mkdir()
     for name in ('bash', 'cat', 'dirname', 'grep', 'make', 'mktemp', 'rm', 'sh', 'tail', 'tee'):
         (programs / name).symlink_to(shutil.which(name))
-    program(programs / 'id', f'echo {user}')
-    program(programs / 'apt-get', f'echo "$@" >> {tmp_path}/arguments')
+    script(programs / 'id', f'echo {user}')
+    script(programs / 'apt-get', f'echo "$@" >> {tmp_path}/arguments')
     done = ci(tmp_path, str(programs))
     assert done.returncode == 0, done.stderr
     if user == 0:

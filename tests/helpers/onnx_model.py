@@ -1,7 +1,5 @@
 """The tiny model as an ONNX file, and the same model as a PanopticInferencer."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,12 +37,6 @@ def inferencer(folder: Path) -> PanopticInferencer:
     """Of what :func:`write_model` left."""
     config = Config.fromfile(folder / 'model.py')
     return PanopticInferencer(config, str(folder / 'model.pth'), 'cpu', show_progress=False)
-
-
-def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess:
-    """A tool of tools/deployment in a process of its own."""
-    command = [sys.executable, TOOLS / tool, *arguments]
-    return subprocess.run([str(x) for x in command], capture_output=True, text=True, **options)
 
 
 def assert_same(theirs: object, ours: object, cell_pixels: float = 0) -> None:

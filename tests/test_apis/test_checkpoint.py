@@ -2,7 +2,6 @@
 
 import os
 import resource
-import subprocess
 import sys
 import zipfile
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from helpers.malicious import Call
 from helpers.oracle import ROOT
+from helpers.shell import environment, run
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, load_checkpoint
@@ -57,11 +57,8 @@ def schemes(monkeypatch):
 
 
 def in_a_fresh_process(code: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-    )  # fmt: skip
+    python = sys.executable, '-W', 'ignore'
+    done = run(*python, '-c', code, cwd=ROOT, timeout=120, env=environment(PYTHONPATH=ROOT))
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()[-1].split()  # the libraries say something before
 

@@ -1,11 +1,11 @@
 """Configs by the name of one that comes with the package, from a clone and from a wheel's files."""
 
 import shutil
-import subprocess
 import sys
 
 import pytest
 from helpers.oracle import ROOT
+from helpers.shell import run
 from mmengine.config import Config
 
 from mmpfcn.apis.configs import configs_folder, find_config, read_config
@@ -52,10 +52,8 @@ def test_from_the_files_of_a_wheel(tmp_path):
         'import sys; from mmpfcn.commands.train import train_config as t; '
         "print(t(['r18_shapes']).filename, t(['mine.py']).work_dir, t(['mine.py']).model.type)"
     )
-    result = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        cwd=user, env={'PYTHONPATH': str(site), 'PATH': ''}, capture_output=True, text=True,
-    )  # fmt: skip
+    env = {'PYTHONPATH': str(site), 'PATH': ''}
+    result = run(sys.executable, '-W', 'ignore', '-c', code, cwd=user, env=env)
     assert result.returncode == 0, result.stderr
     file, work_dir, model = result.stdout.splitlines()[-1].split()
     assert file == str(site / 'mmpfcn/.mim/configs/panoptic_fcn/r18_shapes.py')

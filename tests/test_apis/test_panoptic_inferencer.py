@@ -1,6 +1,5 @@
 """From images to results with a tiny model."""
 
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from helpers import tiny_inferencer
 from helpers.oracle import ROOT
+from helpers.shell import run
 from helpers.tiny_inferencer import picture
 from mmengine.hub import get_config
 
@@ -147,7 +147,5 @@ def test_works_without_panopticapi(checkpoint, tmp_path):
         f'i = PanopticInferencer(tiny_inferencer.config(), {checkpoint!r}, "cpu")\n'
         f'print(len(i({str(tmp_path / "a.png")!r}, out_dir={str(tmp_path)!r})["predictions"]))'
     )
-    done = subprocess.run(
-        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+    done = run(sys.executable, '-c', code, cwd=ROOT, timeout=120)
     assert done.stdout.split()[-1:] == ['1'], done.stderr[-2000:]

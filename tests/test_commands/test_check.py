@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from helpers.breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData
 from helpers.files import cut, read_json, tree
 from helpers.oracle import ROOT, coco200
+from helpers.shell import children, start, wait_until
 from PIL import Image
 
 from mmpfcn.commands.check.command import main
@@ -341,22 +340,11 @@ def test_an_interrupted_check_ends_quietly(tmp_path):
         files.data['annotations'].append({**files.data['annotations'][0], 'image_id': number})
     files.save()
     out = tmp_path / 'report.json'
-    process = subprocess.Popen(
-        [sys.executable, str(TOOL), str(files.json), '--workers', '2', '--out', str(out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A test run in the background ignores SIGINT and would hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    children = Path(f'/proc/{process.pid}/task/{process.pid}/children')
-    deadline = time.monotonic() + 60
-    while len(children.read_text().split()) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    command = sys.executable, TOOL, files.json, '--workers', 2, '--out', out
+    process = start(*command, start_new_session=True)
+    wait_until(lambda: len(children(process.pid)) >= 2, process)
     os.killpg(process.pid, signal.SIGINT)
-    message = process.communicate(timeout=60)[1]
+    message = process.communicate(timeout=60)[0]
     assert process.returncode == 130 and 'Interrupted' in message
     assert 'Traceback' not in message and not out.exists()
     with pytest.raises(ProcessLookupError):

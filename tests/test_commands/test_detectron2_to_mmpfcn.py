@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 from collections import OrderedDict
 from functools import cache
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import oracle
+from helpers import oracle, shell
 from helpers.files import cut
 from helpers.malicious import Call
 from mmdet.registry import MODELS
@@ -79,12 +78,7 @@ def as_training_checkpoint(weights: dict[str, Tensor]) -> dict:
 def test_from_the_shell(published, tmp_path):
     source = write(as_detectron2(published[True]), tmp_path / 'published.pkl')
     target = tmp_path / 'ours' / 'weights.pth'
-    result = subprocess.run(
-        [sys.executable, str(TOOL), str(source), str(target), '--star'],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
+    result = shell.run(sys.executable, TOOL, source, target, '--star', env=shell.environment())
     assert result.returncode == 0, result.stderr
     assert f'352 entries of {source} converted to {target}' in result.stdout
     assert [path.name for path in target.parent.iterdir()] == ['weights.pth']

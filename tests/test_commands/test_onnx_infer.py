@@ -2,22 +2,22 @@
 
 import os
 import shutil
-import subprocess
 import sys
 
 import cv2
 import numpy as np
 import onnx
 import pytest
-from helpers import onnx_model
 from helpers.files import read_json
 from helpers.onnx_model import IDS
 from helpers.oracle import ROOT
+from helpers.shell import run
 from helpers.tiny_inferencer import picture
 
 from mmpfcn.commands.onnx_infer import main
 from mmpfcn.formats import read_panoptic_png
 
+TOOL = ROOT / 'tools' / 'deployment' / 'onnx_infer.py'
 NEEDLESS = ('torch', 'mmcv', 'mmdet', 'mmengine', 'PIL', 'onnx')
 BLOCKER = f"""import sys
 class Blocker:
@@ -49,11 +49,11 @@ def photos(tmp_path_factory):
 def test_tool_without_torch(exported, photos, theirs, tmp_path):
     (tmp_path / 'sitecustomize.py').write_text(BLOCKER)
     alone = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), str(ROOT)])}
-    blocked = subprocess.run([sys.executable, '-c', 'import torch'], env=alone, capture_output=True)
-    assert b'torch is blocked' in blocked.stderr
+    blocked = run(sys.executable, '-c', 'import torch', env=alone)
+    assert 'torch is blocked' in blocked.stderr
     out = tmp_path / 'out'
     options = ('--out-dir', out, '--threads', 1, '--batch-size', 2)
-    done = onnx_model.run('onnx_infer.py', exported / 'model.onnx', photos, *options, env=alone)
+    done = run(sys.executable, TOOL, exported / 'model.onnx', photos, *options, env=alone)
     assert done.returncode == 1, done.stderr
     for name, message in (
         ('cut.jpg', 'is cut off'), ('text.jpg', 'is no image'), ('empty.png', 'is cut off'),

@@ -7,16 +7,16 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from helpers import tiny_inferencer
+from helpers import shell, tiny_inferencer
 from helpers.files import read_json
 from helpers.oracle import ROOT, coco200
+from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
 
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
@@ -350,23 +350,9 @@ def test_checkpoint_of_another_model(demo, photos, tmp_path, capsys):
     assert not (tmp_path / 'out' / 'panoptic.json').exists()
 
 
-def start(arguments: list, launcher: list = (), **options) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, *launcher, str(DEMO), *map(str, arguments)],
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stdout.read()[-3000:]
-        assert time.monotonic() < end, 'nothing happened'
-        time.sleep(0.01)
+def start(*arguments: object, launcher: list = (), **options) -> subprocess.Popen:
+    env = environment(PYTHONPATH=ROOT)
+    return shell.start(sys.executable, *launcher, DEMO, *arguments, env=env, **options)
 
 
 def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
@@ -375,11 +361,9 @@ def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
     folder.mkdir()
     for seed in range(120):
         cv2.imwrite(str(folder / f'{seed:03d}.png'), picture(seed=seed))
-    arguments = [folder, '--out-dir', out, *model]
-    run = start(arguments, PROCESSES)
-    wait_for(lambda: len(list(out.glob('records/*.jsonl'))) == 2 and len(records(out)) > 8, run)
-    workers = Path(f'/proc/{run.pid}/task/{run.pid}/children').read_text().split()
-    os.kill(int(workers[0]), signal.SIGKILL)
+    run = start(folder, '--out-dir', out, *model, launcher=PROCESSES)
+    wait_until(lambda: len(list(out.glob('records/*.jsonl'))) == 2 and len(records(out)) > 8, run)
+    os.kill(children(run.pid)[0], signal.SIGKILL)
     run.communicate(timeout=60)
     assert run.returncode != 0
     for name in (f'{PNG_FOLDER}/.119.png.abcd1234', 'vis/.119.jpg.a_b2c3d4'):
@@ -400,7 +384,7 @@ def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
 
 def test_two_processes_share_the_images(model, photos, tmp_path):
     out = tmp_path / 'out'
-    run = start([photos, '--out-dir', out, '--no-pictures', *model], PROCESSES)
+    run = start(photos, '--out-dir', out, '--no-pictures', *model, launcher=PROCESSES)
     output = run.communicate(timeout=120)[0]
     assert run.returncode == 0, output[-3000:]
     shares = sorted(
@@ -413,12 +397,9 @@ def test_two_processes_share_the_images(model, photos, tmp_path):
 def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
     clip, out = write_video(tmp_path / 'clip.mp4', 400), tmp_path / 'out'
 
-    def interruptible():  # a shell ignores Ctrl-C for what it runs in the background, as CI may
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    run = start([clip, '--out-dir', out, *model], preexec_fn=interruptible)
+    run = start(clip, '--out-dir', out, *model)
     lines = out / 'clip.jsonl'
-    wait_for(lambda: lines.is_file() and len(lines.read_text().splitlines()) > 5, run)
+    wait_until(lambda: lines.is_file() and len(lines.read_text().splitlines()) > 5, run)
     run.send_signal(signal.SIGINT)
     output = run.communicate(timeout=60)[0]
     assert run.returncode == 130 and 'stopped. What was finished is in' in output
@@ -437,7 +418,7 @@ def test_full_disk(model, photos, tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    run = start([photos, '--out-dir', tmp_path / 'out', *model], preexec_fn=limit)
+    run = start(photos, '--out-dir', tmp_path / 'out', *model, preexec_fn=limit)
     output = run.communicate(timeout=120)[0]
     assert run.returncode == 1, output[-3000:]
     assert 'What was finished is kept; the same command goes on' in output

@@ -1,8 +1,7 @@
 """The process group of a run; distributed runs: test_distributed_runs.py."""
 
-import socket
-
 import torch
+from helpers.shell import free_port
 from mmengine.config import Config
 
 from mmpfcn.commands.processes import processes
@@ -14,10 +13,8 @@ def test_one_process_has_no_group():
 
 
 def test_a_group_of_gloo_without_an_accelerator(monkeypatch):
-    with socket.create_server(('127.0.0.1', 0)) as probe:
-        port = probe.getsockname()[1]
     names = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1')
-    for name, value in dict(names, MASTER_PORT=str(port)).items():
+    for name, value in dict(names, MASTER_PORT=free_port()).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr('mmpfcn.commands.processes.get_device', lambda: 'cpu')
     cfg = Config(dict(launcher='pytorch', find_unused_parameters=True))

@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers import tiny, tiny_run
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.optim.optimizer import amp_optimizer_wrapper
-from test_distributed_runs import free_port
+from helpers.shell import free_port
+from mmengine.optim import OptimWrapper
 
 from mmpfcn.engine import FiniteHook
 
@@ -38,6 +37,18 @@ def clipped(model: torch.nn.Module, **settings) -> OptimWrapper:
 def with_hook(skip: bool, wrapper: OptimWrapper, model: torch.nn.Module) -> None:
     runner = SimpleNamespace(model=model.train(), optim_wrapper=wrapper, iter=11)
     FiniteHook(skip).before_train(runner)
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    """A model, and a wrapper with a loss scale."""
+    model, wrapper = scaled
+    wrapper.loss_scaler = torch.amp.GradScaler('cpu')
+    return model, wrapper
+
+
+def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
 def poison_loss(model: torch.nn.Module, factor: float) -> None:
@@ -118,15 +129,13 @@ def test_steps_that_are_finite_and_accumulated():
 
 
 @pytest.mark.parametrize('enabled', [True, False])
-def test_infinite_gradients_belong_to_a_loss_scale(monkeypatch, enabled):
+def test_infinite_gradients_belong_to_a_loss_scale(scaled, enabled):
     """With a scaler it leaves the step out by itself; a disabled one (bfloat16) does not."""
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    model = tiny.build()
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    model, wrapper = scaled
     wrapper.loss_scaler = torch.amp.GradScaler('cpu', enabled=enabled)
     poison_gradient(model, INF)
     with_hook(False, wrapper, model)
-    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    weights = weights_of(model)
     if enabled:
         model.train_step(batch(37), wrapper)
         assert wrapper.loss_scaler.get_scale() == 2.0**15  # half of that at the start
@@ -136,26 +145,21 @@ def test_infinite_gradients_belong_to_a_loss_scale(monkeypatch, enabled):
     assert changed(model, weights) == []
 
 
-def test_a_loss_is_checked_under_a_loss_scale(monkeypatch):
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    model = tiny.build()
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
-    wrapper.loss_scaler = torch.amp.GradScaler('cpu')
+def test_a_loss_is_checked_under_a_loss_scale(scaled):
+    model, wrapper = scaled
     poison_loss(model, NAN)
     with_hook(False, wrapper, model)
     with pytest.raises(FloatingPointError, match='loss_thing=nan'):
         model.train_step(batch(37), wrapper)
 
 
-def test_gradients_that_no_loss_scale_makes_finite_stop_the_run(monkeypatch):
+def test_gradients_that_no_loss_scale_makes_finite_stop_the_run(scaled):
     """The scaler leaves out two steps, at 2 and 1; below 1 it is not the scale's doing."""
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    model = tiny.build()
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    model, wrapper = scaled
     wrapper.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.0)
     poison_gradient(model, NAN)
     with_hook(False, wrapper, model)
-    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    weights = weights_of(model)
     for _ in range(2):
         model.train_step(batch(37), wrapper)
     with pytest.raises(FloatingPointError, match=rf'images: 37 \(37.jpg\); .*{EMBED}'):

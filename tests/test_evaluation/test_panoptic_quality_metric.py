@@ -6,7 +6,6 @@ Random maps, crowds and void: test_fuzz/test_any_panoptic_map.py.
 import csv
 import json
 import os
-import socket
 import weakref
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 import torch.distributed as dist
 from helpers.forked import run_processes
 from helpers.oracle import coco200
+from helpers.shell import free_port
 from mmdet.datasets import CocoPanopticDataset
 from mmdet.evaluation import CocoPanopticMetric
 from mmengine.dataset import DefaultSampler
@@ -151,16 +151,10 @@ def test_coco_equals_mmdets_metric_and_the_files_for_the_server(coco, tmp_path):
     assert result == pytest.approx(expected, abs=1e-9)
     assert 10 < result['coco_panoptic/PQ'] < 90
 
-    server = pq_compute(
-        ann_file,
-        str(tmp_path / 'out' / 'r.panoptic.json'),
-        folder,
-        str(tmp_path / 'out/r.panoptic'),
-    )
+    ours = [str(tmp_path / 'out' / name) for name in ('r.panoptic.json', 'r.panoptic')]
+    server = pq_compute(ann_file, ours[0], folder, ours[1])
     assert 100 * server['All']['pq'] == pytest.approx(result['coco_panoptic/PQ'], abs=1e-9)
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-        'r.panoptic', 'r.panoptic.json'
-    ]  # fmt: skip
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'r.panoptic', 'r.panoptic.json'}
 
 
 def test_coco_perfect_predictions(coco):
@@ -178,18 +172,13 @@ def test_coco_perfect_predictions(coco):
 
 def test_coco_by_mmdets_data_set(coco):
     """The same ground truth read by the metric itself."""
+    keys = ('img_id', 'img_path', 'seg_map_path', 'segments_info')
     stock = CocoPanopticDataset(
         ann_file=coco.ann_file,
         data_prefix=coco.data_prefix,
         test_mode=True,
         indices=10,
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(
-                type='PackDetInputs',
-                meta_keys=('img_id', 'img_path', 'seg_map_path', 'segments_info'),
-            ),
-        ],
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackDetInputs', meta_keys=keys)],
     )
     samples = coco_samples(coco, perturbed)
     others = [
@@ -262,10 +251,15 @@ def test_evaluate_starts_anew_and_leaves_nothing_half_written(tmp_path):
     assert list((tmp_path / 'out').iterdir()) == []
 
 
-def test_absent_groups_and_classes(tmp_path, monkeypatch):
-    logged = []
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    texts = []
     module = 'mmpfcn.evaluation.panoptic_quality_metric.print_log'
-    monkeypatch.setattr(module, lambda text, logger: logged.append(text))
+    monkeypatch.setattr(module, lambda text, logger: texts.append(text))
+    return texts
+
+
+def test_absent_groups_and_classes(tmp_path, logged):
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 9]]), [(5, 3, False), (9, 2, True)])
     measured = metric(classwise=True)
     measured.process({}, [with_prediction(record, np.array([[3, 3, VOID, 2]]))])
@@ -277,11 +271,8 @@ def test_absent_groups_and_classes(tmp_path, monkeypatch):
     assert {'car|-|-|-|0|0|0', 'sea|66.667|66.667|100.000|1|0|0', 'sky|-|-|-|0|0|0'} <= set(lines)
 
 
-def test_class_names_of_a_subset_in_any_order(tmp_path, monkeypatch):
+def test_class_names_of_a_subset_in_any_order(tmp_path, logged):
     """Stuff before things: a group is told by the name, not by the label."""
-    logged = []
-    module = 'mmpfcn.evaluation.panoptic_quality_metric.print_log'
-    monkeypatch.setattr(module, lambda text, logger: logged.append(text))
     meta = dict(classes=('sea', 'cat'), thing_classes=('cat',))
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 9]]), [(5, 0, False), (9, 1, False)])
     record['segments_info'][0]['is_thing'], record['segments_info'][1]['is_thing'] = False, True
@@ -322,7 +313,7 @@ def test_format_only_needs_no_ground_truth(tmp_path):
         measured.evaluate(2)
 
 
-def evaluate_part(rank: int, port: int, folder: str) -> None:
+def evaluate_part(rank: int, port: str, folder: str) -> None:
     """A process of a test: the loader's share of five images and of one, two at a time."""
     os.chdir(folder)
     torch.set_num_threads(1)
@@ -339,10 +330,7 @@ def evaluate_part(rank: int, port: int, folder: str) -> None:
 
 
 def test_two_processes_equal_one(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    run_processes(evaluate_part, port, str(tmp_path), number=2)
+    run_processes(evaluate_part, free_port(), str(tmp_path), number=2)
     for count in (5, 1):
         measured = metric(
             per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one')

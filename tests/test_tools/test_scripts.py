@@ -1,11 +1,12 @@
 """train.py and test.py from the shell, and the scripts that start them for many processes."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.shell import environment, run
+from helpers.shell import script as write_script
 from helpers.tiny_run import TOOLS
 
 SCRIPTS = {
@@ -17,21 +18,15 @@ SCRIPTS = {
 
 
 def run_script(script, arguments, bin_dir, **env):
-    return subprocess.run(
-        ['bash', str(TOOLS / script), *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PATH': f'{bin_dir}:{os.environ["PATH"]}', **env},
-    )
+    path = f'{bin_dir}:{os.environ["PATH"]}'
+    return run('bash', TOOLS / script, *arguments, env=environment(PATH=path, **env))
 
 
 @pytest.fixture
 def bin_dir(tmp_path):
     """A folder with programs that print their arguments one a line."""
     for name in ('srun', 'args'):
-        program = tmp_path / name
-        program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-        program.chmod(0o755)
+        write_script(tmp_path / name, 'printf "%s\\n" "$@"')
     return tmp_path
 
 
@@ -72,18 +67,13 @@ def test_shellcheck_has_nothing_to_say():
     scripts = [str(path) for path in sorted(TOOLS.rglob('*.sh'))]
     assert len(scripts) >= 5
     checker = Path(sys.executable).with_name('shellcheck')
-    result = subprocess.run([checker, *scripts], capture_output=True, text=True)
+    result = run(checker, *scripts)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize('script, rest', [('train.py', []), ('test.py', [__file__])])
 def test_missing_config_from_the_shell(script, rest, tmp_path):
-    result = subprocess.run(
-        [sys.executable, str(TOOLS / script), 'none.py', *rest],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    result = run(sys.executable, TOOLS / script, 'none.py', *rest, cwd=tmp_path)
     assert result.returncode == 2
     assert f'config is not a file: none.py (looked for in {tmp_path})' in result.stderr
     assert 'Traceback' not in result.stderr

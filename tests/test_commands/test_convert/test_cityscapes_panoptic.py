@@ -1,11 +1,9 @@
 """Cityscapes to COCO panoptic format, and the writer's restarts, which the converters share."""
 
 import json
-import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,11 +15,11 @@ import pytest
 from helpers.files import contents, cut, read_json, times, without_privileges
 from helpers.frames import SIZE, rectangle, write_cityscapes
 from helpers.oracle import ROOT
+from helpers.shell import children, environment, start, wait_until
 
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 
 pytest.importorskip('cityscapesscripts')
-TOOLS = ROOT / 'tools' / 'dataset_converters'
 
 from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic  # noqa: E402
 
@@ -166,11 +164,6 @@ def test_label_ids_alone_make_crowds_of_things(copy, tmp_path, capsys):
             assert segment['area'] == (labels == segment['id']).sum()
 
 
-def children_of(process_id: int) -> list[int]:
-    path = Path(f'/proc/{process_id}/task/{process_id}/children')
-    return [int(text) for text in path.read_text().split()]
-
-
 def is_running(process_id: int) -> bool:
     try:
         state = Path(f'/proc/{process_id}/stat').read_text().rsplit(')', 1)[1].split()[0]
@@ -181,25 +174,17 @@ def is_running(process_id: int) -> bool:
 
 def kill_in_the_middle(raw: Path, out: Path) -> None:
     """Start two workers, kill the tool without notice, and wait for the workers to end."""
-    arguments = [raw, '--out', out, '--splits', 'train', '--workers', 2]
-    process = subprocess.Popen(
-        [sys.executable, str(TOOLS / 'cityscapes_panoptic.py'), *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
+    arguments = raw, '--out', out, '--splits', 'train', '--workers', 2
+    tool = ROOT / 'tools' / 'dataset_converters' / 'cityscapes_panoptic.py'
+    process = start(sys.executable, tool, *arguments, env=environment())
     records = out / 'annotations' / 'panoptic_train.partial' / 'records'
-    deadline = time.monotonic() + 120
-    while len(list(records.glob('*.json'))) < 5:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.002)
-    workers = children_of(process.pid)
+    wait_until(lambda: len(list(records.glob('*.json'))) >= 5, process)
+    workers = children(process.pid)
     process.kill()
     process.wait()
     assert process.returncode == -signal.SIGKILL
     assert len(workers) == 2
     while any(map(is_running, workers)):
-        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 

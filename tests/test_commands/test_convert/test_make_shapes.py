@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -11,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from helpers.files import contents, read_json, times
+from helpers.oracle import ROOT
+from helpers.shell import run, start, wait_until
 from mmdet.datasets import CocoPanopticDataset
 from mmdet.evaluation import INSTANCE_OFFSET, CocoPanopticMetric
 from pycocotools.coco import COCO
 
-TOOL = Path(__file__).parents[3] / 'tools' / 'dataset_converters' / 'make_shapes.py'
+TOOL = ROOT / 'tools' / 'dataset_converters' / 'make_shapes.py'
 THINGS = ('ball', 'square', 'triangle', 'star', 'ring', 'cross')
 STUFF = ('sky', 'grass', 'water', 'brick')
 COUNTS = dict(train=14, val=5)
@@ -23,8 +24,7 @@ SEED = 6
 
 
 def run_tool(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(TOOL), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return run(sys.executable, TOOL, *arguments, timeout=300)
 
 
 def make(folder: Path, **options) -> Path:
@@ -200,20 +200,11 @@ def test_a_complete_set_is_left_as_it_is(shapes):
 
 def interrupt_when_some_are_drawn(folder: Path, *arguments) -> str:
     """Start the tool, press Ctrl-C after a few images, and return what it said."""
-    process = subprocess.Popen(
-        [sys.executable, str(TOOL), '--out', str(folder), *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A test run in the background ignores SIGINT and would hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120
-    while len(list(folder.parent.glob('*.partial/records/train/*.json'))) < 5:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
+    process = start(sys.executable, TOOL, '--out', folder, *arguments)
+    drawn = '*.partial/records/train/*.json'
+    wait_until(lambda: len(list(folder.parent.glob(drawn))) >= 5, process)
     process.send_signal(signal.SIGINT)
-    message = process.communicate(timeout=120)[1]
+    message = process.communicate(timeout=120)[0]
     assert process.returncode != 0
     return message
 
