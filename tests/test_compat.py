@@ -91,9 +91,8 @@ def test_mmcv_without_operators_is_named(tmp_path, ops):
 
 def test_an_opencv_that_needs_a_screen_is_named(tmp_path):
     folder = fake_packages(tmp_path, ONEDL)
-    (folder / 'mmcv' / '__init__.py').write_text(
-        'raise ImportError("libGL.so.1: cannot open shared object file")'
-    )
+    error = 'raise ImportError("libGL.so.1: cannot open shared object file")'
+    (folder / 'mmcv' / '__init__.py').write_text(error)
     done = check(folder)
     assert done.returncode == 1
     assert 'ImportError: OpenCV does not load (libGL.so.1: cannot open shared' in done.stderr
@@ -127,13 +126,10 @@ def test_an_operator_that_is_missing_is_named_when_it_is_called(tmp_path, versio
     )
     assert done.stdout == 'False mmcv._ext\nheads none, mmcv is not compiled\n', done.stderr
     assert done.returncode == 1
-    assert (
-        "RuntimeError: mmcv's operator roi_align_forward is not compiled, and RegionHead of heads "
-        'called it.' in done.stderr
-    )
-    assert (
-        f'--no-build-isolation --no-deps --force-reinstall --no-cache-dir {wanted}' in done.stderr
-    )
+    message = "RuntimeError: mmcv's operator roi_align_forward is not compiled, and RegionHead of "
+    assert message + 'heads called it.' in done.stderr
+    options = '--no-build-isolation --no-deps --force-reinstall --no-cache-dir'
+    assert f'{options} {wanted}' in done.stderr
 
 
 def test_nothing_is_replaced_where_the_operators_are(tmp_path):

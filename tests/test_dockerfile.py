@@ -28,11 +28,8 @@ def test_known_instructions_of_what_is_there():
     assert set(names) <= {'ARG', 'FROM', 'ENV', 'RUN', 'WORKDIR', 'COPY', 'CMD'}
     assert names.count('FROM') == 1 and set(names[: names.index('FROM')]) == {'ARG'}
     assert names.index('COPY') < len(names) - 1 - names[::-1].index('RUN')
-    ignored = [
-        line
-        for line in (ROOT / '.dockerignore').read_text().splitlines()
-        if line and not line.startswith('#')
-    ]
+    lines = (ROOT / '.dockerignore').read_text().splitlines()
+    ignored = [line for line in lines if line and not line.startswith('#')]
     assert arguments('COPY') == ['. .'] and arguments('WORKDIR') == ['/mmpfcn']
     needed = ['Makefile', 'README.md', 'setup.py', 'pyproject.toml', 'LICENSE', 'model-index.yml']
     needed += ['mmpfcn', 'configs', 'tools', 'requirements', 'tests', 'docs', 'tools/misc']
@@ -70,29 +67,23 @@ def expand(text: str, values: dict[str, str]) -> str:
     return text
 
 
-@pytest.mark.parametrize(
-    ('cuda', 'base', 'force'),
-    [
-        ('', 'python:3.11-slim-bookworm', ''),
-        ('12.8.1', 'nvidia/cuda:12.8.1-devel-ubuntu22.04', '1'),
-    ],
-)
-def test_cuda_is_an_argument(cuda, base, force):
+BASES = {'': 'python:3.11-slim-bookworm', '12.8.1': 'nvidia/cuda:12.8.1-devel-ubuntu22.04'}
+
+
+@pytest.mark.parametrize('cuda, base', BASES.items())
+def test_cuda_is_an_argument(cuda, base):
+    force = '1' if cuda else ''
     values = {'CUDA': cuda}
     defaults = dict(argument.split('=', 1) for argument in arguments('ARG'))
     assert defaults['CUDA'] == ''
     values['BASE'] = expand(defaults['BASE'], values)
     assert expand(arguments('FROM')[0], values) == base
-    environment = dict(
-        pair.split('=', 1)
-        for line in arguments('ENV')
-        for pair in shlex.split(line.replace('$P', ''))
-    )
+    pairs = [pair for line in arguments('ENV') for pair in shlex.split(line.replace('$P', ''))]
+    environment = dict(pair.split('=', 1) for pair in pairs)
     assert expand(environment['FORCE_CUDA'], values) == force
     assert expand(environment['OPS'], values) == force  # what it compiles is in .venv-ops
-    assert expand(environment['PATH'], values).startswith(
-        '/mmpfcn/.venv-ops/bin:' if cuda else '/mmpfcn/.venv/bin:'
-    )
+    bin_folder = '/mmpfcn/.venv-ops/bin:' if cuda else '/mmpfcn/.venv/bin:'
+    assert expand(environment['PATH'], values).startswith(bin_folder)
     system = expand(arguments('RUN')[0], values).split()
     assert ('python3-venv' in system) == bool(cuda)
 

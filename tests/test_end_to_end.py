@@ -134,14 +134,11 @@ def test_resume_goes_on_after_the_checkpoint(folder, trained):
 def test_wrong_class_counts_are_explained(folder):
     heads = ('panoptic_head', 'panoptic_fusion_head')
     counts = [f'model.{head}.num_things_classes=5' for head in heads]
-    code, output = run_tool(
-        'train.py', *train_shapes(1, *counts, flags=('--work-dir', 'wrong')), cwd=folder
-    )
+    arguments = train_shapes(1, *counts, flags=('--work-dir', 'wrong'))
+    code, output = run_tool('train.py', *arguments, cwd=folder)
     assert code != 0
-    assert (
-        'ValueError: the model has num_things_classes=5, but the data set has 6 thing_classes: '
-        'set model.panoptic_head.num_things_classes=6'
-    ) in output
+    message = 'the model has num_things_classes=5, but the data set has 6 thing_classes: set '
+    assert f'ValueError: {message}model.panoptic_head.num_things_classes=6' in output
     assert not list((folder / 'wrong').rglob('*.pth'))
 
 

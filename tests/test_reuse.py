@@ -96,9 +96,8 @@ def test_our_head_predicts_in_maskformer_as_in_panoptic_fcn(maskformer):
     ours.load_state_dict(maskformer.state_dict(), strict=True)
     maskformer.panoptic_fusion_head.test_cfg.stuff_area_limit = 1
     items = [tiny.sample(), tiny.sample((50, 70), boxes=[])]
-    for theirs, own in zip(
-        tiny.predict(maskformer, *items), tiny.predict(ours, *items), strict=True
-    ):
+    results = (tiny.predict(model, *items) for model in (maskformer, ours))
+    for theirs, own in zip(*results, strict=True):
         assert 'pred_sem_seg' not in theirs and 'pred_sem_seg' in own
         assert len(theirs.pred_panoptic_seg.segments_info) > 1
         assert torch.equal(theirs.pred_panoptic_seg.sem_seg, own.pred_panoptic_seg.sem_seg)
@@ -146,9 +145,8 @@ class PrototypeSegmentor(nn.Module):
         results = []
         for feats, scores in zip(*self(images), strict=True):
             labels, which = (scores > 0.5).nonzero(as_tuple=True)
-            kernels = InstanceData(
-                kernels=self.kernels[labels, which], labels=labels, scores=scores[labels, which]
-            )
+            chosen, best = self.kernels[labels, which], scores[labels, which]
+            kernels = InstanceData(kernels=chosen, labels=labels, scores=best)
             best_first = kernels.scores.argsort(descending=True)
             kernels = self.fusion(kernels[best_first], similarity_thr=0.8)
             logits = torch.einsum('ke,ehw->khw', kernels.kernels, feats)
@@ -201,9 +199,8 @@ def test_fusion_leaves_one_kernel_a_class(segmentor):
     model, _ = segmentor
     images, labels = painted_images()
     _, scores = model(images)
-    for (kernels, _), chosen, truth in zip(
-        model.predict(images), scores > 0.5, labels, strict=True
-    ):
+    found = zip(model.predict(images), scores > 0.5, labels, strict=True)
+    for (kernels, _), chosen, truth in found:
         assert sorted(kernels.labels.tolist()) == truth.unique().tolist()
         assert chosen.sum() > 2 * len(kernels)
 
@@ -278,9 +275,8 @@ def test_these_heads_hand_over_logits(name, tmp_path):
 @pytest.mark.parametrize('name', ['SOLOv2', pytest.param('CondInst', marks=pytest.mark.ops)])
 def test_a_model_with_our_loss_predicts(name, tmp_path):
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
-    for result, options in zip(
-        tiny.predict(model, *(instance_sample(**o) for o in SAMPLES)), SAMPLES, strict=True
-    ):
+    results = tiny.predict(model, *(instance_sample(**options) for options in SAMPLES))
+    for result, options in zip(results, SAMPLES, strict=True):
         assert len(result.pred_instances) > 0, options
         assert result.pred_instances.masks.shape[1:] == (64, 96)
         assert result.pred_instances.labels.lt(6).all()

@@ -113,10 +113,7 @@ def test_recorded_parameters_are_those_of_the_imported_functions():
     ('call', 'error'),
     [
         ('Config.fromfile(path)', None),
-        (
-            'Config.fromfile(path, import_custom=True)',
-            "unexpected keyword argument 'import_custom'",
-        ),
+        ('Config.fromfile(path, odd=True)', "unexpected keyword argument 'odd'"),
         ('Config.fromfile()', "missing a required argument: 'filename'"),
         ('Config.fromfile(**options)', None),
     ],

@@ -20,11 +20,9 @@ SMALL = [
 
 
 def write_cityscapes(root) -> None:
-    names = dict(
-        train=['aachen_000000_000019', 'bochum_000001_000019', 'ulm_000002_000019'],
-        val=['frankfurt_000000_000294', 'munster_000001_000019'],
-    )
-    frames.write_cityscapes(root, names)
+    train = ['aachen_000000_000019', 'bochum_000001_000019', 'ulm_000002_000019']
+    val = ['frankfurt_000000_000294', 'munster_000001_000019']
+    frames.write_cityscapes(root, dict(train=train, val=val))
     ran('dataset_converters/cityscapes_panoptic.py', root, '--workers', 1, cwd=root)
 
 

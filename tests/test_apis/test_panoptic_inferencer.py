@@ -73,10 +73,8 @@ def test_finishing_leaves_the_output_as_it_was(inferencer):
     first = inferencer.finish(output, instances=True, semantic=True)
     found = set(output.data_sample.all_keys()), dict(output.data_sample.metainfo_items())
     assert found == fields and 'pred_panoptic_seg' not in str(output.data_sample)
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(levels, (m for level in output.levels for m in level), strict=True)
-    )
+    after = [maps for level in output.levels for maps in level]
+    assert all(torch.equal(a, b) for a, b in zip(levels, after, strict=True))
     again = inferencer.finish(output)
     assert same(first, again) and again.instances is None and again.semantic_seg is None
     explain(inferencer, output)

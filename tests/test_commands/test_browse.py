@@ -12,8 +12,11 @@ import pytest
 import torch
 from helpers.oracle import ROOT
 from helpers.tiny import build as build_tiny
+from mmdet.registry import DATASETS
+from mmengine.config import Config
 
 from mmpfcn.commands.browse.command import main
+from mmpfcn.commands.browse.targets import build_target_pipeline
 from mmpfcn.formats import write_panoptic_png
 from mmpfcn.visualization.drawing import GAP, title_height
 
@@ -92,10 +95,8 @@ def write_dataset(root, ids=None, segments=None):
         height, width = ids.shape
         images.append(dict(id=number, file_name=f'{name}.jpg', height=height, width=width))
         annotations.append(dict(image_id=number, file_name=f'{name}.png', segments_info=segments))
-    categories = [
-        dict(id=i + 1, name=name, isthing=int(i < 6), color=PALETTE[i])
-        for i, name in enumerate(CLASSES)
-    ]
+    classes = enumerate(zip(CLASSES, PALETTE, strict=True))
+    categories = [dict(id=i + 1, name=n, isthing=int(i < 6), color=c) for i, (n, c) in classes]
     content = dict(images=images, annotations=annotations, categories=categories)
     (root / 'annotations' / 'panoptic_train.json').write_text(json.dumps(content))
     return root
@@ -244,10 +245,6 @@ def test_targets_of_every_level(config, tmp_path):
 @pytest.mark.parametrize('pad_labels', [False, True])
 def test_targets_are_those_of_the_head(tmp_path, size, pad_labels):
     """For any size, with the level sizes of the real network."""
-    from mmdet.registry import DATASETS
-    from mmengine.config import Config
-
-    from mmpfcn.commands.browse.targets import build_target_pipeline
 
     ids, segments = ground_truth()
     ids = np.pad(ids, ((0, 0), (0, 80)))[: size[0], : size[1]]

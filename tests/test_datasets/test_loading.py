@@ -40,9 +40,8 @@ def test_panoptic_ground_truth_reaches_the_data_sample(tmp_path):
     assert gt.sem_seg.dtype == torch.int32 and gt.metainfo['ignore_index'] == 255
     infos = {info['id']: info for info in gt.segments_info}
     assert len(infos) == len(gt.segments_info) == 6
-    assert infos[1 + 2 * offset] == dict(
-        id=1 + 2 * offset, label=1, isthing=False, iscrowd=True, area=4
-    )
+    crowd = dict(id=1 + 2 * offset, label=1, isthing=False, iscrowd=True, area=4)
+    assert infos[1 + 2 * offset] == crowd
     assert infos[2] == dict(id=2, label=2, isthing=False, iscrowd=False, area=18)
 
 
@@ -62,13 +61,10 @@ def test_equal_to_mmdet_on_photos():
         dict(type='Pad', size_divisor=32),
     ]
     stock, ours = (
-        DATASETS.build(dict(common, type=kind, pipeline=[*load, *resize]))
-        for kind, load in (
-            (
-                'CocoPanopticDataset',
-                [dict(type='LoadImageFromFile'), dict(type='LoadPanopticAnnotations')],
-            ),
-            ('PanopticDataset', LOAD[:1] + [dict(type='LoadPanopticGroundTruth')]),
+        DATASETS.build(dict(common, type=kind, pipeline=[*(dict(type=x) for x in load), *resize]))
+        for kind, *load in (
+            ('CocoPanopticDataset', 'LoadImageFromFile', 'LoadPanopticAnnotations'),
+            ('PanopticDataset', 'LoadImage', 'LoadPanopticGroundTruth'),
         )
     )
     assert ours.metainfo['classes'] == stock.metainfo['classes']

@@ -82,15 +82,9 @@ def test_names_and_palette_of_classes(tmp_path):
 @pytest.mark.parametrize(
     'metainfo, message',
     [
-        (
-            dict(classes=['persons']),
-            "'persons', which .*lacks: did you mean 'person'",
-        ),
+        (dict(classes=['persons']), "'persons', which .*lacks: did you mean 'person'"),
         (dict(classes=['car', 'car']), 'names a class twice'),
-        (
-            dict(thing_classes=['car'], stuff_classes=['car']),
-            "'car'. as thing_classes and",
-        ),
+        (dict(thing_classes=['car'], stuff_classes=['car']), "'car'. as thing_classes and"),
     ],
 )
 def test_wrong_metainfo(tmp_path, metainfo, message):

@@ -166,10 +166,8 @@ def test_only_an_image_and_arrays_for_boxes():
 def test_randomness_can_be_shared_and_matrices_add_up():
     crop = RandomCropWithInstance((3, 3))
     with cache_random_params(crop):
-        firsts = {
-            tuple(crop(sample(np.ones((20, 20), np.uint16), BitmapMasks))['img'][0, 0])
-            for _ in range(5)
-        }
+        images = [crop(sample(np.ones((20, 20), np.uint16), BitmapMasks))['img'] for _ in range(5)]
+        firsts = {tuple(image[0, 0]) for image in images}
     assert len(firsts) == 1
     twice = crop(crop(sample(np.ones((20, 20), np.uint16), BitmapMasks)))
     shift = twice['img'][0, 0, 1::-1]  # (left, top)

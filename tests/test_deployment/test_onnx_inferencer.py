@@ -104,9 +104,8 @@ def models(tmp_path_factory):
 def photos() -> list:
     """Upright, square and wide ones."""
     paths = sorted((oracle.coco200() / 'val2017').glob('*.jpg'))
-    ratios = [
-        np.divide(*cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8).shape[:2]) for path in paths
-    ]
+    small = (cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8) for path in paths)
+    ratios = [np.divide(*image.shape[:2]) for image in small]
     order = np.argsort(ratios)
     return [paths[i] for i in order[[0, len(order) // 4, len(order) // 2, -20, -1]]]
 

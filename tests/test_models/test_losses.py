@@ -51,9 +51,8 @@ def test_candidates_count_by_their_share_of_the_scores():
     ]
     loss = WeightedDiceLoss()(pred, target, weight, reduction_override='none')
     torch.testing.assert_close(loss, torch.stack(expected))
-    assert WeightedDiceLoss()(pred, target, weight, avg_factor=4).item() == pytest.approx(
-        sum(expected).item() / 4
-    )
+    mean = WeightedDiceLoss()(pred, target, weight, avg_factor=4).item()
+    assert mean == pytest.approx(sum(expected).item() / 4)
 
 
 def test_perfect_empty_and_no_masks():

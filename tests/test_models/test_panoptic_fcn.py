@@ -92,9 +92,8 @@ def test_segments_are_a_partition_of_the_image():
     assert len({segment['id'] for segment in segments}) == len(segments) > 1
     areas = {segment['id']: segment['area'] for segment in segments}
     found, counts = ids.unique(return_counts=True)
-    assert {
-        i: n for i, n in zip(found.tolist(), counts.tolist(), strict=True) if i != VOID
-    } == areas
+    found = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    assert {i: number for i, number in found.items() if i != VOID} == areas
     for segment in segments:
         assert segment['id'] % INSTANCE_OFFSET == segment['label']
         assert segment['isthing'] == (segment['label'] < tiny.NUM_THINGS)
@@ -141,9 +140,8 @@ def test_targets_are_the_same_under_mixed_precision(monkeypatch):
     """In bfloat16 the sum of 128 column numbers is off by whole cells."""
     seen = []
     assign = PanopticFCNAssigner.assign
-    monkeypatch.setattr(
-        PanopticFCNAssigner, 'assign', lambda *a: seen.append(assign(*a)) or seen[-1]
-    )
+    watched = lambda *a: seen.append(assign(*a)) or seen[-1]  # noqa: E731
+    monkeypatch.setattr(PanopticFCNAssigner, 'assign', watched)
     model = tiny.build()
     tiny.losses(model, tiny.sample((128, 512), boxes=[(301, 5, 490, 120)]))
     with torch.autocast('cpu', dtype=torch.bfloat16):

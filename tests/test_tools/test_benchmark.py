@@ -1,6 +1,5 @@
 """The benchmark tool: what it makes models do, how it counts time, and what it writes."""
 
-import json
 import mmap
 import sys
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
+from helpers.files import read_json
 from helpers.oracle import ROOT
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import MODELS
@@ -28,6 +28,7 @@ model = dict(
 )
 """
 PEERS = ['panoptic-fpn', 'maskformer', 'mask2former']
+SIZES = '--size 60 90 --out-size 40 70'
 QUICK = ['--repeats', '1', '--warmup', '1', '--threads', '1', '--device', 'cpu']
 
 
@@ -58,11 +59,10 @@ def config(tmp_path):
     return str(path)
 
 
-def run(tool, tmp_path, *argv, status=0) -> tuple[dict, str]:
+def run(tool, tmp_path, options: str, *argv, status=0) -> tuple[dict, str]:
     """Content of the two files."""
-    assert tool.main([*argv, *QUICK, '--out', str(tmp_path / 'out')]) == status
-    out = tmp_path / 'out'
-    return json.loads((out / 'benchmark.json').read_text()), (out / 'benchmark.md').read_text()
+    assert tool.main([*argv, *options.split(), *QUICK, '--out', str(tmp_path / 'out')]) == status
+    return read_json(tmp_path / 'out/benchmark.json'), (tmp_path / 'out/benchmark.md').read_text()
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:
@@ -77,10 +77,8 @@ def table(text: str, title: str) -> list[dict[str, str]]:
 
 
 def test_inference_of_ours(tool, part, config, tmp_path):
-    result, text = run(
-        tool, tmp_path, config, '--size', '60', '90', '--out-size', '40', '70', '--objects', '3',
-        '0', '--dtype', 'float32', 'bf16', '--batch-size', '1', '2', '--plain-convs',
-    )  # fmt: skip
+    options = '--dtype float32 bf16 --batch-size 1 2 --plain-convs'
+    result, text = run(tool, tmp_path, f'{SIZES} --objects 3 0 {options}', config)
     rows = result['times']
     assert len(rows) == 2 * 2 * 2 * 2  # objects, dtypes, batch sizes, models
     assert {row['model'] for row in rows} == {'small', 'small, plain convs'}
@@ -106,9 +104,8 @@ def test_inference_of_ours(tool, part, config, tmp_path):
 
 @pytest.mark.ops
 def test_inference_and_peers(tool, config, tmp_path):
-    result, text = run(
-        tool, tmp_path, config, '--size', '64', '64', '--objects', '2', '4', '--peers', *PEERS
-    )
+    options = f'--size 64 64 --objects 2 4 --peers {" ".join(PEERS)}'
+    result, text = run(tool, tmp_path, options, config)
     found = {(row['model'], row['setting']['num_objects']) for row in result['times']}
     assert found == {('small', 2), ('small', 4), *((peer, None) for peer in PEERS)}
     assert not any(row['error'] for row in result['times'])
@@ -126,24 +123,19 @@ def test_onnx_runtime(tool, config, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match='does not name its classes'):
         inferencer = PanopticInferencer(config, str(tmp_path / 'small.pth'), 'cpu')
     export_onnx(inferencer, tmp_path / 'small.onnx')
-    result, text = run(
-        tool, tmp_path, config, '--size', '60', '90', '--out-size', '40', '70', '--objects', '3',
-        '--onnx', str(tmp_path / 'small.onnx'),
-    )  # fmt: skip
+    options = f'{SIZES} --objects 3 --onnx {tmp_path}/small.onnx'
+    result, text = run(tool, tmp_path, options, config)
     assert [row['model'] for row in result['times']] == ['small', 'small, ONNX Runtime']
     assert [row['num_found'] for row in result['times']] == [3, 3]
-    assert set(result['times'][1]['stages'][0]) == {
-        'preprocess', 'graph', 'post-processing', 'other',
-    }  # fmt: skip
+    stages = {'preprocess', 'graph', 'post-processing', 'other'}
+    assert set(result['times'][1]['stages'][0]) == stages
     assert table(text, 'Shares')[1]['after the network / network'].endswith('%')
 
 
 @pytest.mark.ops
 def test_training_and_peers(tool, part, config, tmp_path):
-    result, text = run(
-        tool, tmp_path, config, '--train', '--size', '64', '64', '--objects', '2', '--batch-size',
-        '1', '--peers', 'panoptic-fpn', 'mask2former',
-    )  # fmt: skip
+    options = '--train --size 64 64 --objects 2 --batch-size 1 --peers panoptic-fpn mask2former'
+    result, text = run(tool, tmp_path, options, config)
     models = [row['model'] for row in result['times']]
     assert models == ['small', 'panoptic-fpn', 'mask2former']
     for row in result['times']:
@@ -159,20 +151,18 @@ def test_training_and_peers(tool, part, config, tmp_path):
 
 
 def test_whole_runs(tool, config, tmp_path):
-    result, text = run(tool, tmp_path, config, '--size', '64', '64', '--objects', '1', '--memory')
+    result, text = run(tool, tmp_path, '--size 64 64 --objects 1 --memory', config)
     assert [peak['what'] for peak in result['memory']] == ['network alone', 'inference']
     for peak in result['memory']:
         assert peak['error'] is None
         assert 0 < peak['growth'] < peak['process']
     assert table(text, 'Peak memory')[0]['it / first of its kind'] == '1.00'
-    result, text = run(tool, tmp_path, config, '--train', '--size', '64', '96', '--objects', '0')
+    result, text = run(tool, tmp_path, '--train --size 64 96 --objects 0', config)
     assert result['times'][0]['error'] is None
 
 
 def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, capsys):
-    result, text = run(
-        tool, tmp_path, config, '--size', '64', '64', '--objects', '50', '1', status=1
-    )
+    result, text = run(tool, tmp_path, '--size 64 64 --objects 50 1', config, status=1)
     errors = [row['error'] for row in result['times']]
     assert errors[1] is None and result['times'][1]['num_found'] == 1
     assert errors[0] == 'ValueError: 50 objects do not fit into a lattice of 3 x 3: at most 6'
@@ -196,18 +186,15 @@ def test_watching_ends(part):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--dtype', 'tf32'], '--dtype tf32 exists on CUDA only'),
-        (['--train', '--out-size', '9', '9'], '--out-size belongs to inference'),
-        (['--objects', '-1'], 'got -1, expected a whole number from 0 on'),
-        (['--batch-size', '0'], 'got 0, expected a whole number from 1 on'),
-        (['--peers', 'detr'], "invalid choice: 'detr'"),
+        ('--dtype tf32', '--dtype tf32 exists on CUDA only'),
+        ('--train --out-size 9 9', '--out-size belongs to inference'),
+        ('--objects -1', 'got -1, expected a whole number from 0 on'),
+        ('--batch-size 0', 'got 0, expected a whole number from 1 on'),
+        ('--peers detr', "invalid choice: 'detr'"),
     ],
 )
-def test_wrong_arguments(tool, config, arguments, message, capsys):
-    with pytest.raises(SystemExit) as error:
-        tool.main([config, '--device', 'cpu', *arguments])
-    assert error.value.code == 2
-    assert message in capsys.readouterr().err
+def test_wrong_arguments(tool, config, arguments, message, refused):
+    assert message in refused(tool.main, config, '--device', 'cpu', *arguments.split())
 
 
 # ---- a known number of objects ----
@@ -320,12 +307,9 @@ def test_variants_are_built(part, config):
     assert (usual.name, faster.name) == ('small', 'small, accelerated')
     weight = 'panoptic_head.kernel_generator.kernel_out.weight'
     for candidate in (usual, faster):
-        memory_is_last = (
-            candidate.build(torch.device('cpu'))
-            .get_parameter(weight)
-            .is_contiguous(memory_format=torch.channels_last)
-        )
-        assert memory_is_last == (candidate is faster)
+        kernel = candidate.build(torch.device('cpu')).get_parameter(weight)
+        is_last = kernel.is_contiguous(memory_format=torch.channels_last)
+        assert is_last == (candidate is faster)
     deformable, plain = part.candidates.candidates([config], {}, True, [], False, False, False)
 
     def num_deformable(candidate):

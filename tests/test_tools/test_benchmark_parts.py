@@ -41,11 +41,9 @@ def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
     assert (workers, rate) == ('1', each) and float(rate) > 0
 
 
-def test_missing_data(main, capsys, tmp_path):
-    with pytest.raises(SystemExit) as error:
-        main(['dataloader', CONFIG, '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'])
-    assert error.value.code == 2
-    message = capsys.readouterr().err.splitlines()[-1]
+def test_missing_data(main, refused, tmp_path):
+    option = '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'
+    message = refused(main, 'dataloader', CONFIG, *option)
     assert 'the training data of' in message and 'panoptic_train2017.json' in message
 
 

@@ -41,9 +41,8 @@ def test_parts_are_counted_right(tool):
     offsets = 3 * conv(cells, WIDTH, 27)
     outputs = conv(cells, WIDTH, T + REGIONS)
     assert parts['position head'].flops == 3 * conv(cells, WIDTH, WIDTH) + offsets + outputs
-    assert parts['kernel head'].flops == conv(cells, WIDTH + 2, WIDTH) + 3 * conv(
-        cells, WIDTH, WIDTH
-    )
+    kernels = conv(cells, WIDTH + 2, WIDTH) + 3 * conv(cells, WIDTH, WIDTH)
+    assert parts['kernel head'].flops == kernels
     p2, p3, p4, p5 = 16 * 24, 8 * 12, 4 * 6, 2 * 3
     branches = [[p2], [p3], [p4, p3], [p5, p4, p3]]
     expected = sum(conv(cells, WIDTH, WIDTH) for branch in branches for cells in branch)

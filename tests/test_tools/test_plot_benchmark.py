@@ -73,10 +73,8 @@ def test_files(tool, tmp_path, capsys):
         ('{"times": []}', 'has no row without an error'),
     ],
 )
-def test_wrong_files(tool, tmp_path, capsys, content, message):
+def test_wrong_files(tool, tmp_path, refused, content, message):
     path = tmp_path / 'x.json'
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SystemExit) as error:
-        tool.main([str(path)])
-    assert error.value.code == 2 and message in capsys.readouterr().err
+    assert message in refused(tool.main, path)

@@ -109,10 +109,8 @@ def test_regions_lie_on_the_image(drawn_output, inferencer, output):
     for picture in others:
         assert np.all(np.abs(picture[10, 100].astype(int) - DARK) <= 1)
     # Cityscapes has no "any thing" but a region of each class.
-    centers, regions = (
-        torch.full_like(output.levels[0].centers, -99),
-        torch.full((1, 10, 8, 12), -9.0),
-    )
+    centers = torch.full_like(output.levels[0].centers, -99)
+    regions = torch.full((1, 10, 8, 12), -9.0)
     regions[0, 4] = 99  # the first thing class
     levels = [LevelMaps(centers, regions, output.levels[0].kernels)] * 5
     picture = draw_regions(replace(output, levels=levels), META)[0]

@@ -140,15 +140,11 @@ def test_scores_small_images_and_mmdets_own(visualizer, image, tmp_path):
 
 def test_a_crowd_is_a_thing_class_that_is_no_thing(visualizer, image, tmp_path):
     black = np.zeros_like(image)
-    thing, crowd = (
-        draw(
-            visualizer,
-            black,
-            add_ground_truth(DetDataSample(), tmp_path / 'gt.png', is_thing),
-            tmp_path,
-        )
-        for is_thing in (True, False)
-    )
+    pictures = []
+    for is_thing in (True, False):
+        sample = add_ground_truth(DetDataSample(), tmp_path / 'gt.png', is_thing)
+        pictures.append(draw(visualizer, black, sample, tmp_path))
+    thing, crowd = pictures
     # The top rows of the segment, above its text: one colour, or stripes.
     assert len(np.unique(panel(thing, 1)[:60, :300, 0])) == 1
     assert len(np.unique(panel(crowd, 1)[:60, :300, 0])) == 2
@@ -160,14 +156,12 @@ def test_a_packed_ground_truth_is_not_read_again(visualizer, image, tmp_path):
     ids[:, : WIDTH // 2] = 0 + INSTANCE_OFFSET
     ids[: HEIGHT // 2, : WIDTH // 4] = 0 + 2 * INSTANCE_OFFSET
     infos = [
-        dict(
-            id=2 * INSTANCE_OFFSET, label=0, isthing=False, iscrowd=True, area=HEIGHT * WIDTH // 8
-        ),
-        dict(
-            id=INSTANCE_OFFSET, label=0, isthing=True, iscrowd=False, area=HEIGHT * WIDTH * 3 // 8
-        ),
-        dict(id=3 * INSTANCE_OFFSET, label=1, isthing=True, iscrowd=False, area=0),
-    ]
+        dict(id=number * INSTANCE_OFFSET, label=label, isthing=not crowd, iscrowd=crowd, area=area)
+        for number, label, crowd, area in (
+            (2, 0, True, HEIGHT * WIDTH // 8), (1, 0, False, HEIGHT * WIDTH * 3 // 8),
+            (3, 1, False, 0),
+        )
+    ]  # fmt: skip
     sample = DetDataSample(metainfo=dict(seg_map_path=str(tmp_path / 'none.png')))
     metainfo = dict(ignore_index=255, segments_info=infos)
     sample.gt_panoptic_seg = PixelData(sem_seg=torch.from_numpy(ids)[None], metainfo=metainfo)

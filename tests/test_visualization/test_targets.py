@@ -110,9 +110,8 @@ def test_objects_by_level():
 @pytest.mark.parametrize('mask', [None, np.ones((60, 80), np.float32)])
 def test_an_object_without_a_level_is_crossed_out(mask):
     """Also one that has no mask at stride 4."""
-    drawn = draw_objects_by_level(
-        CANVAS, [TargetObject(1, (40, 20, 200, 180), mask, [])], 2, CLASSES
-    )
+    lost = TargetObject(1, (40, 20, 200, 180), mask, [])
+    drawn = draw_objects_by_level(CANVAS, [lost], 2, CLASSES)
     crossed = where(drawn, NO_LEVEL)
     rows, columns = np.nonzero(crossed)
     # its box at half the size, lines of two pixels
