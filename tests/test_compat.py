@@ -45,19 +45,16 @@ def test_both_sets_are_accepted(tmp_path, versions):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    ('versions', 'message'),
-    [
-        ({**ONEDL, 'mmdet': None}, r'mmdet is not installed \(onedl-mmdetection>=3.5.0,<3.6\)'),
-        ({**ONEDL, 'mmdet': '3.2.0'}, r'mmdet 3.2.0 does not fit \(onedl-mmdetection>=3.5.0,<3.6'),
-        ({**ONEDL, 'mmdet': '3.3.0'}, r'mmcv 2.3.6 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
-        ({**ONEDL, 'mmengine': '0.10.7'}, r'mmengine 0.10.7 does not fit \(onedl-mmengine>=0.10'),
-        ({**ONEDL, 'torch': None}, r'torch is not installed \(torch>=2.4\)'),
-        ({**UPSTREAM, 'mmcv': '2.2.0'}, r'mmcv 2.2.0 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
-        ({**UPSTREAM, 'torch': '2.6.0+cu124'}, r'torch 2.6.0\+cu124 does not fit \(torch>=2.0,<2'),
-        ({}, r'found: torch not found, mmengine not found, mmcv not found, mmdet not found'),
-    ],
-)
+@pytest.mark.parametrize('versions, message', [
+    ({**ONEDL, 'mmdet': None}, r'mmdet is not installed \(onedl-mmdetection>=3.5.0,<3.6\)'),
+    ({**ONEDL, 'mmdet': '3.2.0'}, r'mmdet 3.2.0 does not fit \(onedl-mmdetection>=3.5.0,<3.6'),
+    ({**ONEDL, 'mmdet': '3.3.0'}, r'mmcv 2.3.6 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
+    ({**ONEDL, 'mmengine': '0.10.7'}, r'mmengine 0.10.7 does not fit \(onedl-mmengine>=0.10'),
+    ({**ONEDL, 'torch': None}, r'torch is not installed \(torch>=2.4\)'),
+    ({**UPSTREAM, 'mmcv': '2.2.0'}, r'mmcv 2.2.0 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
+    ({**UPSTREAM, 'torch': '2.6.0+cu124'}, r'torch 2.6.0\+cu124 does not fit \(torch>=2.0,<2'),
+    ({}, r'found: torch not found, mmengine not found, mmcv not found, mmdet not found'),
+])  # fmt: skip
 def test_a_wrong_package_is_named_with_the_commands(tmp_path, versions, message):
     done = check(fake_packages(tmp_path, versions))
     assert done.returncode == 1

@@ -62,15 +62,12 @@ def test_configs_are_short(path):
     assert len(lines) <= 16, f'{path.name} has {len(lines)} lines: numbers belong to _base_'
 
 
-@pytest.mark.parametrize(
-    'name, positives, sides, train_long, test_scale',
-    [
-        ('r50_coco_3x', 7, range(640, 801, 32), 1333, (1333, 800)),
-        ('r50_400_coco_3x', 3, range(352, 513, 32), 854, (666, 400)),
-        ('r50_512_coco_3x', 3, range(352, 513, 32), 854, (854, 512)),
-        ('r50_600_coco_3x', 5, range(440, 601, 32), 1000, (1000, 600)),
-    ],
-)
+@pytest.mark.parametrize('name, positives, sides, train_long, test_scale', [
+    ('r50_coco_3x', 7, range(640, 801, 32), 1333, (1333, 800)),
+    ('r50_400_coco_3x', 3, range(352, 513, 32), 854, (666, 400)),
+    ('r50_512_coco_3x', 3, range(352, 513, 32), 854, (854, 512)),
+    ('r50_600_coco_3x', 5, range(440, 601, 32), 1000, (1000, 600)),
+])  # fmt: skip
 @pytest.mark.parametrize('fast', [False, True])
 def test_input_sizes_and_thresholds(name, positives, sides, train_long, test_scale, fast):
     cfg = load(f'{name}_fast' if fast else name)

@@ -40,7 +40,7 @@ def test_pages_interface_and_links(site):
             assert (path.parent / link).exists(), f'{path.name}: {link}'
 
 
-@pytest.mark.parametrize(('width', 'scheme'), [(1280, 'light'), (390, 'dark')])
+@pytest.mark.parametrize('width, scheme', [(1280, 'light'), (390, 'dark')])
 def test_in_a_browser(site, width, scheme):
     """Nothing is asked of other hosts, nothing goes wrong, and no page is wider than the window."""
     with browser.chromium() as chromium:

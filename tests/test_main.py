@@ -22,7 +22,7 @@ def test_every_command_has_a_main(command):
     assert callable(import_module(f'mmpfcn.commands.{command.module}').main)
 
 
-@pytest.mark.parametrize(('argv', 'names'), [((), COMMANDS), (('convert',), CONVERTERS)])
+@pytest.mark.parametrize('argv, names', [((), COMMANDS), (('convert',), CONVERTERS)])
 def test_help_has_a_line_for_each(argv, names, capsys):
     code, out, err = exits([*argv, '--help'], capsys)
     assert (code, err) == (0, '')
@@ -37,16 +37,13 @@ def test_a_command_calls_itself_by_its_name(argv, capsys, monkeypatch):
     assert code == 0 and out.startswith(f'usage: mmpfcn {" ".join(argv)} ')
 
 
-@pytest.mark.parametrize(
-    ('argv', 'message'),
-    [
-        (['trian'], "mmpfcn: error: there is no COMMAND 'trian': did you mean train?"),
-        (['convert', 'cocco'], "there is no CONVERTER 'cocco': did you mean coco?"),
-        (['--x'], "there is no COMMAND '--x': known: train, test, "),
-        (['train', 'r50_cco'], 'did you mean r50_coco'),
-        (['train', 'mmpfcn::../../setup.py'], 'nor is it the name of a config'),
-    ],
-)
+@pytest.mark.parametrize('argv, message', [
+    (['trian'], "mmpfcn: error: there is no COMMAND 'trian': did you mean train?"),
+    (['convert', 'cocco'], "there is no CONVERTER 'cocco': did you mean coco?"),
+    (['--x'], "there is no COMMAND '--x': known: train, test, "),
+    (['train', 'r50_cco'], 'did you mean r50_coco'),
+    (['train', 'mmpfcn::../../setup.py'], 'nor is it the name of a config'),
+])  # fmt: skip
 def test_a_wrong_name_is_one_message(argv, message, refused, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['mmpfcn'])
     assert message in refused(lambda argv: main(argv), *argv)

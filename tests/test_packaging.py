@@ -194,17 +194,14 @@ def ci(folder: Path, path: str, **exits: int) -> subprocess.CompletedProcess:
     return run('bash', folder / '.ci' / 'run', env=env)
 
 
-@pytest.mark.parametrize(
-    ('tests', 'ops', 'docs', 'lint', 'code'),
-    [
-        (0, 0, 0, 0, 0),
-        (1, 0, 0, 0, 1),
-        (0, 1, 0, 0, 1),
-        (0, 0, 1, 0, 1),
-        (0, 0, 0, 1, 1),
-        (2, 2, 2, 2, 1),
-    ],
-)
+@pytest.mark.parametrize('tests, ops, docs, lint, code', [
+    (0, 0, 0, 0, 0),
+    (1, 0, 0, 0, 1),
+    (0, 1, 0, 0, 1),
+    (0, 0, 1, 0, 1),
+    (0, 0, 0, 1, 1),
+    (2, 2, 2, 2, 1),
+])  # fmt: skip
 def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
     script(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])

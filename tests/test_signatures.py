@@ -109,15 +109,12 @@ def test_recorded_parameters_are_those_of_the_imported_functions():
     assert compared > 80
 
 
-@pytest.mark.parametrize(
-    ('call', 'error'),
-    [
-        ('Config.fromfile(path)', None),
-        ('Config.fromfile(path, odd=True)', "unexpected keyword argument 'odd'"),
-        ('Config.fromfile()', "missing a required argument: 'filename'"),
-        ('Config.fromfile(**options)', None),
-    ],
-)
+@pytest.mark.parametrize('call, error', [
+    ('Config.fromfile(path)', None),
+    ('Config.fromfile(path, odd=True)', "unexpected keyword argument 'odd'"),
+    ('Config.fromfile()', "missing a required argument: 'filename'"),
+    ('Config.fromfile(**options)', None),
+])  # fmt: skip
 def test_a_wrong_call_is_found(tmp_path, monkeypatch, call, error):
     monkeypatch.setattr('record_signatures.ROOT', tmp_path)
     (tmp_path / 'user.py').write_text(f'from mmengine.config import Config\n{call}\n')

@@ -313,24 +313,21 @@ def test_the_page_needs_nothing_but_its_pictures(config, tmp_path):
 DATASET = '--cfg-options train_dataloader.dataset'
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        ('--indices 3', 'no image 3, the train split has 3'),
-        ('--indices -1', 'got -1, expected a whole number'),
-        ('--num few', 'got few, expected a whole number'),
-        ('--num 1 --indices 1', 'not allowed with argument --num'),
-        ('--split test', 'no test_dataloader, only those of: train, val'),
-        ('--split val --targets', 'of val: the pipeline of this split loads no masks'),
-        (f'{DATASET}.ann_file=none.json', r'none\.json is not'),
-        (f'{DATASET}.mistake=1', "keyword argument 'mistake'"),
-        (f'{DATASET}.type=Nothing', 'Nothing is not in the'),
-        ('--targets --cfg-options model.train_cfg=None', 'no PanopticFCNAssigner'),
-        (f'--targets {DATASET}.pipeline.1.semantic=False', 'loads no semantic map'),
-        ('--targets --cfg-options model.panoptic_head.num_stuff_classes=0',
-         'num_stuff_classes=0 allow 0 to 5'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('arguments, message', [
+    ('--indices 3', 'no image 3, the train split has 3'),
+    ('--indices -1', 'got -1, expected a whole number'),
+    ('--num few', 'got few, expected a whole number'),
+    ('--num 1 --indices 1', 'not allowed with argument --num'),
+    ('--split test', 'no test_dataloader, only those of: train, val'),
+    ('--split val --targets', 'of val: the pipeline of this split loads no masks'),
+    (f'{DATASET}.ann_file=none.json', r'none\.json is not'),
+    (f'{DATASET}.mistake=1', "keyword argument 'mistake'"),
+    (f'{DATASET}.type=Nothing', 'Nothing is not in the'),
+    ('--targets --cfg-options model.train_cfg=None', 'no PanopticFCNAssigner'),
+    (f'--targets {DATASET}.pipeline.1.semantic=False', 'loads no semantic map'),
+    ('--targets --cfg-options model.panoptic_head.num_stuff_classes=0',
+     'num_stuff_classes=0 allow 0 to 5'),
+])  # fmt: skip
 def test_wrong_arguments(config, tmp_path, refused, arguments, message):
     text = refused(main, config, '--out-dir', tmp_path / 'out', *arguments.split(), codes=(1, 2))
     assert re.search(message, text), text

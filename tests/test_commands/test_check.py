@@ -136,23 +136,20 @@ def test_a_run_does_what_is_said(files, kind):
     assert bool(messages) == (kind in ('unknown_pixels', 'no_pixels'))
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        (lambda f: f.data['categories'][0].update(isthing='1'), 'unusable isthing'),
-        (lambda f: f.data['categories'][0].update(isthing=1.0), 'unusable isthing'),
-        (lambda f: f.data['categories'][1].update(color='#00ff00'), 'unusable color'),
-        (lambda f: f.data['categories'][1].update(color=[1, 2]), 'unusable color'),
-        (lambda f: f.data['categories'][1].update(color=[1, 2, None]), 'unusable color'),
-        (lambda f: f.segment(CAR).update(iscrowd='0'), 'unusable iscrowd'),
-        (lambda f: f.segment(CAR).update(bbox=[1, 2, 3]), 'unusable bbox'),
-        (lambda f: f.segment(CAR).update(bbox={'x': 1}), 'unusable bbox'),
-        (lambda f: f.segment(CAR).update(id='7'), "has the id '7', expected a number"),
-        (lambda f: f.segment(CAR).pop('category_id'), 'without category_id'),
-        (lambda f: f.data['images'][0].update(width=0), 'expected 1 to 1048576 a side'),
-        (lambda f: f.data['images'][0].update(height='40'), 'unusable height'),
-    ],
-)
+@pytest.mark.parametrize('change, message', [
+    (lambda f: f.data['categories'][0].update(isthing='1'), 'unusable isthing'),
+    (lambda f: f.data['categories'][0].update(isthing=1.0), 'unusable isthing'),
+    (lambda f: f.data['categories'][1].update(color='#00ff00'), 'unusable color'),
+    (lambda f: f.data['categories'][1].update(color=[1, 2]), 'unusable color'),
+    (lambda f: f.data['categories'][1].update(color=[1, 2, None]), 'unusable color'),
+    (lambda f: f.segment(CAR).update(iscrowd='0'), 'unusable iscrowd'),
+    (lambda f: f.segment(CAR).update(bbox=[1, 2, 3]), 'unusable bbox'),
+    (lambda f: f.segment(CAR).update(bbox={'x': 1}), 'unusable bbox'),
+    (lambda f: f.segment(CAR).update(id='7'), "has the id '7', expected a number"),
+    (lambda f: f.segment(CAR).pop('category_id'), 'without category_id'),
+    (lambda f: f.data['images'][0].update(width=0), 'expected 1 to 1048576 a side'),
+    (lambda f: f.data['images'][0].update(height='40'), 'unusable height'),
+])  # fmt: skip
 def test_what_the_reader_refuses_is_found(files, tmp_path, change, message):
     change(files)
     files.save()
@@ -279,15 +276,12 @@ def test_what_a_config_says_is_checked(files, tmp_path, capsys):
     assert "did you mean 'car'?" in found(wrong)['metainfo']['examples'][0]
 
 
-@pytest.mark.parametrize(
-    'content, message',
-    [
-        (b'', 'is no complete JSON'),
-        (b'{"images": [', 'is no complete JSON'),
-        (b'[]', 'has no list of images'),
-        (b'{"images": [], "categories": []}', 'has no images'),
-    ],
-)
+@pytest.mark.parametrize('content, message', [
+    (b'', 'is no complete JSON'),
+    (b'{"images": [', 'is no complete JSON'),
+    (b'[]', 'has no list of images'),
+    (b'{"images": [], "categories": []}', 'has no images'),
+])  # fmt: skip
 def test_unusable_json_is_a_finding(files, capsys, content, message):
     files.json.write_bytes(content)
     assert check(files.json) == 1
@@ -295,21 +289,18 @@ def test_unusable_json_is_a_finding(files, capsys, content, message):
     assert f'{files.json} {message}' in printed and 'what to do' in printed
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        ('{root}/nothing.json', 'is not a file'),
-        ('{json} --workers 0', '--workers got 0, expected at least 1'),
-        ('{json} --split val', '--split goes with a CONFIG'),
-        ('{json} --images {root}/nowhere', 'nowhere is not a folder'),
-        ('{json} --out {root}', 'is a folder, expected the name of a file'),
-        ('{root}/config.py --png {root}', '--png goes with a JSON'),
-        ('{root}/config.py --split test', 'has no test_dataloader'),
-        ('{root}/broken.py', 'broken.py'),
-        ('{root}/panoptic_x.json', 'give their folder by --images'),
-        ('{json} --out {json}/report.json', 'can not be written'),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('{root}/nothing.json', 'is not a file'),
+    ('{json} --workers 0', '--workers got 0, expected at least 1'),
+    ('{json} --split val', '--split goes with a CONFIG'),
+    ('{json} --images {root}/nowhere', 'nowhere is not a folder'),
+    ('{json} --out {root}', 'is a folder, expected the name of a file'),
+    ('{root}/config.py --png {root}', '--png goes with a JSON'),
+    ('{root}/config.py --split test', 'has no test_dataloader'),
+    ('{root}/broken.py', 'broken.py'),
+    ('{root}/panoptic_x.json', 'give their folder by --images'),
+    ('{json} --out {json}/report.json', 'can not be written'),
+])  # fmt: skip
 def test_wrong_usage_is_named(tmp_path, refused, arguments, message):
     files = BreakableData(tmp_path / 'data')
     (files.root / 'broken.py').write_text('model = dict(')

@@ -95,19 +95,16 @@ def test_other_architectures(tmp_path, change):
         assert_same(theirs(image)['predictions'][0], ours(image)['predictions'][0])
 
 
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (['--out', 'model.pt'], '--out is a file that ends in .onnx, got model.pt'),
-        (['--out', 'file/model.onnx'], 'file'),
-        (['--cfg-options', 'model.panoptic_head.num_stuff_classes=3',
-          'model.panoptic_fusion_head.num_stuff_classes=3'], 'classes'),
-        (['--cfg-options', 'model.neck.out_channels=32'], 'belongs to another model'),
-        (['--cfg-options', 'test_dataloader.dataset.pipeline.1.interpolation=bicubic'],
-         'expected a bilinear Resize'),
-        (['--cfg-options', 'model.data_preprocessor.pad_value=7'], 'pads with 7'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('options, message', [
+    (['--out', 'model.pt'], '--out is a file that ends in .onnx, got model.pt'),
+    (['--out', 'file/model.onnx'], 'file'),
+    (['--cfg-options', 'model.panoptic_head.num_stuff_classes=3',
+      'model.panoptic_fusion_head.num_stuff_classes=3'], 'classes'),
+    (['--cfg-options', 'model.neck.out_channels=32'], 'belongs to another model'),
+    (['--cfg-options', 'test_dataloader.dataset.pipeline.1.interpolation=bicubic'],
+     'expected a bilinear Resize'),
+    (['--cfg-options', 'model.data_preprocessor.pad_value=7'], 'pads with 7'),
+])  # fmt: skip
 def test_wrong_arguments_of_the_export(exported, tmp_path, options, message, refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').write_text('')

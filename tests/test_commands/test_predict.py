@@ -318,16 +318,13 @@ def test_any_frame_rate_and_bad_videos_do_not_stop_the_others(demo, tmp_path, mo
     assert len((out / 'last.jsonl').read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        ('empty --out-dir out', 'there is no image in the folder empty'),
-        ('*.nothing --out-dir out', r'no file matches the pattern \*.nothing'),
-        ('a.png --out-dir a.png', '--out-dir a.png is a file'),
-        ('a.png --out-dir out --batch-size 0', '--batch-size 0, expected at least 1'),
-        ('a.png --out-dir out --alpha 3', '--alpha 3.0, expected 0 to 1'),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('empty --out-dir out', 'there is no image in the folder empty'),
+    ('*.nothing --out-dir out', r'no file matches the pattern \*.nothing'),
+    ('a.png --out-dir a.png', '--out-dir a.png is a file'),
+    ('a.png --out-dir out --batch-size 0', '--batch-size 0, expected at least 1'),
+    ('a.png --out-dir out --alpha 3', '--alpha 3.0, expected 0 to 1'),
+])  # fmt: skip
 def test_wrong_arguments(demo, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()

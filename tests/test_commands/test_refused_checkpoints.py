@@ -82,16 +82,13 @@ def test_each_process_of_a_distributed_run_says_so(folder):
     assert re.search(r'exitcode *: 2 ', output)
 
 
-@pytest.mark.parametrize(
-    'tool, arguments',
-    [
-        ('analysis_tools/compare_precision.py', 'tiny.py evil.pth'),
-        ('analysis_tools/explain.py',
-         'photo.png --config=tiny.py --checkpoint=evil.pth --out=out.html'),
-        ('deployment/export_onnx.py', 'tiny.py evil.pth --out=out.onnx'),
-        ('model_converters/detectron2_to_mmpfcn.py', 'published.pth out.pth'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('tool, arguments', [
+    ('analysis_tools/compare_precision.py', 'tiny.py evil.pth'),
+    ('analysis_tools/explain.py',
+     'photo.png --config=tiny.py --checkpoint=evil.pth --out=out.html'),
+    ('deployment/export_onnx.py', 'tiny.py evil.pth --out=out.onnx'),
+    ('model_converters/detectron2_to_mmpfcn.py', 'published.pth out.pth'),
+])  # fmt: skip
 def test_in_this_process(folder, inside, monkeypatch, tool, arguments):
     monkeypatch.syspath_prepend(str((tiny_run.TOOLS / tool).parent))
     inside(import_file(tiny_run.TOOLS / tool).main, *arguments.split())

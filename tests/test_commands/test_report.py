@@ -168,19 +168,16 @@ def test_a_json_with_pngs_gives_the_same(two):
     assert read_tables(write_report(two, *arguments, results='named.json')) == expected
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
-        (lambda r: r[0].update(image_id=139), "no prediction for 1 of the 2 images"),
-        (lambda r: r.append({**r[0], 'image_id': 'x'}), "1 predictions for images that the data"),
-        (lambda r: r.append(r[0]), "several images 'image-0'"),
-        (lambda r: r[0].pop('image_id'), 'image_id'),
-        (lambda r: r[0].pop('segments_info'), 'segments_info'),
-        (lambda r: r[0]['segments_info'][0].update(category_id=77), 'category_id 77, which'),
-        (lambda r: r[0]['segments_info'].pop(), 'which its segments_info in the JSON lacks'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('change, message', [
+    (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
+    (lambda r: r[0].update(image_id=139), "no prediction for 1 of the 2 images"),
+    (lambda r: r.append({**r[0], 'image_id': 'x'}), "1 predictions for images that the data"),
+    (lambda r: r.append(r[0]), "several images 'image-0'"),
+    (lambda r: r[0].pop('image_id'), 'image_id'),
+    (lambda r: r[0].pop('segments_info'), 'segments_info'),
+    (lambda r: r[0]['segments_info'][0].update(category_id=77), 'category_id 77, which'),
+    (lambda r: r[0]['segments_info'].pop(), 'which its segments_info in the JSON lacks'),
+])  # fmt: skip
 def test_results_that_do_not_fit_the_data_set(two, tmp_path, refused, change, message):
     content = read_json(two / 'results.panoptic.json')
     change(content['annotations'])
@@ -212,15 +209,12 @@ def test_scores_are_in_the_files_and_the_map_is_not_changed(two):
         assert torch.equal(seg([item])['sem_seg'], seg([same])['sem_seg'])
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        (lambda r: r[0].pop('pred_panoptic_seg'), 'no pred_panoptic_seg for'),
-        (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
-        (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
-        (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('change, message', [
+    (lambda r: r[0].pop('pred_panoptic_seg'), 'no pred_panoptic_seg for'),
+    (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
+    (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
+    (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
+])  # fmt: skip
 def test_what_a_test_run_does_not_write(two, change, message):
     items = results()
     change(items)
@@ -238,27 +232,24 @@ FOUND_JSON = 'results.panoptic.json'
 DATASET = f'{FOUND_JSON} --cfg-options test_dataloader.dataset'
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        ('none.json', 'none.json is not a file'),
-        ('config.py', 'expected the .panoptic.json of tools/test.py --out'),
-        (f'{FOUND_JSON} --png none', 'PNGs of .* are not in none: give --png'),
-        (f'{FOUND_JSON} --out data', 'is a folder'),
-        (f'{FOUND_JSON} --out config.py/x.html', 'give another --out'),
-        (f'{FOUND_JSON} --num-images 0', 'got 0, expected a whole number from 1 on'),
-        (f'{FOUND_JSON} --log data', 'has no log of a training'),
-        (f'{FOUND_JSON} --log config.py', 'line 1 is no JSON object'),
-        ('data/panoptic.json', 'the PNGs of .*panoptic are not in|are not in .*give --png'),
-        ('empty.json', 'empty.json is no complete JSON'),
-        ('list.json', 'list.json has no annotations'),
-        (f'{FOUND_JSON} --cfg-options test_dataloader=None', 'has no test_dataloader'),
-        (f'{DATASET}.ann_file=no.json', 'built: annotation file .*no.json is not there'),
-        (f'{DATASET}.data_prefix.seg=no', 'panoptic PNG .* is not there'),
-        (f'{DATASET}.data_prefix.img=no', 'image .* is not there'),
-        (f'{DATASET}.type=BaseDetDataset', 'can not be built'),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('none.json', 'none.json is not a file'),
+    ('config.py', 'expected the .panoptic.json of tools/test.py --out'),
+    (f'{FOUND_JSON} --png none', 'PNGs of .* are not in none: give --png'),
+    (f'{FOUND_JSON} --out data', 'is a folder'),
+    (f'{FOUND_JSON} --out config.py/x.html', 'give another --out'),
+    (f'{FOUND_JSON} --num-images 0', 'got 0, expected a whole number from 1 on'),
+    (f'{FOUND_JSON} --log data', 'has no log of a training'),
+    (f'{FOUND_JSON} --log config.py', 'line 1 is no JSON object'),
+    ('data/panoptic.json', 'the PNGs of .*panoptic are not in|are not in .*give --png'),
+    ('empty.json', 'empty.json is no complete JSON'),
+    ('list.json', 'list.json has no annotations'),
+    (f'{FOUND_JSON} --cfg-options test_dataloader=None', 'has no test_dataloader'),
+    (f'{DATASET}.ann_file=no.json', 'built: annotation file .*no.json is not there'),
+    (f'{DATASET}.data_prefix.seg=no', 'panoptic PNG .* is not there'),
+    (f'{DATASET}.data_prefix.img=no', 'image .* is not there'),
+    (f'{DATASET}.type=BaseDetDataset', 'can not be built'),
+])  # fmt: skip
 def test_wrong_arguments(two, refused, monkeypatch, arguments, message):
     monkeypatch.chdir(two)
     Path('empty.json').touch()
@@ -269,13 +260,10 @@ def test_wrong_arguments(two, refused, monkeypatch, arguments, message):
     assert sorted(two.rglob('*')) == before
 
 
-@pytest.mark.parametrize(
-    'changes, message',
-    [
-        (dict(images=[], annotations=[]), 'can not be built: .* has no images'),
-        (dict(annotations=[]), 'the test data set has no panoptic annotations'),
-    ],
-)
+@pytest.mark.parametrize('changes, message', [
+    (dict(images=[], annotations=[]), 'can not be built: .* has no images'),
+    (dict(annotations=[]), 'the test data set has no panoptic annotations'),
+])  # fmt: skip
 def test_a_data_set_without_images_or_annotations(two, tmp_path, refused, changes, message):
     content = read_json(two / 'data' / 'panoptic.json')
     path = tmp_path / 'empty.json'
@@ -324,15 +312,12 @@ def test_curves_of_a_resumed_and_of_a_long_training(tmp_path):
     assert len(find_logs(tmp_path / '20260102_000000')) == len(find_logs(path)) == 1
 
 
-@pytest.mark.parametrize(
-    'largest, number, expected',
-    [
-        (100, 4, [0, 25, 50, 75, 100]),
-        (0.19, 4, [0, 0.05, 0.1, 0.15, 0.2]),
-        (800, 5, [0, 200, 400, 600, 800]),
-        (0, 4, [0, 1]),
-    ],
-)
+@pytest.mark.parametrize('largest, number, expected', [
+    (100, 4, [0, 25, 50, 75, 100]),
+    (0.19, 4, [0, 0.05, 0.1, 0.15, 0.2]),
+    (800, 5, [0, 200, 400, 600, 800]),
+    (0, 4, [0, 1]),
+])  # fmt: skip
 def test_ticks(largest, number, expected):
     assert ticks(largest, number) == pytest.approx(expected)
 

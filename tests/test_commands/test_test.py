@@ -38,13 +38,10 @@ def test_amp_of_a_test(config, checkpoint, monkeypatch, refused):
         assert '--amp fp16 needs a GPU, and PyTorch finds none: use --amp bf16' in error
 
 
-@pytest.mark.parametrize(
-    'options, message',
-    [
-        (['--out', 'a.pkl'], '--out is the start of the names of a JSON and a folder of PNGs'),
-        (['--tta'], 'no --tta'),
-    ],
-)
+@pytest.mark.parametrize('options, message', [
+    (['--out', 'a.pkl'], '--out is the start of the names of a JSON and a folder of PNGs'),
+    (['--tta'], 'no --tta'),
+])  # fmt: skip
 def test_bad_test_arguments(config, checkpoint, refused, options, message):
     assert message in refused(read_config, config, checkpoint, *options)
 

@@ -25,15 +25,12 @@ def test_what_a_config_becomes(config):
     assert cfg.scale == (1, 2)
 
 
-@pytest.mark.parametrize(
-    'option, message',
-    [
-        ('max_iters', "KEY=VALUE .* got 'max_iters'"),
-        ('a=[1,2', 'balanced brackets'),
-        ('visualizer.vis_backends.5.type=X', 'does not fit .*tiny.py: Index 5 exceeds'),
-        ('train_cfg.max_iters.x=1', 'does not fit .*tiny.py: max_iters='),
-    ],
-)
+@pytest.mark.parametrize('option, message', [
+    ('max_iters', "KEY=VALUE .* got 'max_iters'"),
+    ('a=[1,2', 'balanced brackets'),
+    ('visualizer.vis_backends.5.type=X', 'does not fit .*tiny.py: Index 5 exceeds'),
+    ('train_cfg.max_iters.x=1', 'does not fit .*tiny.py: max_iters='),
+])  # fmt: skip
 def test_bad_cfg_options(config, refused, option, message):
     error = refused(read, config, '--cfg-options', option)
     assert re.search(message, error), error

@@ -204,21 +204,18 @@ def test_a_phone_shows_everything(chromium, server, tmp_path, scheme):
 # ---- requests that no page makes ----
 
 
-@pytest.mark.parametrize(
-    'path',
-    [
-        PASSWORDS,
-        f'..{PASSWORDS}',
-        f'../../../../../../../..{PASSWORDS}',
-        '..%2f..%2f..%2f..%2f..%2fetc%2fpasswd',
-        '%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd',
-        '%2Fetc%2Fpasswd',
-        f'//{PASSWORDS}',
-        f'file://{PASSWORDS}',
-        'setup.py',
-        str(ROOT / 'setup.py'),
-    ],
-)
+@pytest.mark.parametrize('path', [
+    PASSWORDS,
+    f'..{PASSWORDS}',
+    f'../../../../../../../..{PASSWORDS}',
+    '..%2f..%2f..%2f..%2f..%2fetc%2fpasswd',
+    '%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd',
+    '%2Fetc%2Fpasswd',
+    f'//{PASSWORDS}',
+    f'file://{PASSWORDS}',
+    'setup.py',
+    str(ROOT / 'setup.py'),
+])  # fmt: skip
 @pytest.mark.parametrize('route', ['/gradio_api/file=', '/file=', '/static/', '/assets/'])
 def test_no_other_file_is_given(server, route, path):
     status, body = answer(server, route + path)
@@ -226,19 +223,16 @@ def test_no_other_file_is_given(server, route, path):
     assert b'root:' not in body and b'setuptools' not in body
 
 
-@pytest.mark.parametrize(
-    'path',
-    [
-        '/gradio_api/file=http://127.0.0.1:{port}/config',
-        '/gradio_api/proxy=http://127.0.0.1:{port}/config',
-        '/gradio_api/process_recording',
-        '/gradio_api/vibe-starter-queries/',
-        '/gradio_api/deep_link',
-        '/gradio_api/runs',
-        '/monitoring',
-        '/docs',
-    ],
-)
+@pytest.mark.parametrize('path', [
+    '/gradio_api/file=http://127.0.0.1:{port}/config',
+    '/gradio_api/proxy=http://127.0.0.1:{port}/config',
+    '/gradio_api/process_recording',
+    '/gradio_api/vibe-starter-queries/',
+    '/gradio_api/deep_link',
+    '/gradio_api/runs',
+    '/monitoring',
+    '/docs',
+])  # fmt: skip
 def test_nothing_beside_the_page_is_served(server, path):
     assert answer(server, path.format(port=server.port))[0] == 404
 
@@ -341,19 +335,16 @@ def test_kept_outputs_are_bounded(tool, tmp_path):
             np.frombuffer(files[number], np.uint8), cv2.IMREAD_COLOR_RGB))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        ('', 'required: --model'),
-        ('--model x', "got 'x', expected NAME=CONFIG,CHECKPOINT"),
-        ('--model x=,y', "got 'x=,y', expected"),
-        ('--model x=no.py,no.pth', '--model x: no.py is neither a config file'),
-        ('--model x=no.pth', '--model x: checkpoint no.pth is not there'),
-        ('--model x=a --model x=b', 'every name is for one model, got x, x'),
-        ('--model x=a --port 70000', 'got 70000, expected a port'),
-        ('--model x=a --max-mb 0', 'got 0, expected a number above 0'),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('', 'required: --model'),
+    ('--model x', "got 'x', expected NAME=CONFIG,CHECKPOINT"),
+    ('--model x=,y', "got 'x=,y', expected"),
+    ('--model x=no.py,no.pth', '--model x: no.py is neither a config file'),
+    ('--model x=no.pth', '--model x: checkpoint no.pth is not there'),
+    ('--model x=a --model x=b', 'every name is for one model, got x, x'),
+    ('--model x=a --port 70000', 'got 70000, expected a port'),
+    ('--model x=a --max-mb 0', 'got 0, expected a number above 0'),
+])  # fmt: skip
 def test_wrong_arguments(tool, refused, arguments, message):
     assert message in refused(tool.main, *arguments.split())
 

@@ -54,24 +54,16 @@ STOPS: dict[str, tuple[Break, str, str]] = {
     'PNG truncated': (lambda d: cut(d.png()), PNG, 'cut off .*: copy it again'),
     'PNG damaged': (lambda d: overwrite_middle(d.png()), PNG, 'copy or make it again'),
     'PNG missing': (lambda d: d.png().unlink(), PNG, 'not there: mend data_root'),
-    'PNG is a JPEG': (
-        lambda d: d.png().write_bytes(d.image().read_bytes()), PNG, 'has to be one',
-    ),
+    'PNG is a JPEG': (lambda d: d.png().write_bytes(d.image().read_bytes()), PNG, 'has to be one'),
     'PNG of 16 bits': (
         lambda d: as_png(d.png(), np.zeros((*SIZE, 3), np.uint16)), PNG,
         '16 bits a channel and colour type RGB; expected 8 bits and RGB.*Save it as RGB',
     ),
-    'PNG grey': (
-        lambda d: as_png(d.png(), np.zeros(SIZE, np.uint8)), PNG, 'id_maps_panoptic.py',
-    ),
-    'PNG with palette': (
-        lambda d: Image.open(d.png()).convert('P').save(d.png()), PNG,
-        'colour type palette; expected.*id_maps_panoptic.py',
-    ),
-    'PNG of another size': (
-        lambda d: as_png(d.png(), np.zeros((40, 59, 3), np.uint8)), PNG,
-        r'is \(40, 59\) .* is \(40, 60\): make one of them anew',
-    ),
+    'PNG grey': (lambda d: as_png(d.png(), np.zeros(SIZE, np.uint8)), PNG, 'id_maps_panoptic.py'),
+    'PNG with palette': (lambda d: Image.open(d.png()).convert('P').save(d.png()), PNG,
+                         'colour type palette; expected.*id_maps_panoptic.py'),
+    'PNG of another size': (lambda d: as_png(d.png(), np.zeros((40, 59, 3), np.uint8)), PNG,
+                            r'is \(40, 59\) .* is \(40, 60\): make one of them anew'),
     'JSON empty': (lambda d: cut(d.json, 0), JSON, 'copy or make it again'),
     'JSON truncated': (lambda d: cut(d.json), JSON, 'copy or make it again'),
     'JSON of a list': (lambda d: d.json.write_text('[]'), JSON, 'expected a COCO panoptic JSON'),
@@ -95,10 +87,8 @@ STOPS_BY_JSON: dict[str, tuple[Break, str]] = {
         lambda d: d.segment(CAR).update(category_id=99),
         'segment 300 of 0.png has the category_id 99.*: add the category or mend the segment',
     ),
-    'category ids of two types': (
-        lambda d: d.data['categories'][-1].update(id='sky'),
-        r"which is not among the categories \[.*, 'sky'\]",
-    ),
+    'category ids of two types': (lambda d: d.data['categories'][-1].update(id='sky'),
+                                  r"which is not among the categories \[.*, 'sky'\]"),
     'segment id 0': (lambda d: d.segment(CAR).update(id=0), 'expected 1 to 16777215.*number it'),
     'segment id of 25 bits': (lambda d: d.segment(CAR).update(id=2**24), 'of 0.png .*number it'),
     'segment id twice': (

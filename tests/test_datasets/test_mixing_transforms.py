@@ -59,15 +59,12 @@ def test_another_size_than_the_image_is_refused(key):
         PACK(dict(results, **{key: half}))
 
 
-@pytest.mark.parametrize(
-    ('name', 'options'),
-    [
-        ('RandomErasing', dict(n_patches=1, ratio=0.2)),
-        ('SegRescale', {}),
-        ('CachedMosaic', {}),
-        ('CachedMixUp', {}),
-    ],
-)
+@pytest.mark.parametrize('name, options', [
+    ('RandomErasing', dict(n_patches=1, ratio=0.2)),
+    ('SegRescale', {}),
+    ('CachedMosaic', {}),
+    ('CachedMixUp', {}),
+])  # fmt: skip
 def test_what_can_not_work_is_refused_by_its_name(name, options):
     pipeline = [dict(type='LoadPanopticGroundTruth'), dict(type=name, **options)]
     with pytest.raises(ValueError, match=f'{name} can not be used behind LoadPanoptic'):

@@ -46,16 +46,13 @@ def test_equal_names_in_different_folders_and_any_extension(tmp_path):
     assert names == ['a/x_ids.png', 'b/x_ids.png', 'x.jpg_ids.png']
 
 
-@pytest.mark.parametrize(
-    'metainfo, things, stuff',
-    [
-        (dict(classes=['road', 'car', 'person']), ('car', 'person'), ('road',)),
-        (dict(thing_classes=['car'], stuff_classes=['road', 'sky']), ('car',), ('road', 'sky')),
-        (dict(thing_classes=['sky']), ('sky',), ()),
-        (dict(stuff_classes=['person', 'sky']), (), ('person', 'sky')),
-        (dict(classes=['sky', 'car', 'road'], thing_classes=['car']), ('car',), ('sky', 'road')),
-    ],
-)
+@pytest.mark.parametrize('metainfo, things, stuff', [
+    (dict(classes=['road', 'car', 'person']), ('car', 'person'), ('road',)),
+    (dict(thing_classes=['car'], stuff_classes=['road', 'sky']), ('car',), ('road', 'sky')),
+    (dict(thing_classes=['sky']), ('sky',), ()),
+    (dict(stuff_classes=['person', 'sky']), (), ('person', 'sky')),
+    (dict(classes=['sky', 'car', 'road'], thing_classes=['car']), ('car',), ('sky', 'road')),
+])  # fmt: skip
 def test_the_config_chooses_and_orders_classes(tmp_path, metainfo, things, stuff):
     dataset = files.build(files.write(tmp_path), metainfo=metainfo)
     assert dataset.metainfo['thing_classes'] == things
@@ -79,14 +76,11 @@ def test_names_and_palette_of_classes(tmp_path):
     assert len(dataset) == 1 and dataset.metainfo['category_ids'] == [2]
 
 
-@pytest.mark.parametrize(
-    'metainfo, message',
-    [
-        (dict(classes=['persons']), "'persons', which .*lacks: did you mean 'person'"),
-        (dict(classes=['car', 'car']), 'names a class twice'),
-        (dict(thing_classes=['car'], stuff_classes=['car']), "'car'. as thing_classes and"),
-    ],
-)
+@pytest.mark.parametrize('metainfo, message', [
+    (dict(classes=['persons']), "'persons', which .*lacks: did you mean 'person'"),
+    (dict(classes=['car', 'car']), 'names a class twice'),
+    (dict(thing_classes=['car'], stuff_classes=['car']), "'car'. as thing_classes and"),
+])  # fmt: skip
 def test_wrong_metainfo(tmp_path, metainfo, message):
     with pytest.raises(ValueError, match=message):
         files.build(files.write(tmp_path), metainfo=metainfo)

@@ -28,13 +28,10 @@ def runner_of(loop, batches, iteration: int = 3, counts: int = 1, interval: int 
     )
 
 
-@pytest.mark.parametrize(
-    ('loop', 'first'),
-    [
-        (SimpleNamespace(fast_forward_on_resume=False), [6, 7]),  # onedl-mmengine: told to not skip
-        (SimpleNamespace(), [0, 1]),  # mmengine: it draws three batches itself
-    ],
-)
+@pytest.mark.parametrize('loop, first', [
+    (SimpleNamespace(fast_forward_on_resume=False), [6, 7]),  # onedl-mmengine: told to not skip
+    (SimpleNamespace(), [0, 1]),  # mmengine: it draws three batches itself
+])  # fmt: skip
 def test_batches_are_skipped_once(loop, first):
     sampler = InfiniteSampler(Sizes(range(10)), shuffle=False, seed=0)
     batches = ReplayableAspectRatioBatchSampler(sampler, batch_size=2)
@@ -62,7 +59,7 @@ def test_a_finite_sampler_goes_on_where_it_was(iteration, monkeypatch):
     assert drawn(iteration) == drawn(0)[iteration:]
 
 
-@pytest.mark.parametrize(('counts', 'iteration', 'interval'), [(1, 3, 1), (2, 4, 6), (3, 0, 3)])
+@pytest.mark.parametrize('counts, iteration, interval', [(1, 3, 1), (2, 4, 6), (3, 0, 3)])
 def test_whole_accumulations_are_silent(counts, iteration, interval, caplog):
     ExactResumeHook().before_train(runner_of(SimpleNamespace(), None, iteration, counts, interval))
     assert not caplog.records

@@ -6,18 +6,15 @@ import pytest
 from mmpfcn.evaluation.panoptic_files import name_below, write_prediction
 
 
-@pytest.mark.parametrize(
-    ('name', 'expected'),
-    [
-        ('a.png', 'a.png'),
-        ('town/a.png', 'town/a.png'),
-        ('/data/town/a.png', 'data/town/a.png'),
-        ('../../a.png', 'a.png'),
-        ('town/../../a.png', 'town/a.png'),
-        ('C:\\data\\..\\a.png', 'data/a.png'),
-        ('./a..b.png', 'a..b.png'),
-    ],
-)
+@pytest.mark.parametrize('name, expected', [
+    ('a.png', 'a.png'),
+    ('town/a.png', 'town/a.png'),
+    ('/data/town/a.png', 'data/town/a.png'),
+    ('../../a.png', 'a.png'),
+    ('town/../../a.png', 'town/a.png'),
+    ('C:\\data\\..\\a.png', 'data/a.png'),
+    ('./a..b.png', 'a..b.png'),
+])  # fmt: skip
 def test_names_are_made_relative(name, expected, tmp_path):
     assert name_below(name) == expected
     write_prediction(str(tmp_path / 'out'), name, np.ones((2, 2), int), [1], [7])

@@ -351,19 +351,16 @@ SAMPLE = dict(img_id=4, img_path='photos/four.jpg')
 GROUND_TRUTH = dict(sem_seg=torch.zeros(1, 2, 3, dtype=torch.int), segments_info=[])
 
 
-@pytest.mark.parametrize(
-    ('sample', 'message'),
-    [
-        ({}, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
-        (dict(pred=[[2, 2, 2]] * 2), 'no panoptic ground truth for photos/four.jpg.*'
-         "LoadPanopticGroundTruth.*'seg_map_path' and 'segments_info'"),
-        (dict(pred=[[2, 2]], gt=GROUND_TRUTH), r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
-        (dict(pred=[[2, 2, 2006]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value 2006, label 6, but'
-         ' labels run from 0 to 4 and 5 is void'),
-        (dict(pred=[[2, 2, -1]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value -1'),
-        (dict(pred=[[2.0, 2, 2]] * 2, gt=GROUND_TRUTH), r'four.jpg is \(1, 2, 3\) float32'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('sample, message', [
+    ({}, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
+    (dict(pred=[[2, 2, 2]] * 2), 'no panoptic ground truth for photos/four.jpg.*'
+     "LoadPanopticGroundTruth.*'seg_map_path' and 'segments_info'"),
+    (dict(pred=[[2, 2]], gt=GROUND_TRUTH), r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
+    (dict(pred=[[2, 2, 2006]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value 2006, label 6, but'
+     ' labels run from 0 to 4 and 5 is void'),
+    (dict(pred=[[2, 2, -1]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value -1'),
+    (dict(pred=[[2.0, 2, 2]] * 2, gt=GROUND_TRUTH), r'four.jpg is \(1, 2, 3\) float32'),
+])  # fmt: skip
 def test_what_is_wrong_with_a_sample(sample, message):
     bad = dict(SAMPLE)
     if 'pred' in sample:
@@ -390,13 +387,10 @@ def test_what_it_needs(tmp_path):
         metric().process({}, [with_prediction(bad, np.array([[VOID]]))])
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(format_only=True), 'outfile_prefix'),
-        (dict(format_only=True, outfile_prefix='x', per_image_file='y'), "per_image_file='y'"),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    (dict(format_only=True), 'outfile_prefix'),
+    (dict(format_only=True, outfile_prefix='x', per_image_file='y'), "per_image_file='y'"),
+])  # fmt: skip
 def test_contradictory_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         PanopticQualityMetric(**arguments)

@@ -5,15 +5,12 @@ import pytest
 from mmpfcn.formats.class_names import class_names, compare_class_names, other_names_allowed
 
 
-@pytest.mark.parametrize(
-    'meta, names',
-    [
-        (dict(CLASSES=('a', 'b')), ['a', 'b']),
-        (dict(thing_classes=['a'], stuff_classes=['b']), ['a', 'b']),
-        (dict(thing_classes=['a']), ['a']),
-        (dict(palette=[]), None),
-    ],
-)
+@pytest.mark.parametrize('meta, names', [
+    (dict(CLASSES=('a', 'b')), ['a', 'b']),
+    (dict(thing_classes=['a'], stuff_classes=['b']), ['a', 'b']),
+    (dict(thing_classes=['a']), ['a']),
+    (dict(palette=[]), None),
+])  # fmt: skip
 def test_names_of_metainfo(meta, names):
     assert class_names(meta) == names
 

@@ -63,14 +63,11 @@ def test_a_photo_and_half_of_it(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize(
-    ('name', 'content', 'message'),
-    [
-        ('a.jpg', b'no image at all', 'a.jpg is no image'),
-        ('a.jpg', b'', 'a.jpg is cut off'),
-        ('a.mp4', b'no video', 'a.mp4 can not be read'),
-    ],
-)
+@pytest.mark.parametrize('name, content, message', [
+    ('a.jpg', b'no image at all', 'a.jpg is no image'),
+    ('a.jpg', b'', 'a.jpg is cut off'),
+    ('a.mp4', b'no video', 'a.mp4 can not be read'),
+])  # fmt: skip
 def test_files_that_are_no_images(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):

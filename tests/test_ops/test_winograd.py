@@ -109,13 +109,10 @@ def test_an_image_without_a_batch_and_wrong_channels(pair):
 
 
 @pytest.mark.filterwarnings('ignore::FutureWarning')
-@pytest.mark.parametrize(
-    'change',
-    [
-        nn.utils.weight_norm, nn.utils.spectral_norm,
-        nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('change', [
+    nn.utils.weight_norm, nn.utils.spectral_norm,
+    nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm,
+])  # fmt: skip
 @torch.no_grad()
 def test_a_weight_that_is_computed(pair, change):
     """Such a module is left alone; a fast one that becomes such goes on being right."""

@@ -183,16 +183,13 @@ def test_watching_ends(part):
     assert part.runs.in_one_line(RuntimeError('a | b\nc')) == 'RuntimeError: a / b'
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        ('--dtype tf32', '--dtype tf32 exists on CUDA only'),
-        ('--train --out-size 9 9', '--out-size belongs to inference'),
-        ('--objects -1', 'got -1, expected a whole number from 0 on'),
-        ('--batch-size 0', 'got 0, expected a whole number from 1 on'),
-        ('--peers detr', "invalid choice: 'detr'"),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    ('--dtype tf32', '--dtype tf32 exists on CUDA only'),
+    ('--train --out-size 9 9', '--out-size belongs to inference'),
+    ('--objects -1', 'got -1, expected a whole number from 0 on'),
+    ('--batch-size 0', 'got 0, expected a whole number from 1 on'),
+    ('--peers detr', "invalid choice: 'detr'"),
+])  # fmt: skip
 def test_wrong_arguments(tool, config, arguments, message, refused):
     assert message in refused(tool.main, config, '--device', 'cpu', *arguments.split())
 

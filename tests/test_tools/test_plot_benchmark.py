@@ -65,14 +65,11 @@ def test_files(tool, tmp_path, capsys):
     assert 'objects' in (tmp_path / 'cost.svg').read_text()
 
 
-@pytest.mark.parametrize(
-    ('content', 'message'),
-    [
-        (None, 'is not what benchmark.py wrote'),
-        ('[]', 'is not what benchmark.py wrote'),
-        ('{"times": []}', 'has no row without an error'),
-    ],
-)
+@pytest.mark.parametrize('content, message', [
+    (None, 'is not what benchmark.py wrote'),
+    ('[]', 'is not what benchmark.py wrote'),
+    ('{"times": []}', 'has no row without an error'),
+])  # fmt: skip
 def test_wrong_files(tool, tmp_path, refused, content, message):
     path = tmp_path / 'x.json'
     if content is not None:

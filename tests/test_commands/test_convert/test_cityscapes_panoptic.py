@@ -285,18 +285,15 @@ def truncate(path: Path) -> None:
 IMAGE, IDS = 'leftImg8bit/val/*/*', 'gtFine/val/*/*_instanceIds.png'
 
 
-@pytest.mark.parametrize(
-    'pattern, damage, expected',
-    [
-        (IMAGE, truncate, 'cut off (60 bytes): copy it again'),
-        (IDS, truncate, 'cut off (60 bytes): copy it again'),
-        (IMAGE, repaint(lambda x: x[: SIZE[0] // 2]), 'they must have the same size'),
-        (IDS, repaint(lambda x: x[..., 0] * 0 + 34), 'value 34, which is no id of Cityscapes'),
-        (IDS, repaint(lambda x: x * 0), 'has 3 channels, expected a grey PNG'),
-        (IMAGE, Path.unlink, 'has no counterpart'),
-        (IDS, Path.unlink, 'has no counterpart'),
-    ],
-)
+@pytest.mark.parametrize('pattern, damage, expected', [
+    (IMAGE, truncate, 'cut off (60 bytes): copy it again'),
+    (IDS, truncate, 'cut off (60 bytes): copy it again'),
+    (IMAGE, repaint(lambda x: x[: SIZE[0] // 2]), 'they must have the same size'),
+    (IDS, repaint(lambda x: x[..., 0] * 0 + 34), 'value 34, which is no id of Cityscapes'),
+    (IDS, repaint(lambda x: x * 0), 'has 3 channels, expected a grey PNG'),
+    (IMAGE, Path.unlink, 'has no counterpart'),
+    (IDS, Path.unlink, 'has no counterpart'),
+])  # fmt: skip
 def test_bad_files_are_named_and_nothing_is_left(copy, tmp_path, pattern, damage, expected):
     path = min(copy.glob(pattern))
     damage(path)

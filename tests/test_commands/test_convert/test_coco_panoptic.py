@@ -187,28 +187,25 @@ def first(**changes):
     return 'annotations', changes
 
 
-@pytest.mark.parametrize(
-    'changes, arguments, parts',
-    [
-        (NOTHING, ['--things', 'car'], ['annotation 100', "'person'", '--void']),
-        (NOTHING, ['--things', 'cat'], ["'cat' is not among", 'things.json has car, person']),
-        (NOTHING, ['--things', 'car', '--background', 'car'], ['cannot be the background']),
-        (NOTHING, ['--stuff-json', 'nowhere.json'], ['nowhere.json is not a file']),
-        (('images', dict(file_name='b.jpg')), [], ['val lacks b.jpg', 'things.json']),
-        (('images', dict(width=31)), [], ['a.jpg is 30 x 20', 'says 31 x 20']),
-        (first(segmentation=[]), [], ['annotation 100 (person) has no segmentation', 'box']),
-        (first(category_id=9), [], ['annotation 100 has category 9', 'add it']),
-        (first(image_id=8), [], ['annotation 100 is of image 8', 'remove']),
-        (first(segmentation=dict(size=[30, 20], counts=[600])), [],
-         ['a.jpg', 'annotation 100 is 20 x 30', '30 x 20']),
-        (first(segmentation=dict(size=[20, 30], counts=[5, 5, 5, 5])), [],
-         ['annotation 100 covers 20 pixels', '= 600']),
-        (first(segmentation=[[1, 2, 3, float('nan')]]), [], ['100', 'finite']),
-        (first(category_id=None), [], ['annotation 100', '"category_id" is None']),
-        (('images', dict(file_name='../val/a.jpg')), [], ['"file_name"', "'../val/a.jpg'"]),
-        (('images', dict(file_name='C:\\val\\a.jpg')), [], ['"file_name"', 'drive letter']),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('changes, arguments, parts', [
+    (NOTHING, ['--things', 'car'], ['annotation 100', "'person'", '--void']),
+    (NOTHING, ['--things', 'cat'], ["'cat' is not among", 'things.json has car, person']),
+    (NOTHING, ['--things', 'car', '--background', 'car'], ['cannot be the background']),
+    (NOTHING, ['--stuff-json', 'nowhere.json'], ['nowhere.json is not a file']),
+    (('images', dict(file_name='b.jpg')), [], ['val lacks b.jpg', 'things.json']),
+    (('images', dict(width=31)), [], ['a.jpg is 30 x 20', 'says 31 x 20']),
+    (first(segmentation=[]), [], ['annotation 100 (person) has no segmentation', 'box']),
+    (first(category_id=9), [], ['annotation 100 has category 9', 'add it']),
+    (first(image_id=8), [], ['annotation 100 is of image 8', 'remove']),
+    (first(segmentation=dict(size=[30, 20], counts=[600])), [],
+     ['a.jpg', 'annotation 100 is 20 x 30', '30 x 20']),
+    (first(segmentation=dict(size=[20, 30], counts=[5, 5, 5, 5])), [],
+     ['annotation 100 covers 20 pixels', '= 600']),
+    (first(segmentation=[[1, 2, 3, float('nan')]]), [], ['100', 'finite']),
+    (first(category_id=None), [], ['annotation 100', '"category_id" is None']),
+    (('images', dict(file_name='../val/a.jpg')), [], ['"file_name"', "'../val/a.jpg'"]),
+    (('images', dict(file_name='C:\\val\\a.jpg')), [], ['"file_name"', 'drive letter']),
+])  # fmt: skip
 def test_mistakes_are_named(data, changes, arguments, parts):
     part, values = changes
     content = read_json(data / 'things.json')

@@ -217,28 +217,25 @@ SPOILS = {
 }
 
 
-@pytest.mark.parametrize(
-    'spoil, arguments, parts',
-    [
-        (None, [*THINGS, *STUFF], ['classes/a.png', 'values 0,', '--void 0']),
-        (None, [*THINGS, '--stuff', 'road=7', '--void', 0], ['values 23,', '--void 23']),
-        (None, ['--things', 'car', *STUFF], ["'car' has no value", 'car=VALUE']),
-        (None, ['--things', 'car=x', *STUFF], ["'car=x'", 'NAME=VALUE']),
-        (None, ['--things', 'car=7', *STUFF], ['the id 7 more than once']),
-        (None, [*THINGS, '--stuff', 'car=7'], ["the name 'car' more than once"]),
-        (None, [], ['no classes given', '--things', '--stuff']),
-        (None, [*THINGS, '--classes', 'x.json'], ['not both']),
-        (None, ['--classes', 'x.json'], ['x.json is not a file']),
-        ('rgb', LISTED, ['classes/a.png has RGB pixels', 'one id per pixel']),
-        ('truncated', LISTED, ['instances/a.png cannot be decoded', 'write it again']),
-        ('other size', LISTED, ['classes/a.png is 6 x 3', 'a.jpg is 6 x 4', 'same size']),
-        ('masks as jpeg', LISTED, ['CLASS_IDS', 'no file that ends in .png']),
-        ('no instances', LISTED, ['instance ids without image: b.png', 'matched by']),
-        ('broken photo', LISTED, ['train/a.jpg', 'again']),
-        ('two photos', LISTED, ['a.jpg', 'a.png', 'rename one']),
-        ('no folder', LISTED, ['IMAGES', 'train is not a folder']),
-    ],
-)
+@pytest.mark.parametrize('spoil, arguments, parts', [
+    (None, [*THINGS, *STUFF], ['classes/a.png', 'values 0,', '--void 0']),
+    (None, [*THINGS, '--stuff', 'road=7', '--void', 0], ['values 23,', '--void 23']),
+    (None, ['--things', 'car', *STUFF], ["'car' has no value", 'car=VALUE']),
+    (None, ['--things', 'car=x', *STUFF], ["'car=x'", 'NAME=VALUE']),
+    (None, ['--things', 'car=7', *STUFF], ['the id 7 more than once']),
+    (None, [*THINGS, '--stuff', 'car=7'], ["the name 'car' more than once"]),
+    (None, [], ['no classes given', '--things', '--stuff']),
+    (None, [*THINGS, '--classes', 'x.json'], ['not both']),
+    (None, ['--classes', 'x.json'], ['x.json is not a file']),
+    ('rgb', LISTED, ['classes/a.png has RGB pixels', 'one id per pixel']),
+    ('truncated', LISTED, ['instances/a.png cannot be decoded', 'write it again']),
+    ('other size', LISTED, ['classes/a.png is 6 x 3', 'a.jpg is 6 x 4', 'same size']),
+    ('masks as jpeg', LISTED, ['CLASS_IDS', 'no file that ends in .png']),
+    ('no instances', LISTED, ['instance ids without image: b.png', 'matched by']),
+    ('broken photo', LISTED, ['train/a.jpg', 'again']),
+    ('two photos', LISTED, ['a.jpg', 'a.png', 'rename one']),
+    ('no folder', LISTED, ['IMAGES', 'train is not a folder']),
+])  # fmt: skip
 def test_mistakes_are_named(data, spoil, arguments, parts):
     SPOILS.get(spoil, lambda data: None)(data)
     message = fail(data, *arguments)

@@ -253,17 +253,14 @@ def test_a_foreign_folder_is_left_alone(tmp_path, name):
     assert foreign.read_text() == 'mine'
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (('--train', -3), 'got -3, expected a whole number from 1 to 999999'),
-        (('--val', 0), 'got 0, expected a whole number from 1 to 999999'),
-        (('--size', 63, 256), 'got 63, expected a whole number at least 64'),
-        (('--seed', -1), 'got -1, expected a whole number at least 0'),
-        (('--workers', 0), 'got 0, expected a whole number at least 1'),
-        (('--train', 'many'), "invalid whole number value: 'many'"),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    (('--train', -3), 'got -3, expected a whole number from 1 to 999999'),
+    (('--val', 0), 'got 0, expected a whole number from 1 to 999999'),
+    (('--size', 63, 256), 'got 63, expected a whole number at least 64'),
+    (('--seed', -1), 'got -1, expected a whole number at least 0'),
+    (('--workers', 0), 'got 0, expected a whole number at least 1'),
+    (('--train', 'many'), "invalid whole number value: 'many'"),
+])  # fmt: skip
 def test_wrong_arguments_are_named(tmp_path, arguments, message):
     result = run_tool('--out', tmp_path / 'shapes', *arguments)
     assert result.returncode != 0 and message in result.stderr

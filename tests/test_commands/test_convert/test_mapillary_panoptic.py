@@ -216,23 +216,20 @@ def strange_id(path: Path) -> None:
 IMAGE, PNG = f'images/{STEMS[0]}.jpg', f'panoptic/{STEMS[0]}.png'
 
 
-@pytest.mark.parametrize(
-    'name, damage, expected',
-    [
-        (IMAGE, lambda path: cut(path, 2 / 3), 'is cut off'),
-        (IMAGE, lambda path: os.truncate(path, 200), 'copy it again'),
-        (IMAGE, lambda path: cut(path, 0), 'is cut off (0 bytes)'),
-        (IMAGE, lambda path: path.write_text('<html>'), 'no readable image (unknown format)'),
-        (PNG, lambda path: cut(path, 2 / 3), 'is cut off'),
-        (IMAGE, halve, 'they must have the same size'),
-        (IMAGE, turn, 'has 96 x 48 pixels (width x height)'),
-        (PNG, halve, 'they must have the same size'),
-        (PNG, lambda path: Image.new('L', SIZE[::-1]).save(path), 'expected 8 bits and RGB'),
-        (PNG, strange_id, 'has pixels of the ids [1234567], for which the JSON has no segment'),
-        (IMAGE, Path.unlink, 'is missing'),
-        (PNG, Path.unlink, 'is missing'),
-    ],
-)
+@pytest.mark.parametrize('name, damage, expected', [
+    (IMAGE, lambda path: cut(path, 2 / 3), 'is cut off'),
+    (IMAGE, lambda path: os.truncate(path, 200), 'copy it again'),
+    (IMAGE, lambda path: cut(path, 0), 'is cut off (0 bytes)'),
+    (IMAGE, lambda path: path.write_text('<html>'), 'no readable image (unknown format)'),
+    (PNG, lambda path: cut(path, 2 / 3), 'is cut off'),
+    (IMAGE, halve, 'they must have the same size'),
+    (IMAGE, turn, 'has 96 x 48 pixels (width x height)'),
+    (PNG, halve, 'they must have the same size'),
+    (PNG, lambda path: Image.new('L', SIZE[::-1]).save(path), 'expected 8 bits and RGB'),
+    (PNG, strange_id, 'has pixels of the ids [1234567], for which the JSON has no segment'),
+    (IMAGE, Path.unlink, 'is missing'),
+    (PNG, Path.unlink, 'is missing'),
+])  # fmt: skip
 def test_bad_files_are_named_and_nothing_is_left(raw, name, damage, expected):
     path = raw / 'training' / name
     damage(path)
@@ -241,19 +238,16 @@ def test_bad_files_are_named_and_nothing_is_left(raw, name, damage, expected):
     assert not any(path.is_file() for path in (raw / 'annotations').rglob('*'))
 
 
-@pytest.mark.parametrize(
-    'edit, expected',
-    [
-        (lambda c: c['annotations'][0]['segments_info'][0].update(category_id=999),
-         'category id 999 is none of [1, 2, 3'),
-        (lambda c: c['images'].pop(1), "has the id 'aB_3' only in its annotations"),
-        (lambda c: c['annotations'].pop(1), "has the id 'aB_3' only in its images"),
-        (lambda c: c['categories'][0].pop('isthing'),
-         "is no complete panoptic JSON of Mapillary Vistas (KeyError: 'isthing')"),
-        (dict.clear, 'is no complete panoptic JSON of Mapillary Vistas'),
-        (lambda content: content.update(images=[], annotations=[]), 'there are no images for'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('edit, expected', [
+    (lambda c: c['annotations'][0]['segments_info'][0].update(category_id=999),
+     'category id 999 is none of [1, 2, 3'),
+    (lambda c: c['images'].pop(1), "has the id 'aB_3' only in its annotations"),
+    (lambda c: c['annotations'].pop(1), "has the id 'aB_3' only in its images"),
+    (lambda c: c['categories'][0].pop('isthing'),
+     "is no complete panoptic JSON of Mapillary Vistas (KeyError: 'isthing')"),
+    (dict.clear, 'is no complete panoptic JSON of Mapillary Vistas'),
+    (lambda content: content.update(images=[], annotations=[]), 'there are no images for'),
+])  # fmt: skip
 def test_a_bad_json_is_named(raw, edit, expected):
     change(raw / 'training' / 'panoptic' / 'panoptic_2018.json', edit)
     message = refusal(raw)

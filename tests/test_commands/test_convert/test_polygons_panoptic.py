@@ -200,21 +200,18 @@ def both(*spoils):
     return lambda data: [spoil(data) for spoil in spoils]
 
 
-@pytest.mark.parametrize(
-    'spoil, parts',
-    [
-        (drawn(box('cra', 0, 0, 9, 9)), ['a.json', "'cra'", "--void 'cra'"]),
-        (drawn(dict(CAR, shape_type='line')), ['a.json: shape 1 (car)', 'line', 'no area']),
-        (drawn(dict(CAR, points=None)), ['a.json: shape 1 (car)', 'x, y points']),
-        (drawn(CAR, size=(80, 120)), ['a.json was drawn on 120 x 80', 'a.jpg is 60 x 40']),
-        (drawn(CAR, name='z.json', image='z.jpg'), ['z.json', "'z.jpg'", 'add the image']),
-        (both(drawn(CAR), drawn(CAR, name='z.json')), ['a.json', 'z.json', 'same image']),
-        (both(drawn(CAR), lambda data: photo(data / 'train' / 'b.jpg')),
-         ['without drawings: b.jpg', '--skip-unannotated']),
-        (written('{"images": []}'), ['a.json has no "shapes"', 'LabelMe']),
-        (written('{"shapes": ['), ['a.json is not valid JSON', 'export it again']),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('spoil, parts', [
+    (drawn(box('cra', 0, 0, 9, 9)), ['a.json', "'cra'", "--void 'cra'"]),
+    (drawn(dict(CAR, shape_type='line')), ['a.json: shape 1 (car)', 'line', 'no area']),
+    (drawn(dict(CAR, points=None)), ['a.json: shape 1 (car)', 'x, y points']),
+    (drawn(CAR, size=(80, 120)), ['a.json was drawn on 120 x 80', 'a.jpg is 60 x 40']),
+    (drawn(CAR, name='z.json', image='z.jpg'), ['z.json', "'z.jpg'", 'add the image']),
+    (both(drawn(CAR), drawn(CAR, name='z.json')), ['a.json', 'z.json', 'same image']),
+    (both(drawn(CAR), lambda data: photo(data / 'train' / 'b.jpg')),
+     ['without drawings: b.jpg', '--skip-unannotated']),
+    (written('{"images": []}'), ['a.json has no "shapes"', 'LabelMe']),
+    (written('{"shapes": ['), ['a.json is not valid JSON', 'export it again']),
+])  # fmt: skip
 def test_labelme_mistakes_are_named(data, spoil, parts):
     spoil(data)
     message = fail(data)
@@ -223,16 +220,13 @@ def test_labelme_mistakes_are_named(data, spoil, parts):
         assert part in message
 
 
-@pytest.mark.parametrize(
-    'regions, parts',
-    [
-        ([via_box(0, 0, 9, 9)], ['region attributes (none)', '--attribute']),
-        ([via_box(0, 0, 9, 9, type='')], ['a.jpg: region 1 has no', 'choose one']),
-        ([via_box(0, 0, 9, 9, type='cra')], ["label 'cra' in a.jpg", '--void']),
-        ([dict(via_box(0, 0, 9, 9, type='car'), shape_attributes=dict(name='point', cx=1, cy=2))],
-         ['region 1 is a point', 'no area']),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('regions, parts', [
+    ([via_box(0, 0, 9, 9)], ['region attributes (none)', '--attribute']),
+    ([via_box(0, 0, 9, 9, type='')], ['a.jpg: region 1 has no', 'choose one']),
+    ([via_box(0, 0, 9, 9, type='cra')], ["label 'cra' in a.jpg", '--void']),
+    ([dict(via_box(0, 0, 9, 9, type='car'), shape_attributes=dict(name='point', cx=1, cy=2))],
+     ['region 1 is a point', 'no area']),
+])  # fmt: skip
 def test_via_mistakes_are_named(data, regions, parts):
     via(data / 'via.json', regions)
     message = fail(data, 'via.json')

@@ -75,21 +75,18 @@ def test_areas_and_boxes_are_those_of_the_masks(seed, height, count):
         assert (segment['area'], segment['bbox']) == (shape['area'], shape['bbox'])
 
 
-@pytest.mark.parametrize(
-    'jobs, segments, expected',
-    [
-        # what a reader gives
-        ([job(7)], SEGMENTS[:2], 'error: ü/7.jpg: ids [70000] in the map belong to no segment'),
-        ([job(7)], [*SEGMENTS, SEGMENTS[0]], 'error: ü/7.jpg: segment id 5 belongs to more than'),
-        ([job(7)], [*SEGMENTS[:2], dict(SEGMENTS[2], category_id=4)],
-         'error: ü/7.jpg: category id 4 is none of [3, 9]'),
-        # what it is asked for
-        ([], SEGMENTS, 'there are no images'),
-        ([job(1), job(2)._replace(png_name='ü/1.png')], SEGMENTS, "the same PNG name, 'ü/1.png'"),
-        ([job(1), job(1)._replace(png_name='2.png')], SEGMENTS, 'the same image id, 1'),
-        ([job(1, height=3, width=3)], SEGMENTS, 'the image has 3 x 3 pixels (width x height)'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('jobs, segments, expected', [
+    # what a reader gives
+    ([job(7)], SEGMENTS[:2], 'error: ü/7.jpg: ids [70000] in the map belong to no segment'),
+    ([job(7)], [*SEGMENTS, SEGMENTS[0]], 'error: ü/7.jpg: segment id 5 belongs to more than'),
+    ([job(7)], [*SEGMENTS[:2], dict(SEGMENTS[2], category_id=4)],
+     'error: ü/7.jpg: category id 4 is none of [3, 9]'),
+    # what it is asked for
+    ([], SEGMENTS, 'there are no images'),
+    ([job(1), job(2)._replace(png_name='ü/1.png')], SEGMENTS, "the same PNG name, 'ü/1.png'"),
+    ([job(1), job(1)._replace(png_name='2.png')], SEGMENTS, 'the same image id, 1'),
+    ([job(1, height=3, width=3)], SEGMENTS, 'the image has 3 x 3 pixels (width x height)'),
+])  # fmt: skip
 def test_mistakes_are_named_with_the_image(tmp_path, jobs, segments, expected):
     with pytest.raises(SystemExit, match='^error: ') as caught:
         run(tmp_path, jobs, lambda number: (IDS, segments))
