@@ -39,7 +39,7 @@ def test_known_instructions_of_what_is_there():
         assert name in ignored
 
 
-def test_the_steps_are_the_documented_commands():
+def test_the_steps_and_arguments_are_documented():
     system, *rest = arguments('RUN')
     documented = re.findall(r'^```sh\n(.*?)^```', DOC, re.M | re.S)
     commands = [line for block in documented for line in block.splitlines()]
@@ -49,6 +49,11 @@ def test_the_steps_are_the_documented_commands():
         assert package in system.split()
     readme = (ROOT / 'README.md').read_text()
     assert 'make and git; no GPU, and a C++ compiler only for `make test OPS=1`' in readme
+    script = (ROOT / 'tools' / 'misc' / 'make_venv.sh').read_text()
+    for name in ('TORCH', 'TORCH_INDEX', 'JOBS'):
+        assert f'${{{name}:-' in script and f'{name}=' in arguments('ARG')
+    for name in ('CUDA', 'TORCH', 'TORCH_INDEX'):
+        assert f'--build-arg {name}=' in DOC
 
 
 def expand(text: str, values: dict[str, str]) -> str:
@@ -86,11 +91,3 @@ def test_cuda_is_an_argument(cuda, base):
     assert expand(environment['PATH'], values).startswith(bin_folder)
     system = expand(arguments('RUN')[0], values).split()
     assert ('python3-venv' in system) == bool(cuda)
-
-
-def test_the_arguments_are_variables_of_make_venv_and_documented():
-    script = (ROOT / 'tools' / 'misc' / 'make_venv.sh').read_text()
-    for name in ('TORCH', 'TORCH_INDEX', 'JOBS'):
-        assert f'${{{name}:-' in script and f'{name}=' in arguments('ARG')
-    for name in ('CUDA', 'TORCH', 'TORCH_INDEX'):
-        assert f'--build-arg {name}=' in DOC

@@ -171,28 +171,15 @@ def untested(root: Path = ROOT) -> list[str]:
 IMPORTS = read()
 
 
-def test_every_room_has_its_floor():
+def test_rooms_floors_and_leaves():
     folders = {path.parent.name for path in ROOT.glob('mmpfcn/*/__init__.py')}
     files = {path.stem for path in ROOT.glob('mmpfcn/*.py')} - {'__init__', '__main__'}
     assert folders | files == set(FLOOR)
-
-
-def test_no_import_goes_up_in_a_circle_or_to_a_private_name():
-    assert going_up(IMPORTS) == []
-    assert circle(IMPORTS) == []
-    assert private(IMPORTS) == []
-    assert edits_of_the_path() == []
-
-
-def test_deployment_is_a_leaf():
-    """It imports formats alone, and commands alone import it."""
+    # It imports formats alone, and commands alone import it.
     ours = within(IMPORTS)
     rooms = {room(entry.module) for entry in ours if room(entry.user) == 'deployment'}
     users = {room(entry.user) for entry in ours if room(entry.module) == 'deployment'}
     assert rooms <= {'deployment', 'formats'} and users <= {'deployment', 'commands'}
-
-
-def test_formats_and_deployment_start_without_torch():
     heavy = [
         entry
         for entry in IMPORTS
@@ -201,6 +188,13 @@ def test_formats_and_deployment_start_without_torch():
         and entry.module.split('.')[0] in HEAVY
     ]
     assert list(map(str, heavy)) == []
+
+
+def test_no_import_goes_up_in_a_circle_or_to_a_private_name():
+    assert going_up(IMPORTS) == []
+    assert circle(IMPORTS) == []
+    assert private(IMPORTS) == []
+    assert edits_of_the_path() == []
 
 
 def test_every_file_with_functions_has_a_test_of_its_name():

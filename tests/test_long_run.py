@@ -8,7 +8,7 @@ import pytest
 from helpers import tiny_run
 
 
-def test_slopes(tmp_path):
+def test_both_slopes_are_printed(tmp_path):
     program = tiny_run.ROOT / 'tests' / 'long_run.py'
     output = tiny_run.run(str(program), '--iterations=50', cwd=tmp_path)
     for what in ('training', 'predictions'):

@@ -160,16 +160,13 @@ def test_peaks_of_a_level(u, pool_size):
     assert_close(kernels, u[f'{prefix}.feat_th'][0, ..., 0].T, 1e-6)
 
 
-def test_peaks_and_losses(u):
+def test_regions_losses_and_positives_of_a_level(u):
     # the order of channels only names them, so it need not be permuted here
     scores, kernels = pool_regions(u['level.region'], u['level.weight'])
     kept = (scores[0] > oracle.facts('units')['args']['level']['sem_thres']).nonzero()[:, 0]
     assert kept.tolist() == u['level.class_st'].tolist()
     assert_close(scores[0, kept], u['level.score_st'], 1e-5)
     assert_close(kernels[0, kept], u['level.feat_st'][..., 0, 0], 1e-5)
-
-
-def test_losses_and_positives_of_a_level(u):
     focal = FocalLoss()
     thing = focal(u['lossl.pred_center'], u['lossl.gt_center'], avg_factor=1)
     stuff = focal(u['lossl.pred_region'], u['lossl.gt_sem_scores'], avg_factor=8 * 9)
@@ -263,7 +260,7 @@ def assert_targets(targets, arrays: dict, image: int, vanished: list[int], objec
     assert len(targets.labels) == len(kept)
 
 
-def test_ground_truth_generation():
+def test_targets_of_synthetic_and_of_many_objects():
     arrays, info = oracle.case('gt_synth')
     masks = oracle.unpack(arrays['in.mask_packed'], info['mask_shape'])
     instances = InstanceData(
@@ -282,10 +279,7 @@ def test_ground_truth_generation():
     assert seen.all()
     assert_close(ours, centers[~np.isnan(centers).any(1)], 1e-4)
     assert_targets(targets, arrays, 0, vanished, instances.labels.tolist())
-
-
-def test_rule_for_many_and_vanished_objects():
-    """The published code raises here (its tensors have 100 rows); all 120 get a target."""
+    # The published code raises here (its tensors have 100 rows); all 120 get a target.
     assert 'tiny120' in oracle.facts('train_r50_tiny120')['input']
     targets = image_targets('img1', 'tiny120')
     assert [len(level.objects) for level in targets.levels] == [120, 0, 0, 0, 0]

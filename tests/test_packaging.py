@@ -173,7 +173,7 @@ def test_every_requirement_is_pinned(name):
     assert len(requirements) == len(pins(name))
 
 
-def test_requirements():
+def test_make_without_a_target_lists_all_targets():
     done = run('make', cwd=ROOT)
     listed = re.findall(r'^  make ([\w-]+) ', done.stdout, re.MULTILINE)
     assert listed == ['help', 'venv', 'test', 'demo', 'docs', 'lint', 'clean']

@@ -182,7 +182,7 @@ def segmentor() -> tuple[PrototypeSegmentor, list[float]]:
     return model, losses
 
 
-def test_encoder_and_loss_train_a_segmentor(segmentor):
+def test_a_segmentor_of_our_parts(segmentor):
     model, losses = segmentor
     assert losses[-1] < 0.1 * losses[0]
     for name, parameter in model.named_parameters():
@@ -192,10 +192,7 @@ def test_encoder_and_loss_train_a_segmentor(segmentor):
     images, labels = painted_images()
     for (_, prediction), truth in zip(model.predict(images), labels, strict=True):
         assert (prediction == truth).float().mean() > 0.8
-
-
-def test_fusion_leaves_one_kernel_a_class(segmentor):
-    """Training made the kernels of a class alike; before it, they point anywhere."""
+    # Training made the kernels of a class alike; before it, they point anywhere.
     model, _ = segmentor
     images, labels = painted_images()
     _, scores = model(images)

@@ -21,7 +21,7 @@ ELSEWHERE = {
         'test_end_to_end.py::test_resume_goes_on_after_the_checkpoint',
     r'tests/fuzz\.py': 'test_fuzz/test_any_file.py::test_dataset_json',
     r'kill_and_resume\.py': 'test_resume.py::test_killed_runs_end_with_the_same_weights',
-    r'long_run\.py': 'test_long_run.py::test_slopes',
+    r'long_run\.py': 'test_long_run.py::test_both_slopes_are_printed',
     r'compare_precision\.py': 'test_tools/test_compare_precision.py::test_a_row_for_each_variant',
     r'break_measuring\.py': 'test_break_training.py::test_png_resized_with_interpolation',
     r'break_training\.py': 'test_break_training.py::test_only_crowds_and_the_docs',

@@ -188,7 +188,7 @@ def test_full_disk_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ['a.pth']
 
 
-def test_weights_of_another_model_are_refused():
+def test_weights_of_another_model_and_configs_that_are_code_are_refused(tmp_path):
     model = nn.Linear(3, 2)
     load_weights(model, {f'module.{key}': value for key, value in WEIGHTS.items()}, 'a.pth')
     assert model.weight.eq(1).all()
@@ -199,9 +199,6 @@ def test_weights_of_another_model_are_refused():
     )
     with pytest.raises(ValueError, match=message):
         load_weights(model, wrong, 'a.pth')
-
-
-def test_config_in_a_checkpoint_is_read_and_not_run(tmp_path):
     config = Config(dict(model=dict(type='X', scales=[(1, 2.5), (-3, None)]), a={'b c': 'd'}))
     checkpoint = dict(message_hub=dict(runtime_info=dict(cfg=config.pretty_text)))
     assert config_of(checkpoint, 'a.pth') == config._cfg_dict

@@ -199,7 +199,7 @@ def test_regions_of_thing_classes(tmp_path):
 
 
 @torch.no_grad()
-def test_places_and_masks_of_the_candidates(inferencer):
+def test_places_of_the_candidates(inferencer):
     """Smoothed centres at the cells of peaks, mean probabilities of regions, sizes of masks."""
     output = random_output(inferencer, 1)
     explanation = explain(inferencer, output)

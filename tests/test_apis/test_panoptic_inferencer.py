@@ -53,7 +53,8 @@ def test_batches_equal_single_images_of_any_sizes(inferencer, batch_size):
     assert all(same(a, b) for a, b in zip(single, batched, strict=True))
 
 
-def test_thresholds_without_running_the_network_again(inferencer, checkpoint):
+def test_finishing_an_output(inferencer, checkpoint):
+    """With other thresholds, and again: an output stays as it was."""
     output = inferencer.run_network(picture())
     assert same(inferencer.finish(output), inferencer(picture())['predictions'][0])
     none = inferencer.finish(output, center_thr=1.0, region_thr=1.0)
@@ -63,10 +64,7 @@ def test_thresholds_without_running_the_network_again(inferencer, checkpoint):
     assert same(inferencer.finish(output, similarity_thr=0.99), other(picture())['predictions'][0])
     with pytest.raises(ValueError, match="unknown key 'centre_thr'.*did you mean 'center_thr'"):
         inferencer.finish(output, centre_thr=0.3)
-
-
-def test_finishing_leaves_the_output_as_it_was(inferencer):
-    """A second call, an explanation and the data sample's own fields."""
+    # A second call, an explanation and the data sample's own fields.
     output = inferencer.run_network(picture())
     fields = set(output.data_sample.all_keys()), dict(output.data_sample.metainfo_items())
     levels = [maps.clone() for level in output.levels for maps in level]
@@ -114,7 +112,7 @@ def test_bad_images(inferencer, tmp_path):
         list(inferencer.stream(tmp_path))
 
 
-def test_model_by_name_and_wrong_models(checkpoint):
+def test_models_by_name_from_a_training_and_wrong_ones(checkpoint, inferencer, tmp_path):
     with pytest.raises(ValueError, match='r50_cocoo is neither a config.*did you mean r50_coco'):
         PanopticInferencer('r50_cocoo')
     with pytest.raises(ValueError, match='belongs to another model than the config'):
@@ -122,10 +120,7 @@ def test_model_by_name_and_wrong_models(checkpoint):
     stock = get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py')
     with pytest.raises(TypeError, match='PanopticFPN without PanopticFCNHead'):
         PanopticInferencer(stock, None, 'cpu')
-
-
-def test_config_from_a_training_checkpoint(inferencer, tmp_path):
-    """The config that mmengine keeps in it, and the names of the data set."""
+    # The config that mmengine keeps in it, and the names of the data set.
     config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
     content = torch.load(tiny_inferencer.write_checkpoint(tmp_path))
     content['message_hub'] = dict(runtime_info=dict(cfg=config.pretty_text))

@@ -141,7 +141,7 @@ def values(region):
     return sorted(set(map(tuple, region.reshape(-1, 3).tolist())))
 
 
-def test_ground_truth_on_the_image(config, tmp_path):
+def test_ground_truth_on_the_image_of_the_file_and_augmented(config, tmp_path):
     """Class colours, a striped crowd, hatched void; away from outlines and names."""
     (picture,) = draw(config, tmp_path, '--indices', 0, '--cfg-options', NO_FLIP)
     image, truth = panels(picture, (480, 640))
@@ -154,10 +154,7 @@ def test_ground_truth_on_the_image(config, tmp_path):
     void = truth[SCALE * 44 : SCALE * 57, SCALE * 2 : SCALE * 60]
     dark, light = round(0.55 * GREY), round(0.55 * GREY + 0.45 * 255)
     assert values(void) == [(dark,) * 3, (GREY,) * 3, (light,) * 3]
-
-
-def test_the_augmented_image_and_its_file(config, tmp_path):
-    """A flip mirrors image and ground truth; --original shows them as they are."""
+    # A flip mirrors image and ground truth; --original shows them as they are.
     flip = NO_FLIP.replace('0.0', '1.0')
     arguments = ('--indices', 0, '--original', '--cfg-options')
     (flipped,) = draw(config, tmp_path / 'a', *arguments, flip)

@@ -126,10 +126,7 @@ def test_all_containers_give_the_same(published, run, tmp_path):
         assert result.keys() == golden.keys()
         assert all(torch.equal(result[name], golden[name]) for name in golden)
     assert_loads_strictly(tmp_path / 'ours.pth', 'r50_coco.py', weights)
-
-
-def test_pixel_statistics_are_left_out(published, run, tmp_path):
-    """Older checkpoints of detectron2 hold the normalisation, which is in our config."""
+    # Older checkpoints of detectron2 hold the normalisation, which is in our config.
     statistics = dict(pixel_mean=torch.zeros(3, 1, 1), pixel_std=torch.ones(3, 1, 1))
     source = write(published[False] | statistics, tmp_path / 'a.pth')
     assert run(source, tmp_path / 'b.pth')[0] == 0
@@ -256,9 +253,18 @@ def source(published, tmp_path) -> Path:
     return write(published[False], tmp_path / 'published.pth')
 
 
-def test_a_missing_folder_is_made(run, source, tmp_path):
+def test_folders_are_made_and_a_full_disk_is_a_message(run, source, tmp_path, monkeypatch):
     assert run(source, tmp_path / 'a' / 'b' / 'ours.pth')[0] == 0
     assert (tmp_path / 'a' / 'b' / 'ours.pth').is_file()
+
+    def full(content, path) -> None:
+        Path(path).write_bytes(b'half')
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(converter.torch, 'save', full)
+    code, output = run(source, tmp_path / 'ours.pth')
+    assert code == 1 and 'No space left on device' in output
+    assert [path.name for path in tmp_path.iterdir()] == ['published.pth']
 
 
 @pytest.mark.parametrize('obstacle', ['a file as folder', 'a folder as file', 'no permission'])
@@ -294,14 +300,3 @@ def test_an_interrupted_save_leaves_the_old_file(run, source, tmp_path, monkeypa
         converter.main([str(source), str(target)])
     assert target.read_bytes() == b'the older one'
     assert {path.name for path in tmp_path.iterdir()} == {'ours.pth', 'published.pth'}
-
-
-def test_a_full_disk_is_a_message(run, source, tmp_path, monkeypatch):
-    def full(content, path) -> None:
-        Path(path).write_bytes(b'half')
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(converter.torch, 'save', full)
-    code, output = run(source, tmp_path / 'ours.pth')
-    assert code == 1 and 'No space left on device' in output
-    assert [path.name for path in tmp_path.iterdir()] == ['published.pth']

@@ -13,13 +13,10 @@ def read(*argv: str):
     return load_config(parser, parser.parse_args(argv))
 
 
-def test_what_the_command_line_says_of_a_config(config):
+def test_configs_and_what_is_refused(config, capsys, monkeypatch):
     cfg = read(config, '--compile', '--launcher', 'slurm', '--cfg-options', 'train_cfg.max_iters=3')
     assert cfg.custom_hooks == [dict(type='CompileNetworkHook')] and cfg.launcher == 'slurm'
     assert cfg.train_cfg.max_iters == 3 and cfg.work_dir == './work_dirs/tiny'
-
-
-def test_what_is_refused_is_one_message(capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['tools/train.py'])
     with pytest.raises(SystemExit) as end, exit_if_refused():
         raise CheckpointError('evil.pth is refused')

@@ -160,7 +160,7 @@ def test_only_what_is_new_is_computed(demo, photos, tmp_path, capsys):
     assert stems_by_name(out)[str(photos / '2.png')] == '2.png'
 
 
-def test_other_options_are_not_mixed_and_records_are_bounded(demo, photos, tmp_path, capsys):
+def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
     out = tmp_path / 'out'
     usual = [photos, '--out-dir', out, '--no-pictures']
     assert demo(*usual) == 0

@@ -189,17 +189,7 @@ def test_results_that_do_not_fit_the_data_set(two, tmp_path, refused, change, me
     assert [file.name for file in tmp_path.iterdir()] == ['results.json']
 
 
-def test_a_png_of_another_size(two, tmp_path, refused):
-    shutil.copytree(two / 'results.panoptic', tmp_path / 'pngs')
-    name = read_json(two / 'results.panoptic.json')['annotations'][0]['file_name']
-    with Image.open(tmp_path / 'pngs' / name) as image:
-        image.crop((0, 1, 8, 6)).save(tmp_path / 'pngs' / name)
-    json_file = two / 'results.panoptic.json'
-    text = refused(main, two / 'config.py', json_file, '--png', tmp_path / 'pngs')
-    assert 'is (5, 8) (H, W), its' in text
-
-
-def test_scores_are_in_the_files_and_the_map_is_not_changed(two):
+def test_a_png_of_another_size_and_scores(two, tmp_path, refused):
     content = read_json(two / 'results.panoptic.json')
     infos = [info for a in content['annotations'] for info in a['segments_info']]
     assert [info['score'] for info in infos] == [0.7] * 10
@@ -207,6 +197,13 @@ def test_scores_are_in_the_files_and_the_map_is_not_changed(two):
     write_results(two, items)
     for item, same in zip(items, results(), strict=True):
         assert torch.equal(seg([item])['sem_seg'], seg([same])['sem_seg'])
+    shutil.copytree(two / 'results.panoptic', tmp_path / 'pngs')
+    name = read_json(two / 'results.panoptic.json')['annotations'][0]['file_name']
+    with Image.open(tmp_path / 'pngs' / name) as image:
+        image.crop((0, 1, 8, 6)).save(tmp_path / 'pngs' / name)
+    json_file = two / 'results.panoptic.json'
+    text = refused(main, two / 'config.py', json_file, '--png', tmp_path / 'pngs')
+    assert 'is (5, 8) (H, W), its' in text
 
 
 @pytest.mark.parametrize('change, message', [

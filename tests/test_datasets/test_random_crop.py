@@ -124,7 +124,7 @@ def test_each_object_is_equally_likely_and_ignored_ones_are_not_drawn():
     assert_uniform(corners(results, (1, 1), 1000), {(0, 3), (0, 36)})
 
 
-def test_boxes_alone_are_clipped():
+def test_what_is_not_a_mask_is_cropped_too():
     boxes = HorizontalBoxes(np.array([[0, 0, 8, 8], [30, 0, 40, 8]], np.float32))
     results = dict(img=np.zeros((8, 40, 3), np.uint8), gt_bboxes=boxes)
     results['gt_bboxes_labels'] = np.array([1, 2])
@@ -135,9 +135,6 @@ def test_boxes_alone_are_clipped():
     expected = np.clip(np.array([box]), 0, [12, 8, 12, 8])
     assert (after['gt_bboxes'].numpy() == expected).all()
     assert after['gt_bboxes_labels'].tolist() == [kept]
-
-
-def test_polygons():
     square = np.array([2, 2, 6, 2, 6, 6, 2, 6], np.float32)
     masks = PolygonMasks([[square], [square + 20]], 30, 30)
     results = dict(
@@ -149,9 +146,6 @@ def test_polygons():
     after = RandomCropWithInstance((8, 8))(results)
     assert len(after['gt_masks']) == len(after['gt_bboxes']) == len(after['gt_bboxes_labels']) == 1
     assert after['gt_masks'].areas[0] > 0
-
-
-def test_only_an_image_and_arrays_for_boxes():
     after = RandomCropWithInstance((4, 3))(dict(img=np.zeros((9, 9, 3), np.uint8)))
     assert after['img'].shape == (3, 4, 3)
     results = sample(np.ones((6, 6), np.uint16), BitmapMasks)

@@ -21,16 +21,13 @@ class Sizes(list):
         return dict(width=20, height=10)
 
 
-def test_a_skip_is_used_up():
+def test_samples_and_batches_are_drawn_again():
     sampler = DefaultSampler(Sizes(range(10)), shuffle=False, seed=0)
     batches = ReplayableAspectRatioBatchSampler(sampler, batch_size=2)
     batches.skip_batches(3)
     assert list(batches) == [[6, 7], [8, 9]]
     assert len(list(batches)) == 5
-
-
-def test_an_image_is_augmented_alike_whenever_it_is_drawn():
-    """Each index brings a seed of its own, the same one in every process and run."""
+    # Each index brings a seed of its own, the same one in every process and run.
     draws = [iter(ReplayableSampler(Sizes(range(10)), seed=3)) for _ in range(2)]
     ours, theirs = ([next(draw) for _ in range(25)] for draw in draws)
     assert ours == theirs and [x.seed for x in ours] == [x.seed for x in theirs]

@@ -47,16 +47,13 @@ def test_thresholds(ours, theirs):
             assert_same(theirs.finish(output, **change), actual)
 
 
-def test_batches_equal_single_images(ours, theirs):
+def test_batches_and_turned_images(ours, theirs, tmp_path):
     sizes = [(64, 96), (64, 96), (40, 96), (96, 40), (64, 96), (64, 90)]
     images = [picture(*size, seed) for seed, size in enumerate(sizes)]
     batched = ours(images, batch_size=2)['predictions']
     assert [result.name for result in batched] == [f'image {i}' for i in range(6)]
     for expected, actual in zip(theirs(images)['predictions'], batched, strict=True):
         assert_same(expected, actual)
-
-
-def test_exif_rotation(ours, theirs, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     Image.fromarray(picture()).save(tmp_path / 'turned.jpg', exif=exif)
@@ -121,9 +118,6 @@ def test_photos(models):
         sides = one.panoptic_seg.shape
         factor = min(256 / max(sides), 160 / min(sides))
         assert_same(one, other, cell_pixels=(4 / factor) ** 2)
-
-
-def test_two_photos_at_once(models):
     theirs, ours = models
     paths = sorted((oracle.coco200() / 'val2017').glob('*.jpg'))
     images = [image for image in map(lambda p: cv2.imread(str(p)), paths[:20])]

@@ -17,14 +17,11 @@ def kernels(labels: list[int], scores: list[float]) -> Kernels:
     return Kernels(np.zeros((len(labels), 1)), np.array(labels), np.array(scores), ones)
 
 
-def test_probabilities_are_those_of_the_convolution():
+def test_probabilities_and_rescoring():
     torch.manual_seed(0)
     x, feats = torch.randn(5, 8) * 20, torch.randn(8, 6, 7)
     expected = torch.einsum('ke,ehw->khw', x, feats).sigmoid()
     np.testing.assert_allclose(convolve_to_probs(x.numpy(), feats.numpy()), expected, atol=1e-5)
-
-
-def test_rescoring_sorts_and_drops():
     probs = np.array([[[0.6, 0.8]], [[0.9, 0.1]], [[0.2, 0.1]]], np.float32)
     settings = dict(mask_thr_binary=0.5, max_per_img=2, score_thr=0.1)
     things, kept = rescore(kernels([0, 1, 0], [0.5, 0.5, 0.9]), probs, settings)

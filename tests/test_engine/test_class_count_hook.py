@@ -104,7 +104,7 @@ def checkpoint_of(order: str, key: str = 'classes') -> dict:
     return dict(meta=dict(dataset_meta={key: tuple(ORDERS[order])}))
 
 
-def test_names_of_training_and_validation_are_compared_in_order():
+def test_names_of_training_and_checkpoint_are_compared_in_order():
     run = runner_with(named('train'))
     for order, wrong in (('same', []), ('swapped', ['2', '3']), ('renamed', ['9'])):
         run.val_dataloader = SimpleNamespace(dataset=named(order))
@@ -119,6 +119,14 @@ def test_names_of_training_and_validation_are_compared_in_order():
         assert 'allow_other_names=True' in str(error.value)
     run.val_loop = None  # a training without validation
     ClassCountHook().before_train(run)
+    hook, run = ClassCountHook(), runner_with(named('swapped'))
+    hook.after_load_checkpoint(run, checkpoint_of('train'))
+    hook.before_train(run)
+    hook.before_val(run)  # within this training
+    hook.after_load_checkpoint(run, checkpoint_of('train'))
+    run._resume = True
+    with pytest.raises(ValueError, match='checkpoint and of training data'):
+        hook.before_train(run)
 
 
 @pytest.mark.parametrize('when', ['before_val', 'before_test'])
@@ -135,14 +143,3 @@ def test_names_of_the_checkpoint_are_compared(when, key):
             getattr(hook, when)(run)
     hook.after_load_checkpoint(run, dict(meta={}))  # one that does not name its classes
     getattr(hook, when)(run)
-
-
-def test_weights_of_other_classes_are_a_start_but_no_run_to_resume():
-    hook, run = ClassCountHook(), runner_with(named('swapped'))
-    hook.after_load_checkpoint(run, checkpoint_of('train'))
-    hook.before_train(run)
-    hook.before_val(run)  # within this training
-    hook.after_load_checkpoint(run, checkpoint_of('train'))
-    run._resume = True
-    with pytest.raises(ValueError, match='checkpoint and of training data'):
-        hook.before_train(run)

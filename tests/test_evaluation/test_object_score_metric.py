@@ -76,7 +76,7 @@ def test_a_count_from_scratch(tmp_path):
     assert result['objects/AP75'] == pytest.approx(expected[5], abs=1e-12)
 
 
-def test_crowds_excuse_and_images_without_objects_do_not_count(tmp_path):
+def test_crowds_excuse_and_parts_of_processes_give_the_whole(tmp_path):
     gt = np.full((8, 8), 9)
     gt[:4, :4], gt[4:, :4] = 1, 2
     pred = np.full((8, 8), 2)
@@ -89,10 +89,7 @@ def test_crowds_excuse_and_images_without_objects_do_not_count(tmp_path):
     measured = metric()
     measured.process({}, [nothing])
     assert np.isnan(measured.evaluate(1)['objects/score'])
-
-
-def test_the_parts_of_two_processes_give_the_whole(tmp_path):
-    """What mmengine collects of the processes is a list with an entry of each image."""
+    # What mmengine collects of the processes is a list with an entry of each image.
     gt = np.full((8, 8), 9)
     gt[:6, :6] = 1
     samples = []

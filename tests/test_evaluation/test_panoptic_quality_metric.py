@@ -259,7 +259,7 @@ def logged(monkeypatch) -> list[str]:
     return texts
 
 
-def test_absent_groups_and_classes(tmp_path, logged):
+def test_absent_groups_and_names_in_any_order(tmp_path, logged):
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 9]]), [(5, 3, False), (9, 2, True)])
     measured = metric(classwise=True)
     measured.process({}, [with_prediction(record, np.array([[3, 3, VOID, 2]]))])
@@ -269,10 +269,7 @@ def test_absent_groups_and_classes(tmp_path, logged):
     lines = [line.replace(' ', '').strip('|') for text in logged for line in text.splitlines()]
     assert {'Things|-|-|-|0', 'Stuff|66.667|66.667|100.000|1'} <= set(lines)
     assert {'car|-|-|-|0|0|0', 'sea|66.667|66.667|100.000|1|0|0', 'sky|-|-|-|0|0|0'} <= set(lines)
-
-
-def test_class_names_of_a_subset_in_any_order(tmp_path, logged):
-    """Stuff before things: a group is told by the name, not by the label."""
+    # Stuff before things: a group is told by the name, not by the label.
     meta = dict(classes=('sea', 'cat'), thing_classes=('cat',))
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 9]]), [(5, 0, False), (9, 1, False)])
     record['segments_info'][0]['is_thing'], record['segments_info'][1]['is_thing'] = False, True

@@ -37,10 +37,13 @@ def stems(inputs):
     return [item.stem for item in list_inputs(inputs)]
 
 
-def test_folder_with_folders_in_order_and_without_equal_stems(photos):
+def test_folders_and_lists_of_everything(photos, video):
     items = list(list_inputs(photos))
     assert [item.stem for item in items] == ['a', 'a_2', 'b/c']
     assert [item.name for item in items] == [str(photos / n) for n in ('a.jpg', 'a.png', 'b/c.JPG')]
+    array = np.zeros((4, 4, 3), np.uint8)
+    items = [photos / 'a.jpg', array, Image.new('L', (3, 3)), str(photos / 'b'), video]
+    assert stems(items) == ['a', '000001', '000002', 'c', *(f'clip/{i:06d}' for i in range(3))]
 
 
 def test_patterns_and_lists(photos):
@@ -52,12 +55,6 @@ def test_patterns_and_lists(photos):
     assert stems(photos / 'list.txt') == ['a', 'c']
     (item,) = list_inputs('https://example.org/a%20b/photo.large.jpg?width=3')
     assert item.stem == 'photo.large' and item.source == item.name
-
-
-def test_list_of_everything(photos, video):
-    array = np.zeros((4, 4, 3), np.uint8)
-    items = [photos / 'a.jpg', array, Image.new('L', (3, 3)), str(photos / 'b'), video]
-    assert stems(items) == ['a', '000001', '000002', 'c', *(f'clip/{i:06d}' for i in range(3))]
 
 
 def test_videos(video, tmp_path):

@@ -8,14 +8,11 @@ from helpers.panoptic_files import CATEGORIES, write
 from mmpfcn.formats.panoptic_json import arrange_classes, problems, read_panoptic_json
 
 
-def test_a_right_file_has_no_problem(tmp_path):
+def test_all_problems_are_listed_and_the_first_is_raised(tmp_path):
     path = write(tmp_path) / 'panoptic.json'
     assert list(problems(json.loads(path.read_text()))) == []
     content = read_panoptic_json(str(path))
     assert list(content.annotations) == [content.images[0]['id']] == ['image-0']
-
-
-def test_all_problems_are_listed_and_the_first_is_raised(tmp_path):
     categories = [dict(CATEGORIES[0], isthing='1'), *CATEGORIES[1:], dict(CATEGORIES[1])]
     path = write(tmp_path, categories=categories) / 'panoptic.json'
     content = json.loads(path.read_text())

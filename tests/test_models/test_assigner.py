@@ -83,7 +83,7 @@ def test_regions():
     assert torch.equal(together[-1], regions[3] + regions[4])
 
 
-def test_masks_at_stride_4():
+def test_masks_at_stride_4_and_of_a_map():
     """A 100 x 150 image in a canvas of 128 x 192."""
     targets = assign((0, 0, 150, 100), sem_seg=torch.full((100, 150), THINGS), shape=(100, 150))
     assert targets.masks[0, :25, :38].eq(1).all()
@@ -91,9 +91,6 @@ def test_masks_at_stride_4():
     assert targets.region_masks[0, :25, :38].eq(1).all()
     boxes = [(i, i, i + 30, i + 30) for i in range(70)]  # more than a chunk of 32
     assert torch.equal(assign(*boxes).masks[-1], assign(boxes[-1]).masks[0])
-
-
-def test_masks_of_a_map_as_masks_of_a_stack():
     index_map = np.zeros((126, 190), np.uint16)
     for value, (x1, y1, x2, y2) in enumerate([(0, 0, 90, 50), (50, 20, 99, 126), (7, 7, 8, 8)], 2):
         index_map[y1:y2, x1:x2] = value

@@ -71,7 +71,7 @@ def confident_model(**test_cfg):
     return model
 
 
-def test_batch_of_three_equals_three_single_runs():
+def test_batches_and_partitions():
     model = confident_model()
     samples = [tiny.sample(seed=seed) for seed in range(3)]
     together = tiny.predict(model, *samples)
@@ -83,9 +83,6 @@ def test_batch_of_three_equals_three_single_runs():
         assert changed.float().mean() < 0.001
     ids = together[0].pred_panoptic_seg.sem_seg
     assert not torch.equal(ids, together[1].pred_panoptic_seg.sem_seg)
-
-
-def test_segments_are_a_partition_of_the_image():
     result = tiny.predict(confident_model(), tiny.sample())[0]
     ids = result.pred_panoptic_seg.sem_seg
     segments = result.pred_panoptic_seg.segments_info

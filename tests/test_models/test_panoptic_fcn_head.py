@@ -50,7 +50,7 @@ def predict(levels: list[LevelMaps], mask_feats: torch.Tensor):
         return head.predict([], [])
 
 
-def test_images_of_a_batch_have_their_own_numbers_of_kernels():
+def test_batches_and_half_precision():
     counts = [7, 0, 20]
     levels, mask_feats = maps_with_peaks(counts)
     things, regions = predict(levels, mask_feats)
@@ -60,9 +60,6 @@ def test_images_of_a_batch_have_their_own_numbers_of_kernels():
             assert image.mask_logits.shape == (len(image), 32, 32)
             torch.testing.assert_close(image.mask_logits, convolve(image.kernels, mask_feats[i]))
     assert all(len(image) for image in regions)
-
-
-def test_predictions_from_half_precision_maps_are_computed_in_single_precision():
     levels, mask_feats = maps_with_peaks([6])
     levels = [LevelMaps(*(x.bfloat16() for x in level)) for level in levels]
     with torch.autocast('cpu', dtype=torch.bfloat16):

@@ -28,7 +28,7 @@ def test_positives():
     torch.testing.assert_close(logits.grad.flatten(1), expected)
 
 
-def test_peaks_are_smoothed_maxima():
+def test_peaks_regions_and_their_kernels():
     logits = torch.full((1, 1, 5, 5), -20.0)
     logits[0, 0, 2, 2], logits[0, 0, 0, 4] = 20.0, 20.0
     peaks = find_peaks(logits, 3, 50)
@@ -38,9 +38,6 @@ def test_peaks_are_smoothed_maxima():
     assert set(peaks.cells[0, :2].tolist()) == {12, 4}
     # the neighbours of a peak are smeared, (0 + 1/9) / 2, but no maxima
     assert peaks.scores[0, 2:].max() < 1 / 18
-
-
-def test_regions_vote_pool_and_gather():
     logits = torch.full((1, 2, 2, 2), -3.0)
     logits[0, 0, 0, 0] = 3.0
     logits[0, 1, 1] = 1.0

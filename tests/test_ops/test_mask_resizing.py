@@ -63,16 +63,13 @@ def test_boxes_hold_all_that_a_cell_has_a_part_in(cells, img_shape, out_shape):
         assert image[box].gt(0).sum() == image[box].numel() == image.gt(0).sum()
 
 
-def test_extents_and_empty_boxes():
+def test_extents_empty_boxes_and_full_masks(tmp_path):
     rows = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
     assert extents(rows).tolist() == [[1, 4], [5, 0], [0, 5], [4, 5]]
     resizer = MaskResizer((8, 8), (32, 32), (50, 50), CPU)
     rows, columns = resizer.boxes(torch.zeros(1, 8, 8))[0]
     assert resizer.exceeds(torch.zeros(8, 8), rows, columns, 0.5).numel() == 0
     assert resizer.boxes(torch.zeros(0, 8, 8)) == []
-
-
-def test_full_masks(tmp_path):
     masks = FullMasks(3, (6, 8), CPU)
     masks.add(0, torch.tensor([[False, True], [False, False]]), slice(1, 3), slice(4, 6))
     masks.add(1, torch.zeros(0, 4, dtype=torch.bool), slice(2, 2), slice(0, 4))

@@ -150,7 +150,7 @@ def test_training_and_peers(tool, part, config, tmp_path):
     assert [bool(row['targets + losses / step']) for row in shares] == [True, False, True]
 
 
-def test_whole_runs(tool, config, tmp_path):
+def test_memory_and_training_without_objects(tool, config, tmp_path):
     result, text = run(tool, tmp_path, '--size 64 64 --objects 1 --memory', config)
     assert [peak['what'] for peak in result['memory']] == ['network alone', 'inference']
     for peak in result['memory']:

@@ -22,7 +22,7 @@ def row(model='a', objects=1, size=(100, 200), seconds=(1.0,), stages=None) -> d
     return dict(model=model, setting=setting, seconds=list(seconds), stages=stages, error=None)
 
 
-def test_bars_are_the_medians_of_the_stages(tool):
+def test_bars_and_lines(tool):
     runs = [dict(heads=1.0, masks=0.5), dict(heads=3.0, masks=0.5), dict(heads=2.0, masks=0.7)]
     figure = tool.draw_stages([row(stages=runs), row('b', None, stages=[dict(heads=4.0)])])
     axes = figure.axes[0]
@@ -30,9 +30,6 @@ def test_bars_are_the_medians_of_the_stages(tool):
     assert bars == [(0, 2.0), (0, 4.0), (2.0, 0.5), (4.0, 0.0)]  # heads of both, masks of both
     assert [t.get_text() for t in axes.get_yticklabels()] == ['a, objects 1', 'b']
     assert [t.get_text() for t in axes.get_legend().get_texts()] == ['heads', 'masks']
-
-
-def test_lines_against_objects_and_pixels(tool):
     rows = [
         row('a', 10, seconds=(2.0, 1.0, 9.0)),
         row('a', 1, seconds=(1.0,)),

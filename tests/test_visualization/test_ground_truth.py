@@ -19,7 +19,7 @@ def sample_of(masks, labels, sem_seg=None):
     return sample
 
 
-def test_objects_on_a_semantic_map():
+def test_objects_with_and_without_a_semantic_map():
     """Label 0 is a thing, 1 is stuff: an object, a crowd, stuff and void."""
     masks = BitmapMasks(np.array([[[1, 0, 0, 0, 0]], [[0, 1, 0, 0, 0]]], np.uint8), 1, 5)
     ids, segments = from_objects(sample_of(masks, [0, 0], [[0, 0, 0, 1, 255]]), {0})
@@ -28,10 +28,7 @@ def test_objects_on_a_semantic_map():
         (0, False), (0, False), (0, True), (1, False), None,
     ]  # fmt: skip
     assert ids[0, 0] != ids[0, 1] and [segment.crowd for segment in segments][-1]
-
-
-def test_objects_alone_and_nothing():
-    """As of a data set of instances, with outlines."""
+    # As of a data set of instances, with outlines.
     masks = PolygonMasks([[np.array([0.0, 0, 4, 0, 4, 4, 0, 4])]], 4, 8)
     ids, segments = from_objects(sample_of(masks, [3]), set(range(80)))
     assert len(segments) == 1 and segments[0].label == 3 and not segments[0].crowd

@@ -69,7 +69,7 @@ def test_a_peak_is_where_the_network_says(inferencer, drawn_output, output):
     assert sorted(peak.label for peak in peaks) == sorted(kernels.labels.tolist())
 
 
-def test_centres_lie_on_the_image(inferencer, drawn_output):
+def test_centres_lie_on_the_image_and_pictures_are_bounded(inferencer, drawn_output, output):
     """All pictures are the image without padding; the cell is white, the rest is dark."""
     pictures = draw_centers(drawn_output, settings(inferencer), META)
     assert [picture.shape for picture in pictures] == [(LONG_SIDE // 2, LONG_SIDE, 3)] * 5
@@ -80,6 +80,11 @@ def test_centres_lie_on_the_image(inferencer, drawn_output):
     assert 7 * cell - 2 < columns.min() and columns.max() < 11 * cell
     for picture in pictures[1:]:
         assert np.all(picture == DARK)
+    # One pixel that the network sees in 32 x 32 must not become 32 pictures in a square.
+    sample = output.data_sample.new(metainfo=dict(img_shape=(1, 1), batch_input_shape=(32, 32)))
+    tiny = replace(output, image=np.zeros((1, 1, 3), np.uint8), data_sample=sample)
+    pictures = draw_centers(tiny, settings(inferencer), META) + draw_regions(tiny, META)
+    assert {picture.shape for picture in pictures} == {(LONG_SIDE // 16, LONG_SIDE // 16, 3)}
 
 
 def test_names_of_peaks(inferencer, drawn_output):
@@ -122,11 +127,3 @@ def test_pictures_are_bounded(inferencer, output, height, width):
     image = np.zeros((height, width, 3), np.uint8)
     pictures = draw_centers(replace(output, image=image), settings(inferencer), META)
     assert {max(picture.shape) for picture in pictures} == {LONG_SIDE}
-
-
-def test_padding_of_a_tiny_image_is_bounded(inferencer, output):
-    """One pixel that the network sees in 32 x 32 must not become 32 pictures in a square."""
-    sample = output.data_sample.new(metainfo=dict(img_shape=(1, 1), batch_input_shape=(32, 32)))
-    tiny = replace(output, image=np.zeros((1, 1, 3), np.uint8), data_sample=sample)
-    pictures = draw_centers(tiny, settings(inferencer), META) + draw_regions(tiny, META)
-    assert {picture.shape for picture in pictures} == {(LONG_SIDE // 16, LONG_SIDE // 16, 3)}

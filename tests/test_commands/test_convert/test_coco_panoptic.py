@@ -116,7 +116,7 @@ def with_stuff():
     return expected.tolist()
 
 
-def test_stuff_of_a_second_file(data):
+def test_stuff_of_a_second_file_or_of_pngs(data):
     """In several pieces, with the things left out as "other"."""
     shapes = [(92, 0, 0, 30, 3), (92, 0, 3, 30, 6), (7, 0, 12, 30, 18), (183, 5, 5, 9, 9)]
     file = write(data / 'stuff.json', STUFF, shapes)
@@ -124,9 +124,6 @@ def test_stuff_of_a_second_file(data):
     assert result.labels('a.jpg').tolist() == with_stuff()
     names = [(c['id'], c['name'], c['isthing']) for c in result.data['categories']]
     assert names == [(3, 'car', 1), (1, 'person', 1), (92, 'sky', 0), (7, 'road', 0)]
-
-
-def test_stuff_of_pngs(data):
     values = np.zeros(SIZE, np.uint8)
     values[0:6], values[12:18], values[8, 8] = 92, 7, 183
     save(data / 'maps' / 'a.png', values)
@@ -170,13 +167,21 @@ def test_background_and_objects_that_vanish(data, capsys):
     assert [c['name'] for c in result.data['categories']] == ['person', 'ground']
 
 
-def test_every_form_of_a_segmentation_is_the_same_object(data):
+def test_every_form_is_the_same_object_and_other_files_are_named(data):
     square = polygon(2, 3, 12, 9)[0]
     pairs = [[x, y] for x, y in zip(square[::2], square[1::2], strict=True)]
     rle = counts(2, 3, 12, 9)
     for form in (square, pairs, [[square]], [pairs], [rle], [compressed(2, 3, 12, 9)]):
         write(data / 'things.json', THINGS, [(1, form)], form=lambda form: form)
         assert [s['area'] for s in convert(data).segments['a.jpg']] == [60]
+    for content, part in (
+        ('[]', 'is not a COCO file'),
+        ('{"images": [], "annotations": [{"segments_info": []}], "categories": []}', 'panoptic'),
+        ('{', 'is not valid JSON'),
+    ):
+        (data / 'things.json').write_text(content)
+        message = fail(data)
+        assert 'things.json' in message and part in message
 
 
 NOTHING = ('images', {})
@@ -215,17 +220,6 @@ def test_mistakes_are_named(data, changes, arguments, parts):
     assert message.startswith('error: ')
     for text in parts:
         assert text in message
-
-
-def test_other_json_files_are_named(data):
-    for content, part in (
-        ('[]', 'is not a COCO file'),
-        ('{"images": [], "annotations": [{"segments_info": []}], "categories": []}', 'panoptic'),
-        ('{', 'is not valid JSON'),
-    ):
-        (data / 'things.json').write_text(content)
-        message = fail(data)
-        assert 'things.json' in message and part in message
 
 
 def test_real_instances_become_the_real_panoptic_things(tmp_path):

@@ -106,7 +106,7 @@ def test_sub_folders_suffixes_and_unusual_names(tmp_path):
         assert result.ids[name].shape == (3, 5 + number)
 
 
-def test_large_ids_and_maps(tmp_path):
+def test_large_maps_are_read_in_parts(tmp_path):
     """An object that reaches from the first part into the last is still one."""
     classes, instances = np.full((600, 8), 7, np.uint8), np.zeros((600, 8), np.uint8)
     classes[:, 2:4], instances[:, 2:4] = 26, 1
@@ -179,7 +179,7 @@ def test_changed_annotations_are_not_taken_for_converted(data):
     assert 'person crowd' in convert(data, *LISTED, '--overwrite').labels('a.jpg')
 
 
-def test_a_run_goes_on_after_the_file_is_mended(data):
+def test_a_run_goes_on_after_files_are_mended_or_added(data):
     photo(data / 'train' / 'b.jpg')
     save(data / 'classes' / 'b.png', CLASSES + 1)
     save(data / 'instances' / 'b.png', INSTANCES)
@@ -190,9 +190,6 @@ def test_a_run_goes_on_after_the_file_is_mended(data):
     assert convert(data, *LISTED).labels('b.jpg').tolist() == LABELS
     moved = (data / 'annotations' / 'panoptic_train' / 'a.png').stat()
     assert (moved.st_ino, moved.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
-
-
-def test_images_without_masks(data):
     photo(data / 'train' / 'new' / 'b.jpg')
     message = fail(data, *LISTED)
     assert 'new/b.jpg' in message and '--skip-unannotated' in message

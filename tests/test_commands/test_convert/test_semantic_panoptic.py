@@ -28,15 +28,12 @@ def convert(data, *arguments):
     return made(data / 'annotations', 'train')
 
 
-def test_things_are_crowds(data, capsys):
+def test_things_are_crowds_or_connected_regions(data, capsys):
     labels = convert(data, *LISTED).labels('city/a.jpg')
     expected = {26: 'car crowd', 24: 'person crowd', 7: 'road', 0: ''}
     assert labels.tolist() == [[expected[value] for value in row] for row in CLASSES.tolist()]
     message = 'warning: classes that have crowd regions, but no objects to learn from (2): '
     assert message + 'car, person' in capsys.readouterr().out
-
-
-def test_connected_regions_are_objects(data):
     convert(data, *LISTED)
     with pytest.raises(SystemExit, match='--overwrite'):
         convert(data, *LISTED, '--connected-components')

@@ -98,14 +98,11 @@ def die(number: int) -> None:
     os._exit(9)  # as the kernel ends a process when memory runs out
 
 
-def test_a_process_that_is_killed_is_reported(tmp_path):
+def test_a_killed_process_and_more_images(tmp_path):
     with pytest.raises(SystemExit) as caught:
         run(tmp_path, [job(1), job(2)], die, workers=4)
     assert '--workers 2' in caught.value.code and 'Nothing was written' in caught.value.code
-
-
-def test_more_images_continue_a_finished_part_only_on_request(tmp_path):
-    """The result of fewer images is complete for them, and another one for more."""
+    # The result of fewer images is complete for them, and another one for more.
     path = run(tmp_path, [job(1)], read_same)
     before = path.read_bytes()
     with pytest.raises(SystemExit) as caught:
