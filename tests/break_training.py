@@ -75,9 +75,7 @@ BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
     'learning rate x 100': (nothing, dict(optim_wrapper__optimizer__lr=0.1)),
     'only crowds': (only_crowds, KEEP_EMPTY),
     'all void': (all_void, KEEP_EMPTY),
-    'scale_ranges of larger images': (
-        nothing, dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL),
-    ),
+    'scale_ranges of larger images': (nothing, dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL)),
     'std of another scale': (nothing, dict(model__data_preprocessor__std=[1e4, 1e4, 1e4])),
     'warm-up that does not end': (nothing, dict(param_scheduler=warm_up(1e-3, 10**6))),
     'slow pipeline': (nothing, dict(train_dataloader__dataset__pipeline=SLOW)),

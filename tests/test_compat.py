@@ -64,10 +64,7 @@ def test_a_wrong_package_is_named_with_the_commands(tmp_path, versions, message)
         'pip install --no-build-isolation "onedl-mmengine>=0.10.12,<0.11" '
         '"onedl-mmcv>=2.3.0,<2.4" "onedl-mmdetection>=3.5.0,<3.6"\n' in done.stderr
     )
-    assert (
-        'mim install "mmengine>=0.10.4,<0.11" "mmcv>=2.0.0,<2.2.0" "mmdet>=3.3.0,<3.4"\n'
-        in done.stderr
-    )
+    assert 'mim install "mmengine>=0.10.4,<0.11" "mmcv>=2.0.0,<2.2.0" "mmdet>=3.3.0,<3.4"\n' in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -105,8 +102,7 @@ class RegionHead:
 
 
 @pytest.mark.parametrize(
-    ('versions', 'wanted'),
-    [(ONEDL, '"onedl-mmcv>=2.3.0,<2.4"'), (UPSTREAM, '"mmcv>=2.0.0,<2.2.0"')],
+    ('versions', 'wanted'), [(ONEDL, '"onedl-mmcv>=2.3.0,<2.4"'), (UPSTREAM, '"mmcv>=2.0.0,<2.2.0"')]
 )
 def test_an_operator_that_is_missing_is_named_when_it_is_called(tmp_path, versions, wanted):
     """With the class that called it and the command; what only looks for the names is served."""

@@ -13,8 +13,7 @@ CONFIGS = sorted(tiny.CONFIGS.glob('*.py'))
 NAMES = [path.stem for path in CONFIGS]
 
 REQUIRED = {
-    'r50_coco', 'r50_coco_3x', 'r50_coco_3x_fast',
-    'r50_400_coco_3x', 'r50_512_coco_3x', 'r50_600_coco_3x',
+    'r50_coco', 'r50_coco_3x', 'r50_coco_3x_fast', 'r50_400_coco_3x', 'r50_512_coco_3x', 'r50_600_coco_3x',
     'r50_400_coco_3x_fast', 'r50_512_coco_3x_fast', 'r50_600_coco_3x_fast',
     'r50_star_coco_3x', 'r50_star_coco_3x_fast', 'r101_coco_3x', 'r101_star_coco_3x',
     'swin-t_coco_3x', 'swin-l_coco_3x', 'r18_shapes',
@@ -82,15 +81,10 @@ def test_input_sizes_and_thresholds(name, positives, sides, train_long, test_sca
 
 
 @pytest.mark.parametrize('star', ['', 'star_'])
-@pytest.mark.parametrize(
-    'name, iterations, clip, weight, positives, thresholds, test_scale, crop',
-    [
-        ('cityscapes', 65000, 5, 4, 7, (0.01, 200, 0.1, 0.5, 0.97, 2048),
-         (2048, 1024), (1024, 512)),
-        ('mapillary', 150000, 15, 3, 3, (0.2, 200, 0.1, 0.5, 0.95, 4096),
-         (2048, 2048), (1024, 1024)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('name, iterations, clip, weight, positives, thresholds, test_scale, crop', [
+    ('cityscapes', 65000, 5, 4, 7, (0.01, 200, 0.1, 0.5, 0.97, 2048), (2048, 1024), (1024, 512)),
+    ('mapillary', 150000, 15, 3, 3, (0.2, 200, 0.1, 0.5, 0.95, 4096), (2048, 2048), (1024, 1024)),
+])  # fmt: skip
 def test_recipes_of_street_scenes(
     star, name, iterations, clip, weight, positives, thresholds, test_scale, crop
 ):

@@ -114,8 +114,7 @@ def test_two_processes_measure_like_one(folder):
     split |= {name.replace('val', 'test', 1): value for name, value in split.items()}
     write_config(
         folder, 'measured.py', train_cfg__max_iters=120, train_dataloader__dataset__indices=3,
-        train_dataloader__batch_size=3, optim_wrapper__optimizer__lr=0.003, param_scheduler=[],
-        **split,
+        train_dataloader__batch_size=3, optim_wrapper__optimizer__lr=0.003, param_scheduler=[], **split,
     )  # fmt: skip
     run('train.py', 'measured.py', '--work-dir=one', cwd=folder)
     expected = figures(folder / 'one')

@@ -15,16 +15,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
-from helpers.docs_pages import (
-    ELSEWHERE,
-    NOT_RUN,
-    OTHER_LANGUAGES,
-    PAGES,
-    blocks,
-    commands,
-    look_up,
-    reason,
-)
+from helpers.docs_pages import ELSEWHERE, NOT_RUN, OTHER_LANGUAGES, PAGES, blocks, commands, look_up, reason
 from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -131,9 +122,7 @@ def test_the_commands_run(user, monkeypatch, page):
             execute(command)
 
 
-RUNS = sorted(
-    {c for _, c in ALL if re.match(r'python tools/(train|test)\.py', c) and '--amp' not in c}
-)
+RUNS = sorted({c for _, c in ALL if re.match(r'python tools/(train|test)\.py', c) and '--amp' not in c})
 
 
 @pytest.mark.parametrize('command', RUNS)

@@ -28,8 +28,7 @@ def names_in(cell: str) -> list[str]:
 
 NOT_IN_THE_CONFIG = {
     'optim_wrapper.accumulative_counts', 'randomness.seed',
-    'model.panoptic_head.kernel_generator.position_conv_cfg',
-    'model.panoptic_head.separate_thing_regions',
+    'model.panoptic_head.kernel_generator.position_conv_cfg', 'model.panoptic_head.separate_thing_regions',
 }  # fmt: skip
 """Arguments that have a default; those of ours are looked up in the classes."""
 

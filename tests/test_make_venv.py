@@ -16,9 +16,7 @@ PINNED_TORCH = re.search(
 
 def make_venv(folder: Path, **variables: str) -> subprocess.CompletedProcess:
     """Runs the script on ``folder``, without the index and cache of the user's pip settings."""
-    env = {
-        k: v for k, v in os.environ.items() if not k.startswith(('PIP_', 'TORCH', 'MAKE', 'OPS'))
-    }
+    env = {k: v for k, v in os.environ.items() if not k.startswith(('PIP_', 'TORCH', 'MAKE', 'OPS'))}
     offline = {'PIP_INDEX_URL': 'http://127.0.0.1:9/simple', 'PIP_RETRIES': '0'}
     env |= {'PYTHON': sys.executable, 'PIP_CONFIG_FILE': os.devnull, 'VENV': str(folder), **offline}
     return run('bash', ROOT / 'tools/misc/make_venv.sh', env={**env, **variables}, timeout=120)

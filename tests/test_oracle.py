@@ -31,13 +31,7 @@ from mmpfcn import (
 from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
-from mmpfcn.models.sampling import (
-    find_peaks,
-    gather_kernels,
-    mean_over_cells,
-    pool_regions,
-    sample_positives,
-)
+from mmpfcn.models.sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
 from mmpfcn.ops.mask_resizing import MaskResizer
 
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
@@ -520,9 +514,7 @@ def add_published_ghosts(name: str, image: int, targets):
     ghost = 3  # ground truth instance 4
     masks = torch.cat([targets.masks[:ghost], targets.masks[:1] * 0, targets.masks[ghost:]])
     label = int(arrays['gt.0.class'][image, ghost])
-    labels = torch.cat([
-        targets.labels[:ghost], targets.labels.new_tensor([label]), targets.labels[ghost:],
-    ])  # fmt: skip
+    labels = torch.cat([targets.labels[:ghost], targets.labels.new_tensor([label]), targets.labels[ghost:]])
     levels = []
     for i, level in enumerate(targets.levels):
         objects = level.objects + (level.objects >= ghost)
@@ -622,8 +614,7 @@ def test_schedule_rates_and_decay():
     assert cfg.train_cfg.max_iters == golden['max_iter']
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=golden['base_lr'])
     schedulers = [
-        PARAM_SCHEDULERS.build(item, default_args=dict(optimizer=optimizer))
-        for item in cfg.param_scheduler
+        PARAM_SCHEDULERS.build(item, default_args=dict(optimizer=optimizer)) for item in cfg.param_scheduler
     ]
     for iteration in range(golden['max_iter']):
         expected = golden['lr'].get(str(iteration))

@@ -56,11 +56,7 @@ def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source)
     names = {name for name in wheel.namelist() if '.dist-info/' not in name}
     expected = {
         f'{prefix}{file.relative_to(source).as_posix()}'
-        for folder, prefix in (
-            ('mmpfcn', ''),
-            ('configs', 'mmpfcn/.mim/'),
-            ('tools', 'mmpfcn/.mim/'),
-        )
+        for folder, prefix in (('mmpfcn', ''), ('configs', 'mmpfcn/.mim/'), ('tools', 'mmpfcn/.mim/'))
         for file in (source / folder).rglob('*.py' if folder == 'mmpfcn' else '*')
         if file.is_file()
     } | {'mmpfcn/.mim/model-index.yml'}
@@ -133,9 +129,7 @@ def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
     assert [re.match(r'[\w-]+', r)[0] for r in extras['onedl']] == [
         'torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
     ]  # fmt: skip
-    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == [
-        'torch', 'mmengine', 'mmcv', 'mmdet',
-    ]  # fmt: skip
+    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == ['torch', 'mmengine', 'mmcv', 'mmdet']
     assert metadata['Version'] == runpy.run_path(str(ROOT / 'mmpfcn/version.py'))['__version__']
     assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
 

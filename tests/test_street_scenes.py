@@ -34,8 +34,7 @@ def write_mapillary(root) -> None:
 
 
 @pytest.mark.parametrize(
-    'name, write, num_classes',
-    [('cityscapes', write_cityscapes, 19), ('mapillary', write_mapillary, 65)],
+    'name, write, num_classes', [('cityscapes', write_cityscapes, 19), ('mapillary', write_mapillary, 65)]
 )
 def test_from_the_raw_folders_to_figures(name, write, num_classes, tmp_path):
     root = tmp_path / 'data' / name

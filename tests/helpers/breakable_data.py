@@ -60,9 +60,7 @@ class BreakableData:
         picture = np.random.default_rng(number).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
         (self.image_folder / f'{number}.jpg').write_bytes(cv2.imencode('.jpg', picture)[1])
         height, width = SIZE
-        self.data['images'].append(
-            dict(id=number, file_name=f'{number}.jpg', height=height, width=width)
-        )
+        self.data['images'].append(dict(id=number, file_name=f'{number}.jpg', height=height, width=width))
         self.data['annotations'].append(
             dict(image_id=number, file_name=f'{number}.png', segments_info=segments)
         )

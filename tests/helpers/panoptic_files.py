@@ -65,9 +65,7 @@ def write(root: Path, images: dict[str, tuple[str, ...]] | None = None, **change
         write_panoptic_png(root / 'pngs' / png, draw(rows))
         image_id = f'image-{number}'
         content['images'].append(dict(id=image_id, file_name=name, height=height, width=width))
-        content['annotations'].append(
-            dict(image_id=image_id, file_name=png, segments_info=segments(rows))
-        )
+        content['annotations'].append(dict(image_id=image_id, file_name=png, segments_info=segments(rows)))
     content.update(changes)
     (root / 'panoptic.json').write_text(json.dumps(content))
     return root

@@ -56,6 +56,4 @@ def write_checkpoint(folder: Path, **dataset_meta) -> str:
 
 def inferencer(folder: Path, **test_cfg) -> PanopticInferencer:
     settings = {**ANY_PREDICTION, **test_cfg}
-    return PanopticInferencer(
-        config(**settings), write_checkpoint(folder), 'cpu', show_progress=False
-    )
+    return PanopticInferencer(config(**settings), write_checkpoint(folder), 'cpu', show_progress=False)

@@ -29,9 +29,7 @@ def test_a_file_of_the_user_comes_first(monkeypatch, tmp_path):
 @pytest.mark.parametrize('base', ['mmpfcn::panoptic_fcn/r50_coco.py', 'mmpfcn::r50_coco'])
 def test_a_config_inherits_by_name_and_mmengine_stays_as_it_was(base, tmp_path):
     before = Config._get_cfg_path
-    (tmp_path / 'mine.py').write_text(
-        f"_base_ = ['{base}']\nmodel = dict(test_cfg=dict(max_per_img=7))"
-    )
+    (tmp_path / 'mine.py').write_text(f"_base_ = ['{base}']\nmodel = dict(test_cfg=dict(max_per_img=7))")
     cfg = read_config(str(tmp_path / 'mine.py'))
     expected = Config.fromfile(configs_folder() / 'panoptic_fcn' / 'r50_coco.py')
     expected.merge_from_dict({'model.test_cfg.max_per_img': 7})

@@ -65,10 +65,7 @@ def test_a_folder_and_its_file_predict_as_the_training_did(file, training, publi
 def test_every_reader_of_checkpoints_takes_the_folder(published):
     use_safe_loader()
     expected = read_checkpoint(published / 'model.safetensors')
-    for content in (
-        read_checkpoint(published),
-        CheckpointLoader.load_checkpoint(str(published), 'cpu'),
-    ):
+    for content in (read_checkpoint(published), CheckpointLoader.load_checkpoint(str(published), 'cpu')):
         assert content['state_dict'].keys() == expected['state_dict'].keys()
         for name, weight in content['state_dict'].items():
             assert torch.equal(weight, expected['state_dict'][name])
@@ -122,8 +119,7 @@ def test_from_the_cache_of_the_hub_without_network(offline, published, tmp_path)
     wrong = ['hf://someone/tiny@v2', 'hf://someone/other', 'hf://tiny']
     env = {
         **os.environ, 'HF_HUB_CACHE': str(tmp_path / 'cache'), 'HF_HUB_OFFLINE': offline,
-        'HF_ENDPOINT': 'http://127.0.0.1:9', 'PYTHONPATH': str(ROOT),
-        'HF_HUB_DISABLE_TELEMETRY': '1',
+        'HF_ENDPOINT': 'http://127.0.0.1:9', 'PYTHONPATH': str(ROOT), 'HF_HUB_DISABLE_TELEMETRY': '1',
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', PREDICT, *names, *wrong],
@@ -133,9 +129,7 @@ def test_from_the_cache_of_the_hub_without_network(offline, published, tmp_path)
     assert lines[:2] == [str(segments(load(published))[0])] * 2, done.stderr
     for name, line in zip(wrong[:2], lines[2:4], strict=True):
         assert line.startswith(f'CheckpointError {name} could not be downloaded, and is not in the')
-    assert lines[4] == (
-        'CheckpointError hf://tiny names no repository: expected hf://user/name[@revision]'
-    )
+    assert lines[4] == ('CheckpointError hf://tiny names no repository: expected hf://user/name[@revision]')
 
 
 def test_weights_of_the_authors_that_are_not_here(tmp_path, monkeypatch):

@@ -322,8 +322,7 @@ DATASET = '--cfg-options train_dataloader.dataset'
     (f'{DATASET}.type=Nothing', 'Nothing is not in the'),
     ('--targets --cfg-options model.train_cfg=None', 'no PanopticFCNAssigner'),
     (f'--targets {DATASET}.pipeline.1.semantic=False', 'loads no semantic map'),
-    ('--targets --cfg-options model.panoptic_head.num_stuff_classes=0',
-     'num_stuff_classes=0 allow 0 to 5'),
+    ('--targets --cfg-options model.panoptic_head.num_stuff_classes=0', 'num_stuff_classes=0 allow 0 to 5'),
 ])  # fmt: skip
 def test_wrong_arguments(config, tmp_path, refused, arguments, message):
     text = refused(main, config, '--out-dir', tmp_path / 'out', *arguments.split(), codes=(1, 2))

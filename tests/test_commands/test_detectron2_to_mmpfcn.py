@@ -141,10 +141,7 @@ MISFITS = {
     # weights that are other or (None) left out, and what the message must name
     'extra': ({ROI: torch.zeros(2, 5)}, [f'{ROI} (2, 5)', '1 entries do not fit']),
     'missing': ({NAME: None}, [f'{OURS} (256,)', '1 entries do not fit']),
-    'misshaped': (
-        {NAME: torch.zeros(255)},
-        [f'{NAME} (255,)', f'{OURS} (256,)', '1 entries do not fit'],
-    ),
+    'misshaped': ({NAME: torch.zeros(255)}, [f'{NAME} (255,)', f'{OURS} (256,)', '1 entries do not fit']),
     'all three': (
         {NAME: torch.zeros(255), 'kernel_head.out_conv.weight': None, ROI: torch.zeros(2, 5)},
         ['kernel_out.weight', f'{NAME} (255,)', 'roi_head', '3 entries do not fit'],
@@ -225,9 +222,7 @@ def test_no_checkpoint(published, run, suffix, flaw, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
 
 
-@pytest.mark.parametrize(
-    'content', [[1, 2], dict(), dict(model={}), dict(epoch=3, lr=0.1)], ids=str
-)
+@pytest.mark.parametrize('content', [[1, 2], dict(), dict(model={}), dict(epoch=3, lr=0.1)], ids=str)
 def test_a_file_without_weights(run, content, tmp_path):
     code, output = run(write(content, tmp_path / 'a.pth'), tmp_path / 'b.pth')
     assert code == 1

@@ -12,9 +12,7 @@ def test_pages_and_thumbnails():
     page = html_page('a <b> & c', 'p { color: red }', '<p>text</p>')
     assert '<title>a &lt;b&gt; &amp; c</title>' in page and '<p>text</p>\n</body>' in page
     assert 'http' not in page and '<script' not in page
-    assert (
-        chip(np.array([1, 2, 3])) == '<span class="chip" style="background: rgb(1, 2, 3)"></span>'
-    )
+    assert chip(np.array([1, 2, 3])) == '<span class="chip" style="background: rgb(1, 2, 3)"></span>'
     picture = np.full((50, 200, 3), (200, 100, 50), np.uint8)
     kind, _, data = thumbnail(picture, 100).partition(',')
     assert kind == 'data:image/jpeg;base64'

@@ -55,10 +55,8 @@ STOPS: dict[str, tuple[Break, str, str]] = {
     'PNG damaged': (lambda d: overwrite_middle(d.png()), PNG, 'copy or make it again'),
     'PNG missing': (lambda d: d.png().unlink(), PNG, 'not there: mend data_root'),
     'PNG is a JPEG': (lambda d: d.png().write_bytes(d.image().read_bytes()), PNG, 'has to be one'),
-    'PNG of 16 bits': (
-        lambda d: as_png(d.png(), np.zeros((*SIZE, 3), np.uint16)), PNG,
-        '16 bits a channel and colour type RGB; expected 8 bits and RGB.*Save it as RGB',
-    ),
+    'PNG of 16 bits': (lambda d: as_png(d.png(), np.zeros((*SIZE, 3), np.uint16)), PNG,
+                       '16 bits a channel and colour type RGB; expected 8 bits and RGB.*Save it as RGB'),
     'PNG grey': (lambda d: as_png(d.png(), np.zeros(SIZE, np.uint8)), PNG, 'id_maps_panoptic.py'),
     'PNG with palette': (lambda d: Image.open(d.png()).convert('P').save(d.png()), PNG,
                          'colour type palette; expected.*id_maps_panoptic.py'),
@@ -72,17 +70,13 @@ STOPS: dict[str, tuple[Break, str, str]] = {
 STOPS_BY_JSON: dict[str, tuple[Break, str]] = {
     # the same of what is wrong inside the JSON
     'no images': (lambda d: d.data['images'].clear(), 'has no images: expected a COCO panoptic'),
-    'no annotations': (
-        lambda d: d.data['annotations'].clear(), 'take the JSON of an annotated split',
-    ),
+    'no annotations': (lambda d: d.data['annotations'].clear(), 'take the JSON of an annotated split'),
     'annotations of other images': (
         lambda d: [image.update(id=image['id'] + 100) for image in d.data['images']],
         'write the same ids in both',
     ),
-    'no isthing': (
-        lambda d: d.data['categories'][1].pop('isthing'),
-        r"categories \['car'\] have no .isthing.: add 1 .* or 0 .*metainfo=dict\(thing_classes",
-    ),
+    'no isthing': (lambda d: d.data['categories'][1].pop('isthing'),
+                   r"categories \['car'\] have no .isthing.: add 1 .* or 0 .*metainfo=dict\(thing_classes"),
     'category unknown': (
         lambda d: d.segment(CAR).update(category_id=99),
         'segment 300 of 0.png has the category_id 99.*: add the category or mend the segment',
@@ -100,17 +94,11 @@ STOPS_BY_JSON: dict[str, tuple[Break, str]] = {
     'category id twice': (
         lambda d: d.data['categories'][1].update(id=21), 'categories share their id.*renumber',
     ),
-    'category name twice': (
-        lambda d: d.data['categories'][1].update(name='road'), 'give each its own name',
-    ),
-    'instances': (
-        lambda d: [a.pop('segments_info') for a in d.data['annotations']], 'coco_panoptic.py',
-    ),
+    'category name twice': (lambda d: d.data['categories'][1].update(name='road'), 'give each its own name'),
+    'instances': (lambda d: [a.pop('segments_info') for a in d.data['annotations']], 'coco_panoptic.py'),
     'no height': (lambda d: d.data['images'][2].pop('height'), 'images without height.*: add it'),
     'no name': (lambda d: d.data['annotations'][2].pop('file_name'), 'without file_name.*: add it'),
-    'no category': (
-        lambda d: d.segment(CAR).pop('category_id'), 'of 0.png without category_id.*: add it',
-    ),
+    'no category': (lambda d: d.segment(CAR).pop('category_id'), 'of 0.png without category_id.*: add it'),
 }  # fmt: skip
 WARNS: dict[str, tuple[Break, str]] = {
     'segment without pixels': (

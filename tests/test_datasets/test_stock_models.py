@@ -84,9 +84,7 @@ def _mmdet_config(name: str) -> str:
 @pytest.mark.parametrize('make', [maskformer, pytest.param(panoptic_fpn, marks=pytest.mark.ops)])
 def test_trains_predicts_and_is_measured(make, root):
     config = make()
-    config.backbone.update(
-        depth=18, base_channels=16, init_cfg=None, style='pytorch', frozen_stages=-1
-    )
+    config.backbone.update(depth=18, base_channels=16, init_cfg=None, style='pytorch', frozen_stages=-1)
     config.data_preprocessor.update(batch_augments=None)
     config.panoptic_fusion_head.update(CLASSES)
     model = MODELS.build(config)

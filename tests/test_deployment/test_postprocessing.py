@@ -33,9 +33,7 @@ def test_probabilities_and_rescoring():
 def test_things_before_stuff_that_is_large_enough():
     instance = np.array([[1, 1, 0, 0, 0], [2, 0, 0, 0, 0]], np.int16)
     sem_seg = np.array([[2, 2, 2, 3, 4], [2, 2, 2, 0, 0]], np.int16)  # 4: nothing, 0: any thing
-    ids, segments = merge(
-        instance, kernels([1, 0], [0.9, 0.8]), sem_seg, kernels([3, 2], [0.7, 0.6]), META
-    )
+    ids, segments = merge(instance, kernels([1, 0], [0.9, 0.8]), sem_seg, kernels([3, 2], [0.7, 0.6]), META)
     assert ids.tolist() == [[1001, 1001, 2, 0, 0], [2000, 2, 2, 0, 0]]
     found = [(s['id'], s['name'], s['isthing'], s['area'], s['bbox']) for s in segments]
     assert found == [

@@ -22,8 +22,7 @@ def runner_with(dataset: BaseDataset, *metrics):
     loader, evaluator = SimpleNamespace(dataset=dataset), Evaluator(list(metrics))
     return SimpleNamespace(
         model=tiny.build(), _resume=False, val_loop=object(), train_dataloader=loader,
-        val_dataloader=loader, test_dataloader=loader, val_evaluator=evaluator,
-        test_evaluator=evaluator,
+        val_dataloader=loader, test_dataloader=loader, val_evaluator=evaluator, test_evaluator=evaluator,
     )  # fmt: skip
 
 
@@ -51,9 +50,7 @@ def write_json(path, names: str, **content) -> str:
 
 def dataset_of(kind: str, ann_file: str) -> BaseDataset:
     meta = dict(classes=[*'ABCDEFwxyz'], thing_classes=[*'ABCDEF'], stuff_classes=[*'wxyz'])
-    annotations = dict(
-        type=kind, ann_file=ann_file, metainfo=meta, data_prefix=dict(img='', seg='')
-    )
+    annotations = dict(type=kind, ann_file=ann_file, metainfo=meta, data_prefix=dict(img='', seg=''))
     return DATASETS.build(dict(annotations, test_mode=True))
 
 

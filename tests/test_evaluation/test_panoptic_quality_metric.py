@@ -228,8 +228,7 @@ def test_per_image_file_and_memory(tmp_path):
     rows = read_csv(path)
     assert [row['img_id'] for row in rows] == ['5', '7', '6', '3', '4', '1', '2', '0', 'nothing']
     assert rows[0] == dict(
-        img_id='5', img_path='images/5.jpg', PQ='37.500', SQ='37.500', RQ='50.000',
-        TP='1', FP='1', FN='1',
+        img_id='5', img_path='images/5.jpg', PQ='37.500', SQ='37.500', RQ='50.000', TP='1', FP='1', FN='1',
     )  # fmt: skip
     assert rows[-2]['PQ'] == '100.000'
     assert rows[-1]['PQ'] == '' and rows[-1]['FN'] == '0'
@@ -329,9 +328,7 @@ def evaluate_part(rank: int, port: str, folder: str) -> None:
 def test_two_processes_equal_one(tmp_path):
     run_processes(evaluate_part, free_port(), str(tmp_path), number=2)
     for count in (5, 1):
-        measured = metric(
-            per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one')
-        )
+        measured = metric(per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one'))
         measured.process({}, drawn_samples(tmp_path / 'gt', count))
         expected = measured.evaluate(count)
         for rank in range(2):

@@ -6,9 +6,7 @@ import torch
 from mmpfcn import RegionSemSegMetric
 from mmpfcn.evaluation.region_sem_seg_metric import merge_things
 
-META = dict(
-    classes=('a', 'b', 'sky', 'sea'), thing_classes=('a', 'b'), stuff_classes=('sky', 'sea')
-)
+META = dict(classes=('a', 'b', 'sky', 'sea'), thing_classes=('a', 'b'), stuff_classes=('sky', 'sea'))
 
 
 def test_miou_by_hand():

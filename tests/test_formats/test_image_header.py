@@ -12,9 +12,7 @@ from mmpfcn.formats import image_size, read_image
 from mmpfcn.formats.image_header import is_cut_off, read_header
 
 PICTURE = cv2.resize(np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3) * 5, (48, 80))
-OPTIONS = dict(
-    JPEG=dict(quality=98), PNG={}, WEBP=dict(lossless=True), TIFF={}, BMP={}, GIF={}, PPM={}
-)
+OPTIONS = dict(JPEG=dict(quality=98), PNG={}, WEBP=dict(lossless=True), TIFF={}, BMP={}, GIF={}, PPM={})
 
 
 def encoded(kind: str, orientation: int | None = None, **options) -> bytes:

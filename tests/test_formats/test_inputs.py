@@ -87,9 +87,7 @@ def test_arrays_files_and_frames_share_no_stem(photos, video):
     for name in ('000001.jpg', '000003.jpg', 'clip/000000.jpg'):
         (photos / 'a.jpg').rename(photos / name)
         Image.new('RGB', (8, 6)).save(photos / 'a.jpg')
-    names = [
-        photos / '000001.jpg', array, array, photos / '000001.jpg', array, photos / '000003.jpg',
-    ]  # fmt: skip
+    names = [photos / '000001.jpg', array, array, photos / '000001.jpg', array, photos / '000003.jpg']
     given = [*stems(names), *stems([video, photos]), *stems([photos, video])]
     assert given[:6] == ['000001', '000001_2', '000002', '000001_3', '000004', '000003_2']
     for items in (names, [video, photos], [photos, video]):

@@ -29,8 +29,7 @@ def assign(*boxes, labels=None, sem_seg=None, shape=(128, 192), **settings):
 
 
 @pytest.mark.parametrize(
-    'side, levels',
-    [(8, [0]), (31, [0]), (32, [0, 1]), (64, [0, 1, 2]), (65, [1, 2]), (128, [1, 2, 3])],
+    'side, levels', [(8, [0]), (31, [0]), (32, [0, 1]), (64, [0, 1, 2]), (65, [1, 2]), (128, [1, 2, 3])]
 )
 def test_levels_by_size(side, levels):
     targets = assign((0, 0, side, side))

@@ -19,9 +19,7 @@ VOID = ANY = THINGS + STUFF
 
 
 def head(**changes) -> PanopticFCNFusionHead:
-    return PanopticFCNFusionHead(
-        THINGS, STUFF, {**tiny.config().test_cfg, 'stuff_area_limit': 2, **changes}
-    )
+    return PanopticFCNFusionHead(THINGS, STUFF, {**tiny.config().test_cfg, 'stuff_area_limit': 2, **changes})
 
 
 def merge(things: list[tuple], stuff: list[str], **changes):
@@ -48,8 +46,7 @@ def merge(things: list[tuple], stuff: list[str], **changes):
 
 def segment(id_: int, label: int, isthing: bool, score: float, area: int, num_kernels: int):
     return dict(
-        id=id_, label=label, isthing=isthing, score=pytest.approx(score), area=area,
-        num_kernels=num_kernels,
+        id=id_, label=label, isthing=isthing, score=pytest.approx(score), area=area, num_kernels=num_kernels,
     )  # fmt: skip
 
 
@@ -82,10 +79,7 @@ def test_what_is_taken():
     more = (0, 0.8, ['.###', '.##.'])
     assert ids(merge([first, half], ['....', '....']), NAMES) == ['1112', '1112']
     assert ids(merge([first, more], ['....', '....']), NAMES) == ['111.', '111.']
-    result = merge(
-        [(0, 0.9, ['##..']), (1, 0.8, ['##..']), (1, 0.1, ['..##']), (1, 0.7, ['..##'])],
-        ['aaaa'],
-    )
+    result = merge([(0, 0.9, ['##..']), (1, 0.8, ['##..']), (1, 0.1, ['..##']), (1, 0.7, ['..##'])], ['aaaa'])
     assert ids(result, NAMES) == ['1122']
     result = merge([(0, 0.19, ['##..']), (1, 0.9, ['....']), (0, 0.2, ['..##'])], ['aaaa'],
                    panoptic_score_thr=0.2)  # fmt: skip
@@ -220,9 +214,7 @@ def random_image(seed: int) -> dict:
         things=(torch.randint(0, THINGS, (num_things,)).tolist(), logits[:num_things]),
         regions=(labels.tolist(), logits[num_things:]),
         img_shape=img_shape,
-        ori_shape=tuple(
-            max(int(side * scale), 1) for side, scale in zip(img_shape, scales, strict=True)
-        ),
+        ori_shape=tuple(max(int(side * scale), 1) for side, scale in zip(img_shape, scales, strict=True)),
         mask_thr_binary=float(0.3 + 0.4 * torch.rand(())),
         panoptic_score_thr=float(0.4 + 0.4 * torch.rand(())),
         mask_overlap=float(torch.rand(())),

@@ -17,10 +17,7 @@ from mmpfcn.evaluation.panoptic_quality import (
 )
 
 NUM_CLASSES = tiny.NUM_THINGS + tiny.NUM_STUFF
-SCENES = (
-    [(4, 4, 36, 28), (54, 12, 90, 56)],
-    [(12, 26, 48, 60), (60, 4, 84, 44)],
-)
+SCENES = ([(4, 4, 36, 28), (54, 12, 90, 56)], [(12, 26, 48, 60), (60, 4, 84, 44)])
 """Boxes of the objects of two images of 64 x 96."""
 
 

@@ -60,9 +60,7 @@ def test_losses_of_nothing_and_of_things():
 
 def confident_model(**test_cfg):
     """Untrained, but with thresholds so low that many things and regions are predicted."""
-    cfg = dict(
-        center_thr=0.0, region_thr=0.0, score_thr=0.0, panoptic_score_thr=0.0, stuff_area_limit=1
-    )
+    cfg = dict(center_thr=0.0, region_thr=0.0, score_thr=0.0, panoptic_score_thr=0.0, stuff_area_limit=1)
     model = tiny.build(test_cfg=cfg | test_cfg)
     for layer in ('center_out', 'region_out', 'kernel_out', 'thing_embed', 'stuff_embed'):
         # initial predictions are all alike; make them differ from cell to cell
@@ -150,9 +148,7 @@ def test_targets_are_the_same_under_mixed_precision(monkeypatch):
 # ---- wrong configs ----
 
 
-@pytest.mark.parametrize(
-    'part', ['kernel_generator', 'feature_encoder', 'kernel_fusion', 'loss_thing']
-)
+@pytest.mark.parametrize('part', ['kernel_generator', 'feature_encoder', 'kernel_fusion', 'loss_thing'])
 def test_unknown_keys_of_the_parts_are_named(part):
     with pytest.raises(TypeError, match='out_chanels'):
         tiny.build(panoptic_head={part: dict(out_chanels=3)})

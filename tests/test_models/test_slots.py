@@ -110,9 +110,7 @@ def test_label_255_is_void(num_stuff_classes):
 def test_the_best_object_is_found_alone():
     torch.manual_seed(0)
     model = tiny.build(test_cfg=dict(center_thr=0.0, max_per_img=1))
-    levels, mask_feats = model.panoptic_head(
-        [torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)]
-    )
+    levels, mask_feats = model.panoptic_head([torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)])
     [things] = model.panoptic_head.thing_kernels(levels)
     assert len(things) == len(levels)
 
@@ -121,9 +119,7 @@ def test_the_best_object_is_found_alone():
 def test_not_finite_maps_are_an_error(field):
     model = tiny.build().eval()
     with torch.no_grad():
-        levels, feats = model.panoptic_head(
-            [torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)]
-        )
+        levels, feats = model.panoptic_head([torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)])
         getattr(levels[0], field)[:, 0] = torch.nan
         with pytest.raises(ValueError, match='the network gave NaN'):
             model.panoptic_head.predict_by_feat(levels, feats)

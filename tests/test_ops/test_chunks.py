@@ -49,10 +49,7 @@ def test_gradients_of_no_chunk_of_parameters_and_twice(monkeypatch):
 
 def test_sum_over_chunks_keeps_the_inputs_only():
     """Inside are maps of 40 x 1000 numbers; kept for backward are none."""
-    kernels, feats = (
-        torch.randn(40, 1, requires_grad=True),
-        torch.randn(1, 1000, requires_grad=True),
-    )
+    kernels, feats = (torch.randn(40, 1, requires_grad=True), torch.randn(1, 1000, requires_grad=True))
 
     def function(kernels, feats):
         return (kernels @ feats).sigmoid().square().sum()

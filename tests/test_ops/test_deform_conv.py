@@ -28,17 +28,14 @@ def test_equal_to_the_operator_of_mmcv(shape, with_bias, run, monkeypatch):
     ours = {k: v.clone().requires_grad_() for k, v in inputs.items()}
     theirs = {k: v.clone().requires_grad_() for k, v in inputs.items()}
     out = run(*ours.values(), *([] if with_bias else [None]))
-    golden = modulated_deform_conv2d(
-        *theirs.values(), *([] if with_bias else [None]), 1, 1, 1, 1, 1
-    )
+    golden = modulated_deform_conv2d(*theirs.values(), *([] if with_bias else [None]), 1, 1, 1, 1, 1)
     torch.testing.assert_close(out, golden, rtol=1e-5, atol=1e-5)
     weights = torch.randn_like(out)
     (out * weights).sum().backward()
     (golden * weights).sum().backward()
     for name in inputs:
         torch.testing.assert_close(
-            ours[name].grad, theirs[name].grad, rtol=1e-4, atol=1e-4,
-            msg=lambda m, n=name: f'{n}: {m}',
+            ours[name].grad, theirs[name].grad, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: f'{n}: {m}',
         )  # fmt: skip
 
 
@@ -93,16 +90,12 @@ def test_layer_loads_the_weights_of_mmcv():
 
 
 @pytest.mark.ops
-@pytest.mark.parametrize(
-    'change', [dict(stride=2), dict(padding=0), dict(dilation=2), dict(deform_groups=2)]
-)
+@pytest.mark.parametrize('change', [dict(stride=2), dict(padding=0), dict(dilation=2), dict(deform_groups=2)])
 def test_unusual_settings_fall_back_to_mmcv(change):
     settings = dict(padding=1) | change
     conv = ModulatedDeformConv(6, 4, 3, **settings)
     x = torch.randn(1, 6, 9, 9)
-    plain = torch.nn.functional.conv2d(
-        x, conv.weight, None, conv.stride, conv.padding, conv.dilation
-    )
+    plain = torch.nn.functional.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation)
     assert conv(x).shape[2:] == plain.shape[2:]
 
 
@@ -120,9 +113,7 @@ def test_columns_are_not_kept_and_offsets_move():
     parent = BaseModule()
     parent.conv = ModulatedDeformConv(64, 64, 3, padding=1, bias=True)
     parent.init_weights()
-    assert parent.conv.conv_offset.weight.std().item() == pytest.approx(
-        1 / (3 * 64 * 9) ** 0.5, rel=0.05
-    )
+    assert parent.conv.conv_offset.weight.std().item() == pytest.approx(1 / (3 * 64 * 9) ** 0.5, rel=0.05)
     assert parent.conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
     assert parent.conv.bias.eq(0).all()
     shapes = (1, 128, 12, 12), (1, 18, 12, 12), (1, 9, 12, 12), (8, 128, 3, 3)

@@ -38,9 +38,7 @@ def test_only_maps_that_can_win_are_resized(monkeypatch):
     maps[1, :, :30], maps[3, :, 30:] = 0.9, 0.9
     resizer = MaskResizer((64, 64), (256, 256), (300, 300), CPU)
     seen, sample = [], TileGrid.sample
-    monkeypatch.setattr(
-        TileGrid, 'sample', lambda *args: seen.extend(args[2].tolist()) or sample(*args)
-    )
+    monkeypatch.setattr(TileGrid, 'sample', lambda *args: seen.extend(args[2].tolist()) or sample(*args))
     found = best_labels(maps, torch.arange(5), resizer)
     assert torch.equal(found, whole(maps, (256, 256), (300, 300)).argmax(0))
     assert sorted(seen) == [1] * 8 + [3] * 8  # 8 of the 64 tiles

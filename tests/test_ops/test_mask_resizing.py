@@ -32,9 +32,7 @@ def test_any_part_is_the_part_of_the_whole(cells, img_shape, out_shape):
     expected = whole(maps, img_shape, out_shape)
     resizer = MaskResizer(cells, img_shape, out_shape, CPU)
     for _ in range(20):
-        rows, columns = (
-            slice(*sorted(torch.randint(0, side + 1, (2,)).tolist())) for side in out_shape
-        )
+        rows, columns = (slice(*sorted(torch.randint(0, side + 1, (2,)).tolist())) for side in out_shape)
         part = resizer.resize(maps, rows, columns)
         torch.testing.assert_close(part, expected[:, rows, columns], rtol=0, atol=1e-6)
         if part.numel():

@@ -41,8 +41,7 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize(
-    'name',
-    [pytest.param(n, marks=pytest.mark.ops if n == 'crop and resize' else ()) for n in OPERATIONS],
+    'name', [pytest.param(n, marks=pytest.mark.ops if n == 'crop and resize' else ()) for n in OPERATIONS]
 )
 def test_as_bitmap_masks(pair, name):
     ours, theirs = (OPERATIONS[name](masks) for masks in pair)

@@ -31,8 +31,7 @@ def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
     output = capsys.readouterr().out
     rows = re.findall(r'^\| \d\. (\w+) \| ([\d.]+) ms \| (\d+)% \|$', output, re.MULTILINE)
     assert [name for name, *_ in rows] == [
-        'LoadImage', 'LoadPanopticGroundTruth', 'RandomChoiceResize', 'RandomFlip',
-        'PackPanopticInputs',
+        'LoadImage', 'LoadPanopticGroundTruth', 'RandomChoiceResize', 'RandomFlip', 'PackPanopticInputs',
     ]  # fmt: skip
     rate, total = re.search(r'sum: ([\d.]+) images/s a worker \| ([\d.]+) ms', output).groups()
     assert float(rate) == pytest.approx(1000 / float(total), rel=0.02)

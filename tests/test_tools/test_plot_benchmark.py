@@ -15,9 +15,7 @@ def tool(monkeypatch):
 
 
 def row(model='a', objects=1, size=(100, 200), seconds=(1.0,), stages=None) -> dict:
-    setting = dict(
-        size=list(size), out_size=list(size), batch_size=1, dtype='float32', num_objects=objects
-    )
+    setting = dict(size=list(size), out_size=list(size), batch_size=1, dtype='float32', num_objects=objects)
     stages = stages or [dict(heads=seconds[0])]
     return dict(model=model, setting=setting, seconds=list(seconds), stages=stages, error=None)
 

@@ -55,10 +55,7 @@ def test_every_form_is_the_same_on_photos(split):
             ann_file=f'annotations/panoptic_{split}2017.json',
             data_prefix=dict(img=f'{split}2017/', seg=f'annotations/panoptic_{split}2017/'),
             indices=30,
-            pipeline=[
-                dict(type='LoadPanopticGroundTruth', panoptic=True),
-                dict(type='PackPanopticInputs'),
-            ],
+            pipeline=[dict(type='LoadPanopticGroundTruth', panoptic=True), dict(type='PackPanopticInputs')],
         )
     )
     things = thing_labels(dataset.metainfo)

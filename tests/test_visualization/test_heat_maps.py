@@ -33,9 +33,7 @@ def output(inferencer):
 
 def with_maps(output, centers, regions):
     """The same maps on the first level, nothing on the others."""
-    nothing = [
-        LevelMaps(torch.full_like(c, -99), torch.full_like(r, -99), k) for c, r, k in output.levels
-    ]
+    nothing = [LevelMaps(torch.full_like(c, -99), torch.full_like(r, -99), k) for c, r, k in output.levels]
     first = LevelMaps(centers, regions, output.levels[0].kernels)
     return replace(output, levels=[first, *nothing[1:]])
 
@@ -96,8 +94,7 @@ def test_names_of_peaks(inferencer, drawn_output):
     columns = [np.nonzero((picture != DARK).any((0, 2)))[0].max() for picture in (numbered, drawn)]
     assert columns[0] < columns[1] - 20  # a shorter text
     named, nameless = (
-        draw_centers(drawn_output, settings(inferencer, threshold), META)[0]
-        for threshold in (0.3, 0.6)
+        draw_centers(drawn_output, settings(inferencer, threshold), META)[0] for threshold in (0.3, 0.6)
     )
     changed = np.nonzero((named != nameless).any(-1))[1]
     assert changed.size and changed.min() > LONG_SIDE * 8 / 12 - 2

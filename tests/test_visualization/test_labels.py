@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from mmpfcn.visualization.labels import (
-    draw_texts,
-    load_font,
-    place_beside,
-    place_labels,
-    text_size,
-)
+from mmpfcn.visualization.labels import draw_texts, load_font, place_beside, place_labels, text_size
 
 
 def test_every_text_is_inside_and_alone():

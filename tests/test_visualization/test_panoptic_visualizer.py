@@ -38,9 +38,7 @@ def prediction(values, segments_info=None):
     pan = np.repeat(np.array(values, np.int32), WIDTH // len(values))[None].repeat(HEIGHT, 0)
     metainfo = {} if segments_info is None else dict(segments_info=segments_info)
     sample = DetDataSample()
-    sample.pred_panoptic_seg = PixelData(
-        sem_seg=torch.from_numpy(pan.copy())[None], metainfo=metainfo
-    )
+    sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(pan.copy())[None], metainfo=metainfo)
     return sample
 
 

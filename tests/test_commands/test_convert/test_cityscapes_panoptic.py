@@ -26,8 +26,7 @@ from cityscapesscripts.preparation.createPanopticImgs import convert2panoptic  #
 from mmpfcn.commands.convert import cityscapes_panoptic  # noqa: E402
 
 NAMES = {
-    'train': [f'{name}_000019' for name in ('aachen_000000', 'aachen_000001', 'ulm_000000',
-                                            'zürich_000000')],
+    'train': [f'{name}_000019' for name in ('aachen_000000', 'aachen_000001', 'ulm_000000', 'zürich_000000')],
     'val': [f'{name}_000019' for name in ('lindau_000000', 'lindau_000001', 'münster_000000')],
 }  # fmt: skip
 THINGS = ['person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle']

@@ -17,9 +17,7 @@ SIZE = (20, 30)  # of the images
 NUM_PHOTOS = 30  # of COCO
 THINGS = [dict(id=3, name='car'), dict(id=1, name='person')]
 STUFF = [dict(id=92, name='sky'), dict(id=7, name='road'), dict(id=183, name='other')]
-BOXES = [
-    (1, 10, 8, 14, 12), (3, 2, 5, 22, 15), (3, 18, 10, 28, 17), (1, 0, 0, 12, 7),
-]  # fmt: skip
+BOXES = [(1, 10, 8, 14, 12), (3, 2, 5, 22, 15), (3, 18, 10, 28, 17), (1, 0, 0, 12, 7)]
 """category, x1, y1, x2, y2; the first lies inside the second, which overlaps the others."""
 LABELS = np.full(SIZE, '', object)
 LABELS[5:15, 2:22] = 'car1'
@@ -250,9 +248,7 @@ def test_real_instances_become_the_real_panoptic_things(tmp_path):
     result = made(tmp_path, 'val2017')
     own = {annotation['image_id']: annotation for annotation in result.data['annotations']}
     pairs = [(annotation, own[annotation['image_id']]) for annotation in truth['annotations']]
-    pq = pq_compute_single_core(
-        0, pairs, source.with_suffix(''), tmp_path / 'panoptic_val2017', categories
-    )
+    pq = pq_compute_single_core(0, pairs, source.with_suffix(''), tmp_path / 'panoptic_val2017', categories)
     assert sum(pq[key].tp for key in categories) > 200
     things, _ = pq.pq_average(categories, isthing=True)
     stuff, _ = pq.pq_average(categories, isthing=False)

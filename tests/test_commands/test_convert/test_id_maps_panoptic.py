@@ -76,8 +76,7 @@ def test_objects_crowds_stuff_and_void(data, capsys):
 
 
 @pytest.mark.parametrize(
-    'write', [lambda path, ids: save(path, ids.astype(np.uint16)), save_palette],
-    ids=['16 bit', 'palette'],
+    'write', [lambda path, ids: save(path, ids.astype(np.uint16)), save_palette], ids=['16 bit', 'palette'],
 )  # fmt: skip
 def test_png_types_mean_the_same(data, write):
     write(data / 'classes' / 'a.png', CLASSES)

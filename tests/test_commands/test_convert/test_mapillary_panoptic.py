@@ -141,11 +141,9 @@ def test_other_differences_are_put_right_and_counted(raw, capsys):
     ]
     warnings = [w for w in capsys.readouterr().err.splitlines() if w.startswith('warning')]
     assert sorted(w.split(': ', 1)[1] for w in warnings) == [
-        f'area of a segment was not that of its pixels and is put right: 2 images, such as '
-        f'{STEMS[0]}.jpg',
+        f'area of a segment was not that of its pixels and is put right: 2 images, such as {STEMS[0]}.jpg',
         'bbox of a segment was not that of its pixels and is put right: 1 images, such as aB_3.jpg',
-        f'height and width were wrong in the JSON and are put right: 1 images, such as '
-        f'{STEMS[0]}.jpg',
+        f'height and width were wrong in the JSON and are put right: 1 images, such as {STEMS[0]}.jpg',
         'segments without pixels are left out: 1 images, such as 0-x.jpg',
     ]
 

@@ -91,16 +91,14 @@ def test_labelme_groups_void_and_background(data):
         box('person', 0, 0, 4, 4, group=1),
     )
     assert convert(data).labels('a.jpg').tolist() == expected(
-        ('car1', 5, 20, 15, 30), ('car1', 20, 20, 30, 30), ('car2', 40, 20, 50, 30),
-        ('person1', 0, 0, 4, 4),
+        ('car1', 5, 20, 15, 30), ('car1', 20, 20, 30, 30), ('car2', 40, 20, 50, 30), ('person1', 0, 0, 4, 4),
     )  # fmt: skip
     shapes = box('car', 5, 20, 25, 35), box('ignore', 20, 20, 30, 40), box('person', 28, 0, 32, 24)
     labelme(data / 'train' / 'a.json', *shapes)
     classes = ['--things', 'car', 'person', '--background', 'ground', '--void', 'ignore']
     result = convert(data, classes=classes)
     assert result.labels('a.jpg').tolist() == expected(
-        ('ground', 0, 0, 60, 40), ('car1', 5, 20, 25, 35), ('', 20, 20, 30, 40),
-        ('person1', 28, 0, 32, 24),
+        ('ground', 0, 0, 60, 40), ('car1', 5, 20, 25, 35), ('', 20, 20, 30, 40), ('person1', 28, 0, 32, 24),
     )  # fmt: skip
     assert [(c['name'], c['isthing']) for c in result.data['categories']] == [
         ('car', 1), ('person', 1), ('ground', 0),
@@ -113,9 +111,7 @@ def test_labelme_circles_and_masks(data):
     bitmap[0, 0] = 1
     file = io.BytesIO()
     Image.fromarray(bitmap * 255).save(file, 'PNG')
-    mask = dict(
-        box('person', 2, 3, 9, 8, kind='mask'), mask=base64.b64encode(file.getvalue()).decode()
-    )
+    mask = dict(box('person', 2, 3, 9, 8, kind='mask'), mask=base64.b64encode(file.getvalue()).decode())
     mask['points'] = [[2.0, 3.0], [9.0, 8.0]]
     labelme(data / 'train' / 'a.json', circle, mask)
     labels = convert(data).labels('a.jpg')
