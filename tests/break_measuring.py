@@ -14,8 +14,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
-from break_training import SPLIT, arguments, edited_json, nothing, print_head, print_row, warm_up
+from break_training import SPLIT, TRAINING, arguments, nothing, print_head, print_row, warm_up
 from helpers import tiny_run
+from helpers.files import edited
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -46,7 +47,7 @@ HEALTHY = dict(
 
 def other_order(folder: Path) -> None:
     """The same images with the same ids; the classes are listed in another order."""
-    with edited_json(folder) as content:
+    with edited(folder / TRAINING) as content:
         content['categories'].reverse()
 
 

@@ -8,13 +8,13 @@ Drawn images, the tiny model, seed 0. docs/troubleshooting.md quotes the table.
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 from helpers import tiny, tiny_run
+from helpers.files import edited
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -24,15 +24,7 @@ NAMES = (
     'thing_kernel_norm', 'thing_cosine_other', 'stuff_cosine_other', 'data_time / time',
 )  # fmt: skip
 SPLIT = Path('data/shapes/annotations')
-
-
-@contextmanager
-def edited_json(folder: Path) -> Iterator[dict]:
-    """The annotations of the training images, to be changed in place."""
-    path = folder / SPLIT / 'panoptic_train.json'
-    content = json.loads(path.read_text())
-    yield content
-    path.write_text(json.dumps(content))
+TRAINING = SPLIT / 'panoptic_train.json'
 
 
 def nothing(folder: Path) -> None:
@@ -41,7 +33,7 @@ def nothing(folder: Path) -> None:
 
 def only_crowds(folder: Path) -> None:
     """Every object of the training images is a crowd, as after a bad conversion."""
-    with edited_json(folder) as content:
+    with edited(folder / TRAINING) as content:
         things = {category['id'] for category in content['categories'] if category['isthing']}
         for annotation in content['annotations']:
             for segment in annotation['segments_info']:
@@ -50,7 +42,7 @@ def only_crowds(folder: Path) -> None:
 
 def all_void(folder: Path) -> None:
     """Nothing is labelled in the training images."""
-    with edited_json(folder) as content:
+    with edited(folder / TRAINING) as content:
         for annotation in content['annotations']:
             annotation['segments_info'] = []
             png = folder / SPLIT / 'panoptic_train' / annotation['file_name']

@@ -11,6 +11,14 @@ def read_json(path: Path) -> dict | list:
     return json.loads(path.read_text())
 
 
+@contextmanager
+def edited(path: Path) -> Iterator[dict]:
+    """The content of a JSON, to be changed in place."""
+    content = read_json(path)
+    yield content
+    path.write_text(json.dumps(content))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Of all files below a folder, by relative path."""
     files = [path for path in sorted(folder.rglob('*')) if path.is_file()]

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from mmdet.registry import DATASETS
 
+from helpers.oracle import coco200
 from mmpfcn.formats import write_panoptic_png
 
 CATEGORIES = (
@@ -69,6 +70,14 @@ def write(root: Path, images: dict[str, tuple[str, ...]] | None = None, **change
     content.update(changes)
     (root / 'panoptic.json').write_text(json.dumps(content))
     return root
+
+
+def coco(*pipeline: dict, kind: str = 'PanopticDataset', split: str = 'val', **settings):
+    """COCO photos as a data set."""
+    name = f'annotations/panoptic_{split}2017'
+    prefix = dict(img=f'{split}2017/', seg=f'{name}/')
+    where = dict(data_root=str(coco200()), ann_file=f'{name}.json', data_prefix=prefix)
+    return DATASETS.build(dict(type=kind, **where, pipeline=list(pipeline), **settings))
 
 
 def build(root: Path, pipeline: tuple = (), **settings):

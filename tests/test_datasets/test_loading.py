@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import panoptic_files as files
-from helpers.oracle import coco200
 from mmdet.evaluation import INSTANCE_OFFSET
-from mmdet.registry import DATASETS
 
 LOAD = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth', panoptic=True)]
 
@@ -47,21 +45,13 @@ def test_panoptic_ground_truth_reaches_the_data_sample(tmp_path):
 
 def test_equal_to_mmdet_on_photos():
     """Where mmdet's way is right: COCO, whose JSON has things first and names PNGs as images."""
-    root = str(coco200())
-    common = dict(
-        data_root=root,
-        ann_file='annotations/panoptic_val2017.json',
-        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'),
-        test_mode=True,
-        indices=25,
-    )
     resize = [
         dict(type='Resize', scale=(333, 200), keep_ratio=True),
         dict(type='RandomFlip', prob=1.0),
         dict(type='Pad', size_divisor=32),
     ]
     stock, ours = (
-        DATASETS.build(dict(common, type=kind, pipeline=[*(dict(type=x) for x in load), *resize]))
+        files.coco(*(dict(type=x) for x in load), *resize, kind=kind, test_mode=True, indices=25)
         for kind, *load in (
             ('CocoPanopticDataset', 'LoadImageFromFile', 'LoadPanopticAnnotations'),
             ('PanopticDataset', 'LoadImage', 'LoadPanopticGroundTruth'),

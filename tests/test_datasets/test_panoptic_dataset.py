@@ -1,9 +1,8 @@
 """Labels, names and records of a data set in COCO's panoptic format."""
 
-import json
-
 import pytest
 from helpers import panoptic_files as files
+from helpers.files import edited
 
 
 def test_things_come_first_and_isthing_may_come_from_the_config(tmp_path):
@@ -88,9 +87,8 @@ def test_wrong_metainfo(tmp_path, metainfo, message):
 
 def test_without_annotations(tmp_path, caplog):
     root = files.write(tmp_path)
-    content = json.loads((root / 'panoptic.json').read_text())
-    del content['annotations']
-    (root / 'panoptic.json').write_text(json.dumps(content))
+    with edited(root / 'panoptic.json') as content:
+        del content['annotations']
     pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth'),
                 dict(type='PackPanopticInputs')]  # fmt: skip
     dataset = files.build(root, pipeline, test_mode=True)
@@ -98,9 +96,8 @@ def test_without_annotations(tmp_path, caplog):
     assert sample.seg_map_path is None and sample.seg_file_name == 'a/one.png'
     assert 'gt_panoptic_seg' not in sample
     root = files.write(tmp_path, {'a.png': files.ROWS, 'b.png': files.ROWS})
-    content = json.loads((root / 'panoptic.json').read_text())
-    content['annotations'].pop()
-    (root / 'panoptic.json').write_text(json.dumps(content))
+    with edited(root / 'panoptic.json') as content:
+        content['annotations'].pop()
     assert len(files.build(root, test_mode=True)) == 1
 
 

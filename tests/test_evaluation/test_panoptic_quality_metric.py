@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from helpers import panoptic_files
+from helpers.files import read_json
 from helpers.forked import run_processes
-from helpers.oracle import coco200
 from helpers.shell import free_port
-from mmdet.datasets import CocoPanopticDataset
 from mmdet.evaluation import CocoPanopticMetric
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
@@ -100,18 +100,9 @@ def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:
 
 @pytest.fixture(scope='module')
 def coco() -> PanopticDataset:
-    return PanopticDataset(
-        ann_file='annotations/panoptic_val2017.json',
-        data_root=str(coco200()),
-        data_prefix=dict(img='val2017', seg='annotations/panoptic_val2017'),
-        test_mode=True,
-        indices=10,
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
-            dict(type='PackPanopticInputs'),
-        ],
-    )
+    load = dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True)
+    pipeline = dict(type='LoadImage'), load, dict(type='PackPanopticInputs')
+    return panoptic_files.coco(*pipeline, test_mode=True, indices=10)
 
 
 def coco_samples(dataset: PanopticDataset, predict) -> list[dict]:
@@ -173,13 +164,9 @@ def test_coco_perfect_predictions(coco):
 def test_coco_by_mmdets_data_set(coco):
     """The same ground truth read by the metric itself."""
     keys = ('img_id', 'img_path', 'seg_map_path', 'segments_info')
-    stock = CocoPanopticDataset(
-        ann_file=coco.ann_file,
-        data_prefix=coco.data_prefix,
-        test_mode=True,
-        indices=10,
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackDetInputs', meta_keys=keys)],
-    )
+    pipeline = dict(type='LoadImageFromFile'), dict(type='PackDetInputs', meta_keys=keys)
+    usual = dict(kind='CocoPanopticDataset', test_mode=True, indices=10)
+    stock = panoptic_files.coco(*pipeline, **usual)
     samples = coco_samples(coco, perturbed)
     others = [
         dict(stock[i]['data_samples'].to_dict(), pred_panoptic_seg=sample['pred_panoptic_seg'])
@@ -290,7 +277,7 @@ def test_format_only_needs_no_ground_truth(tmp_path):
     measured = metric(format_only=True, outfile_prefix=str(tmp_path / 'my results'))
     measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
     assert measured.evaluate(2) == {}
-    annotations = json.loads((tmp_path / 'my results.panoptic.json').read_text())['annotations']
+    annotations = read_json(tmp_path / 'my results.panoptic.json')['annotations']
     assert annotations[1] == dict(
         image_id='Süd',
         file_name='Süd/x.png',
@@ -332,7 +319,7 @@ def test_two_processes_equal_one(tmp_path):
         measured.process({}, drawn_samples(tmp_path / 'gt', count))
         expected = measured.evaluate(count)
         for rank in range(2):
-            result = json.loads((tmp_path / f'two{count}.{rank}.json').read_text())
+            result = read_json(tmp_path / f'two{count}.{rank}.json')
             assert result == pytest.approx(expected, abs=1e-12)
         for end in ('.csv', '.panoptic.json'):
             two, one = tmp_path / f'two{count}{end}', tmp_path / f'one{end}'

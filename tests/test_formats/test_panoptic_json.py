@@ -1,8 +1,7 @@
 """Everything that is wrong with a panoptic JSON; each flaw: test_datasets/test_bad_input.py."""
 
-import json
-
 import pytest
+from helpers.files import edited, read_json
 from helpers.panoptic_files import CATEGORIES, write
 
 from mmpfcn.formats.panoptic_json import arrange_classes, problems, read_panoptic_json
@@ -10,14 +9,13 @@ from mmpfcn.formats.panoptic_json import arrange_classes, problems, read_panopti
 
 def test_all_problems_are_listed_and_the_first_is_raised(tmp_path):
     path = write(tmp_path) / 'panoptic.json'
-    assert list(problems(json.loads(path.read_text()))) == []
+    assert list(problems(read_json(path))) == []
     content = read_panoptic_json(str(path))
     assert list(content.annotations) == [content.images[0]['id']] == ['image-0']
     categories = [dict(CATEGORIES[0], isthing='1'), *CATEGORIES[1:], dict(CATEGORIES[1])]
     path = write(tmp_path, categories=categories) / 'panoptic.json'
-    content = json.loads(path.read_text())
-    del content['images'][0]['height']
-    path.write_text(json.dumps(content))
+    with edited(path) as content:
+        del content['images'][0]['height']
     flaws = list(problems(content))
     assert [flaw.kind for flaw in flaws] == ['field', 'category_id', 'field']
     with pytest.raises(ValueError, match='unusable isthing') as error:

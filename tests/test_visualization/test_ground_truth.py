@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from helpers.oracle import coco200
+from helpers.panoptic_files import coco
 from mmdet.datasets import CocoDataset
-from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData, PixelData
@@ -48,16 +47,8 @@ def partition(truth):
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_every_form_is_the_same_on_photos(split):
     """The PNG, the map of PackPanopticInputs, and objects on the semantic map."""
-    dataset = DATASETS.build(
-        dict(
-            type='PanopticDataset',
-            data_root=str(coco200()),
-            ann_file=f'annotations/panoptic_{split}2017.json',
-            data_prefix=dict(img=f'{split}2017/', seg=f'annotations/panoptic_{split}2017/'),
-            indices=30,
-            pipeline=[dict(type='LoadPanopticGroundTruth', panoptic=True), dict(type='PackPanopticInputs')],
-        )
-    )
+    load = dict(type='LoadPanopticGroundTruth', panoptic=True)
+    dataset = coco(load, dict(type='PackPanopticInputs'), split=split, indices=30)
     things = thing_labels(dataset.metainfo)
     assert things == set(range(80))
     crowds = 0

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers.files import read_json
+from helpers.files import edited, read_json
 from helpers.oracle import coco200
 from helpers.own_data import failure, made, photo, run, save
 from panopticapi.evaluation import pq_compute_single_core
@@ -150,10 +150,9 @@ def test_stuff_in_one_file_with_things_or_with_ids_that_collide(data):
 def test_background_and_objects_that_vanish(data, capsys):
     """Equal outlines, and an outline of two points, which other tools take for a box."""
     write(data / 'things.json', THINGS, [*BOXES, BOXES[0]])
-    content = read_json(data / 'things.json')
-    flat = dict(content['annotations'][0], id=999, segmentation=[[1, 1, 20, 20]])
-    content['annotations'].append(flat)
-    (data / 'things.json').write_text(json.dumps(content))
+    with edited(data / 'things.json') as content:
+        flat = dict(content['annotations'][0], id=999, segmentation=[[1, 1, 20, 20]])
+        content['annotations'].append(flat)
     assert convert(data).labels('a.jpg').tolist() == LABELS.tolist()
     assert '2 of 6 objects are left out' in capsys.readouterr().out
     # A class of --void is void; what nothing covers is background.
@@ -211,9 +210,8 @@ def first(**changes):
 ])  # fmt: skip
 def test_mistakes_are_named(data, changes, arguments, parts):
     part, values = changes
-    content = read_json(data / 'things.json')
-    content[part][0].update(values)
-    (data / 'things.json').write_text(json.dumps(content))
+    with edited(data / 'things.json') as content:
+        content[part][0].update(values)
     message = fail(data, *arguments)
     assert message.startswith('error: ')
     for text in parts:

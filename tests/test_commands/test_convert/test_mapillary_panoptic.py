@@ -1,13 +1,12 @@
 """Mapillary Vistas, in its layouts and with its categories."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.files import contents, cut, read_json, times
+from helpers.files import contents, cut, edited, read_json, times
 from helpers.frames import SIZE, write_vistas
 from helpers.oracle import vistas_categories
 from PIL import Image
@@ -17,6 +16,7 @@ from mmpfcn.datasets import PanopticDataset
 from mmpfcn.formats.panoptic_png import read_panoptic_png, write_panoptic_png
 
 STEMS = ['--jRsD9anHdGxv4ZOCQktA', 'aB_3', '0-x']
+TRAINING = 'training/panoptic/panoptic_2018.json'
 V1 = ('panoptic', 'panoptic_2018.json')
 V1_BESIDE_V2 = ('v1.2/panoptic', 'panoptic_2018.json')
 V2 = ('v2.0/panoptic', 'panoptic_2020.json')
@@ -49,14 +49,8 @@ def refusal(root: Path, *arguments) -> str:
     return caught.value.code
 
 
-def change(path: Path, edit) -> None:
-    content = read_json(path)
-    edit(content)
-    path.write_text(json.dumps(content))
-
-
 def test_right_annotations_are_kept_and_things_come_first(raw, capsys):
-    said = read_json(raw / 'training' / 'panoptic' / 'panoptic_2018.json')
+    said = read_json(raw / TRAINING)
     found = read_json(prepare(raw) / 'panoptic_train.json')
     assert found['images'] == said['images']
     assert [dict(a, file_name='') for a in found['annotations']] == [
@@ -109,12 +103,9 @@ def test_both_versions_of_one_download(tmp_path):
 
 def test_exchanged_sides_are_put_right(raw, capsys):
     """As in the panoptic_2018.json of v1.2."""
-
-    def exchange(content):
+    with edited(raw / TRAINING) as content:
         for image in content['images']:
             image.update(height=image['width'], width=image['height'])
-
-    change(raw / 'training' / 'panoptic' / 'panoptic_2018.json', exchange)
     images = read_json(prepare(raw) / 'panoptic_train.json')['images']
     assert [(i['height'], i['width']) for i in images] == [SIZE] * 3
     message = capsys.readouterr().err
@@ -122,18 +113,14 @@ def test_exchanged_sides_are_put_right(raw, capsys):
 
 
 def test_other_differences_are_put_right_and_counted(raw, capsys):
-    path = raw / 'training' / 'panoptic' / 'panoptic_2018.json'
-    said = read_json(path)
-
-    def disturb(content):
+    said = read_json(raw / TRAINING)
+    with edited(raw / TRAINING) as content:
         first, second, third = (a['segments_info'] for a in content['annotations'])
         first[0]['area'] += 1
         second[0]['bbox'][2] += 1
         third[0]['area'] += 1
         third.append(dict(third[0], id=2**24 - 1))
         content['images'][0]['height'] += 1
-
-    change(path, disturb)
     found = read_json(prepare(raw) / 'panoptic_train.json')
     assert found['images'] == said['images']
     assert [a['segments_info'] for a in found['annotations']] == [
@@ -153,12 +140,9 @@ def test_the_files_on_the_disk_give_the_names(raw):
     image = raw / 'training' / 'images' / 'aB_3.jpg'
     Image.open(image).save(image.with_suffix('.png'))
     image.unlink()
-
-    def rename(content):
+    with edited(raw / TRAINING) as content:
         for annotation in content['annotations']:
             annotation['file_name'] = annotation['file_name'].replace('.png', '.jpg')
-
-    change(raw / 'training' / 'panoptic' / 'panoptic_2018.json', rename)
     found = read_json(prepare(raw) / 'panoptic_train.json')
     names = [i['file_name'] for i in found['images']]
     assert names == [f'{STEMS[0]}.jpg', 'aB_3.png', '0-x.jpg']
@@ -247,7 +231,8 @@ def test_bad_files_are_named_and_nothing_is_left(raw, name, damage, expected):
     (lambda content: content.update(images=[], annotations=[]), 'there are no images for'),
 ])  # fmt: skip
 def test_a_bad_json_is_named(raw, edit, expected):
-    change(raw / 'training' / 'panoptic' / 'panoptic_2018.json', edit)
+    with edited(raw / TRAINING) as content:
+        edit(content)
     message = refusal(raw)
     assert expected in message
     assert 'panoptic_2018.json' in message or STEMS[0] in message or 'panoptic_train' in message
