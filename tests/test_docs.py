@@ -69,9 +69,6 @@ def known_options(script: str) -> set[str]:
     return {name for file in files for name in re.findall(r"'(--[\w-]+)'", file.read_text())}
 
 
-# ---- running ----
-
-
 @pytest.fixture(scope='module')
 def user(tmp_path_factory) -> Path:
     """A checkout with drawn data, checkpoints and a photo, as after `make demo`."""
@@ -146,8 +143,6 @@ def test_the_command_lines_of_runs_are_accepted(command, tmp_path, monkeypatch):
         if '=' in option:
             look_up(cfg, option.split('=')[0])
 
-
-# ---- Python ----
 
 CONFIG_SNIPPETS = [block for block in PYTHON if re.search(r'^_base_ =', block.text, re.M)]
 

@@ -201,9 +201,6 @@ def test_every_file_with_functions_has_a_test_of_its_name():
     assert untested() == []
 
 
-# ---- the rules themselves: each is broken once ----
-
-
 @pytest.fixture
 def house(tmp_path):
     """Writes files of a small mmpfcn, and gives its imports."""

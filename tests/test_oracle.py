@@ -76,9 +76,6 @@ def test_weights_are_the_ones_the_cases_were_made_with(star):
         assert zlib.crc32(weight.numpy().tobytes()) == checksums[name], name
 
 
-# ---- units ----
-
-
 def test_focal_loss_and_its_gradient(u):
     for kind, avg_factor in (('thing', 1), ('stuff', 2 * 6 * 7 / 2)):
         logits = u['focal.input'].clone().requires_grad_()
@@ -199,9 +196,6 @@ def test_panoptic_merge(u):
     assert_same_panoptic(merged, u['combine.panoptic'], info['combine.segments_info'], 0)
 
 
-# ---- targets ----
-
-
 def assigner() -> PanopticFCNAssigner:
     scale_ranges = coco_config().model.train_cfg.assigner.scale_ranges
     return PanopticFCNAssigner(NUM_THINGS, NUM_STUFF, scale_ranges)
@@ -296,9 +290,6 @@ def image_targets(image: str, ground_truth: str):
     gt = item.gt_instances
     gt.masks = gt.masks.to_tensor(torch.uint8, 'cpu')
     return assigner().assign(gt, item.gt_sem_seg.sem_seg[0], sizes, stride4)
-
-
-# ---- inference ----
 
 
 @cache
@@ -463,9 +454,6 @@ def assert_same_panoptic(ours, golden: torch.Tensor, segments: list[dict], pixel
     assert (renamed != golden).sum() <= pixels
 
 
-# ---- training ----
-
-
 @cache
 def training(name: str, images: tuple) -> dict:
     """Losses, targets, guided scores and gradients of one step."""
@@ -592,9 +580,6 @@ def test_gradients(name, images):
             gradient = oracle.any_thing_first(gradient, 0)
         shape, absmax = info['stats'][key]['shape'], info['stats'][key]['absmax']
         assert_stored(gradient.reshape(shape), name, key, 1e-2 * absmax)
-
-
-# ---- the COCO recipe ----
 
 
 def coco_config() -> Config:

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from mmpfcn import FeatureEncoder, KernelFusion, PanopticFCNHead, WeightedDiceLoss
 
-# ---- configs, as in the documentation ----
-
 HEAD_IN_MASKFORMER = """
 _base_ = './r18_shapes.py'
 model = dict(type='MaskFormer', test_cfg=dict(semantic_on=False))
@@ -65,9 +63,6 @@ def train_step(model: nn.Module, part: str, *samples: dict) -> dict[str, Tensor]
     return losses
 
 
-# ---- our head in mmdet's MaskFormer ----
-
-
 @pytest.fixture
 def maskformer(tmp_path) -> nn.Module:
     model = read(HEAD_IN_MASKFORMER, tmp_path).model
@@ -103,9 +98,6 @@ def test_our_head_predicts_in_maskformer_as_in_panoptic_fcn(maskformer):
         assert torch.equal(theirs.pred_panoptic_seg.sem_seg, own.pred_panoptic_seg.sem_seg)
         assert torch.equal(theirs.pred_instances.masks, own.pred_instances.masks)
         assert torch.equal(theirs.pred_instances.scores, own.pred_instances.scores)
-
-
-# ---- FeatureEncoder and KernelFusion in a semantic segmentor ----
 
 
 class PrototypeSegmentor(nn.Module):
@@ -200,9 +192,6 @@ def test_a_segmentor_of_our_parts(segmentor):
     for (kernels, _), chosen, truth in found:
         assert sorted(kernels.labels.tolist()) == truth.unique().tolist()
         assert chosen.sum() > 2 * len(kernels)
-
-
-# ---- our loss in mmdet's SOLOv2 and CondInst ----
 
 
 def narrow_solov2(model: ConfigDict) -> None:

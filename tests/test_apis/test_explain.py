@@ -231,9 +231,6 @@ def test_a_kernel_alone_keeps_its_mask(inferencer):
         np.testing.assert_allclose(kernel.prob, prob, atol=2e-3)
 
 
-# ---- the published numbers ----
-
-
 @pytest.fixture(scope='module')
 def published():
     """The stored maps of the oracle's first image and the oracle's weights, explained."""

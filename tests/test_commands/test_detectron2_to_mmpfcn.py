@@ -72,9 +72,6 @@ def as_training_checkpoint(weights: dict[str, Tensor]) -> dict:
     return dict(model=OrderedDict(weights), optimizer=optimizer, iteration=89999)
 
 
-# ---- what fits ----
-
-
 def test_from_the_shell(published, tmp_path):
     source = write(as_detectron2(published[True]), tmp_path / 'published.pkl')
     target = tmp_path / 'ours' / 'weights.pth'
@@ -132,9 +129,6 @@ def test_all_containers_give_the_same(published, run, tmp_path):
     assert run(source, tmp_path / 'b.pth')[0] == 0
 
 
-# ---- what does not fit ----
-
-
 NAME, OURS = 'kernel_head.out_conv.bias', 'panoptic_head.kernel_generator.kernel_out.bias'
 ROI = 'roi_head.mask.weight'
 MISFITS = {
@@ -169,9 +163,6 @@ def test_the_other_variant_is_suggested(published, run, star, tmp_path):
     assert code == 1
     assert f'Try {"with" if star else "without"} --star' in output
     assert 'feature_encoder' in output
-
-
-# ---- files that are no weights ----
 
 
 @SUFFIXES
@@ -238,9 +229,6 @@ def test_wrong_paths(run, tmp_path):
     code, output = run(source, tmp_path / '..' / tmp_path.name / 'a.pth')
     assert code == 2 and 'is SRC, which would be lost' in output
     assert source.read_bytes() == before
-
-
-# ---- writing ----
 
 
 @pytest.fixture

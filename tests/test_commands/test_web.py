@@ -201,9 +201,6 @@ def test_a_phone_shows_everything(chromium, server, tmp_path, scheme):
         assert page.locator('#overlay').bounding_box()['y'] == 0
 
 
-# ---- requests that no page makes ----
-
-
 @pytest.mark.parametrize('path', [
     PASSWORDS,
     f'..{PASSWORDS}',
@@ -296,9 +293,6 @@ def test_fifty_requests_at_once(server, tmp_path):
         sizes = list(pool.map(result, range(50)))
     assert sizes == [f'{131 + number % 5} × 16' for number in range(50)]
     assert sorted(server.runs()[before:]) == [f'all: {131 + n} x 16' for n in range(5)]
-
-
-# ---- files, memory, command line ----
 
 
 def test_old_files_are_deleted_and_others_stay(tool, tmp_path):

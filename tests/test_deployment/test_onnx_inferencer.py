@@ -80,9 +80,6 @@ def test_bad_images_in_a_call(ours, tmp_path):
         ours(tmp_path / 'empty')
 
 
-# ---- photos ----
-
-
 @pytest.fixture(scope='module')
 def models(tmp_path_factory):
     """Both, at 160 x 256 px at most to save time."""

@@ -167,9 +167,6 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     torch.testing.assert_close(in_chunks['ins_results'].scores, at_once['ins_results'].scores)
 
 
-# ---- random images against maps of full size, one after the other ----
-
-
 def full_size(logits: torch.Tensor, img_shape: tuple, out_shape: tuple) -> torch.Tensor:
     """Probabilities by the published order of operations."""
     probs = F.interpolate(logits.sigmoid()[:, None], scale_factor=4, mode='bilinear')

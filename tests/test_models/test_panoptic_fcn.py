@@ -145,9 +145,6 @@ def test_targets_are_the_same_under_mixed_precision(monkeypatch):
         assert torch.equal(one.centers, other.centers)
 
 
-# ---- wrong configs ----
-
-
 @pytest.mark.parametrize('part', ['kernel_generator', 'feature_encoder', 'kernel_fusion', 'loss_thing'])
 def test_unknown_keys_of_the_parts_are_named(part):
     with pytest.raises(TypeError, match='out_chanels'):

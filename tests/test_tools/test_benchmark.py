@@ -73,9 +73,6 @@ def table(text: str, title: str) -> list[dict[str, str]]:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
 
-# ---- whole runs ----
-
-
 def test_inference_of_ours(tool, part, config, tmp_path):
     options = '--dtype float32 bf16 --batch-size 1 2 --plain-convs'
     result, text = run(tool, tmp_path, f'{SIZES} --objects 3 0 {options}', config)
@@ -194,9 +191,6 @@ def test_wrong_arguments(tool, config, arguments, message, refused):
     assert message in refused(tool.main, config, '--device', 'cpu', *arguments.split())
 
 
-# ---- a known number of objects ----
-
-
 def build_wide(**changes) -> torch.nn.Module:
     """Kernels and features as wide as those of the paper's encoder."""
     width = dict(kernel_generator=dict(feat_channels=64), feature_encoder=dict(out_channels=64))
@@ -267,9 +261,6 @@ def test_places_are_distinct_and_inside(part, num_objects):
     assert covered.max() <= 1
 
 
-# ---- drawn ground truth ----
-
-
 @pytest.mark.parametrize('bitmaps', [False, True])
 def test_ground_truth(part, bitmaps):
     batch = part.scenes.training_batch((64, 96), 2, 10, (6, 4), bitmaps)
@@ -285,9 +276,6 @@ def test_ground_truth(part, bitmaps):
         assert y1 - 1 <= rows.min() and rows.max() <= y2
         assert (sem_seg[0][torch.from_numpy(mask) > 0] == label).all()
     assert set(sem_seg[0][torch.from_numpy(masks.sum(0)) == 0].tolist()) == {6, 7, 8, 9}
-
-
-# ---- models ----
 
 
 def test_variants(part, config):
@@ -338,9 +326,6 @@ def test_compiles_the_network_parts(part, config, monkeypatch):
     part.candidates.Candidate('a', config, compiled=True).build(torch.device('cpu'))
     names = ('ResNet', 'FPN', 'KernelGenerator', 'FeatureEncoder')
     assert compiled == [(name, True) for name in names]
-
-
-# ---- time and memory ----
 
 
 class Clock:
