@@ -4,8 +4,14 @@ Without mmengine there is nothing to register into, and only :mod:`mmpfcn.format
 :mod:`mmpfcn.deployment` and :mod:`mmpfcn.commands.onnx_infer` work, which need no torch.
 """
 
+import os
+
 from .compat import check_versions, declare_torchvision_operators, is_importable
 from .version import __version__
+
+# Threads of torch's OpenMP that wait for each other let go of their core. By default they spin, and
+# where another program uses a core a step takes ten times as long. Read when torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 if is_importable('mmengine'):
     check_versions()

@@ -1,7 +1,7 @@
 """Every command and every piece of Python in README.md and docs/.
 
 What docs_pages.py lists neither as run elsewhere nor as not run is run here, as it stands, in a
-folder with drawn data and an untrained r18_shapes. Whatever runs where, scripts, configs and
+folder with drawn data and an untrained lite0_plus_shapes. Whatever runs where, scripts, configs and
 options must exist, and command lines of train.py and test.py must be ones that the tools accept.
 """
 
@@ -19,6 +19,7 @@ from helpers.docs_pages import ELSEWHERE, NOT_RUN, OTHER_LANGUAGES, PAGES, block
 from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmpfcn.commands import test as test_command
@@ -79,9 +80,9 @@ def user(tmp_path_factory) -> Path:
         patch.chdir(folder)
         execute('python tools/dataset_converters/make_shapes.py --out data/shapes')
     torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r18_shapes.py').model)
-    model.init_weights()
-    checkpoint = folder / 'work_dirs' / 'r18_shapes' / 'iter_800.pth'
+    init_default_scope('mmdet')
+    model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'lite0_plus_shapes.py').model)
+    checkpoint = folder / 'work_dirs' / 'lite0_plus_shapes' / 'iter_600.pth'
     checkpoint.parent.mkdir(parents=True)
     torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
     pixels = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)

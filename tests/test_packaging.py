@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from helpers.oracle import ROOT
 from helpers.shell import run, script
+from PIL import Image
 
 COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
 PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
@@ -56,7 +57,11 @@ def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source)
     names = {name for name in wheel.namelist() if '.dist-info/' not in name}
     expected = {
         f'{prefix}{file.relative_to(source).as_posix()}'
-        for folder, prefix in (('mmpfcn', ''), ('configs', 'mmpfcn/.mim/'), ('tools', 'mmpfcn/.mim/'))
+        for folder, prefix in (
+            ('mmpfcn', ''),
+            ('configs', 'mmpfcn/.mim/'),
+            ('tools', 'mmpfcn/.mim/'),
+        )
         for file in (source / folder).rglob('*.py' if folder == 'mmpfcn' else '*')
         if file.is_file()
     } | {'mmpfcn/.mim/model-index.yml'}
@@ -90,16 +95,21 @@ def test_sdist_gives_the_wheel_of_the_checkout_and_has_no_data(sdist, wheel, tmp
     assert ours == theirs
 
 
-@pytest.mark.parametrize('kind', ['wheel', 'sdist'])
-def test_installed_in_an_empty_environment_it_finds_configs_and_tools(kind, wheel, sdist, tmp_path):
-    """The environment borrows torch and the like, but not the mmpfcn of this one."""
-    venv.create(tmp_path / 'venv', symlinks=True)
-    python = tmp_path / 'venv' / 'bin' / 'python'
-    (site,) = tmp_path.glob('venv/lib/python3*/site-packages')
+def empty_environment(folder: Path, file: object) -> Path:
+    """Site-packages of one that borrows torch and the like, but not the mmpfcn of this one."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob('lib/python3*/site-packages')
     (site / 'borrowed.pth').write_text(sysconfig.get_path('purelib') + '\n')
-    file = wheel.filename if kind == 'wheel' else sdist
+    python = folder / 'bin' / 'python'
     done = run(*PIP, '--python', python, 'install', *ALONE, '--ignore-installed', file)
     assert done.returncode == 0, done.stdout + done.stderr
+    return site
+
+
+@pytest.mark.parametrize('kind', ['wheel', 'sdist'])
+def test_installed_in_an_empty_environment_it_finds_configs_and_tools(kind, wheel, sdist, tmp_path):
+    site = empty_environment(tmp_path / 'venv', wheel.filename if kind == 'wheel' else sdist)
+    python = tmp_path / 'venv' / 'bin' / 'python'
     code = """
 from pathlib import Path
 import mmpfcn
@@ -120,16 +130,55 @@ print(type(model).__name__)
     assert done.returncode == 0 and '--work-dir' in done.stdout, done.stderr
 
 
+USER = """
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+from mmpfcn.apis.configs import read_config
+init_default_scope('mmdet')
+cfg = read_config('mine.py')
+cfg.model.backbone.pop('init_cfg', None)
+meta = dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=list('abcdefghij')))
+torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict(), meta=meta), 'mine.pth')
+print(cfg.model.test_cfg.max_per_img, cfg.model.backbone.depth)
+"""
+
+
+def test_a_user_of_the_wheel_without_a_clone(wheel, tmp_path):
+    """A config that inherits by name, a published model of it, and a photo, in another folder."""
+    site = empty_environment(tmp_path / 'venv', wheel.filename)
+    user = tmp_path / 'user'
+    user.mkdir()
+    base = "_base_ = ['mmpfcn::r18_shapes']\nmodel = dict(test_cfg=dict(max_per_img=7))\n"
+    (user / 'mine.py').write_text(base)
+    Image.new('RGB', (96, 64), 'green').save(user / 'photo.jpg')
+    programs = tmp_path / 'venv' / 'bin'
+    env = {'PATH': str(programs), 'OMP_NUM_THREADS': '1', 'HOME': str(user)}  # no compiler
+    built = run(programs / 'python', '-W', 'ignore', '-c', USER, cwd=user, env=env)
+    assert built.stdout.splitlines()[-1] == '7 18', built.stderr
+    done = run('mmpfcn', 'publish', 'mine.pth', 'model', cwd=user, env=env)
+    assert done.returncode == 0, done.stderr
+    done = run('mmpfcn', 'predict', 'photo.jpg', '--model', 'model', cwd=user, env=env)
+    assert done.returncode == 0, done.stderr
+    assert Image.open(user / 'results' / 'vis' / 'photo.jpg').size >= (96, 64)
+    assert not (site / 'configs').exists()
+
+
 def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
     (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
     metadata = message_from_bytes(wheel.read(name))
     requires = metadata.get_all('Requires-Dist')
     assert sorted(r for r in requires if 'extra ==' not in r) == ['numpy', 'pillow']
-    extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in ('onedl', 'openmmlab')}
+    names = ('onedl', 'openmmlab', 'hub')
+    extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in names}
+    hub = {re.match(r'[\w-]+', requirement)[0] for requirement in extras['hub']}
+    assert hub == {'huggingface_hub', 'safetensors'}
     assert [re.match(r'[\w-]+', r)[0] for r in extras['onedl']] == [
         'torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
     ]  # fmt: skip
-    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == ['torch', 'mmengine', 'mmcv', 'mmdet']
+    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == [
+        'torch', 'mmengine', 'mmcv', 'mmdet',
+    ]  # fmt: skip
     assert metadata['Version'] == runpy.run_path(str(ROOT / 'mmpfcn/version.py'))['__version__']
     assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
 

@@ -118,7 +118,8 @@ class PanopticInferencer(BaseInferencer):
         checkpoint = dict(meta={}) if weights is None else read_checkpoint(weights)
         if not cfg:
             cfg.update(config_of(checkpoint, weights))
-        cfg.model.backbone.pop('init_cfg', None)  # nothing is fetched that the checkpoint replaces
+        for source in ('init_cfg', 'pretrained', 'checkpoint'):
+            cfg.model.backbone.pop(source, None)  # nothing is fetched that the checkpoint replaces
         model = MODELS.build(cfg.model)
         if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
             raise TypeError(

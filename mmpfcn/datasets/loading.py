@@ -12,7 +12,7 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import PixelData
 
-from ..formats.panoptic_png import read_complete, read_panoptic_png
+from ..formats.panoptic_png import MAX_SEGMENTS, read_complete, read_panoptic_png
 from ..formats.read_image import decode_image
 from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
@@ -67,7 +67,8 @@ class LoadPanopticGroundTruth(BaseTransform):
 
     Raises:
         FileNotFoundError: there is no such PNG.
-        ValueError: the PNG is cut off, of a wrong type, or its size is not the image's.
+        ValueError: the PNG is cut off, of a wrong type, or its size is not the image's; a label
+            from 255 on, or more than 65535 segments.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class LoadPanopticGroundTruth(BaseTransform):
         path, segments = results.get('seg_map_path'), results['segments_info']
         if path is None:
             return results
+        _check_numbers(path, segments)
         ids = read_panoptic_png(path, self.backend_args)
         _check_size(ids.shape, results)
         index = segment_index(ids, [segment['id'] for segment in segments])
@@ -107,6 +109,20 @@ class LoadPanopticGroundTruth(BaseTransform):
             results['gt_panoptic_map'] = np.array(values, np.int32).take(index)
             results['gt_panoptic_segments'] = infos
         return results
+
+
+def _check_numbers(path: str, segments: Sequence[dict]) -> None:
+    label = max((segment['category'] for segment in segments), default=0)
+    if label >= VOID:
+        raise ValueError(
+            f'{path} has a segment of the label {label}, expected at most {VOID - 1}, as {VOID} is '
+            'void: choose fewer classes by metainfo=dict(thing_classes=..., stuff_classes=...)'
+        )
+    if len(segments) > MAX_SEGMENTS:
+        raise ValueError(
+            f'{path} has {len(segments)} segments, expected at most {MAX_SEGMENTS}: cut the image '
+            'into tiles'
+        )
 
 
 def _check_size(size: tuple[int, int], results: dict) -> None:
@@ -219,7 +235,15 @@ def _check_sizes_after(results: dict) -> None:
 def _check_labels_after(results: dict, step: int = 4, min_pixels: int = 8) -> None:
     """Most pixels of a mask have its label in the semantic map; of each ``step``-th pixel."""
     seg_map, masks = results.get('gt_seg_map'), results.get('gt_masks')
-    if seg_map is None or not isinstance(masks, BitmapMasks) or not len(masks):
+    if seg_map is None or not isinstance(masks, BitmapMasks):
+        return
+    if len(masks) != len(results['gt_bboxes_labels']):
+        raise ValueError(
+            f'{results.get("img_path")} has {len(results["gt_bboxes_labels"])} boxes, but '
+            f'{len(masks)} masks behind the transforms: one of them mixes images and leaves masks '
+            'and semantic map behind, as Mosaic and MixUp do: leave it out of the pipeline'
+        )
+    if not len(masks):
         return
     if isinstance(masks, SegmentMasks):
         shown = SegmentMasks(masks.index_map[::step, ::step], masks.values).masks

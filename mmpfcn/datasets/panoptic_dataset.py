@@ -2,7 +2,7 @@
 
 import logging
 import os.path as osp
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
@@ -13,13 +13,55 @@ from ..formats.panoptic_json import arrange_classes, read_panoptic_json
 from ..formats.panoptic_png import NUM_IDS
 from .replayable_sampler import SampleIndex, seeded
 
+LEFT_BEHIND = 'it leaves the semantic map behind'
 REFUSED = dict(
     RandomErasing='it writes into the masks, which are one map here',
     SegRescale='the semantic map would have another size than the image',
-    CachedMosaic='it leaves the semantic map behind',
-    CachedMixUp='it leaves the semantic map behind',
+    **dict.fromkeys(
+        ('Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp', 'RandomAffine', 'RandomShift'),
+        LEFT_BEHIND,
+    ),
 )
 """Transforms of mmdet that do not work behind LoadPanopticGroundTruth, and why."""
+
+
+def check_transforms(dataset: Any, behind: Sequence[str] = ()) -> None:
+    """Refuse transforms that leave a part of the ground truth behind, in wrappers as well.
+
+    Args:
+        dataset: with a ``pipeline``, or a wrapper of such, as mmdet's ``MultiImageMixDataset``.
+        behind: names of the transforms of its wrappers.
+
+    Raises:
+        ValueError: one of :data:`REFUSED`, or ``CopyPaste`` without ``PaintThings`` behind it.
+    """
+    names = [*_transform_names(getattr(dataset, 'pipeline', ())), *behind]
+    for inner in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
+        if inner is not None:
+            check_transforms(inner, names)
+    if 'LoadPanopticGroundTruth' not in names:
+        return
+    for name in names:
+        if name in REFUSED:
+            raise ValueError(
+                f'{name} can not be used behind LoadPanopticGroundTruth: {REFUSED[name]}. Leave '
+                f'{name} out of the pipeline'
+            )
+    if 'CopyPaste' in names and 'PaintThings' not in names[names.index('CopyPaste') :]:
+        raise ValueError(
+            f'CopyPaste can not be used behind LoadPanopticGroundTruth alone: {LEFT_BEHIND}. Add '
+            'dict(type="PaintThings") behind it'
+        )
+
+
+def _transform_names(step: Any) -> Iterator[str]:
+    """Of a transform and of those inside, as ``RandomApply`` has them."""
+    if isinstance(step, list | tuple):
+        for inner in step:
+            yield from _transform_names(inner)
+    else:
+        yield type(step).__name__
+        yield from _transform_names(getattr(step, 'transforms', ()))
 
 
 @DATASETS.register_module()
@@ -90,13 +132,7 @@ class PanopticDataset(BaseDetDataset):
             max_refetch=max_refetch,
             backend_args=backend_args,
         )
-        names = [type(transform).__name__ for transform in self.pipeline.transforms]
-        for name in names:
-            if name in REFUSED and 'LoadPanopticGroundTruth' in names:
-                raise ValueError(
-                    f'{name} can not be used behind LoadPanopticGroundTruth: {REFUSED[name]}. '
-                    f'Leave {name} out of the pipeline'
-                )
+        check_transforms(self)
 
     def __getitem__(self, idx: int) -> dict:
         """A sample, augmented as the index says if it comes from :class:`ReplayableSampler`."""

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from ..datasets.panoptic_dataset import check_transforms
 from ..formats.class_names import class_names, compare_class_names
 
 
@@ -38,6 +39,7 @@ class ClassCountHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         dataset = runner.train_dataloader.dataset
+        check_transforms(dataset)
         check_classes(runner, dataset)
         if runner._resume:
             self._compare('training data', dataset)

@@ -6,11 +6,12 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from ..formats.panoptic_png import write_atomic, write_panoptic_png
+from ..formats.safe_names import name_below
 from ..structures.label_map import segment_areas, segment_index
 
 PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
@@ -92,19 +93,6 @@ def write_coco_json(path: str, parts: Sequence[str]) -> None:
                 'PanopticDataset, which names the PNGs as the data set does'
             )
     write_atomic(path, json.dumps(dict(annotations=annotations)).encode())
-
-
-def name_below(name: str) -> str:
-    """A file name of a JSON as a path below a folder: no root, drive or ``..``.
-
-    Raises:
-        ValueError: nothing is left of it.
-    """
-    parts = PurePosixPath(name.replace('\\', '/')).parts
-    kept = [part for part in parts if part not in ('/', '//', '..') and not part.endswith(':')]
-    if not kept or '\0' in name:
-        raise ValueError(f'{name!r} is no name of a file: name the PNG in the JSON (file_name)')
-    return '/'.join(kept)
 
 
 def write_prediction(

@@ -12,10 +12,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
     PartFile,
-    name_below,
     write_coco_json,
     write_per_image_file,
     write_prediction,

@@ -1,7 +1,6 @@
 """What a user names (files, folders, patterns, lists, videos, arrays) as single images."""
 
 import glob
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from itertools import count, takewhile
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from .read_image import VIDEO_EXTENSIONS, ImageSource, is_pil_image
+from .safe_names import name_below
 
 IMG_EXTENSIONS = (
     '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
@@ -106,14 +106,14 @@ class Stems:
 
     def of_file(self, stem: str, video: bool) -> str:
         """The frames of a video lie in a folder of its name, which is its alone."""
-        stem = safe_stem(stem)
+        stem = name_below(stem, LONGEST_NAME)
         if not self._videos.isdisjoint(map(str, PurePosixPath(stem).parents)):
             stem = stem.replace('/', '_')
         unique = stem
         for number in count(2):
             if not self._is_taken(unique, video):
                 break
-            unique = safe_stem(f'{stem}_{number}')
+            unique = name_below(f'{stem}_{number}', LONGEST_NAME)
         self._taken.add(unique)
         if video:
             self._videos.add(unique)
@@ -124,21 +124,6 @@ class Stems:
     def _is_taken(self, stem: str, video: bool) -> bool:
         array = 0 <= array_number(stem) <= self._last_array
         return stem in self._taken or array or (video and stem in self._folders)
-
-
-def safe_stem(stem: str) -> str:
-    """A relative path that stays below its folder, of names that leave room for a suffix."""
-    parts = PurePosixPath(stem.replace('\0', '')).parts
-    names = [part for part in parts if part not in ('/', '//', '..')]
-    return '/'.join(map(_shortened, names)) or 'image'
-
-
-def _shortened(name: str) -> str:
-    content = os.fsencode(name)
-    if len(content) <= LONGEST_NAME:
-        return name
-    start = content[: LONGEST_NAME - 9].decode(errors='ignore')
-    return f'{start}-{hashlib.sha1(content).hexdigest()[:8]}'
 
 
 def array_number(stem: str) -> int:
@@ -184,7 +169,8 @@ def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) ->
 
 def _expand_path(path: str, results: str | None) -> Iterator[Input]:
     if '://' in path:
-        yield Input(path, PurePosixPath(unquote(urlsplit(path).path)).stem or 'image', path)
+        stem = PurePosixPath(unquote(urlsplit(path).path)).stem.replace('\0', '').strip('.')
+        yield Input(path, stem or 'image', path)
     elif os.path.isdir(path):
         yield from _in_folder(path, results)
     elif path.lower().endswith('.txt'):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .file_content import read_content
+from .panoptic_png import MAX_SEGMENTS
 
 MAX_CLASSES = 254
 """Labels of a semantic map are bytes, and 255 is void."""
@@ -132,6 +133,12 @@ def problems(content: Any) -> Iterator[Flaw]:
         if isinstance(segments, list):
             what = f'segment of {annotation.get("file_name")}'
             yield from record_flaws(what, segments, ('id', 'category_id'))
+            if len(segments) > MAX_SEGMENTS:
+                yield Flaw(
+                    'field',
+                    f': {annotation.get("file_name")} has {len(segments)} segments, expected at '
+                    f'most {MAX_SEGMENTS} in an image: cut it into tiles',
+                )
             for segment in _dicts(segments):
                 if isinstance(segment.get('id'), str):
                     yield Flaw(

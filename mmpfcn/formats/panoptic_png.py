@@ -12,6 +12,9 @@ from .image_header import PNG_SIGNATURE, check_pixels, is_cut_off
 NUM_IDS = 2**24
 """Ids are R + 256 G + 65536 B; 0 is void."""
 
+MAX_SEGMENTS = 2**16 - 1
+"""Of one image: where they are counted, their numbers have 16 bits."""
+
 DEFLATE_RATIO = 1032
 """A PNG of n bytes holds no more bytes of pixels than this times n; what says so is damaged."""
 

@@ -1,33 +1,69 @@
-"""Names that a file gives for other files, as paths below a folder."""
+"""Names that a file gives for other files, as paths below a folder: one rule for all that write."""
 
+import hashlib
+import os
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+LONGEST_NAME = 255
+"""Bytes that file systems take for a name without its folders."""
 
 
-def safe_name(name: object, where: str) -> str:
-    """A name from a file as a relative path with forward slashes; a backslash is a separator.
+def name_below(name: str, longest: int = LONGEST_NAME) -> str:
+    """A name as a path below a folder: no root, drive or ``..``, a backslash is a separator.
 
-    Whatever writes below a folder under a name that comes from a file asks here first: the
-    converters, the files of the metric, predictions. ``folder / '/etc/x'`` is ``/etc/x``.
+    ``folder / '/etc/x'`` is ``/etc/x``. A name that has to be changed gets a hash of what it was,
+    so that ``../a.png``, ``/a.png`` and ``a.png`` are three files.
+
+    Args:
+        name: what a file or a user has.
+        longest: bytes of each part of the path; what is longer is cut.
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    parts = PurePosixPath(re.sub('^[A-Za-z]:', '', name.replace('\\', '/'))).parts
+    kept = PurePosixPath(*(part for part in parts if part not in ('/', '//', '..')))
+    if not kept.name or '\0' in name:
+        raise ValueError(f'{name!r} is no name of a file: give it one, in a JSON as file_name')
+    if kept == PurePosixPath(name) and max(map(_bytes, kept.parts)) <= longest:
+        return str(kept)
+    end = f'-{hashlib.sha1(name.encode(errors="surrogatepass")).hexdigest()[:8]}{kept.suffix[:20]}'
+    folders = (_cut(part, longest) for part in kept.parent.parts)
+    return str(PurePosixPath(*folders, _cut(kept.stem, longest - _bytes(end)) + end))
+
+
+def _bytes(name: str) -> int:
+    return len(os.fsencode(name))
+
+
+def _cut(name: str, longest: int) -> str:
+    return os.fsencode(name)[:longest].decode(errors='ignore')
+
+
+def safe_name(name: object, where: str, folder: Path | None = None) -> str:
+    """A name from a file as a path with forward slashes that :func:`name_below` leaves as it is.
+
+    Whatever is looked up under its name before something is written asks here: the converters.
 
     Args:
         name: what the file has.
         where: the file and its field, for the message.
+        folder: where a backslash is no separator if it holds a file of exactly this name.
 
     Raises:
         ValueError: no text, empty, absolute, with a drive letter, or with ``..``.
     """
-    text = name.replace('\\', '/') if isinstance(name, str) else ''
-    path = PurePosixPath(text)
-    if (
-        not path.name
-        or path.is_absolute()
-        or '..' in path.parts
-        or '\0' in text
-        or re.match('[A-Za-z]:', text)
-    ):
+    text = name if isinstance(name, str) else ''
+    slashed = text.replace('\\', '/')
+    try:
+        safe = name_below(slashed) == str(PurePosixPath(slashed))
+    except ValueError:
+        safe = False
+    if not safe:
         raise ValueError(
             f'{where} is {name!r}, expected a name relative to its folder, without "..", "/" in '
             'front or a drive letter: shorten it'
         )
-    return path.as_posix()
+    literal = folder is not None and text != slashed and (folder / text).is_file()
+    return str(PurePosixPath(text if literal else slashed))

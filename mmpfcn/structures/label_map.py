@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..formats.panoptic_png import MAX_SEGMENTS
+
 
 class Runs(NamedTuple):
     """Runs of a map, row by row; none goes on in the next row.
@@ -41,8 +43,15 @@ def segment_index(ids: np.ndarray, segment_ids: Sequence[int]) -> np.ndarray:
 
     Returns:
         (H, W) uint16: i + 1 on the i-th segment, 0 where there is none of them.
+
+    Raises:
+        ValueError: there are more than :data:`MAX_SEGMENTS`.
     """
-    assert len(segment_ids) < 2**16, f'{len(segment_ids)} segments in one image'
+    if len(segment_ids) > MAX_SEGMENTS:
+        raise ValueError(
+            f'an image has {len(segment_ids)} segments, at most {MAX_SEGMENTS} can be told apart: '
+            'cut it into tiles'
+        )
     if not len(segment_ids):
         return np.zeros(ids.shape, np.uint16)
     runs = find_runs(ids)

@@ -1,11 +1,17 @@
 """Transforms of mmdet that mix or erase: supported and right, or refused by name."""
 
+import json
+
 import numpy as np
 import pytest
-from mmdet.registry import TRANSFORMS
+from mmdet.registry import DATASETS, TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
+from mmengine.registry import init_default_scope
+from PIL import Image
 
 from mmpfcn.datasets import PackPanopticInputs, PaintThings, PanopticDataset, SegmentMasks
+from mmpfcn.datasets.panoptic_dataset import check_transforms
+from mmpfcn.formats import write_panoptic_png
 
 SKY, CAR, DOG = 2, 0, 1
 
@@ -59,16 +65,93 @@ def test_another_size_than_the_image_is_refused(key):
         PACK(dict(results, **{key: half}))
 
 
-@pytest.mark.parametrize('name, options', [
-    ('RandomErasing', dict(n_patches=1, ratio=0.2)),
-    ('SegRescale', {}),
-    ('CachedMosaic', {}),
-    ('CachedMixUp', {}),
-])  # fmt: skip
+MIXING = ['Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp', 'RandomAffine', 'RandomShift']
+LOADING = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth')]
+
+
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [('RandomErasing', dict(n_patches=1, ratio=0.2)), *((n, {}) for n in ['SegRescale', *MIXING])],
+)
 def test_what_can_not_work_is_refused_by_its_name(name, options):
-    pipeline = [dict(type='LoadPanopticGroundTruth'), dict(type=name, **options)]
-    with pytest.raises(ValueError, match=f'{name} can not be used behind LoadPanoptic'):
-        PanopticDataset('none.json', pipeline=pipeline, lazy_init=True)
+    for step in (
+        dict(type=name, **options),
+        dict(type='RandomApply', transforms=[dict(type=name, **options)]),
+    ):
+        with pytest.raises(ValueError, match=f'{name} can not be used behind LoadPanoptic'):
+            PanopticDataset('none.json', pipeline=[*LOADING, step], lazy_init=True)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two images, one of them without things."""
+    annotations = []
+    for number, ids in enumerate((np.full((8, 8), 2), np.tile([1, 2], (8, 4)))):
+        write_panoptic_png(tmp_path / 'seg' / f'{number}.png', ids)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f'{number}.jpg')
+        segments = [dict(id=int(i), category_id=int(i)) for i in np.unique(ids)]
+        name = f'{number}.png'
+        annotations.append(dict(image_id=number, file_name=name, segments_info=segments))
+    images = [dict(id=i, file_name=f'{i}.jpg', height=8, width=8) for i in range(2)]
+    categories = [dict(id=1, name='car', isthing=1), dict(id=2, name='sky', isthing=0)]
+    content = dict(images=images, annotations=annotations, categories=categories)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    return dict(
+        type='PanopticDataset',
+        ann_file=str(tmp_path / 'a.json'),
+        data_prefix=dict(img=str(tmp_path), seg=str(tmp_path / 'seg')),
+        pipeline=LOADING,
+    )
+
+
+def mixed(files, *names):
+    init_default_scope('mmdet')
+    pipeline = [dict(type=name) for name in names]
+    inner = dict(type='ConcatDataset', datasets=[files, files])
+    return DATASETS.build(dict(type='MultiImageMixDataset', dataset=inner, pipeline=pipeline))
+
+
+@pytest.mark.parametrize('name', MIXING)
+def test_wrappers_are_looked_into(files, name):
+    with pytest.raises(ValueError, match=f'{name} can not be used .* leaves the semantic map'):
+        check_transforms(mixed(files, name))
+
+
+def test_copy_paste_needs_painting(files):
+    with pytest.raises(ValueError, match='CopyPaste .* Add dict.type="PaintThings".'):
+        check_transforms(mixed(files, 'PaintThings', 'CopyPaste', 'YOLOXHSVRandomAug'))
+    dataset = mixed(files, 'CopyPaste', 'PaintThings', 'PackPanopticInputs')
+    check_transforms(dataset)
+    gt = dataset[3]['data_samples']
+    seg_map = gt.gt_sem_seg.sem_seg[0].numpy()
+    shown = gt.gt_instances.masks.masks.any(0)
+    assert shown.any() and (seg_map[shown] == 0).all() and (seg_map[~shown] == 1).all()
+
+
+@pytest.mark.parametrize('name', ['Mosaic', 'MixUp'])
+def test_mixed_images_are_refused_without_the_hook_too(files, name):
+    """The image with a thing; Mosaic alone doubles the size."""
+    dataset = mixed(files, name, 'PackPanopticInputs')
+    with pytest.raises(ValueError, match='Mosaic'):
+        dataset[1]
+
+
+def test_more_labels_or_segments_than_maps_hold(files, tmp_path):
+    load = TRANSFORMS.build(dict(type='LoadPanopticGroundTruth'))
+    record = dict(seg_map_path=str(tmp_path / 'seg' / '0.png'), height=8, width=8)
+    segment = dict(id=2, category=254, is_thing=False)
+    assert load(dict(record, segments_info=[segment]))['gt_seg_map'].max() == 254
+    with pytest.raises(ValueError, match='0.png has a segment of the label 255, expected at most'):
+        load(dict(record, segments_info=[dict(segment, category=255)]))
+    many = [dict(segment, id=i, category=1) for i in range(1, 2**16 + 1)]
+    with pytest.raises(ValueError, match='0.png has 65536 segments, expected at most 65535'):
+        load(dict(record, segments_info=many))
+    content = json.loads(open(files['ann_file']).read())
+    segments = [dict(id=i, category_id=1) for i in range(1, 2**16 + 1)]
+    content['annotations'][0]['segments_info'] = segments
+    open(files['ann_file'], 'w').write(json.dumps(content))
+    with pytest.raises(ValueError, match='0.png has 65536 segments, expected at most 65535'):
+        mixed(files)
 
 
 def test_masks_are_replaced_or_refused_never_lost():

@@ -1,24 +1,38 @@
 """Names of a JSON never lead out of the folder that is written to."""
 
+from fnmatch import fnmatch
+
 import numpy as np
 import pytest
 
-from mmpfcn.evaluation.panoptic_files import name_below, write_prediction
+from mmpfcn.evaluation.panoptic_files import write_prediction
+from mmpfcn.formats.panoptic_png import read_panoptic_png
+from mmpfcn.formats.safe_names import name_below
 
 
 @pytest.mark.parametrize('name, expected', [
     ('a.png', 'a.png'),
     ('town/a.png', 'town/a.png'),
-    ('/data/town/a.png', 'data/town/a.png'),
-    ('../../a.png', 'a.png'),
-    ('town/../../a.png', 'town/a.png'),
-    ('C:\\data\\..\\a.png', 'data/a.png'),
+    ('/data/town/a.png', 'data/town/a-????????.png'),
+    ('../../a.png', 'a-????????.png'),
+    ('town/../../a.png', 'town/a-????????.png'),
+    ('C:\\data\\..\\a.png', 'data/a-????????.png'),
     ('./a..b.png', 'a..b.png'),
 ])  # fmt: skip
 def test_names_are_made_relative(name, expected, tmp_path):
-    assert name_below(name) == expected
+    """What has to be changed gets a hash, so that it is no other image's name."""
+    assert fnmatch(name_below(name), expected)
     write_prediction(str(tmp_path / 'out'), name, np.ones((2, 2), int), [1], [7])
-    assert [path for path in tmp_path.rglob('*') if path.is_file()] == [tmp_path / 'out' / expected]
+    written = [path for path in tmp_path.rglob('*') if path.is_file()]
+    assert written == [tmp_path / 'out' / name_below(name)]
+
+
+def test_no_prediction_replaces_another(tmp_path):
+    names = ['a.png', '../a.png', '/a.png', 'town/a.png', 'town\\a.png']
+    for value, name in enumerate(names, 1):
+        write_prediction(str(tmp_path), name, np.full((1, value), 1), [1], [7])
+    shapes = {read_panoptic_png(str(tmp_path / name_below(name))).shape for name in names}
+    assert shapes == {(1, value) for value in range(1, 6)}
 
 
 def test_an_absolute_name_overwrites_nothing(tmp_path):

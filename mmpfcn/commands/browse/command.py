@@ -23,6 +23,7 @@ from mmengine.runner import set_random_seed
 from mmengine.utils import ProgressBar
 
 from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
+from mmpfcn.formats.safe_names import name_below  # noqa: E402
 from mmpfcn.visualization.colors import class_palette  # noqa: E402
 from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
 
@@ -127,7 +128,7 @@ def write_picture(
     parser: argparse.ArgumentParser, folder: Path, index: int, picture: Picture
 ) -> Card:
     """Write the PNG and describe it for the page."""
-    name = f'{index:06d}_{Path(picture.name).stem}.png'
+    name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
     write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
     return Card(name, thumbnail(picture.preview), f'{index}: {picture.name}', picture.facts)
 

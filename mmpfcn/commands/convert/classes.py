@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from .fields import check_category, field
+
 GOLDEN_RATIO = 0.618034  # steps of it spread any number of hues evenly
 
 
@@ -102,9 +104,13 @@ def read_class_file(path: Path) -> list[ClassSpec]:
     if not isinstance(data, list) or not data:
         raise ValueError(f'{path}: expected a JSON list of classes, or one as "categories"')
     specs = []
-    for entry in data:
+    for number, entry in enumerate(data, 1):
         if not isinstance(entry, dict) or not {'name', 'isthing'} <= entry.keys():
             raise ValueError(f'{path}: each class needs "name" and "isthing" (1 or 0), got {entry}')
+        where = f'{path}: class {number}'
+        check_category(entry, where)
+        if entry.get('id') is not None:
+            field(entry, 'id', 'a whole number', where)
         color = tuple(entry['color']) if entry.get('color') else None
         specs.append(ClassSpec(entry['name'], bool(entry['isthing']), entry.get('id'), color))
     return specs

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import ClassSpec, Void, read_json
-from .fields import field
-from .images import some
-from .segmentation import encode, parts_of
+from .fields import check_category, field, some
+from .segmentation import parts_of
 
 
 class CocoFile(NamedTuple):
@@ -40,8 +39,8 @@ class Outline(NamedTuple):
     crowd: bool
 
 
-def read_coco(path: Path) -> CocoFile:
-    """Read and check a file.
+def read_coco(path: Path, folder: Path) -> CocoFile:
+    """Read and check a file of the images in a folder.
 
     Raises:
         FileNotFoundError, ValueError: naming the file and what is wrong with it.
@@ -50,9 +49,11 @@ def read_coco(path: Path) -> CocoFile:
     parts = ('images', 'annotations', 'categories')
     if not isinstance(data, dict) or not all(isinstance(data.get(part), list) for part in parts):
         raise ValueError(f'{path} is not a COCO file: expected lists of {", ".join(parts)}')
-    if any('segments_info' in annotation for annotation in data['annotations'][:1]):
+    if any(isinstance(a, dict) and 'segments_info' in a for a in data['annotations'][:1]):
         raise ValueError(f'{path} is a COCO panoptic file already: it needs no conversion')
-    images = [_checked_image(r, f'{path}: image {n}') for n, r in enumerate(data['images'], 1)]
+    images = [
+        _checked_image(r, f'{path}: image {n}', folder) for n, r in enumerate(data['images'], 1)
+    ]
     known = {str(image['id']) for image in images}
     annotations = defaultdict(list)
     for number, annotation in enumerate(data['annotations'], 1):
@@ -80,13 +81,14 @@ def _number(annotation: object, number: int) -> object:
     return f'number {number}' if known is None else known
 
 
-def _checked_image(record: dict, where: str) -> dict:
+def _checked_image(record: dict, where: str, folder: Path) -> dict:
     field(record, 'id', 'a number or a text', where)
     field(record, 'file_name', 'a text', where)
     for key in ('height', 'width'):
         if key in record:
             field(record, key, 'a whole number', where)
-    return dict(record, file_name=safe_name(record['file_name'], f'{where}: "file_name"'))
+    name = safe_name(record['file_name'], f'{where}: "file_name"', folder)
+    return dict(record, file_name=name)
 
 
 def _categories(path: Path, entries: list[dict], used: set[str]) -> list[dict]:
@@ -97,7 +99,7 @@ def _categories(path: Path, entries: list[dict], used: set[str]) -> list[dict]:
     """
     for number, entry in enumerate(entries, 1):
         where = f'{path}: category {_number(entry, number)}'
-        field(entry, 'name', 'a text', where)
+        check_category(entry, where)
         field(entry, 'id', 'a number or a text', where)
     above = {(e.get('supercategory'), str(e['id'])) for e in entries}
     kept: dict[tuple[str, str], dict] = {}
@@ -126,14 +128,13 @@ def _whole_ids(entries: list[dict]) -> list[dict]:
 
 def default_specs(files: Sequence[CocoFile], void: Void) -> list[ClassSpec]:
     """Classes when the user gives none: the first file's are things unless it says otherwise."""
-    specs = [
-        ClassSpec(
-            name, bool(category.get('isthing', file is files[0])), None, category.get('color')
-        )
-        for file in files
-        for name, category in file.categories.items()
-        if name not in void.listed
-    ]
+    specs = []
+    for file in files:
+        for name, category in file.categories.items():
+            isthing = category.get('isthing')
+            isthing = file is files[0] if isthing is None else bool(isthing)
+            if name not in void.listed:
+                specs.append(ClassSpec(name, isthing, None, category.get('color')))
     names = Counter(spec.name for spec in specs)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
@@ -202,8 +203,8 @@ def outlines(
         ValueError: A category is unknown, or an annotation is only a box.
     """
     found = []
-    for annotation in file.annotations.get(str(image_id), []):
-        number = annotation.get('id')
+    for place, annotation in enumerate(file.annotations.get(str(image_id), []), 1):
+        number = _number(annotation, place)
         where = f'{file.path}: annotation {number}'
         name = file.names.get(str(annotation['category_id']))
         if name is None:
@@ -229,12 +230,3 @@ def outlines(
         crowd = bool(annotation.get('iscrowd', 0)) and not crowds_are_objects
         found.append(Outline(number, ids.get(name), parts, crowd))
     return found
-
-
-def to_rle(outline: Outline, height: int, width: int) -> dict:
-    """Run-length encode polygons (parts with fewer than three points have no area) or RLE.
-
-    Raises:
-        ValueError: An RLE is of another size.
-    """
-    return encode(outline.segmentation, height, width, f'annotation {outline.id}')

@@ -16,70 +16,74 @@ COCO panoptic API's converter stops at overlaps.) Crowd regions lie below all ob
 both.
 """
 
-from collections.abc import Callable, Mapping
+import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
-from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco, to_rle
-from .images import check_values, find_files, image_record, read_ids, some
-from .own_data import (
-    add_background_argument,
-    add_skip_without_area,
-    exit_on_error,
-    json_path,
-    own_data_parser,
-    report,
-    report_skipped,
-)
+from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco
+from .fields import some
+from .images import check_values, find_files, image_record, read_ids
+from .own_data import exit_on_error, json_path, make, own_data_parser
+from .segmentation import encode
 from .segments import Canvas
-from .writer import Job, convert
+from .writer import Job
+
+
+class Classes(NamedTuple):
+    """What the pixels of an image can be.
+
+    Attributes:
+        categories: of the panoptic JSON.
+        background: category id of what nothing covers; None is void.
+        values: value of the stuff PNG -> category id.
+        void: what else the PNGs and annotations may have.
+    """
+
+    categories: list[dict]
+    background: int | None
+    values: dict[int, int]
+    void: Void
 
 
 def paint(
-    categories: list[dict],
-    background: int | None,
-    values: Mapping[int, int],
-    void: Void,
-    drawn: list[Outline],
-    stuff_png: Path | None,
-    image: dict,
-) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an image: ids (H, W) and segments.
+    classes: Classes, drawn: list[Outline], stuff_png: Path | None, image: dict
+) -> tuple[np.ndarray, list[dict], dict[str, list]]:
+    """The panoptic map of an image, see `Canvas.result`.
 
     Args:
-        categories: of the panoptic JSON.
-        background: category of what nothing covers; None is void.
-        values: value of the stuff PNG -> category.
-        void: other values that the PNG may have.
+        classes: of the set.
         drawn: annotations of the image.
         stuff_png: PNG of class ids, or None.
         image: record of the image.
     """
-    things = frozenset(category['id'] for category in categories if category['isthing'])
+    things = frozenset(category['id'] for category in classes.categories if category['isthing'])
     size = image['height'], image['width']
     canvas = Canvas(*size, things)
-    if background is not None:
-        canvas.paint(np.ones(size, bool), background)
+    if classes.background is not None:
+        canvas.paint(np.ones(size, bool), classes.background)
     if stuff_png is not None:
         ids = read_ids(stuff_png, image)
         present = np.unique(ids).tolist()
-        check_values(present, values, void, stuff_png)
+        check_values(present, classes.values, classes.void, stuff_png)
         for value in present:
-            canvas.paint(ids == value, values.get(value))
+            canvas.paint(ids == value, classes.values.get(value))
     layers = []
     for outline in drawn:
-        rle = to_rle(outline, *size)
+        name = f'annotation {outline.id}'
+        rle = encode(outline.segmentation, *size, name)
         isthing = outline.category in things
         # void, stuff, crowds, objects
         layer = 0 if outline.category is None else 1 + isthing + (isthing and not outline.crowd)
-        layers.append((layer, -float(mask_utils.area(rle)), outline, rle))
-    for _, _, outline, rle in sorted(layers, key=lambda entry: entry[:2]):
-        canvas.paint(mask_utils.decode(rle), outline.category, crowd=outline.crowd)
-    return canvas.ids, canvas.segments
+        layers.append((layer, -float(mask_utils.area(rle)), outline, rle, name))
+    for _, _, outline, rle, name in sorted(layers, key=lambda entry: entry[:2]):
+        canvas.paint(mask_utils.decode(rle), outline.category, crowd=outline.crowd, name=name)
+    return canvas.result()
 
 
 def stuff_pngs(folder: Path | None, stems: dict[str, str], written: Path) -> dict[str, Path]:
@@ -143,30 +147,34 @@ def make_jobs(
     return jobs
 
 
-def report_vanished(jobs: list[Job], data: dict) -> None:
-    """Say how many annotated objects have no pixel in the panoptic JSON."""
-    things = {category['id'] for category in data['categories'] if category['isthing']}
-    drawn = sum(o.category in things and not o.crowd for job in jobs for o in job.source[0])
-    left = sum(
-        s['category_id'] in things and not s['iscrowd']
-        for annotation in data['annotations']
-        for s in annotation['segments_info']
+def prepare(args: argparse.Namespace, skipped: list[str] | None) -> tuple[Classes, list[Job]]:
+    """Read everything but the pixels.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the file and what is wrong with it.
+    """
+    paths = [args.instances, *([args.stuff_json] if args.stuff_json else [])]
+    void, files = read_void(args), [read_coco(path, args.images) for path in paths]
+    named, background = add_background(
+        read_specs(args) or default_specs(files, void), args.background
     )
-    if left < drawn:
-        print(
-            f'{drawn - left} of {drawn} objects are left out: smaller ones cover them, or they '
-            'have no area'
-        )
+    specs = number_classes(named, files, background, args.stuff_png is not None)
+    ids = {spec.name: spec.id for spec in specs}
+    values = {s.id: ids[s.name] for s in named if s.id is not None and not s.isthing}
+    describe = partial(
+        outlines, ids=ids, void=void, crowds_are_objects=args.crowds_are_objects, skipped=skipped
+    )
+    jobs = make_jobs(args.images, files, args.stuff_png, json_path(args), describe)
+    ground = None if background is None else ids[background]
+    return Classes(make_categories(specs), ground, values, void), jobs
 
 
 def main() -> None:
-    parser = own_data_parser(__doc__, 'NAME[=VALUE]')
+    parser = own_data_parser(__doc__, 'NAME[=VALUE]', 'background', 'skip_without_area')
     parser.add_argument('instances', type=Path, metavar='INSTANCES', help='COCO instances JSON')
     source = parser.add_mutually_exclusive_group()
     source.add_argument('--stuff-json', type=Path, help='JSON like INSTANCES, of stuff')
     source.add_argument('--stuff-png', type=Path, help='folder of PNGs of class ids, for stuff')
-    add_background_argument(parser)
-    add_skip_without_area(parser)
     parser.add_argument(
         '--crowds-are-objects',
         action='store_true',
@@ -175,50 +183,19 @@ def main() -> None:
     args = parser.parse_args()
     skipped = [] if args.skip_without_area else None
     with exit_on_error():
-        void, files = read_void(args), [read_coco(args.instances)]
-        if args.stuff_json:
-            files.append(read_coco(args.stuff_json))
-        named = read_specs(args) or default_specs(files, void)
-        named, background = add_background(named, args.background)
-        specs = number_classes(named, files, background, args.stuff_png is not None)
-        ids = {spec.name: spec.id for spec in specs}
-        values = {
-            spec.id: ids[spec.name] for spec in named if spec.id is not None and not spec.isthing
-        }
-        categories = make_categories(specs)
-        jobs = make_jobs(
-            args.images,
-            files,
-            args.stuff_png,
-            json_path(args),
-            partial(
-                outlines,
-                ids=ids,
-                void=void,
-                crowds_are_objects=args.crowds_are_objects,
-                skipped=skipped,
-            ),
-        )
-    ground = None if background is None else ids[background]
-    convert(
+        classes, jobs = prepare(args, skipped)
+    make(
+        args,
         jobs,
-        partial(paint, categories, ground, values, void),
-        categories,
-        json_path(args),
-        recipe=dict(
-            made_by='coco_panoptic.py',
-            version=1,
-            background=ground,
-            categories=categories,
-            values=sorted(values.items()),
-            void=void.as_json(),
-        ),
-        workers=args.workers,
-        overwrite=args.overwrite,
+        partial(paint, classes),
+        classes.categories,
+        skipped=skipped,
+        crowd_advice=': pass --crowds-are-objects if each is one object (CVAT marks painted masks '
+        'so)',
+        made_by='coco_panoptic.py',
+        background=classes.background,
+        values=sorted(map(list, classes.values.items())),  # as JSON has it
     )
-    advice = ': pass --crowds-are-objects if each is one object (CVAT marks painted masks so)'
-    report_skipped(skipped)
-    report_vanished(jobs, report(json_path(args), args.images, advice))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Fields of the JSON files that converters read: there, of the right type, and finite."""
 
 import math
+from collections.abc import Iterable
 
 KINDS = {
     'a text': str,
@@ -10,6 +11,8 @@ KINDS = {
     'a list': list,
     'an object {...}': dict,
 }
+LARGEST = 2**20
+"""Pixels; what lies further off is a mistake that would take hours and all memory to fill."""
 
 
 def field(record: object, name: str, kind: str, where: str) -> object:
@@ -18,11 +21,11 @@ def field(record: object, name: str, kind: str, where: str) -> object:
     Args:
         record: the object.
         name: of the field.
-        kind: what is expected, a key of :data:`KINDS`.
+        kind: what is expected, a key of :data:`KINDS`; a number is finite and within LARGEST.
         where: file and entry, for the message.
 
     Raises:
-        ValueError: no object, no such field, or a value of another kind; NaN and Infinity are none.
+        ValueError: no object, no such field, or a value of another kind.
     """
     if not isinstance(record, dict):
         raise ValueError(f'{where} is {short(record)}, expected an object {{...}}: export it again')
@@ -30,9 +33,35 @@ def field(record: object, name: str, kind: str, where: str) -> object:
         raise ValueError(f'{where} has no "{name}": expected {kind}; add it')
     value = record[name]
     wrong = not isinstance(value, KINDS[kind]) or isinstance(value, bool)
-    if wrong or (isinstance(value, float) and not math.isfinite(value)):
+    if wrong or (kind == 'a number' and not is_number(value)):
         raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}: correct it')
     return value
+
+
+def check_category(category: object, where: str) -> None:
+    """The fields of a class that are used: `name`, and those of the others that are there.
+
+    Raises:
+        ValueError: as :func:`field`.
+    """
+    field(category, 'name', 'a text', where)
+    if category.get('supercategory') is not None:
+        field(category, 'supercategory', 'a text', where)
+    if category.get('isthing') not in (None, 0, 1):
+        wrong, expected = 'isthing', '1 or 0'
+    elif category.get('color') is not None and not _is_color(category['color']):
+        wrong, expected = 'color', 'a list [red, green, blue] of whole numbers from 0 to 255'
+    else:
+        return
+    raise ValueError(
+        f'{where} ({category["name"]}): "{wrong}" is {short(category[wrong])}, expected '
+        f'{expected}: correct it'
+    )
+
+
+def _is_color(value: object) -> bool:
+    whole = isinstance(value, list) and all(type(x) is int and 0 <= x <= 255 for x in value)
+    return whole and len(value) == 3
 
 
 def numbers(record: dict, names: str, where: str) -> list[float]:
@@ -41,9 +70,18 @@ def numbers(record: dict, names: str, where: str) -> list[float]:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it can be a coordinate in pixels."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and abs(value) <= LARGEST
 
 
 def short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def some(names: Iterable[str], limit: int = 3) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f' and {len(names) - limit} more' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + more

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .classes import Void, make_categories, read_specs, read_void, require_values
-from .images import IMAGE_SUFFIXES, check_values, find_files, image_record, match, read_ids
-from .own_data import add_skip, exit_on_error, json_path, own_data_parser, report
+from .classes import Void, read_void
+from .images import check_values, read_ids
+from .own_data import exit_on_error, id_map_jobs, make, own_data_parser, value_categories
 from .segments import segments_of
-from .writer import Job, convert
 
 INSTANCES = 2**16  # instance ids of a 16-bit PNG
 
@@ -27,7 +26,7 @@ INSTANCES = 2**16  # instance ids of a 16-bit PNG
 def read_maps(
     categories: list[dict], void: Void, class_png: Path, instance_png: Path, image: dict
 ) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an image, see `_segments.segments_of`."""
+    """The panoptic map of an image, see `segments_of`."""
     classes, instances = read_ids(class_png, image), read_ids(instance_png, image)
     isthing = {category['id']: category['isthing'] for category in categories}
     check_values(np.unique(classes).tolist(), isthing, void, class_png)
@@ -43,39 +42,16 @@ def read_maps(
 
 
 def main() -> None:
-    parser = own_data_parser(__doc__, 'NAME=VALUE')
+    parser = own_data_parser(__doc__, 'NAME=VALUE', 'skip_unannotated')
     parser.add_argument('class_ids', type=Path, metavar='CLASS_IDS', help='folder of PNGs')
     parser.add_argument('instance_ids', type=Path, metavar='INSTANCE_IDS', help='folder of PNGs')
-    add_skip(parser)
     args = parser.parse_args()
     with exit_on_error():
-        specs, void = read_specs(args), read_void(args)
-        require_values(specs)
-        categories = make_categories(specs)
-        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', json_path(args))
-        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS', json_path(args))
-        instances = find_files(args.instance_ids, ['.png'], 'INSTANCE_IDS', json_path(args))
-        images = match(images, classes, 'class ids', args.skip_unannotated)
-        match(images, instances, 'instance ids', skip=False)
-        jobs = []
-        for number, (stem, name) in enumerate(images.items(), 1):
-            pngs = args.class_ids / classes[stem], args.instance_ids / instances[stem]
-            image = image_record(
-                args.images, name, number, b''.join(path.read_bytes() for path in pngs)
-            )
-            jobs.append(Job(image, f'{stem}.png', (*pngs, image)))
-    convert(
-        jobs,
-        partial(read_maps, categories, void),
-        categories,
-        json_path(args),
-        recipe=dict(
-            made_by='id_maps_panoptic.py', version=1, categories=categories, void=void.as_json()
-        ),
-        workers=args.workers,
-        overwrite=args.overwrite,
+        categories, void = value_categories(args), read_void(args)
+        jobs = id_map_jobs(args, [args.class_ids, args.instance_ids])
+    make(
+        args, jobs, partial(read_maps, categories, void), categories, made_by='id_maps_panoptic.py'
     )
-    report(json_path(args), args.images)
 
 
 if __name__ == '__main__':

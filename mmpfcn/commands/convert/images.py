@@ -9,13 +9,16 @@ import numpy as np
 from PIL import Image
 
 from .classes import Void
+from .fields import some
 from .writer import image_size
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')
 
 
-def find_files(folder: Path, suffixes: Collection[str], what: str, written: Path) -> dict[str, str]:
+def find_files(
+    folder: Path, suffixes: Collection[str], what: str, written: Path, may_lack: bool = False
+) -> dict[str, str]:
     """Files below a folder, in sub-folders too, without what converters write.
 
     Args:
@@ -23,6 +26,7 @@ def find_files(folder: Path, suffixes: Collection[str], what: str, written: Path
         what: name of the folder for messages.
         written: JSON that this converter makes; neither it, its PNGs and its working folder nor
             those of other sets beside it are found.
+        may_lack: whether there may be no such file.
 
     Returns:
         Name relative to the folder without its suffix -> with it, both with ``/``, sorted.
@@ -50,16 +54,16 @@ def find_files(folder: Path, suffixes: Collection[str], what: str, written: Path
                     'one PNG: rename one of them'
                 )
             found[stem] = relative.as_posix()
-    if not found:
+    if not (found or may_lack):
         raise FileNotFoundError(f'{what}: {folder} has no file that ends in {", ".join(suffixes)}')
     return dict(sorted(found.items()))
 
 
 def _made_by_converters(parent: str, folders: list[str], written: Path) -> set[str]:
-    """Names in an output folder: panoptic_NAME.json, panoptic_NAME and panoptic_NAME.partial."""
+    """Names in an output folder: panoptic_NAME with .json, .partial, .images and without."""
     made = {written.name, written.stem}
     for name in folders:
-        stem = name.removesuffix('.partial')
+        stem = name.removesuffix('.partial').removesuffix('.images')
         if stem.startswith('panoptic_') and (
             stem != name or Path(parent, f'{stem}.json').is_file()
         ):
@@ -88,13 +92,6 @@ def match(
             'these images out with --skip-unannotated'
         )
     return {stem: name for stem, name in images.items() if stem in others}
-
-
-def some(names: Iterable[str], limit: int = 3) -> str:
-    """The first names, and how many more there are."""
-    names = list(names)
-    more = f' and {len(names) - limit} more' if len(names) > limit else ''
-    return ', '.join(names[:limit]) + more
 
 
 def image_record(folder: Path, name: str, image_id: int, annotation: bytes) -> dict:

@@ -7,21 +7,21 @@ where it stopped; a complete data set is left as it is.
 """
 
 import argparse
-import json
 import os
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..workers import map_in_processes
 from .shapes import coco_format
 from .shapes.coco_format import SPLITS
 from .shapes.scene import draw_scene
+from .work_folder import Job, Record, WorkFolder, load_json
+from .writer import run
 
 MARKER = 'shapes.json'  # in every folder made here: the arguments it was made with
+MADE_BY = 'make_shapes.py'
 VERSION = 1  # to be raised when the drawing changes
 MIN_SIDE = 64  # px
 MAX_COUNT = 999_999  # image ids of the splits are a million apart
@@ -70,45 +70,23 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_marker(folder: Path) -> dict | None:
-    """The arguments a folder was made with; None if it was not made here."""
-    try:
-        recipe = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return None
-    made_here = isinstance(recipe, dict) and recipe.get('made_by') == 'make_shapes.py'
-    return recipe if made_here else None
-
-
-def is_complete(folder: Path, recipe: dict) -> bool:
-    """Whether the folder holds the data set of the recipe with every file in place."""
-    if read_marker(folder) != recipe:
-        return False
-    paths = [
-        folder / 'annotations' / f'{kind}_{split}.json'
-        for kind in ('panoptic', 'instances')
-        for split in SPLITS
-    ]
-    for split in SPLITS:
-        for index in range(recipe[split]):
-            paths += coco_format.sample_paths(folder, split, index)
-    return all(path.is_file() for path in paths)
-
-
-def check_target(folder: Path, recipe: dict, overwrite: bool) -> None:
-    """Stop if making the data set would destroy something.
+def check_target(folder: Path, recipe: dict, overwrite: bool) -> bool:
+    """Whether the data set is there already, with every file in place.
 
     Raises:
         SystemExit: The folder is a file, was not made by this script, or holds another data set.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    found = read_marker(folder) if folder.is_dir() else None
-    if found is None:
+        return False
+    found = load_json(folder / MARKER)
+    if found is None or found.get('made_by') != MADE_BY:
         raise SystemExit(
             f'{folder} exists and was not made by make_shapes.py, so it is left alone:'
             ' choose another --out or move it away.'
         )
+    counts = {split: recipe[split] for split in SPLITS}
+    if found == recipe and all(path.is_file() for path in coco_format.all_paths(folder, counts)):
+        return True
     if not overwrite:
         state = (
             'misses some of its files'
@@ -119,80 +97,50 @@ def check_target(folder: Path, recipe: dict, overwrite: bool) -> None:
             f'The data set in {folder} {state}: pass --overwrite to draw it anew,'
             ' or choose another --out.'
         )
+    return False
 
 
-def prepare_partial(folder: Path, recipe: dict) -> None:
-    """Make the working folder, or keep the one that an interrupted run of the recipe left."""
-    found = read_marker(folder) if folder.is_dir() else None
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and found is None and not empty:
-        raise SystemExit(
-            f'{folder} is needed as working folder, but was not made by'
-            ' make_shapes.py: move it away or choose another --out.'
-        )
-    if found is not None and found != recipe:
-        shutil.rmtree(folder)
-    for unfinished in folder.rglob('*.tmp'):  # of a run that was killed
-        unfinished.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    coco_format.write_atomic(folder / MARKER, json.dumps(recipe).encode())
-    coco_format.make_folders(folder)
-
-
-def draw_sample(folder: Path, recipe: dict, job: tuple[str, int]) -> None:
+def draw_sample(job: Job, folder: Path) -> Record:
     """Draw and write one image; its generator depends on seed, split and index alone."""
-    split, index = job
+    recipe, split, index = job.source
     rng = np.random.default_rng([recipe['seed'], SPLITS.index(split), index])
     scene = draw_scene(rng, *recipe['size'])
-    coco_format.write_sample(folder, split, index, scene, rng)
+    return coco_format.write_sample(folder, split, index, scene, rng)
 
 
-def draw_missing(folder: Path, recipe: dict, workers: int) -> None:
-    """Draw the images that have no record yet, with a progress bar."""
-    from mmengine.utils import ProgressBar  # here: the worker processes do without it
-
+def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
+    """Draw what is missing beside the folder, then put all of it under its name."""
+    work = WorkFolder(folder, files='.', recipe_name=MARKER)
+    work.prepare(recipe, overwrite)
     jobs = [
-        (split, index)
+        Job(dict(id=coco_format.image_id_of(split, i)), f'{split}/{i}', (recipe, split, i))
         for split in SPLITS
-        for index in range(recipe[split])
-        if not coco_format.record_path(folder, split, index).exists()
+        for i in range(recipe[split])
     ]
-    if not jobs:
-        return
-    draw = partial(draw_sample, folder, recipe)
-    bar = ProgressBar(len(jobs))
-    for _ in map_in_processes(draw, jobs, workers, chunk=4):
-        bar.update()
-    print()
-
-
-def publish(partial_folder: Path, folder: Path) -> None:
-    """Put the finished data set under its name, in place of an older one."""
-    if folder.exists() and any(folder.iterdir()):
+    print(f'Drawing {recipe["train"]} + {recipe["val"]} images into {folder}')
+    run(jobs, draw_sample, work, workers)
+    records = work.records(jobs)
+    for split in SPLITS:
+        own = [r for r, job in zip(records, jobs, strict=True) if job.source[1] == split]
+        coco_format.write_json_files(work.path, split, own)
+    wanted = {work.path / MARKER, *coco_format.all_paths(work.path, recipe)}
+    for path in work.path.rglob('*'):  # of a run that was killed
+        if path.is_file() and path not in wanted:
+            path.unlink()
+    shutil.rmtree(work.path / 'records')
+    if folder.exists():
         old = folder.with_name(f'{folder.name}.old.{os.getpid()}')
         folder.rename(old)
-        partial_folder.rename(folder)
+        work.path.rename(folder)
         shutil.rmtree(old)
     else:
-        partial_folder.rename(folder)
-
-
-def make(folder: Path, recipe: dict, workers: int) -> None:
-    """Draw what is missing beside the folder, then put all of it under its name."""
-    partial_folder = folder.with_name(f'{folder.name}.partial')
-    prepare_partial(partial_folder, recipe)
-    print(f'Drawing {recipe["train"]} + {recipe["val"]} images into {folder}')
-    draw_missing(partial_folder, recipe, workers)
-    for split in SPLITS:
-        coco_format.merge_records(partial_folder, split, recipe[split])
-    coco_format.remove_records(partial_folder)
-    publish(partial_folder, folder)
+        work.path.rename(folder)
 
 
 def main() -> None:
     args = parse_args()
     recipe = dict(
-        made_by='make_shapes.py',
+        made_by=MADE_BY,
         version=VERSION,
         train=args.train,
         val=args.val,
@@ -200,14 +148,11 @@ def main() -> None:
         seed=args.seed,
     )
     folder = args.out.resolve()
-    if is_complete(folder, recipe):
+    if check_target(folder, recipe, args.overwrite):
         print(f'{folder} is complete: nothing to do.')
         return
-    check_target(folder, recipe, args.overwrite)
     try:
-        make(folder, recipe, args.workers)
-    except KeyboardInterrupt:
-        raise SystemExit('\nInterrupted: the same command goes on from here.') from None
+        make(folder, recipe, args.workers, args.overwrite)
     except OSError as error:
         raise SystemExit(
             f'{folder} can not be written: {error}: mend that or choose another --out'

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mmpfcn.formats.panoptic_json import problems
+
 from .writer import Job, Record, base_parser, build, image_size, measure
 
 VERSION = 1  # to be raised when the result changes
@@ -101,6 +103,7 @@ def load(path: Path) -> dict:
     """
     try:
         content = json.loads(path.read_bytes())
+        flaws = [*problems(content)] if content['images'] else []
         content['categories'].sort(key=lambda category: not category['isthing'])
         content['annotations'] = {a['image_id']: a for a in content['annotations']}
         content['images'] = {image['id']: image for image in content['images']}
@@ -109,6 +112,8 @@ def load(path: Path) -> dict:
             f'error: {path} is no complete panoptic JSON of Mapillary Vistas '
             f'({type(error).__name__}: {error}): unpack it again'
         ) from None
+    for flaw in flaws:
+        raise SystemExit(f'error: {path}{flaw.text}')
     for image_id in content['images'].keys() ^ content['annotations'].keys():
         where = 'images' if image_id in content['images'] else 'annotations'
         raise SystemExit(f'error: {path} has the id {image_id!r} only in its {where}')
@@ -182,7 +187,10 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
     elif said_size != (height, width):
         notes.append('height and width were wrong in the JSON and are put right')
     entry = dict(image_id=job.image['id'], file_name=job.png_name, segments_info=segments)
-    return Record(dict(job.image, height=height, width=width), entry, notes)
+    seen = {segment['id'] for segment in segments}
+    left_out = [f'segment {segment["id"]}' for segment in said if segment['id'] not in seen]
+    image = dict(job.image, height=height, width=width)
+    return Record(image, entry, notes, dict(segments=[len(said), left_out]))
 
 
 def differences(said: Sequence[dict], segments: Sequence[dict]) -> list[str]:

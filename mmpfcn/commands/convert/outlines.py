@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
-from .fields import field, is_number, numbers, short
-from .images import find_files, some
+from .fields import field, is_number, numbers, short, some
+from .images import IMAGE_SUFFIXES, find_files
 
 CIRCLE = np.linspace(0, 2 * np.pi, 256, endpoint=False)
 """Angles of a circle's outline: it is off by 0.01 % of its area, and by 0.3 px at radius 4000."""
@@ -33,23 +34,33 @@ class Shape(NamedTuple):
 
     Attributes:
         label: name of its class.
+        name: for messages, such as 'shape 3 (car)'.
         outline: x, y of its corners in pixels.
         key: parts of one object share it; None: an object of its own.
         bitmap: PNG file instead of an outline, and the x, y of its first pixel.
     """
 
     label: str
+    name: str
     outline: list[tuple[float, float]]
     key: str | None = None
     bitmap: tuple[bytes, int, int] | None = None
 
 
 class Drawing(NamedTuple):
-    """The shapes of an image in the order of drawing; what the file says of its size, or None."""
+    """What was drawn in an image.
+
+    Attributes:
+        file: of the annotations.
+        shapes: in the order of drawing.
+        size: (H, W) of the image as the file says it, or None.
+        embedded: suffix of the image that the file holds itself; None: there is a file of it.
+    """
 
     file: Path
     shapes: list[Shape]
-    size: tuple[int, int] | None
+    size: tuple[int, int] | None = None
+    embedded: str | None = None
 
 
 def read_labelme(
@@ -73,11 +84,15 @@ def read_labelme(
         file, data = folder / name, read_json(folder / name)
         if not isinstance(data, dict) or not isinstance(data.get('shapes'), list):
             raise ValueError(f'{file} has no "shapes": it is not a file of LabelMe; move it away')
-        stem = _labelme_image(name, str(data.get('imagePath') or ''), images)
+        stem, embedded = _labelme_image(name, str(data.get('imagePath') or ''), images), None
+        if stem is None and data.get('imageData'):
+            stem = str(PurePosixPath(name).with_suffix(''))
+            suffix = PurePosixPath(str(data.get('imagePath'))).suffix
+            embedded = suffix if suffix.lower() in IMAGE_SUFFIXES else '.png'
         if stem is None:
             raise ValueError(
                 f'{file}: neither {data.get("imagePath")!r} nor an image called like the file is '
-                'among the images: add the image, or move the file away'
+                'among the images, nor is it in the file: add the image, or move the file away'
             )
         if stem in drawings:
             raise ValueError(f'{file} and {drawings[stem].file} are of the same image: remove one')
@@ -94,7 +109,7 @@ def read_labelme(
                 field(data, key, 'a whole number', str(file))
                 for key in ('imageHeight', 'imageWidth')
             )
-        drawings[stem] = Drawing(file, shapes, size)
+        drawings[stem] = Drawing(file, shapes, size, embedded)
     return drawings
 
 
@@ -106,6 +121,43 @@ def _labelme_image(name: str, image_path: str, images: Mapping[str, str]) -> str
         return str(named.with_suffix(''))
     own = str(PurePosixPath(name).with_suffix(''))
     return own if own in images else None
+
+
+def write_embedded(
+    folder: Path, images: Mapping[str, str], drawings: Mapping[str, Drawing], target: Path
+) -> tuple[Path, dict[str, str]]:
+    """Write the images that are only in their LabelMe files, and copy the others beside them.
+
+    Returns:
+        The folder, which is the target, and relative name without suffix -> with it.
+
+    Raises:
+        ValueError: a file's imageData is no image; naming the file.
+    """
+    names = dict(images)
+    for stem, drawing in drawings.items():
+        if drawing.embedded is None:
+            content = (folder / images[stem]).read_bytes()
+        else:
+            names[stem] = stem + drawing.embedded
+            content = _decoded(read_json(drawing.file), 'imageData', str(drawing.file))
+        path = target / names[stem]
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomic(path, content)
+    return target, dict(sorted(names.items()))
+
+
+def _decoded(record: dict, key: str, where: str) -> bytes:
+    """An image file in base64."""
+    try:
+        content = base64.b64decode(field(record, key, 'a text', where), validate=True)
+        with Image.open(io.BytesIO(content)) as image:
+            image.verify()
+    except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f'{where}: "{key}" is no image in base64 ({error}): draw it again'
+        ) from None
+    return content
 
 
 def _with_area(readers: list[Callable[[], Shape]], skipped: list[str] | None) -> list[Shape]:
@@ -123,45 +175,37 @@ def _with_area(readers: list[Callable[[], Shape]], skipped: list[str] | None) ->
 def _labelme_shape(file: Path, number: int, shape: dict) -> Shape:
     where = f'{file}: shape {number}'
     label = str(field(shape, 'label', 'a number or a text', where))
-    where = f'{where} ({label})'
+    name = f'shape {number} ({label})'
+    where = f'{file}: {name}'
     kind = shape.get('shape_type') or 'polygon'
     points = _points(shape.get('points'), where)
     key = None if shape.get('group_id') is None else str(shape['group_id'])
     closed = kind == 'linestrip' and len(points) > 3 and points[0] == points[-1]
     if (kind in LABELME_OUTLINES or closed) and len(points) > 2:
-        return Shape(label, points, key)
+        return Shape(label, name, points, key)
     if kind == 'rectangle' and len(points) == 4:
-        return Shape(label, points, key)
+        return Shape(label, name, points, key)
     if kind in ('rectangle', 'circle', 'ellipse', 'mask') and len(points) == 2:
         (x1, y1), (x2, y2) = points
         if kind == 'rectangle':
-            return Shape(label, [(x1, y1), (x2, y1), (x2, y2), (x1, y2)], key)
+            return Shape(label, name, [(x1, y1), (x2, y1), (x2, y2), (x1, y2)], key)
         if kind == 'circle':
             radius = float(np.hypot(x2 - x1, y2 - y1))
-            return Shape(label, ellipse(x1, y1, radius, radius), key)
+            return Shape(label, name, ellipse(x1, y1, radius, radius), key)
         if kind == 'ellipse':  # the corners of its box
             radii = abs(x2 - x1) / 2, abs(y2 - y1) / 2
-            return Shape(label, ellipse((x1 + x2) / 2, (y1 + y2) / 2, *radii), key)
-        return Shape(label, [], key, (_mask_png(shape, where), int(x1), int(y1)))
+            return Shape(label, name, ellipse((x1 + x2) / 2, (y1 + y2) / 2, *radii), key)
+        return Shape(label, name, [], key, (_decoded(shape, 'mask', where), int(x1), int(y1)))
     raise NoArea(
         f'{where} is a {kind} of {len(points)} points, which has no area: '
         + WITHOUT_AREA.format('polygon, rectangle or circle')
     )
 
 
-def _mask_png(shape: dict, where: str) -> bytes:
-    try:
-        png = base64.b64decode(field(shape, 'mask', 'a text', where), validate=True)
-        with Image.open(io.BytesIO(png)) as image:
-            image.verify()
-    except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
-        raise ValueError(f'{where}: "mask" is no PNG in base64 ({error}): draw it again') from None
-    return png
-
-
 def read_via(
     file: Path,
     attribute: str | None,
+    folder: Path,
     images: Mapping[str, str],
     only_class: str | None,
     skipped: list[str] | None,
@@ -170,6 +214,7 @@ def read_via(
 
     Args:
         attribute: region attribute with the class; None: the only one there is.
+        folder: of the images.
         images: relative name without suffix -> with it.
         only_class: class of every region where no region has an attribute; None: an error.
         skipped: gets the regions without area; None: they are an error.
@@ -192,7 +237,8 @@ def read_via(
     regions: dict[str, list[dict]] = {}
     for number, entry in enumerate(entries, 1):
         where = f'{file}: image {number}'
-        name = safe_name(field(entry, 'filename', 'a text', where), f'{where}: "filename"')
+        name = field(entry, 'filename', 'a text', where)
+        name = safe_name(name, f'{where}: "filename"', folder)
         if name not in by_name:
             raise ValueError(f'{file}: image {name!r} is not among the images: add it')
         if name in regions:
@@ -204,10 +250,10 @@ def read_via(
     drawings: dict[str, Drawing] = {}
     for name, found in regions.items():
         readers = [
-            partial(_via_shape, f'{file}: {name}: region {n}', region, attribute, only_class)
+            partial(_via_shape, f'{file}: {name}', n, region, attribute, only_class)
             for n, region in enumerate(found, 1)
         ]
-        drawings[by_name[name]] = Drawing(file, _with_area(readers, skipped), None)
+        drawings[by_name[name]] = Drawing(file, _with_area(readers, skipped))
     return drawings
 
 
@@ -235,14 +281,18 @@ def _only_attribute(file: Path, counts: Counter) -> str:
     return next(iter(counts))
 
 
-def _via_shape(where: str, region: dict, attribute: str | None, only_class: str | None) -> Shape:
+def _via_shape(
+    image: str, number: int, region: dict, attribute: str | None, only_class: str | None
+) -> Shape:
+    where = f'{image}: region {number}'
     value = only_class or region['region_attributes'].get(attribute)
     if isinstance(value, dict):  # of check boxes
         ticked = [name for name, on in value.items() if on]
         value = ticked[0] if len(ticked) == 1 else None
     if not value:
         raise ValueError(f'{where} has no {attribute!r}, or several: choose one in VIA')
-    return Shape(str(value), _via_outline(where, region['shape_attributes']))
+    outline = _via_outline(where, region['shape_attributes'])
+    return Shape(str(value), f'region {number} ({value})', outline)
 
 
 def _via_outline(where: str, shape: dict) -> list[tuple[float, float]]:

@@ -4,18 +4,46 @@ import argparse
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmpfcn.formats.safe_names import safe_name
 
-from .classes import add_class_arguments
-from .writer import base_parser
+from .classes import (
+    add_class_arguments,
+    make_categories,
+    read_specs,
+    read_void,
+    require_values,
+)
+from .fields import some
+from .images import IMAGE_SUFFIXES, find_files, image_record, match
+from .writer import Job, base_parser, convert
+
+OPTIONS = dict(
+    skip_unannotated=dict(
+        action='store_true', help='leave out images that have no annotation; else they are an error'
+    ),
+    skip_without_area=dict(
+        action='store_true',
+        help='leave out and count boxes without outline, lines and points; else they are an error',
+    ),
+    background=dict(
+        metavar='NAME', help='stuff class of the pixels that nothing covers; else they are void'
+    ),
+)
 
 
-def own_data_parser(description: str, form: str) -> argparse.ArgumentParser:
-    """A parser with the images, the output and the classes; form is NAME or NAME=VALUE."""
+def own_data_parser(description: str, form: str, *options: str) -> argparse.ArgumentParser:
+    """A parser with the images, the output and the classes.
+
+    Args:
+        description: of the tool.
+        form: of a class, NAME or NAME=VALUE.
+        options: names of :data:`OPTIONS`.
+    """
     parser = base_parser(description)
     parser.add_argument('images', type=Path, metavar='IMAGES', help='folder of the images')
     parser.add_argument(
@@ -25,36 +53,40 @@ def own_data_parser(description: str, form: str) -> argparse.ArgumentParser:
         '--name', help='what this set is called, such as train; default: the name of IMAGES'
     )
     add_class_arguments(parser, form)
+    for name in options:
+        parser.add_argument(f'--{name.replace("_", "-")}', **OPTIONS[name])
     return parser
 
 
-def add_skip(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--skip-unannotated',
-        action='store_true',
-        help='leave out images that have no annotation; else they are an error',
+def make(
+    args: argparse.Namespace,
+    jobs: Sequence[Job],
+    read: Callable[..., tuple],
+    categories: list[dict],
+    *,
+    images: Path | None = None,
+    skipped: Sequence[str] | None = None,
+    crowd_advice: str = '',
+    **recipe: Any,
+) -> None:
+    """Convert, then say what was made.
+
+    Args:
+        args: of :func:`own_data_parser`.
+        jobs, read, categories: as for `convert`.
+        images: folder of the images, if not that of args.
+        skipped: annotations that were left out because they have no area.
+        crowd_advice: to follow a warning that a class has crowds only.
+        recipe: with the name of the tool as `made_by`, and what the result depends on besides.
+    """
+    path = json_path(args)
+    recipe |= dict(version=1, categories=categories, void=read_void(args).as_json())
+    convert(
+        jobs, read, categories, path, recipe=recipe, workers=args.workers, overwrite=args.overwrite
     )
-
-
-def add_skip_without_area(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--skip-without-area',
-        action='store_true',
-        help='leave out and count boxes without outline, lines and points; else they are an error',
-    )
-
-
-def report_skipped(skipped: list[str] | None) -> None:
     if skipped:
-        print(f'{len(skipped)} shapes without area are left out, such as {skipped[0]}')
-
-
-def add_background_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--background',
-        metavar='NAME',
-        help='stuff class of the pixels that nothing covers; else they are void',
-    )
+        print(f'{len(skipped)} shapes without area are left out: {some(skipped, 10)}')
+    report(path, images or args.images, crowd_advice)
 
 
 def json_path(args: argparse.Namespace) -> Path:
@@ -68,7 +100,7 @@ def json_path(args: argparse.Namespace) -> Path:
         with exit_on_error():
             if '/' in safe_name(args.name, '--name'):
                 raise ValueError(f'--name {args.name!r} has a "/": it is part of a file name')
-    written = [path, path.with_suffix(''), path.with_suffix('.partial')]
+    written = [path, *(path.with_suffix(end) for end in ('', '.partial', '.images'))]
     read = [v for key, v in vars(args).items() if isinstance(v, Path) and key != 'out']
     for source in read:
         for target in written:
@@ -80,6 +112,35 @@ def json_path(args: argparse.Namespace) -> Path:
     return path
 
 
+def value_categories(args: argparse.Namespace) -> list[dict]:
+    """The classes of PNGs of class ids: each says which value it is."""
+    specs = read_specs(args)
+    require_values(specs)
+    return make_categories(specs)
+
+
+def id_map_jobs(args: argparse.Namespace, folders: Sequence[Path]) -> list[Job]:
+    """The images with their PNGs of each folder: first of class ids, then of instance ids.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder is empty, or they do not fit; naming the file.
+    """
+    written = json_path(args)
+    images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', written)
+    skip, maps = args.skip_unannotated, []
+    for folder, what in zip(folders, ('class ids', 'instance ids'), strict=False):
+        name = what.upper().replace(' ', '_')
+        found = find_files(folder, ['.png'], name, written)
+        images, skip = match(images, found, what, skip), False
+        maps.append({stem: folder / png for stem, png in found.items()})
+    jobs = []
+    for number, (stem, name) in enumerate(images.items(), 1):
+        pngs = [of[stem] for of in maps]
+        image = image_record(args.images, name, number, b''.join(p.read_bytes() for p in pngs))
+        jobs.append(Job(image, f'{stem}.png', (*pngs, image)))
+    return jobs
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """End the program with the message of an error that is about the user's files."""
@@ -89,8 +150,8 @@ def exit_on_error() -> Iterator[None]:
         raise SystemExit(f'error: {error}') from None
 
 
-def report(json_file: Path, images: Path, crowd_advice: str = '') -> dict:
-    """Print what was made and the lines a config needs; returns the content of the JSON."""
+def report(json_file: Path, images: Path, crowd_advice: str) -> None:
+    """Print what was made and the lines a config needs."""
     data = json.loads(json_file.read_bytes())
     things = {c['id']: c['name'] for c in data['categories'] if c['isthing']}
     stuff = {c['id']: c['name'] for c in data['categories'] if not c['isthing']}
@@ -127,7 +188,6 @@ def report(json_file: Path, images: Path, crowd_advice: str = '') -> dict:
         f'    ann_file={os.path.relpath(json_file.resolve(), root)!r}\n'
         f'    data_prefix=dict(img={prefixes[0]!r}, seg={prefixes[1]!r})'
     )
-    return data
 
 
 def _shown(root: str) -> str:

@@ -1,6 +1,7 @@
-"""From masks or ids of one image to its panoptic map, for the converters for data of your own."""
+"""From masks or ids of one image to its panoptic map, and what is measured of it."""
 
-from collections.abc import Callable, Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from pycocotools import mask as mask_utils
@@ -16,7 +17,7 @@ def spread_id(number: int) -> int:
 
 
 class Canvas:
-    """Paint the segments of one image over each other, later ones on top.
+    """Paint the annotations of one image over each other, later ones on top.
 
     Args:
         height, width: pixels.
@@ -24,13 +25,19 @@ class Canvas:
     """
 
     def __init__(self, height: int, width: int, things: frozenset[int]) -> None:
-        self.ids = np.zeros((height, width), np.int32)
-        self.segments: list[dict] = []
+        self._numbers = np.zeros((height, width), np.int32)  # of the call that painted a pixel
+        self._ids = [0]  # by that number
         self._things = things
-        self._known: dict[Hashable, dict] = {}
+        self._segments: dict[Hashable, dict] = {}
+        self._named: list[tuple[str, str, int]] = []
 
     def paint(
-        self, mask: np.ndarray, category: int | None, key: Hashable = None, crowd: bool = False
+        self,
+        mask: np.ndarray,
+        category: int | None,
+        key: Hashable = None,
+        crowd: bool = False,
+        name: str | None = None,
     ) -> None:
         """Paint a mask.
 
@@ -40,23 +47,39 @@ class Canvas:
             key: parts of an object that are painted one by one share it; None is an object of its
                 own.
             crowd: a region of several objects of a thing class.
+            name: of an annotation, which is counted where it has no pixel in the end.
         """
-        self.ids[mask.astype(bool, copy=False)] = (
-            0 if category is None else self._segment(category, key, crowd)['id']
-        )
-
-    def _segment(self, category: int, key: Hashable, crowd: bool) -> dict:
+        number, kind = len(self._ids), 'objects'
         if category not in self._things:
-            key, crowd = 'stuff', False
+            key, crowd, kind = 'stuff', False, 'stuff regions'
         elif crowd:
-            key = 'crowd'
-        known = self._known.get((category, key)) if key is not None else None
-        if known is None:
-            number = spread_id(len(self.segments) + 1)
-            known = dict(id=number, category_id=category, iscrowd=int(crowd))
-            self.segments.append(known)
-            self._known[category, key] = known
-        return known
+            key = kind = 'crowd regions'
+        mask = mask.astype(bool, copy=False)
+        self._numbers[mask] = number
+        if category is None:
+            self._ids.append(0)
+            return
+        new = dict(id=spread_id(len(self._segments) + 1), category_id=category, iscrowd=int(crowd))
+        key = (category, number if key is None else key)
+        self._ids.append(self._segments.setdefault(key, new)['id'])
+        if name is not None:
+            reason = 'covered' if mask.any() else 'outside of the image, or without area'
+            self._named.append((kind, f'{name} ({reason})', number))
+
+    def result(self) -> tuple[np.ndarray, list[dict], dict[str, list]]:
+        """(H, W) int32 ids, their segments, and what was painted in vain.
+
+        The last: objects, crowd regions and stuff regions -> [how many, names of those that have no
+        pixel].
+        """
+        seen = np.zeros(len(self._ids), bool)
+        seen[self._numbers] = True
+        left_out: dict[str, list] = {}
+        for kind, name, number in self._named:
+            counted = left_out.setdefault(kind, [0, []])
+            counted[0] += 1
+            counted[1] += [] if seen[number] else [name]
+        return np.array(self._ids, np.int32)[self._numbers], [*self._segments.values()], left_out
 
 
 def segments_of(
@@ -101,3 +124,35 @@ def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
         return np.zeros((height, width), np.uint8)
     outline = np.asarray(points, float).ravel().tolist()
     return mask_utils.decode(mask_utils.frPyObjects([outline], height, width))[..., 0]
+
+
+def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list[int]]:
+    """Areas and boxes of the segments.
+
+    Args:
+        ids: (H, W) integer ids; 0 is void.
+        segments: `id`, `category_id` and `iscrowd` of each segment.
+
+    Returns:
+        The segments that have pixels, with `area` in pixels and `bbox` [x, y, width, height]; and
+        the ids other than 0 that are in the map but belong to no segment.
+
+    Raises:
+        ValueError: Two segments have the same id, or there are more than a map can hold.
+    """
+    from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
+
+    segment_ids = [int(segment['id']) for segment in segments]
+    twice = [key for key, count in Counter(segment_ids).items() if count > 1]
+    if twice:
+        raise ValueError(f'segment id {twice[0]} belongs to more than one segment')
+    index = segment_index(ids, segment_ids)
+    areas = segment_areas(index, len(segments))[1:].tolist()
+    boxes = segment_boxes(index, len(segments))
+    boxes[:, 2:] -= boxes[:, :2]
+    measured = [
+        dict({k: int(s[k]) for k in ('id', 'category_id', 'iscrowd')}, area=area, bbox=box)
+        for s, area, box in zip(segments, areas, boxes.tolist(), strict=True)
+        if area
+    ]
+    return measured, np.unique(ids[(index == 0) & (ids != 0)]).tolist()

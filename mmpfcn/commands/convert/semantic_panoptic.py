@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from .classes import Void, make_categories, read_specs, read_void, require_values
-from .images import IMAGE_SUFFIXES, check_values, find_files, image_record, match, read_ids
-from .own_data import add_skip, exit_on_error, json_path, own_data_parser, report
+from .classes import Void, read_void
+from .images import check_values, read_ids
+from .own_data import exit_on_error, id_map_jobs, make, own_data_parser, value_categories
 from .segments import segments_of
-from .writer import Job, convert
 
 VALUES = 2**16  # of a 16-bit PNG
 TOUCHING = np.ones((3, 3), bool)  # corners count: thin diagonal parts stay whole
@@ -30,7 +29,7 @@ TOUCHING = np.ones((3, 3), bool)  # corners count: thin diagonal parts stay whol
 def read_map(
     categories: list[dict], void: Void, components: bool, class_png: Path, image: dict
 ) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an image, see `_segments.segments_of`."""
+    """The panoptic map of an image, see `segments_of`."""
     classes = read_ids(class_png, image)
     isthing = {category['id']: category['isthing'] for category in categories}
     present = np.unique(classes).tolist()
@@ -52,43 +51,25 @@ def read_map(
 
 
 def main() -> None:
-    parser = own_data_parser(__doc__, 'NAME=VALUE')
+    parser = own_data_parser(__doc__, 'NAME=VALUE', 'skip_unannotated')
     parser.add_argument('class_ids', type=Path, metavar='CLASS_IDS', help='folder of PNGs')
     parser.add_argument(
         '--connected-components',
         action='store_true',
         help='each connected region of a thing class is an object',
     )
-    add_skip(parser)
     args = parser.parse_args()
     with exit_on_error():
-        specs, void = read_specs(args), read_void(args)
-        require_values(specs)
-        categories = make_categories(specs)
-        images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', json_path(args))
-        classes = find_files(args.class_ids, ['.png'], 'CLASS_IDS', json_path(args))
-        jobs = []
-        matched = match(images, classes, 'class ids', args.skip_unannotated)
-        for number, (stem, name) in enumerate(matched.items(), 1):
-            png = args.class_ids / classes[stem]
-            image = image_record(args.images, name, number, png.read_bytes())
-            jobs.append(Job(image, f'{stem}.png', (png, image)))
-    convert(
+        categories, void = value_categories(args), read_void(args)
+        jobs = id_map_jobs(args, [args.class_ids])
+    make(
+        args,
         jobs,
         partial(read_map, categories, void, args.connected_components),
         categories,
-        json_path(args),
-        recipe=dict(
-            made_by='semantic_panoptic.py',
-            version=1,
-            connected_components=args.connected_components,
-            categories=categories,
-            void=void.as_json(),
-        ),
-        workers=args.workers,
-        overwrite=args.overwrite,
+        made_by='semantic_panoptic.py',
+        connected_components=args.connected_components,
     )
-    report(json_path(args), args.images)
 
 
 if __name__ == '__main__':

@@ -1,10 +1,10 @@
 """The folder in which a converter works until everything is done.
 
-It is called `<name of the JSON>.partial`, lies beside the target, and holds::
+It is called `<name of the result>.partial`, lies beside the target, and holds::
 
     recipe.json                  what it was begun with
+    records/<png_name>.json      each image's part of the JSON, written after its files
     png/<png_name>               the annotations that are done
-    records/<png_name>.json      each image's part of the JSON, written after its PNG
     panoptic.json                the merged JSON: there only when every image is done
 
 The last step moves `png` and `panoptic.json` to their names, so what has its name is whole.
@@ -15,6 +15,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+MERGED = 'panoptic.json'
 
 
 class Job(NamedTuple):
@@ -33,11 +35,19 @@ class Job(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What became of a job: its part of the JSON, and what had to be put right (for the user)."""
+    """What became of a job.
+
+    Attributes:
+        image: its record in the JSON.
+        annotation: its annotation in the JSON.
+        notes: what had to be put right, for the user.
+        left_out: kind of annotations -> [how many, names of those that have no pixel].
+    """
 
     image: dict
     annotation: dict
     notes: list[str]
+    left_out: dict[str, list] = {}  # never modified
 
 
 def load_json(path: Path) -> dict | None:
@@ -57,14 +67,19 @@ def write_json(path: Path, value: object) -> None:
 
 
 class WorkFolder:
-    """The working folder for a JSON."""
+    """What is done of a result.
 
-    def __init__(self, json_file: Path) -> None:
-        self.json_file = json_file
-        self.png_target = json_file.with_suffix('')
-        self.path = json_file.with_name(f'{self.png_target.name}.partial')
-        self.png = self.path / 'png'
-        self.merged = self.path / 'panoptic.json'
+    Args:
+        target: what is made; the folder is called like it, with `.partial` behind it.
+        files: folder inside, which files of the images go to.
+        recipe_name: file inside that has what it was begun with.
+    """
+
+    def __init__(self, target: Path, files: str = 'png', recipe_name: str = 'recipe.json') -> None:
+        self.target = target
+        self.path = target.with_name(f'{target.name}.partial')
+        self.files = self.path / files
+        self._recipe = self.path / recipe_name
 
     def prepare(self, recipe: dict, overwrite: bool) -> None:
         """Make the folder, or keep what a run of the same recipe left.
@@ -72,16 +87,24 @@ class WorkFolder:
         Raises:
             SystemExit: It was begun with another recipe, or is not from here.
         """
-        found = load_json(self.path / 'recipe.json')
+        found = load_json(self._recipe)
         if self.path.exists() and found != recipe:
-            begun = any(self.path.iterdir()) if self.path.is_dir() else True
+            torn = f'.{self._recipe.name}.'  # of a run that was killed at its start
+            begun = not self.path.is_dir() or any(
+                not path.name.startswith(torn) for path in self.path.iterdir()
+            )
+            if begun and found is None:
+                raise SystemExit(
+                    f'error: {self.path} is needed as working folder, but was not made by this '
+                    'command: move it away, or choose another --out'
+                )
             if begun and not overwrite:
                 raise SystemExit(
                     f'error: {self.path} is left from something else (its recipe: {found}, asked '
                     f'for: {recipe}): delete it, or pass --overwrite to replace it'
                 )
-            _remove(self.path)
-        write_json(self.path / 'recipe.json', recipe)
+            remove(self.path)
+        write_json(self._recipe, recipe)
 
     def is_done(self, job: Job) -> bool:
         """Whether an earlier run finished the image."""
@@ -92,32 +115,16 @@ class WorkFolder:
         """Note that the image is finished."""
         write_json(self._record_path(job), record._asdict())
 
-    def merge(self, jobs: Sequence[Job], categories: list[dict], recipe: dict) -> list[Record]:
-        """Write `panoptic.json` from the records of all jobs."""
-        records = [Record(**load_json(self._record_path(job))) for job in jobs]
-        wanted = {self.png / job.png_name for job in jobs}
-        for path in self.png.rglob('*'):
-            # Of a run that was killed, or of an image that was taken out before a restart.
+    def records(self, jobs: Sequence[Job]) -> list[Record]:
+        """What became of the jobs, when all are finished; other files are removed.
+
+        They are of a run that was killed, or of images that were taken out before a restart.
+        """
+        wanted = {self.files / job.png_name for job in jobs}
+        for path in [] if self.files == self.path else self.files.rglob('*'):
             if path.is_file() and path not in wanted:
                 path.unlink()
-        whole = dict(
-            info=dict(recipe=recipe),
-            images=[record.image for record in records],
-            annotations=[record.annotation for record in records],
-            categories=categories,
-        )
-        write_json(self.merged, whole)
-        return records
-
-    def publish(self) -> None:
-        """Put the result under its name. It may be killed anywhere and called again."""
-        if self.png.is_dir():
-            self.json_file.unlink(missing_ok=True)  # an older one does not fit to the new PNGs
-            if self.png_target.exists():
-                _remove(self.png_target)
-            self.png.rename(self.png_target)
-        self.merged.replace(self.json_file)
-        shutil.rmtree(self.path)
+        return [Record(**load_json(self._record_path(job))) for job in jobs]
 
     def leave(self) -> str:
         """Tell how to go on after a failure; a folder in which nothing is done is removed."""
@@ -130,5 +137,45 @@ class WorkFolder:
         return self.path / 'records' / f'{job.png_name}.json'
 
 
-def _remove(path: Path) -> None:
+def merge(
+    work: WorkFolder, records: Sequence[Record], categories: list[dict], recipe: dict
+) -> None:
+    """Write the JSON into the folder."""
+    info = dict(recipe=recipe)
+    left_out = _sum_of_left_out(records)
+    if left_out:
+        info['left_out'] = left_out
+    whole = dict(
+        info=info,
+        images=[record.image for record in records],
+        annotations=[record.annotation for record in records],
+        categories=categories,
+    )
+    write_json(work.path / MERGED, whole)
+
+
+def publish(work: WorkFolder) -> None:
+    """Put JSON and PNGs under their names. It may be killed anywhere and called again."""
+    json_file = work.target.with_name(f'{work.target.name}.json')
+    if work.files.is_dir():
+        json_file.unlink(missing_ok=True)  # an older one does not fit to the new PNGs
+        if work.target.exists():
+            remove(work.target)
+        work.files.rename(work.target)
+    (work.path / MERGED).replace(json_file)
+    shutil.rmtree(work.path)
+
+
+def _sum_of_left_out(records: Sequence[Record]) -> dict[str, list]:
+    """The same of all images, without kinds of which nothing is left out."""
+    total: dict[str, list] = {}
+    for record in records:
+        for kind, (count, names) in record.left_out.items():
+            counted = total.setdefault(kind, [0, []])
+            counted[0] += count
+            counted[1] += [f'{record.image["file_name"]}: {name}' for name in names]
+    return {kind: counted for kind, counted in total.items() if counted[1]}
+
+
+def remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()

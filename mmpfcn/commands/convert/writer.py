@@ -15,8 +15,9 @@ from mmpfcn.formats import image_size
 from mmpfcn.formats.safe_names import safe_name
 
 from ..workers import map_in_processes
-from .measure import measure
-from .work_folder import Job, Record, WorkFolder, load_json
+from .fields import some
+from .segments import measure
+from .work_folder import MERGED, Job, Record, WorkFolder, load_json, merge, publish
 
 # mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
 # the command line should be answered at once.
@@ -69,9 +70,9 @@ def convert(
     Args:
         jobs: The images, in the order of the JSON.
         read: Called as `read(*job.source)` in a worker process; returns (H, W) integer ids, 0 for
-            void, and the segments (`id`, `category_id`, `iscrowd`). Segments without pixels are
-            left out. It raises OSError or ValueError, with the name of the file, for what cannot
-            be used.
+            void, the segments (`id`, `category_id`, `iscrowd`), those without pixels are left out,
+            and, if it likes, `left_out` of the `Record`. It raises OSError or ValueError, with the
+            name of the file, for what cannot be used.
         categories: The categories of the JSON.
         json_file: What to write; the PNGs go to its path without `.json`.
         recipe: What the result depends on, besides the jobs: plain JSON values, with the name and
@@ -98,7 +99,7 @@ def convert(
 def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) -> Record:
     from mmpfcn.formats.panoptic_png import write_panoptic_png
 
-    ids, segments = read(*job.source)
+    ids, segments, *left_out = read(*job.source)
     height, width = map(int, ids.shape)
     image = dict(dict(height=height, width=width), **job.image)
     if (image['height'], image['width']) != (height, width):
@@ -114,7 +115,7 @@ def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) 
         raise ValueError(f'ids {unlisted[:5]} in the map belong to no segment')
     write_panoptic_png(folder / job.png_name, ids)
     entry = dict(image_id=image['id'], file_name=job.png_name, segments_info=segments)
-    return Record(image, entry, [])
+    return Record(image, entry, [], *(left_out or [{}]))
 
 
 def build(
@@ -139,15 +140,17 @@ def build(
     _check_jobs(jobs, json_file)
     if _is_complete(jobs, json_file, png_root, recipe):
         print(f'{json_file} is already complete.')
+        _print_left_out(json_file)
         return
-    work = WorkFolder(json_file)
+    work = WorkFolder(json_file.with_suffix(''))
     try:
-        if not work.merged.is_file():  # else it was stopped while it replaced them
-            _check_targets([json_file, work.png_target], png_root, overwrite)
+        if not (work.path / MERGED).is_file():  # else it was stopped while it replaced them
+            _check_targets([json_file, work.target], png_root, overwrite)
         work.prepare(recipe, overwrite)
-        _run(jobs, annotate, work, workers)
-        records = work.merge(jobs, categories, recipe)
-        work.publish()
+        run(jobs, annotate, work, workers)
+        records = work.records(jobs)
+        merge(work, records, categories, recipe)
+        publish(work)
     except OSError as error:
         raise SystemExit(
             f'error: cannot write {json_file}: {error}: mend that or choose another --out\n'
@@ -155,6 +158,7 @@ def build(
         ) from None
     _print_notes(records)
     print(f'Done: {json_file} ({len(jobs)} images)')
+    _print_left_out(json_file)
 
 
 def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
@@ -178,7 +182,7 @@ def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
 def _is_complete(jobs: Sequence[Job], json_file: Path, png_root: Path, recipe: dict) -> bool:
     """Whether the JSON was made by this recipe of these images, and every PNG is there."""
     found = load_json(json_file)
-    if found is None or found.get('info') != dict(recipe=recipe):
+    if found is None or (found.get('info') or {}).get('recipe') != recipe:
         return False
     same = len(found['images']) == len(jobs) and all(
         job.image.items() <= image.items() for job, image in zip(jobs, found['images'], strict=True)
@@ -197,8 +201,15 @@ def _check_targets(targets: list[Path], png_root: Path, overwrite: bool) -> None
             )
 
 
-def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int) -> None:
-    """Convert the images that are not done yet, with a progress bar."""
+def run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int) -> None:
+    """Convert the images that are not done yet, with a progress bar.
+
+    Args:
+        annotate: as of `build`; the folder is `work.files`.
+
+    Raises:
+        SystemExit: an image cannot be converted, memory is short, or it was interrupted.
+    """
     from tqdm import tqdm
 
     import mmpfcn.formats.panoptic_png  # noqa: F401 (so that the processes inherit it)
@@ -207,7 +218,7 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
     task = partial(_convert_one, annotate, work)
     begin = len(jobs) - len(missing)
     try:
-        with tqdm(total=len(jobs), initial=begin, desc=work.json_file.name, unit='image') as bar:
+        with tqdm(total=len(jobs), initial=begin, desc=work.target.name, unit='image') as bar:
             for _ in map_in_processes(task, missing, workers):
                 bar.update()
     except ImageError as error:
@@ -224,7 +235,7 @@ def _run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int
 def _convert_one(annotate: Callable, work: WorkFolder, job: Job) -> None:
     """What a worker process does for an image."""
     try:
-        work.add(job, annotate(job, work.png))
+        work.add(job, annotate(job, work.files))
     except (OSError, ValueError) as error:
         raise ImageError(f'{job.image["file_name"]}: {error}') from error
 
@@ -236,3 +247,11 @@ def _print_notes(records: Sequence[Record]) -> None:
             notes.setdefault(note, []).append(record.image['file_name'])
     for note, names in notes.items():
         print(f'warning: {note}: {len(names)} images, such as {names[0]}', file=sys.stderr)
+
+
+def _print_left_out(json_file: Path) -> None:
+    for kind, (count, names) in load_json(json_file)['info'].get('left_out', {}).items():
+        print(
+            f'{len(names)} of {count} {kind} are left out, for no pixel shows them: '
+            f'{some(names)}; all of them stand in {json_file} as info.left_out'
+        )

@@ -34,10 +34,3 @@ CATEGORIES = [
     _category(FIRST_STUFF_ID + i, name, color, 0)
     for i, (name, color) in enumerate(STUFF_COLORS.items())
 ]
-
-METAINFO = dict(
-    classes=tuple(c['name'] for c in CATEGORIES),
-    thing_classes=tuple(THING_COLORS),
-    stuff_classes=tuple(STUFF_COLORS),
-    palette=[tuple(c['color']) for c in CATEGORIES],
-)

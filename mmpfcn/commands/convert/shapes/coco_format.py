@@ -5,20 +5,20 @@ Layout of a data set folder::
     {train,val}/000000000001.jpg
     annotations/panoptic_{train,val}.json       annotations/panoptic_{train,val}/000000000001.png
     annotations/instances_{train,val}.json
-
-While it is being made, `records/{train,val}/000000000001.json` holds each image's part of the JSON
-files. A record is written after the image's other files, so its presence says they are whole.
 """
 
-import json
-import os
-import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.formats.panoptic_png import write_panoptic_png
+
+from ..segments import measure
+from ..work_folder import Record, write_json
 from .categories import CATEGORIES
 from .scene import Scene
 
@@ -34,33 +34,19 @@ def image_id_of(split: str, index: int) -> int:
     return SPLITS.index(split) * 1_000_000 + index + 1
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is either absent or whole under its name."""
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
-def _encode(extension: str, rgb: np.ndarray, options: list[int]) -> bytes:
-    done, data = cv2.imencode(extension, np.ascontiguousarray(rgb[..., ::-1]), options)
-    assert done
-    return data.tobytes()
-
-
-def make_folders(folder: Path) -> None:
-    for split in SPLITS:
-        for part in (split, f'annotations/panoptic_{split}', f'records/{split}'):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-
-
-def record_path(folder: Path, split: str, index: int) -> Path:
-    return folder / 'records' / split / f'{image_id_of(split, index):012d}.json'
-
-
 def sample_paths(folder: Path, split: str, index: int) -> tuple[Path, Path]:
     """Where the image and its panoptic PNG lie."""
     stem = f'{image_id_of(split, index):012d}'
     return folder / split / f'{stem}.jpg', folder / 'annotations' / f'panoptic_{split}/{stem}.png'
+
+
+def all_paths(folder: Path, counts: Mapping[str, int]) -> Iterator[Path]:
+    """Every file of a data set with so many images in each split."""
+    for split in SPLITS:
+        for kind in ('panoptic', 'instances'):
+            yield folder / 'annotations' / f'{kind}_{split}.json'
+        for index in range(counts[split]):
+            yield from sample_paths(folder, split, index)
 
 
 def segment_ids(scene: Scene, rng: np.random.Generator) -> list[int]:
@@ -76,72 +62,56 @@ def segment_ids(scene: Scene, rng: np.random.Generator) -> list[int]:
     return ids
 
 
-def _tight_box(mask: np.ndarray) -> list[int]:
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return [int(v) for v in (cols[0], rows[0], cols[-1] - cols[0] + 1, rows[-1] - rows[0] + 1)]
-
-
-def _annotate(scene: Scene, ids: list[int], image_id: int) -> tuple[list[dict], list[dict]]:
-    """`segments_info` and the instance annotations (still without their own id) of an image."""
-    segments_info, instances = [], []
-    for index, (segment, segment_id) in enumerate(zip(scene.segments, ids, strict=True), start=1):
-        mask = scene.segment_map == index
-        category = _BY_NAME[segment.name]
-        info = dict(
-            category_id=category['id'],
-            iscrowd=segment.iscrowd,
-            bbox=_tight_box(mask),
-            area=int(mask.sum()),
-        )
-        segments_info.append(dict(id=segment_id, **info))
-        if category['isthing']:
-            rle = mask_utils.encode(np.asfortranarray(mask, dtype=np.uint8))
-            rle['counts'] = rle['counts'].decode()
-            instances.append(dict(image_id=image_id, segmentation=rle, **info))
-    return segments_info, instances
-
-
 def write_sample(
     folder: Path, split: str, index: int, scene: Scene, rng: np.random.Generator
-) -> None:
-    """Write one image, its panoptic PNG and, last, its record."""
+) -> Record:
+    """Write one image and its panoptic PNG; `annotation` has its part of both JSON files."""
     image_id = image_id_of(split, index)
     image_path, png_path = sample_paths(folder, split, index)
     ids = segment_ids(scene, rng)
     id_map = np.array([0, *ids])[scene.segment_map]
-    png = np.stack([id_map % 256, id_map // 256 % 256, id_map // 256**2], axis=-1).astype(np.uint8)
-    segments_info, instances = _annotate(scene, ids, image_id)
-    height, width = scene.segment_map.shape
-    record = dict(
+    said = [
+        dict(id=segment_id, category_id=_BY_NAME[segment.name]['id'], iscrowd=segment.iscrowd)
+        for segment, segment_id in zip(scene.segments, ids, strict=True)
+    ]
+    segments_info, _ = measure(id_map, said)
+    height, width = id_map.shape
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    bgr = np.ascontiguousarray(scene.image[..., ::-1])
+    write_atomic(image_path, cv2.imencode('.jpg', bgr, jpeg)[1].tobytes())
+    write_panoptic_png(png_path, id_map)
+    return Record(
         image=dict(id=image_id, file_name=image_path.name, height=height, width=width),
-        panoptic=dict(image_id=image_id, file_name=png_path.name, segments_info=segments_info),
-        instances=instances,
+        annotation=dict(
+            panoptic=dict(image_id=image_id, file_name=png_path.name, segments_info=segments_info),
+            instances=[_instance(id_map, image_id, s) for s in segments_info if _is_thing(s)],
+        ),
+        notes=[],
     )
-    write_atomic(image_path, _encode('.jpg', scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]))
-    write_atomic(png_path, _encode('.png', png, []))
-    write_atomic(record_path(folder, split, index), json.dumps(record).encode())
 
 
-def merge_records(folder: Path, split: str, count: int) -> None:
-    """Turn the records of a split into its two JSON files."""
-    records = [json.loads(record_path(folder, split, i).read_bytes()) for i in range(count)]
-    images = [record['image'] for record in records]
-    panoptic = dict(
-        info=INFO,
-        images=images,
-        annotations=[record['panoptic'] for record in records],
-        categories=CATEGORIES,
-    )
-    instances = [annotation for record in records for annotation in record['instances']]
-    things = dict(
-        info=INFO,
-        images=images,
-        annotations=[dict(id=i, **annotation) for i, annotation in enumerate(instances, start=1)],
-        categories=[category for category in CATEGORIES if category['isthing']],
-    )
-    for name, content in ((f'panoptic_{split}', panoptic), (f'instances_{split}', things)):
-        write_atomic(folder / 'annotations' / f'{name}.json', json.dumps(content).encode())
+def _is_thing(segment: dict) -> bool:
+    return any(c['isthing'] for c in CATEGORIES if c['id'] == segment['category_id'])
 
 
-def remove_records(folder: Path) -> None:
-    shutil.rmtree(folder / 'records')
+def _instance(id_map: np.ndarray, image_id: int, segment: dict) -> dict:
+    """The instance annotation of a segment, without its own id."""
+    rle = mask_utils.encode(np.asfortranarray(id_map == segment['id'], dtype=np.uint8))
+    rle['counts'] = rle['counts'].decode()
+    shared = {key: segment[key] for key in ('category_id', 'iscrowd', 'bbox', 'area')}
+    return dict(image_id=image_id, segmentation=rle, **shared)
+
+
+def write_json_files(folder: Path, split: str, records: Sequence[Record]) -> None:
+    """The two JSON files of a split."""
+    images = [record.image for record in records]
+    instances = [a for record in records for a in record.annotation['instances']]
+    numbered = [dict(id=number, **annotation) for number, annotation in enumerate(instances, 1)]
+    things = [category for category in CATEGORIES if category['isthing']]
+    panoptic = [record.annotation['panoptic'] for record in records]
+    for kind, annotations, categories in (
+        ('panoptic', panoptic, CATEGORIES),
+        ('instances', numbered, things),
+    ):
+        content = dict(info=INFO, images=images, annotations=annotations, categories=categories)
+        write_json(folder / 'annotations' / f'{kind}_{split}.json', content)
