@@ -81,7 +81,7 @@ def results(tmp_path_factory) -> list[dict]:
 
 
 @pytest.mark.parametrize('name', SHARES)
-def test_processes_train_as_one_with_all_images(results, name):
+def test_processes_train_as_one_or_count_their_own(results, name):
     whole = step(build(sync=True), [0, 1, 2, 3])
     parts = [results[rank][name, True] for rank in range(len(SHARES[name]))]
     for key, expected in whole.items():
@@ -90,10 +90,6 @@ def test_processes_train_as_one_with_all_images(results, name):
         torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-5, msg=key)
         if not key.startswith('loss_'):
             assert all(torch.equal(part[key], parts[0][key]) for part in parts)
-
-
-@pytest.mark.parametrize('name', SHARES)
-def test_as_published_every_process_counts_its_own(results, name):
     alone = [step(build(sync=False), share) for share in SHARES[name]]
     for rank, losses in enumerate(alone):
         for key, value in results[rank][name, False].items():

@@ -30,13 +30,10 @@ ALL = [(page.name, command) for page in PAGES for command in commands(page.name)
 PYTHON = [block for block in blocks() if block.language == 'python']
 
 
-def test_every_block_has_a_known_language():
+def test_the_lists_of_blocks_and_tests_are_right():
     assert {block.language for block in blocks()} <= OTHER_LANGUAGES | {'sh', 'python'}
     fences = sum(len(re.findall(r'^ *```', page.read_text(), re.M)) for page in PAGES)
     assert fences == 2 * len(list(blocks()))  # none is left open
-
-
-def test_the_list_of_other_tests_is_right():
     for place in ELSEWHERE.values():
         file, name = place.split('::')
         assert f'def {name}(' in (ROOT / 'tests' / file).read_text(), f'{file}::{name}'

@@ -236,19 +236,13 @@ INSTANCE_MODELS = dict(SOLOv2=LOSS_IN_SOLOV2, CondInst=LOSS_IN_CONDINST)
 
 
 @pytest.mark.parametrize('name', INSTANCE_MODELS)
-def test_our_loss_trains_an_mmdet_head(name, tmp_path):
+def test_our_loss_trains_an_mmdet_head_that_gives_it_logits(name, tmp_path):
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
     assert type(model.mask_head.loss_mask) is WeightedDiceLoss
     losses = train_step(model, 'mask_head', *(instance_sample(**options) for options in SAMPLES))
     assert 0 < losses['loss_mask'].item() < model.mask_head.loss_mask.loss_weight
-
-
-@pytest.mark.parametrize('name', INSTANCE_MODELS)
-def test_these_heads_hand_over_logits(name, tmp_path):
-    """Our loss takes logits: given probabilities, it would not equal mmdet's dice.
-
-    (mmdet's DecoupledSOLOHead gives its loss probabilities, so ours is not for it.)
-    """
+    # Our loss takes logits: given probabilities, it would not equal mmdet's dice. (mmdet's
+    # DecoupledSOLOHead gives its loss probabilities, so ours is not for it.)
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
     items = [instance_sample(**options) for options in SAMPLES]
     ours = tiny.losses(model, *items)['loss_mask']

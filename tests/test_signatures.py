@@ -49,21 +49,25 @@ def misuse(use: Use, parameters: str | None) -> str | None:
 
 
 @pytest.mark.parametrize('name', SETS)
-def test_every_name_of_the_code_is_there_and_takes_what_is_passed(name):
+def test_names_and_types_are_there_and_take_what_is_passed(name):
     names = SETS[name]['names']
     unknown = {f'{use.where}: {use.name}' for use in CODE if use.name not in names}
     assert not unknown, AGAIN
     assert [m for use in CODE if (m := misuse(use, names[use.name]))] == []
-
-
-@pytest.mark.parametrize('name', SETS)
-def test_every_type_of_the_configs_is_there_and_takes_what_is_passed(name):
     types = SETS[name]['types']
     others = OURS | {*dir(torch.optim), 'BN', 'value'}  # BN: torch's; value: of DynamicIntervals
     unknown = {f'{u.where}: {u.name}' for u in CONFIGS if u.name not in {*types, *others}}
     assert not unknown, AGAIN
     uses = [use for use in CONFIGS if use.name in types]
     assert [m for use in uses if (m := misuse(use, types[use.name]))] == []
+    (title,) = (title for title in COMPAT['SUPPORTED'] if title.split()[0] == name.split('_')[0])
+    packages = COMPAT['SUPPORTED'][title]
+    found = {
+        key: SETS[name]['versions'][distribution.replace('-', '_')]
+        for key, (distribution, _, _) in packages.items()
+        if key != 'torch'
+    }
+    assert COMPAT['misfits'](found, {key: packages[key] for key in found}) == []
 
 
 def test_the_oldest_upstream_is_recorded_and_nothing_in_vain():
@@ -75,28 +79,13 @@ def test_the_oldest_upstream_is_recorded_and_nothing_in_vain():
         assert set(recorded['names']) == used, f'{name}: {AGAIN}'
 
 
-@pytest.mark.parametrize('name', SETS)
-def test_the_sets_recorded_are_supported(name):
-    (title,) = (title for title in COMPAT['SUPPORTED'] if title.split()[0] == name.split('_')[0])
-    packages = COMPAT['SUPPORTED'][title]
-    found = {
-        key: SETS[name]['versions'][distribution.replace('-', '_')]
-        for key, (distribution, _, _) in packages.items()
-        if key != 'torch'
-    }
-    assert COMPAT['misfits'](found, {key: packages[key] for key in found}) == []
-
-
-def test_the_record_of_the_installed_set_is_what_its_sources_say():
+def test_the_recorder_is_right():
     """So the recorder is right about a package that can be looked at."""
     site = Path(mmdet.__file__).parents[1]
     (name,) = (n for n, s in SETS.items() if s['versions'] == versions([site]))
     found = record(read_sources(site), {u.name for u in CODE}, {u.name for u in CONFIGS})
     assert found == {key: SETS[name][key] for key in ('names', 'types')}
-
-
-def test_recorded_parameters_are_those_of_the_imported_functions():
-    """The parser of sources against Python itself, for all that can be imported here."""
+    # The parser of sources against Python itself, for all that can be imported here.
     compared = 0
     for name, parameters in SETS['onedl']['names'].items():
         value = pkgutil.resolve_name(name.replace('.', ':', 0))

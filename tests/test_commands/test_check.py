@@ -171,19 +171,6 @@ def test_everything_is_listed(files, tmp_path):
     assert set(KINDS) == set(BREAKERS) | others
 
 
-def test_a_filter_and_a_byte_order_mark(files, tmp_path):
-    files.save()
-    files.json.write_bytes(b'\xef\xbb\xbf' + files.json.read_bytes())
-    assert check(files.json) == 0
-    assert len(files.dataset()) == 3
-    files.save()
-    path = config(files, tmp_path / 'config.py')
-    key = 'train_dataloader.dataset.dataset.filter_cfg.min_size'
-    report = report_of(path, '--cfg-options', f'{key}=9999', out=tmp_path / 'report.json')
-    assert set(found(report)) == {'start'}
-    assert 'none of the 3 images' in found(report)['start']['examples'][0]
-
-
 def test_a_right_data_set_is_counted(files, tmp_path, capsys):
     report = report_of(files.json, out=tmp_path / 'report.json')
     assert report['problems'] == [] and not report['unfit']
@@ -207,6 +194,16 @@ def test_a_right_data_set_is_counted(files, tmp_path, capsys):
     assert 'Nothing that stops a run or makes it wrong.' in printed
     assert 'Void: 1.0 %' in printed and 'least 2, median 2, most 2' in printed
     assert f'{SIZE[0]} x {SIZE[1]} (3 images)' in printed
+    files.save()
+    files.json.write_bytes(b'\xef\xbb\xbf' + files.json.read_bytes())
+    assert check(files.json) == 0
+    assert len(files.dataset()) == 3
+    files.save()
+    path = config(files, tmp_path / 'config.py')
+    key = 'train_dataloader.dataset.dataset.filter_cfg.min_size'
+    report = report_of(path, '--cfg-options', f'{key}=9999', out=tmp_path / 'report.json')
+    assert set(found(report)) == {'start'}
+    assert 'none of the 3 images' in found(report)['start']['examples'][0]
 
 
 def test_processes_give_the_same_report(tmp_path):

@@ -27,16 +27,12 @@ def smooth_maps(number: int, shape: tuple) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('sizes', SIZES)
-def test_weights_of_resizing(sizes):
+def test_weights_and_masks(sizes):
     ours, theirs = resizers(sizes)
     for axis in ('rows', 'columns'):
         a, b = getattr(ours, axis), getattr(theirs, axis)
         np.testing.assert_allclose(a.matrix, b.matrix, atol=2e-4)
         np.testing.assert_allclose(a.matrix.sum(1), 1, atol=1e-6)
-
-
-@pytest.mark.parametrize('sizes', SIZES)
-def test_masks(sizes):
     ours, theirs = resizers(sizes)
     for prob in [*smooth_maps(3, sizes[0]), torch.zeros(sizes[0]), torch.ones(sizes[0])]:
         rows, columns, mask = ours.exceeds(prob.numpy(), 0.4)

@@ -77,6 +77,17 @@ def test_the_losses_are_the_same_and_nothing_stays():
     assert 'get_targets' not in vars(model.panoptic_head)
     assert model.panoptic_head.observer is None
     assert not any(module._forward_hooks for module in model.modules())
+    model = tiny.build()
+    runner = SimpleNamespace(
+        model=torch.nn.ModuleDict(dict(student=model)),
+        hooks=[LoggerHook(interval=1)],
+        message_hub=MessageHub.get_instance('own'),
+    )
+    hook = TrainingStatisticsHook()
+    hook.before_train_iter(runner, 0)
+    tiny.losses(model, tiny.sample())
+    hook.after_train_iter(runner, 0)
+    assert runner.message_hub.get_scalar('train/things_p3').current() == 2
 
 
 def test_a_step_has_the_batches_of_one_head():
@@ -89,20 +100,6 @@ def test_a_step_has_the_batches_of_one_head():
     assert found['things_p3'] == 4
     assert found['positives_per_object'] == 14
     assert Watch(tiny.build().panoptic_head).finish() == {}
-
-
-def test_the_head_of_a_model_of_ones_own_is_found():
-    model = tiny.build()
-    runner = SimpleNamespace(
-        model=torch.nn.ModuleDict(dict(student=model)),
-        hooks=[LoggerHook(interval=1)],
-        message_hub=MessageHub.get_instance('own'),
-    )
-    hook = TrainingStatisticsHook()
-    hook.before_train_iter(runner, 0)
-    tiny.losses(model, tiny.sample())
-    hook.after_train_iter(runner, 0)
-    assert runner.message_hub.get_scalar('train/things_p3').current() == 2
 
 
 def test_log_json_and_tensorboard(tmp_path):

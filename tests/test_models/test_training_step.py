@@ -47,7 +47,17 @@ def test_operators_do_not_depend_on_the_number_of_objects():
     assert counts(3) == counts(40)
 
 
-def test_chunks_of_objects_change_nothing(monkeypatch):
+def test_chunks_and_segment_masks_change_nothing(monkeypatch):
+    model = tiny.build()
+    bitmaps, segments = tiny.sample((60, 90)), tiny.sample((60, 90))
+    gt = segments['data_samples'].gt_instances
+    stack = gt.masks.masks.copy()
+    stack[0][stack[1] > 0] = 0  # the masks of a panoptic map do not overlap
+    bitmaps['data_samples'].gt_instances.masks.masks[:] = stack
+    gt.masks = SegmentMasks((stack * np.array([3, 1])[:, None, None]).sum(0).astype('u2'), [3, 1])
+    expected, ours = tiny.losses(model, bitmaps), tiny.losses(model, segments)
+    for name, loss in expected.items():
+        torch.testing.assert_close(ours[name], loss)
     model = tiny.build()
     sample = tiny.sample((128, 160), squares(20))
     whole = tiny.losses(model, sample)
@@ -63,19 +73,6 @@ def test_chunks_of_objects_change_nothing(monkeypatch):
 
 def trained(model) -> list[torch.Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
-
-
-def test_segment_masks_train_as_bitmap_masks():
-    model = tiny.build()
-    bitmaps, segments = tiny.sample((60, 90)), tiny.sample((60, 90))
-    gt = segments['data_samples'].gt_instances
-    stack = gt.masks.masks.copy()
-    stack[0][stack[1] > 0] = 0  # the masks of a panoptic map do not overlap
-    bitmaps['data_samples'].gt_instances.masks.masks[:] = stack
-    gt.masks = SegmentMasks((stack * np.array([3, 1])[:, None, None]).sum(0).astype('u2'), [3, 1])
-    expected, ours = tiny.losses(model, bitmaps), tiny.losses(model, segments)
-    for name, loss in expected.items():
-        torch.testing.assert_close(ours[name], loss)
 
 
 @pytest.mark.filterwarnings('ignore:torch.utils.checkpoint')  # mmdet does not choose a variant

@@ -100,11 +100,19 @@ def test_unusual_settings_fall_back_to_mmcv(change):
 
 
 @pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
-def test_zero_offsets_and_full_masks_are_a_plain_convolution(run):
+def test_a_plain_convolution_and_exact_positions(run):
     x, weight = torch.randn(2, 3, 6, 5), torch.randn(4, 3, 3, 3)
     out = run(x, torch.zeros(2, 18, 6, 5), torch.ones(2, 9, 6, 5), weight, None)
     golden = torch.nn.functional.conv2d(x, weight, padding=1)
     torch.testing.assert_close(out, golden, rtol=1e-5, atol=1e-5)
+    # Column 300 is no bfloat16 number; positions have to stay float32.
+    x = torch.zeros(1, 1, 1, 400)
+    x[..., 301] = 1
+    weight, mask = torch.zeros(1, 1, 3, 3), torch.ones(1, 9, 1, 400)
+    weight[..., 1, 1] = 1
+    args = [t.bfloat16() for t in (x, torch.zeros(1, 18, 1, 400), mask, weight)]
+    out = run(*args, None)
+    assert out.dtype == torch.bfloat16 and out[0, 0, 0].nonzero().tolist() == [[301]]
 
 
 def test_columns_are_not_kept_and_offsets_move():
@@ -149,18 +157,6 @@ def test_a_nan_stays_where_it_is():
     assert out[..., 2, 3].isnan().all() and out.isnan().sum() == 4
     changed = (out != clean).any(1)[0].nonzero().tolist()
     assert changed == [[2, 3], [4, 4]]
-
-
-@pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
-def test_bfloat16_keeps_positions_exact(run):
-    """Column 300 is no bfloat16 number; positions have to stay float32."""
-    x = torch.zeros(1, 1, 1, 400)
-    x[..., 301] = 1
-    weight, mask = torch.zeros(1, 1, 3, 3), torch.ones(1, 9, 1, 400)
-    weight[..., 1, 1] = 1
-    args = [t.bfloat16() for t in (x, torch.zeros(1, 18, 1, 400), mask, weight)]
-    out = run(*args, None)
-    assert out.dtype == torch.bfloat16 and out[0, 0, 0].nonzero().tolist() == [[301]]
 
 
 def test_the_layer_compiles_without_a_break_and_exports_ordinary_operators():

@@ -27,7 +27,9 @@ def whole(maps, img_shape, out_shape):
 
 
 @pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-def test_any_part_is_the_part_of_the_whole(cells, img_shape, out_shape):
+def test_parts_weights_and_boxes(cells, img_shape, out_shape):
+    """Any part is that of the whole, a pixel a mean of at most three cells, a box no larger
+    than needed."""
     maps = torch.rand(3, *cells)
     expected = whole(maps, img_shape, out_shape)
     resizer = MaskResizer(cells, img_shape, out_shape, CPU)
@@ -39,19 +41,11 @@ def test_any_part_is_the_part_of_the_whole(cells, img_shape, out_shape):
             clear = (part[0] - 0.5).abs() > 1e-6
             mask = resizer.exceeds(maps[0], rows, columns, 0.5)
             assert torch.equal(mask & clear, (part[0] > 0.5) & clear)
-
-
-@pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-def test_a_pixel_is_a_mean_of_at_most_three_neighbouring_cells(cells, img_shape, out_shape):
     resizer = MaskResizer(cells, img_shape, out_shape, CPU)
     for axis in (resizer.rows, resizer.columns):
         torch.testing.assert_close(axis.matrix.sum(1), torch.ones(len(axis.matrix)))
         used = extents(axis.matrix)
         assert (axis.matrix >= 0).all() and (used[:, 1] - used[:, 0]).max() <= 3
-
-
-@pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-def test_boxes_hold_all_that_a_cell_has_a_part_in(cells, img_shape, out_shape):
     maps = torch.zeros(30, *cells)
     spots = torch.stack([torch.randint(0, side, (30,)) for side in cells])
     maps[torch.arange(30), spots[0], spots[1]] = 1

@@ -65,6 +65,17 @@ def test_it_follows_its_weight(pair):
     double = copy.deepcopy(other)
     double.weight.zero_()
     assert torch.equal(double(x)[0, :, 0, 0], conv.bias)
+    # As the EMA hook swaps weights: neither address nor version of the weight changes.
+    conv, other, x = pair
+    average, own = torch.randn_like(conv.weight) / 30, conv.weight.clone()
+    other(x)
+    before = conv.weight.data_ptr(), conv.weight._version
+    for weight in (average, own, average):
+        other.weight.data.copy_(weight)
+        assert (conv.weight.data_ptr(), conv.weight._version) == before
+        torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
+    other.weight.data.view(-1)[77] += 0.1
+    torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
 
 
 def test_it_is_the_plain_one_elsewhere(pair):
@@ -85,27 +96,17 @@ def test_it_is_the_plain_one_elsewhere(pair):
 
 
 @torch.no_grad()
-def test_it_follows_what_is_written_past_autograd(pair):
-    """As the EMA hook swaps weights: neither address nor version of the weight changes."""
-    conv, other, x = pair
-    average, own = torch.randn_like(conv.weight) / 30, conv.weight.clone()
-    other(x)
-    before = conv.weight.data_ptr(), conv.weight._version
-    for weight in (average, own, average):
-        other.weight.data.copy_(weight)
-        assert (conv.weight.data_ptr(), conv.weight._version) == before
-        torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
-    other.weight.data.view(-1)[77] += 0.1
-    torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
-
-
-@torch.no_grad()
-def test_an_image_without_a_batch_and_wrong_channels(pair):
+def test_images_without_a_batch_wrong_channels_and_threads(pair):
     conv, other, x = pair
     assert torch.equal(other(x[0]), conv(x[0]))
     assert other(x[:0]).shape == (0, 128, 32, 32)
     with pytest.raises(RuntimeError, match='expected input.* to have 128 channels'):
         other(x[:, :64])
+    conv, other, x = pair
+    expected = conv(x)
+    with ThreadPoolExecutor(4) as pool:
+        for out in pool.map(torch.no_grad()(lambda _: other(x)), range(16)):
+            torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.filterwarnings('ignore::FutureWarning')
@@ -128,12 +129,3 @@ def test_a_weight_that_is_computed(pair, change):
         assert (faster(x) - expected).abs().max() < 3e-5 * expected.abs().max()
         for module in (plain, faster):
             next(p for p in module.parameters() if p.dim() == 4).data.mul_(1.5)
-
-
-@torch.no_grad()
-def test_threads_see_one_weight(pair):
-    conv, other, x = pair
-    expected = conv(x)
-    with ThreadPoolExecutor(4) as pool:
-        for out in pool.map(torch.no_grad()(lambda _: other(x)), range(16)):
-            torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)

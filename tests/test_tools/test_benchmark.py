@@ -167,7 +167,21 @@ def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, 
     assert '1 figures could not be measured' in capsys.readouterr().err
 
 
-def test_watching_ends(part):
+def test_stages_count_their_own_time_and_end(part, monkeypatch):
+    monkeypatch.setattr(part.stages, 'time', Clock())
+    stages = [
+        part.stages.Stage('', 'outer', 'a'),
+        part.stages.Stage('', 'inner', 'b'),
+        part.stages.Stage('child', 'forward', 'c'),  # is not there
+    ]
+    clock, nested = part.stages.StageClock(torch.device('cpu')), Nested()
+    with part.stages.watched(nested, stages, clock), clock.stage('other'):
+        assert nested.outer() == ['inner', 'inner']
+    # other 1, a 2, inner 3 .. 4 and 5 .. 6, a to 7, other to 8
+    assert clock.seconds == {'other': 2, 'a': 3, 'b': 2}
+    assert vars(nested) == {}  # nothing stays
+    nested.outer()
+    assert sum(clock.seconds.values()) == 7
     nested = Nested()
     nested.inner = lambda: 1 / 0
     own = nested.inner
@@ -278,13 +292,23 @@ def test_ground_truth(part, bitmaps):
     assert set(sem_seg[0][torch.from_numpy(masks.sum(0)) == 0].tolist()) == {6, 7, 8, 9}
 
 
-def test_variants(part, config):
+def test_models_are_listed_and_compiled(part, config, monkeypatch):
     listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True, False)
     assert [candidate.name for candidate in listed] == [
         name + variant
         for variant in ('', ', compiled', ', channels last', ', channels last, compiled')
         for name in ('small', 'small, plain convs', 'mask2former')
     ]
+    compiled = []
+
+    def compile_(function, fullgraph):
+        compiled.append((type(function.__self__).__name__, fullgraph))
+        return function
+
+    monkeypatch.setattr(torch, 'compile', compile_)
+    part.candidates.Candidate('a', config, compiled=True).build(torch.device('cpu'))
+    names = ('ResNet', 'FPN', 'KernelGenerator', 'FeatureEncoder')
+    assert compiled == [(name, True) for name in names]
 
 
 def test_variants_are_built(part, config):
@@ -315,19 +339,6 @@ def test_variants_are_built(part, config):
     assert not seen[0].is_contiguous()
 
 
-def test_compiles_the_network_parts(part, config, monkeypatch):
-    compiled = []
-
-    def compile_(function, fullgraph):
-        compiled.append((type(function.__self__).__name__, fullgraph))
-        return function
-
-    monkeypatch.setattr(torch, 'compile', compile_)
-    part.candidates.Candidate('a', config, compiled=True).build(torch.device('cpu'))
-    names = ('ResNet', 'FPN', 'KernelGenerator', 'FeatureEncoder')
-    assert compiled == [(name, True) for name in names]
-
-
 class Clock:
     """Every look at it is one second later."""
 
@@ -347,23 +358,6 @@ class Nested:
 
     def outer(self) -> list[str]:
         return [self.inner(), self.inner()]
-
-
-def test_stages_count_their_own_time(part, monkeypatch):
-    monkeypatch.setattr(part.stages, 'time', Clock())
-    stages = [
-        part.stages.Stage('', 'outer', 'a'),
-        part.stages.Stage('', 'inner', 'b'),
-        part.stages.Stage('child', 'forward', 'c'),  # is not there
-    ]
-    clock, nested = part.stages.StageClock(torch.device('cpu')), Nested()
-    with part.stages.watched(nested, stages, clock), clock.stage('other'):
-        assert nested.outer() == ['inner', 'inner']
-    # other 1, a 2, inner 3 .. 4 and 5 .. 6, a to 7, other to 8
-    assert clock.seconds == {'other': 2, 'a': 3, 'b': 2}
-    assert vars(nested) == {}  # nothing stays
-    nested.outer()
-    assert sum(clock.seconds.values()) == 7
 
 
 def test_statistics_and_ratios(part):
