@@ -202,11 +202,11 @@ def test_videos(demo, tmp_path, capsys):
     assert demo(clip, '--out-dir', out) == 0
     assert 'is finished already' in capsys.readouterr().out
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
-    assert demo(tmp_path / 'broken.mp4', '97', '--out-dir', tmp_path / 'out') == 1
+    assert demo(tmp_path / 'broken.mp4', '97', '--out-dir', tmp_path / 'none') == 1
     errors = capsys.readouterr().err
     assert 'broken.mp4 can not be read' in errors
     assert 'camera 97 can not be opened: try another number' in errors
-    assert not list((tmp_path / 'out').glob('*.mp4'))
+    assert not list((tmp_path / 'none').glob('*.mp4'))
 
 
 def stems_by_name(out: Path) -> dict[str, str]:
