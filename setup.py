@@ -62,6 +62,7 @@ setup(
     license='Apache-2.0',
     keywords='panoptic segmentation, computer vision, mmdetection',
     packages=find_packages(include=['mmpfcn', 'mmpfcn.*']),
+    package_data={'mmpfcn.commands': ['pages/*', 'web/*.css']},
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10,<3.13',
     install_requires=['numpy', 'pillow'],  # both are in every environment that has mmdet

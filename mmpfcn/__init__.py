@@ -1,10 +1,13 @@
 """Panoptic FCN as components for MMDetection. Importing it registers everything.
 
 Without mmengine there is nothing to register into, and only :mod:`mmpfcn.formats`,
-:mod:`mmpfcn.deployment` and :mod:`mmpfcn.commands.onnx_infer` work, which need no torch.
+:mod:`mmpfcn.deployment` and :mod:`mmpfcn.commands.onnx_infer` work, which need no torch. They alone
+are used by the commands that :func:`runs_without_torch` knows, which don't wait for it either.
 """
 
 import os
+import sys
+from pathlib import Path
 
 from .compat import check_versions, declare_torchvision_operators, is_importable
 from .version import __version__
@@ -13,7 +16,18 @@ from .version import __version__
 # where another program uses a core a step takes ten times as long. Read when torch is loaded.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-if is_importable('mmengine'):
+
+def runs_without_torch() -> bool:
+    """Whether Python was started as ``mmpfcn`` to list commands, or to predict by an ONNX file."""
+    program, *words = sys.orig_argv[-len(sys.argv) :] or ['']
+    if Path(program).name.removesuffix('.exe') != 'mmpfcn':
+        return False
+    if words[:1] == ['predict']:
+        return any(word.endswith('.onnx') for word in words)
+    return words[words[:1] == ['convert'] :] in ([], ['-h'], ['--help'])
+
+
+if is_importable('mmengine') and not runs_without_torch():
     check_versions()
     declare_torchvision_operators()
 

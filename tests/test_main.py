@@ -1,5 +1,6 @@
 """`mmpfcn COMMAND`: what it lists, what it calls, and what it says to a wrong name."""
 
+import subprocess
 import sys
 from importlib import import_module
 
@@ -57,3 +58,26 @@ def test_a_wrong_name_is_one_message(argv, message, capsys, monkeypatch):
 def test_an_exported_model_predicts_by_onnx_runtime(argv):
     assert onnx_first([*argv, '--out-dir', 'x']) == ['m.onnx', 'a.jpg', '--out-dir', 'x']
     assert onnx_first(['a.jpg', '--checkpoint', 'm.pth']) is None
+
+
+SCRIPT = 'import sys\nfrom mmpfcn.__main__ import main\nsys.exit(main())\n'
+"""What pip writes for an entry point."""
+
+
+@pytest.mark.parametrize('installed', [True, False])
+@pytest.mark.parametrize('argv, code, torch', [
+    ([], 2, False),
+    (['--help'], 0, False),
+    (['convert', '-h'], 0, False),
+    (['predict', 'none.onnx', 'a.jpg', '--out-dir', 'x'], 2, False),
+    (['publish', '--help'], 0, True),
+])  # fmt: skip
+def test_who_needs_no_torch_does_not_load_it(argv, code, torch, installed, tmp_path):
+    (tmp_path / 'mmpfcn').write_text(SCRIPT)
+    start = [str(tmp_path / 'mmpfcn')] if installed else ['-m', 'mmpfcn']
+    command = [sys.executable, '-X', 'importtime', *start, *argv]
+    run = subprocess.run(command, capture_output=True, text=True)
+    modules = {line.rpartition('|')[2].strip() for line in run.stderr.splitlines()}
+    assert (run.returncode, 'torch' in modules, 'mmpfcn.__main__' in modules) == (
+        code, torch, installed
+    )  # fmt: skip

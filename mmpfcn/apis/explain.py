@@ -167,7 +167,8 @@ def _join(
     *rule: object,
 ) -> None:
     """Note which candidates make which kernel by the rule of ``fusion``."""
-    groups, related = fusion.group(kernels, *rule), fusion.related(kernels, *rule)
+    related = fusion.related(kernels, *rule)
+    groups = fusion.group(related)
     direction = F.normalize(kernels.kernels, dim=1)
     cosines = direction @ direction.T
     for kernel, members in zip(fused, groups.members.tolist(), strict=True):

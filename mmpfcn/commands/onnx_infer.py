@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .options import from_1, new_parser
+
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('model', help='file of tools/deployment/export_onnx.py')
     parser.add_argument('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
     parser.add_argument(
@@ -24,11 +24,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=from_1,
         default=1,
         help='images at once, as far as they have one padded size',
     )
-    parser.add_argument('--threads', type=int, help='of ONNX Runtime; default: one on each core')
+    parser.add_argument('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
     return parser
 
 
@@ -47,9 +47,6 @@ def predict(inferencer, args: argparse.Namespace, failures: list) -> Iterator[di
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    for name, number in (('--batch-size', args.batch_size), ('--threads', args.threads)):
-        if number is not None and number < 1:
-            parser.error(f'{name} is {number}, expected a whole number from 1 on')
     try:
         from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
         from mmpfcn.formats.coco_results import write_coco_json
@@ -75,7 +72,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, message in failures:
         print(f'not done: {name}: {message}', file=sys.stderr)
     return 130 if stopped else int(bool(failures))
-
-
-if __name__ == '__main__':
-    sys.exit(main())

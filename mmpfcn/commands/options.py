@@ -4,19 +4,40 @@ Mistakes that can be seen before a model is built, and checkpoints that are refu
 with a message and exit code 2.
 """
 
+from __future__ import annotations
+
 import argparse
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from .cfg_options import CfgOptions
 
+if TYPE_CHECKING:  # the ONNX commands have no mmengine
+    from mmengine.config import Config
+
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+
+
+def new_parser(description: str) -> argparse.ArgumentParser:
+    """A parser whose help has the description line by line."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def number_from(least: int, text: str) -> int:
+    """The type of an argument that is a whole number."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from {least} on')
+    return int(text)
+
+
+from_0, from_1 = partial(number_from, 0), partial(number_from, 1)
 
 
 def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
@@ -33,7 +54,7 @@ def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
 
 def base_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments of both tools."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = new_parser(description)
     parser.add_argument('config', help='config file, or a name such as r50_coco')
     parser.add_argument(
         '--work-dir',
@@ -82,18 +103,16 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
 
     ``args.config`` becomes the path of its file, where a name was given.
     """
-    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
-    if importlib.util.find_spec('mmpfcn') is None:
-        parser.error(
-            f'mmpfcn is not installed for {sys.executable}: run "pip install -e ." in the '
-            'repository, or use the python of the environment that "make venv" makes'
-        )
     from mmpfcn.apis.configs import read_config
 
+    if 'local_rank' in args:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = read_config(args.config)
     except FileNotFoundError as error:
         parser.error(str(error))
+    except Exception as error:  # a config is a program, which may do anything
+        parser.error(f'config {args.config} can not be read: {type(error).__name__}: {error}')
     args.config = cfg.filename
     cfg.launcher = getattr(args, 'launcher', 'none')
     try:

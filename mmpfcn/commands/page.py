@@ -1,64 +1,75 @@
-"""What the HTML pages of these tools share: one file, light and dark, that needs nothing else."""
+"""What the HTML pages of the commands share: one file, light and dark, that needs nothing else."""
 
+import argparse
 import base64
+import math
 from collections.abc import Sequence
-from html import escape
+from pathlib import Path
 
 import cv2
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mmpfcn.formats.atomic_files import write_atomic
 
 THUMBNAIL_WIDTH = 480  # px
 JPEG_QUALITY = 80
 
-STYLE = """
-:root { color-scheme: light dark; --text: #1b1f24; --page: #fff; --soft: #5b6470; --line: #d8dde3;
-  --card: #f6f8fa }
-@media (prefers-color-scheme: dark) { :root { --text: #e6eaef; --page: #14171b; --soft: #9aa4b0;
-  --line: #333a43; --card: #1d2127 } }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 1500px; padding: 1rem; background: var(--page);
-  color: var(--text); font: 16px/1.45 system-ui, sans-serif }
-h1 { font-size: 1.35rem; margin: 0 0 .3rem; overflow-wrap: anywhere }
-p { color: var(--soft); margin: 0 0 1rem }
-details { margin: 0 0 1rem } summary { cursor: pointer }
-.chip { width: 1em; height: 1em; border: 1px solid var(--line); border-radius: 3px }
-figure { margin: 0; padding: .5rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 6px }
-img { display: block; width: 100%; height: auto; border-radius: 3px }
-figcaption { margin-top: .4rem; font-size: .85rem; color: var(--soft); overflow-wrap: anywhere }
-figcaption b { color: var(--text); font-weight: 600 }
-""".strip()
+
+def css(color: str | Sequence[int]) -> str:
+    """An RGB colour, or what is one in CSS already."""
+    return color if isinstance(color, str) else f'rgb{tuple(map(int, color))}'
 
 
-def html_page(title: str, style: str, body: str) -> str:
-    """A complete page.
-
-    Args:
-        title: of the window.
-        style: CSS beside :data:`STYLE`.
-        body: HTML.
-    """
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{STYLE}
-{style.strip()}
-</style>
-</head>
-<body>
-{body.strip()}
-</body>
-</html>
-"""
+def percent(share: float) -> str:
+    """Such as "12.5"; a dash for nan."""
+    return '–' if math.isnan(share) else f'{100 * share:.1f}'
 
 
-def chip(color: Sequence[int]) -> str:
-    """A small square of an RGB colour."""
-    return f'<span class="chip" style="background: rgb{tuple(map(int, color))}"></span>'
+def plural(number: int, word: str) -> str:
+    """Such as "1 peak" and "2 peaks"."""
+    return f'{number} {word}' if number == 1 else f'{number} {word}s'
+
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name('pages')),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+TEMPLATES.filters.update(
+    css=css,
+    percent=percent,
+    plural=plural,
+    points='points: {}'.format,
+    anchor=lambda name: name.lower().replace(' ', '-'),
+)
+
+
+def html_page(template: str, **values: object) -> str:
+    """A complete page: a template of ``pages/`` with these values in it, which it escapes."""
+    return TEMPLATES.get_template(template).render(values)
+
+
+def html_part(template: str, macro: str, *values: object) -> str:
+    """What one macro of a template gives."""
+    return str(getattr(TEMPLATES.get_template(template).module, macro)(*values))
+
+
+def require_page(parser: argparse.ArgumentParser, path: Path) -> None:
+    """Exit with a message where a page can not have this name."""
+    if path.is_dir():
+        parser.error(f'--out {path} is a folder, expected the name of a file')
+
+
+def write_page(parser: argparse.ArgumentParser, path: Path, page: str) -> None:
+    """Write it whole and say so, or exit with a message."""
+    try:
+        write_atomic(path, page.encode())
+    except OSError as error:
+        parser.error(f'{path} can not be written ({error}): give another --out')
+    print(f'page: {path}')
 
 
 def thumbnail(picture: np.ndarray, new_width: int = THUMBNAIL_WIDTH) -> str:

@@ -10,7 +10,6 @@ SHA-256 in its name; ``.safetensors`` works too. Reading them runs no code. The 
 and the config stay in the weights' file; optimizer, schedulers, random states and logs go.
 """
 
-import argparse
 import importlib.util
 import os
 import re
@@ -34,6 +33,7 @@ from mmpfcn.apis.checkpoint_limits import CheckpointError
 from mmpfcn.apis.pretrained import CONFIG, WEIGHTS
 
 from .model_card import model_card
+from .options import new_parser
 
 HASH_DIGITS = 8
 META = ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
@@ -95,9 +95,7 @@ def write_folder(published: dict, card: str, target: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         'source', metavar='IN', help='checkpoint of a training, or what --model of predict takes'
     )
@@ -124,7 +122,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(written)
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -110,7 +110,3 @@ def main() -> None:
     with processes(cfg), exit_if_refused():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         runner.test()
-
-
-if __name__ == '__main__':
-    main()

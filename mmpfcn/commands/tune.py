@@ -9,7 +9,6 @@ the thresholds as --cfg-options. Measure on another set than this one what was g
 
 import argparse
 import copy
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,7 @@ from mmpfcn.apis.checkpoint import CheckpointError
 from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.structures import LevelMaps
 
-from .options import add_config_options, error_text, load_config, require_checkpoint
+from .options import add_config_options, error_text, load_config, new_parser, require_checkpoint
 
 CANDIDATES = dict(
     fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
@@ -56,9 +55,7 @@ class Sample(NamedTuple):
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file of the model, with a val_dataloader')
     parser.add_argument('checkpoint', help='file or address of the weights')
     parser.add_argument('--out', type=Path, metavar='CONFIG', help='also write a config file, .py')
@@ -186,7 +183,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f'{args.out} can not be written ({error}): give another --out')
         print(f'config: {args.out}')
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -6,8 +6,8 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
-from .panoptic_maps import check_sizes, predicted_map, predicted_segments, read_ground_truth
-from .panoptic_quality import Matching, count_pairs, match_segments
+from .panoptic_maps import match_sample
+from .panoptic_quality import Matching
 
 THRESHOLDS = np.arange(10, 20) / 20
 """IoU that a match must exceed: 0.5, 0.55 .. 0.95."""
@@ -45,16 +45,10 @@ class ObjectScoreMetric(BaseMetric):
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the scores (T, 10) of each image, a dict of each data sample."""
-        classes = self.dataset_meta['classes']
         things = set(self.dataset_meta['thing_classes'])
-        is_thing = [name in things for name in classes]
+        is_thing = [name in things for name in self.dataset_meta['classes']]
         for sample in data_samples:
-            pred = predicted_map(sample)
-            gt, gt_segments = read_ground_truth(sample, is_thing, self.backend_args)
-            check_sizes(gt, pred, sample)
-            pairs, pixels = count_pairs(gt, pred)
-            segments = predicted_segments(np.unique(pairs[:, 1]), sample, len(classes))
-            matching = match_segments(pairs, pixels, gt_segments, segments)
+            matching, _ = match_sample(sample, is_thing, self.backend_args)
             self.results.append(object_scores(matching, np.flatnonzero(is_thing)))
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:

@@ -1,11 +1,10 @@
-"""Files of an evaluation that several processes write together."""
+"""Files of an evaluation: a CSV of the images, and predictions for the COCO server."""
 
 import csv
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import chain, zip_longest
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,59 +16,27 @@ from ..structures.label_map import segment_areas, segment_index
 PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
 
 
-class PartFile:
-    """What one process has to say, a record a line, in a temporary file beside the target.
-
-    The file vanishes when it is closed or the process ends, after an error too.
-
-    Args:
-        target: the file that the main process will make of all parts.
+def check_writable(target: str) -> None:
+    """Make the folder of a file that is written later, so that a mistake shows at once.
 
     Raises:
-        OSError: the folder of the target can not be written.
+        OSError: the folder can not be written.
     """
-
-    def __init__(self, target: str) -> None:
-        folder = Path(target).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.NamedTemporaryFile(
-                'w', encoding='utf-8', dir=folder, prefix=f'.{Path(target).name}.', suffix='.part'
-            )
-        except OSError as error:
-            raise type(error)(
-                f'can not write {target} ({error}): give per_image_file or outfile_prefix of '
-                'PanopticQualityMetric a folder that can be written'
-            ) from error
-        self.path = str(Path(self._file.name).resolve())
-
-    def add(self, record: object) -> None:
-        print(json.dumps(record), file=self._file)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+    folder = Path(target).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise type(error)(
+            f'can not write {target} ({error}): give per_image_file or outfile_prefix of '
+            'PanopticQualityMetric a folder that can be written'
+        ) from error
 
 
-def read_parts(paths: Sequence[str]) -> Iterator:
-    """Records of all processes in the order of the data set, which they went through in turn."""
-    parts = []
-    for path in paths:
-        if not Path(path).is_file():
-            raise FileNotFoundError(
-                f'{path}, written by another process, is not there: all processes need one shared '
-                'folder for per_image_file and outfile_prefix'
-            )
-        parts.append(Path(path).read_text(encoding='utf-8').splitlines())
-    return (json.loads(line) for line in chain(*zip_longest(*parts)) if line is not None)
-
-
-def write_per_image_file(path: str, parts: Sequence[str]) -> None:
+def write_per_image_file(path: str, rows: Sequence[Sequence]) -> None:
     """A CSV with the columns :data:`PER_IMAGE_COLUMNS`, lowest PQ first, without PQ last."""
     pq = PER_IMAGE_COLUMNS.index('PQ')
-    rows = sorted(read_parts(parts), key=lambda row: (row[pq] is None, row[pq]))
+    rows = sorted(rows, key=lambda row: (row[pq] is None, row[pq]))
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(PER_IMAGE_COLUMNS)
@@ -77,13 +44,13 @@ def write_per_image_file(path: str, parts: Sequence[str]) -> None:
     write_atomic(path, text.getvalue().encode())
 
 
-def write_coco_json(path: str, parts: Sequence[str]) -> None:
+def write_coco_json(path: str, annotations: Sequence[dict]) -> None:
     """The JSON beside the PNGs of a submission to the COCO server.
 
     Raises:
         ValueError: two images have PNGs of the same name.
     """
-    annotations, images = list(read_parts(parts)), {}
+    images = {}
     for annotation in annotations:
         name, image = annotation['file_name'], annotation['image_id']
         if images.setdefault(name, image) != image:

@@ -7,7 +7,7 @@ from mmdet.evaluation import INSTANCE_OFFSET
 from torch import Tensor
 
 from ..formats.panoptic_png import read_panoptic_png
-from .panoptic_quality import Segment
+from .panoptic_quality import Matching, Segment, count_pairs, match_segments
 
 
 def read_ground_truth(
@@ -47,6 +47,27 @@ def read_ground_truth(
     return read_panoptic_png(path, backend_args), {
         info['id']: segment(info['category'], info, 'is_thing') for info in infos
     }
+
+
+def match_sample(
+    sample: Mapping, is_thing: Sequence[bool], backend_args: dict | None
+) -> tuple[Matching, dict[int, Segment]]:
+    """Match prediction and ground truth of a data sample; raises as what it calls.
+
+    Args:
+        sample: the data sample as a dict.
+        is_thing: (C,) of each label.
+        backend_args: of mmengine's file client.
+
+    Returns:
+        The matching; and value in the predicted map to segment.
+    """
+    pred = predicted_map(sample)
+    gt, gt_segments = read_ground_truth(sample, is_thing, backend_args)
+    check_sizes(gt, pred, sample)
+    pairs, pixels = count_pairs(gt, pred)
+    segments = predicted_segments(np.unique(pairs[:, 1]), sample, len(is_thing))
+    return match_segments(pairs, pixels, gt_segments, segments), segments
 
 
 def predicted_map(sample: Mapping) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""PQ from the predictions as they come: no files, no list of results."""
+"""PQ from the predictions as they come: no map is kept."""
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,25 +16,17 @@ from terminaltables import AsciiTable
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
-    PartFile,
+    check_writable,
     write_coco_json,
     write_per_image_file,
     write_prediction,
 )
-from .panoptic_maps import (
-    check_sizes,
-    predicted_map,
-    predicted_scores,
-    predicted_segments,
-    read_ground_truth,
-)
+from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
 from .panoptic_quality import (
     STATISTICS,
     Segment,
     class_quality,
     count_matching,
-    count_pairs,
-    match_segments,
     mean_quality,
 )
 
@@ -50,10 +43,11 @@ class PanopticQualityMetric(BaseMetric):
     """PQ, SQ and RQ of all, thing and stuff classes, in percent.
 
     Matches are counted as panopticapi does, see :func:`match_segments`; only a running sum is
-    kept. The ground truth is ``gt_panoptic_seg`` of the data sample where the pipeline gave it
-    (``LoadPanopticGroundTruth(panoptic=True)``); otherwise the PNG ``seg_map_path`` is read, with
-    ``segments_info`` of the data sample. Pixels of its segments count, all others are void. Classes
-    come from the data set: ``classes`` and ``thing_classes`` of its metainfo.
+    kept, and what the files say of each image. The ground truth is ``gt_panoptic_seg`` of the data
+    sample where the pipeline gave it (``LoadPanopticGroundTruth(panoptic=True)``); otherwise the
+    PNG ``seg_map_path`` is read, with ``segments_info`` of the data sample. Pixels of its segments
+    count, all others are void. Classes come from the data set: ``classes`` and ``thing_classes``
+    of its metainfo.
 
     Predictions are ``pred_panoptic_seg.sem_seg`` (1, H, W), ``label + instance * INSTANCE_OFFSET``,
     at the size of the ground truth; void has the label C or the ``ignore_index`` beside it. They
@@ -114,16 +108,16 @@ class PanopticQualityMetric(BaseMetric):
         self._reset()
 
     def _reset(self) -> None:
-        self._total: np.ndarray | None = None
+        self._total: np.ndarray | int = 0
         self._last: _Measured | None = None
         self._count = 0
-        for part in getattr(self, '_parts', {}).values():
-            part.close()
-        self._parts: dict[str, PartFile] = {}
+        self._records: dict[str, list] = {name: [] for name in self.targets}
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Measure a batch, a dict of each data sample."""
-        self._open_files()  # first of all, in case they can not be written
+        if not self._count:
+            for target in self.targets.values():
+                check_writable(target)
         for sample in data_samples:
             self._keep_last()
             self._last = self._measure(sample)
@@ -145,73 +139,56 @@ class PanopticQualityMetric(BaseMetric):
                 )
             if (self._count - 1) * world_size + rank < size:
                 self._keep_last()
-            self._open_files()
-            for part in self._parts.values():
-                part.flush()
-            paths = {name: part.path for name, part in self._parts.items()}
-            self.results = [(self._sum(), paths)]
+            self.results = [(self._total, self._records)]
             return super().evaluate(world_size)
         finally:
             self._reset()
 
     def compute_metrics(self, results: list[tuple[np.ndarray, dict]]) -> dict[str, float]:
-        """The percentages, from (sum of statistics (C, 4), part files) of each process."""
-        sums, paths = zip(*results, strict=True)
+        """The percentages, from (sum of statistics (C, 4), records) of each process."""
+        sums, records = zip(*results, strict=True)
         writers = dict(images=write_per_image_file, coco=write_coco_json)
         for name, target in self.targets.items():
-            writers[name](target, [part[name] for part in paths])
+            # the processes took the images of the data set in turn
+            rounds = zip_longest(*(part[name] for part in records))
+            writers[name](target, [x for images in rounds for x in images if x is not None])
             print_log(f'Wrote {target}', logger='current')
         if self.format_only:
             return {}
-        return self._report(np.sum(sums, axis=0))
+        return self._report(np.zeros((len(self._meta('classes')), len(STATISTICS))) + sum(sums))
 
     def _keep_last(self) -> None:
         """Count what was kept aside because it might be a duplicate."""
         if self._last is None:
             return
-        self._total = self._sum() + self._last.statistics
+        self._total = self._total + self._last.statistics
         for name, record in self._last.records.items():
-            self._parts[name].add(record)
+            self._records[name].append(record)
         self._last = None
-
-    def _open_files(self) -> None:
-        for name, target in self.targets.items():
-            if name not in self._parts:
-                self._parts[name] = PartFile(target)
-
-    def _sum(self) -> np.ndarray:
-        if self._total is not None:
-            return self._total
-        return np.zeros((len(self._meta('classes')), len(STATISTICS)))
 
     def _measure(self, sample: Mapping) -> _Measured:
         num_classes = len(self._meta('classes'))
-        pred = predicted_map(sample)
         statistics, records = np.zeros((num_classes, len(STATISTICS))), {}
         if self.format_only:
-            segments = predicted_segments(np.unique(find_runs(pred).values), sample, num_classes)
+            values = np.unique(find_runs(predicted_map(sample)).values)
+            segments = predicted_segments(values, sample, num_classes)
         else:
-            is_thing = self._is_thing()
-            gt, gt_segments = read_ground_truth(sample, is_thing, self.backend_args)
-            check_sizes(gt, pred, sample)
-            pairs, pixels = count_pairs(gt, pred)
-            segments = predicted_segments(np.unique(pairs[:, 1]), sample, num_classes)
-            matching = match_segments(pairs, pixels, gt_segments, segments)
+            matching, segments = match_sample(sample, self._is_thing(), self.backend_args)
             statistics = count_matching(matching, num_classes)
         if 'images' in self.targets:
             records['images'] = per_image_record(statistics, sample)
         if 'coco' in self.targets:
-            records['coco'] = self._write(pred, segments, sample)
+            records['coco'] = self._write(segments, sample)
         return _Measured(statistics, records)
 
-    def _write(self, pred: np.ndarray, segments: Mapping[int, Segment], sample: Mapping) -> dict:
+    def _write(self, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
         named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
         name = name_below(named)
         infos = write_prediction(
             f'{self.outfile_prefix}.panoptic',
             name,
-            pred,
+            predicted_map(sample),
             list(segments),
             [int(category_ids[segment.label]) for segment in segments.values()],
         )

@@ -51,28 +51,16 @@ class KernelFusion(BaseModule):
             how many each was made of. Scores are the first member's, or the group's mean without
             ``similarity_thr``.
         """
-        x, groups = kernels.kernels, self.group(kernels, similarity_thr, same_pixels)
+        groups = self.group(self.related(kernels, similarity_thr, same_pixels))
         num_kernels = groups.members.sum(1)
-        weights = groups.members.to(x.dtype) / num_kernels[:, None]
+        weights = groups.members.to(kernels.kernels.dtype) / num_kernels[:, None]
         scores = kernels.scores
         return InstanceData(
-            kernels=weights @ x,
+            kernels=weights @ kernels.kernels,
             labels=kernels.labels[groups.first],
             scores=weights @ scores if similarity_thr is None else scores[groups.first],
             num_kernels=num_kernels,
         )
-
-    def group(
-        self,
-        kernels: InstanceData,
-        similarity_thr: float | None = None,
-        same_pixels: Tensor | None = None,
-    ) -> KernelGroups:
-        """Which kernels become which fused one; arguments as for :meth:`forward`."""
-        related = self.related(kernels, similarity_thr, same_pixels)
-        taken = related.cumsum(0)
-        keep = (taken.diagonal() == 1).nonzero()[:, 0]
-        return KernelGroups(keep, (related & (taken == 1))[keep])
 
     def related(
         self,
@@ -80,7 +68,10 @@ class KernelFusion(BaseModule):
         similarity_thr: float | None = None,
         same_pixels: Tensor | None = None,
     ) -> Tensor:
-        """L, (K, K) bool. The first row with a kernel is the one that took it."""
+        """L, (K, K) bool; arguments as for :meth:`forward`.
+
+        The first row with a kernel is the one that took it.
+        """
         x, labels = kernels.kernels, kernels.labels
         related = labels[:, None] == labels
         if similarity_thr is not None:
@@ -89,6 +80,12 @@ class KernelFusion(BaseModule):
         if same_pixels is not None:
             related &= same_pixels
         return related.triu().fill_diagonal_(True)  # a zero kernel is still similar to itself
+
+    def group(self, related: Tensor) -> KernelGroups:
+        """Which kernels become which fused one, from :meth:`related`."""
+        taken = related.cumsum(0)
+        keep = (taken.diagonal() == 1).nonzero()[:, 0]
+        return KernelGroups(keep, (related & (taken == 1))[keep])
 
 
 def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float | None) -> Tensor | None:

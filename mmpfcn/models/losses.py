@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from mmdet.models.losses import DiceLoss
+from mmdet.models.losses.dice_loss import dice_loss
 from mmdet.registry import MODELS
 from mmdet.utils import reduce_mean
 from mmengine.dist import get_world_size
@@ -112,23 +114,20 @@ def mask_loss(
 
 
 @MODELS.register_module()
-class WeightedDiceLoss(nn.Module):
-    """Dice loss of one mask per object, or of several candidates weighted by normalised scores.
+class WeightedDiceLoss(DiceLoss):
+    """mmdet's dice loss of one mask per object, or of several candidates weighted by their scores.
 
-    ``dice = 1 - 2 sum(p t) / max(sum(p^2) + sum(t^2), eps)`` with ``p = sigmoid(logits)``; each of
-    k candidates counts with ``weight / max(sum of the object's weights, eps)``. The weights carry
-    gradient. With one mask per object it is mmdet's ``DiceLoss(reduction='mean')`` but for the
-    place of ``eps``, and in float32 also under mixed precision.
+    Each of k candidates counts with ``weight / max(sum of the object's weights, eps)``; the weights
+    carry gradient. Other than in ``DiceLoss``, everything is in float32 also under mixed precision,
+    and nothing is the loss of no object.
 
     Args:
         loss_weight: factor of the result.
-        eps: lower bound of the two denominators.
+        eps: lower bound of the denominators, as published (that of ``DiceLoss`` is 1e-3).
     """
 
     def __init__(self, loss_weight: float = 1.0, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-        self.eps = eps
+        super().__init__(loss_weight=loss_weight, eps=eps)
 
     def forward(
         self,
@@ -163,13 +162,14 @@ class WeightedDiceLoss(nn.Module):
                 f'{tuple(target.shape)}; expected (P, k, ...) and (P, ...)'
             )
         dtype = torch.promote_types(pred.dtype, torch.float32)  # sums of many cells
-        t = target.detach().flatten(1).to(dtype)
+        target = target.detach()[:, None].expand_as(pred)
         with torch.autocast(pred.device.type, enabled=False):
-            p = pred.flatten(2).to(dtype).sigmoid()
-            overlap = torch.bmm(t[:, None], p.transpose(1, 2))[:, 0]  # (P, 1, X) x (P, X, k)
-            square = p.square().sum(-1)
-        area = square + t.square().sum(-1)[:, None]
-        dice = 1 - 2 * overlap / area.clamp(min=self.eps)  # (P, k)
+            dice = dice_loss(  # it adds its eps twice
+                pred.to(dtype).sigmoid().flatten(0, 1),
+                target.flatten(0, 1),
+                eps=self.eps / 2,
+                reduction='none',
+            ).unflatten(0, pred.shape[:2])
         if weight is None:
             loss = dice.mean(1)
         elif weight.dim() == 1:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ..structures import segment_index
 from .colors import Color, label_colors
-from .labels import draw_texts, font_size, load_font, place_labels, text_size
+from .labels import draw_texts, font_size, load_font, text_size, write_inside
 
 GAP = 6  # px between two panels
 MIN_TITLE_SIZE = 9  # px
@@ -72,16 +73,13 @@ def draw_panoptic(
                 f'{len(classes)} classes and {len(palette)} colours: the map and dataset_meta '
                 'belong to different data sets'
             )
-    index = _segment_index(ids, segments)
+    index = segment_index(ids, [segment.id for segment in segments]).astype(np.int64) - 1
     colors = label_colors([segment.label for segment in segments], palette)
     drawn = _blend(image, index, segments, colors, alpha)
     if hatch_void:
         _hatch(drawn, index < 0)
     draw_outlines(drawn, index)
-    font = load_font(font_size(*ids.shape))
-    texts = [_label_text(segment, classes) for segment in segments]
-    boxes = place_labels(index, [text_size(text, font) for text in texts])
-    return draw_texts(drawn, [(texts[i], box) for i, box in boxes.items()], font)
+    return write_inside(drawn, index, [_label_text(segment, classes) for segment in segments])
 
 
 def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
@@ -163,6 +161,17 @@ def resize_nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return array[rows[:, None], columns]
 
 
+def blend(image: np.ndarray, weight: np.ndarray | float, colors: np.ndarray | float) -> np.ndarray:
+    """Colours over an image, uint8; all broadcast. ``weight`` in [0, 1] is their opacity."""
+    return np.rint((1 - weight) * image + weight * colors).astype(np.uint8)
+
+
+def outline(image: np.ndarray, mask: np.ndarray, color: Color, thickness: int) -> None:
+    """Draw, in place, a line along the border of an (H, W) uint8 mask."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(image, contours, -1, color, thickness)
+
+
 def draw_outlines(image: np.ndarray, index: np.ndarray) -> None:
     """Draw, in place, a white line wherever two values of an (H, W) map meet."""
     edge = np.zeros(index.shape, np.uint8)
@@ -176,14 +185,6 @@ def draw_outlines(image: np.ndarray, index: np.ndarray) -> None:
 def title_height(height: int, width: int) -> int:
     """Height in pixels of the strip above a panel of this size."""
     return 2 * font_size(height, width)
-
-
-def _segment_index(ids: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
-    """(H, W) int64: the number of each pixel's segment, -1 for none."""
-    numbers = {segment.id: number for number, segment in enumerate(segments)}
-    values, inverse = np.unique(ids, return_inverse=True)
-    table = np.array([numbers.get(value, -1) for value in values.tolist()], np.int64)
-    return table[inverse.reshape(ids.shape)]
 
 
 def _blend(
@@ -203,8 +204,7 @@ def _blend(
     crowd = np.array([segment.crowd for segment in segments])
     stripe = (x + y) // _stripe_width(index.shape) % 2 == 1
     weight = np.where(crowd[number] & stripe, min(alpha, HATCH_ALPHA), alpha)[:, None]
-    mixed = (1 - weight) * image[inside] + weight * colors[number]
-    drawn[inside] = np.rint(mixed).astype(np.uint8)
+    drawn[inside] = blend(image[inside], weight, colors[number])
     return drawn
 
 
@@ -214,9 +214,8 @@ def _hatch(image: np.ndarray, where: np.ndarray) -> None:
     # the other way than those of a crowd
     stripe = (x - y) // _stripe_width(where.shape) % 4
     for number, grey in ((0, 255), (1, 0)):
-        rows, columns = y[stripe == number], x[stripe == number]
-        mixed = (1 - VOID_ALPHA) * image[rows, columns] + VOID_ALPHA * grey
-        image[rows, columns] = np.rint(mixed).astype(np.uint8)
+        place = y[stripe == number], x[stripe == number]
+        image[place] = blend(image[place], VOID_ALPHA, grey)
 
 
 def _stripe_width(shape: tuple[int, int]) -> int:

@@ -7,7 +7,7 @@ uint8.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,15 +15,12 @@ from torch import Tensor
 
 from ..models import sampling
 from ..models.settings import InferenceSettings
-from ..structures import LevelMaps
+from ..structures import LevelMaps, NetworkOutput
 from .colors import class_palette
 from .drawing import resize
-from .labels import font_size
-from .targets import Names, cell_box, draw_heat, target_names, write_beside
+from .labels import font_size, write_beside
+from .targets import Names, cell_box, draw_heat, target_names
 from .targets import draw_regions as draw_level_regions
-
-if TYPE_CHECKING:  # apis imports this package
-    from ..structures import NetworkOutput
 
 LONG_SIDE = 640  # px
 MAX_CANVAS = 2 * LONG_SIDE  # px, of an image with its padding
@@ -64,7 +61,7 @@ def level_peaks(levels: Sequence[LevelMaps], settings: InferenceSettings) -> lis
 
 
 def draw_centers(
-    output: 'NetworkOutput',
+    output: NetworkOutput,
     settings: InferenceSettings,
     dataset_meta: Mapping,
     texts: Sequence[Sequence[str]] | None = None,
@@ -98,7 +95,7 @@ def draw_centers(
     return pictures
 
 
-def draw_regions(output: 'NetworkOutput', dataset_meta: Mapping) -> list[np.ndarray]:
+def draw_regions(output: NetworkOutput, dataset_meta: Mapping) -> list[np.ndarray]:
     """Per level the best region class of each cell, the more opaque the more probable it is.
 
     Args:
@@ -128,27 +125,27 @@ def _probabilities(logits: Tensor) -> np.ndarray:
     return logits[0].float().sigmoid().cpu().numpy()
 
 
-def _size(output: 'NetworkOutput') -> tuple[int, int]:
+def _size(output: NetworkOutput) -> tuple[int, int]:
     height, width = output.image.shape[:2]
     # the padding of a tiny image is many times its size
     scale = min(LONG_SIDE / max(height, width), MAX_CANVAS / max(_padded(output, (height, width))))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _padded(output: 'NetworkOutput', size: tuple[int, int]) -> list[int]:
+def _padded(output: NetworkOutput, size: tuple[int, int]) -> list[int]:
     """(H, W) of an image of this size with the padding that the maps cover as well."""
     sample = output.data_sample
     sides = zip(size, sample.batch_input_shape, sample.img_shape[:2], strict=True)
     return [round(side * pad / inside) for side, pad, inside in sides]
 
 
-def _canvas(output: 'NetworkOutput') -> np.ndarray:
+def _canvas(output: NetworkOutput) -> np.ndarray:
     size = _size(output)
     canvas = np.zeros((*_padded(output, size), 3), np.uint8)
     canvas[: size[0], : size[1]] = resize(output.image, size)
     return canvas
 
 
-def _without_padding(picture: np.ndarray, output: 'NetworkOutput') -> np.ndarray:
+def _without_padding(picture: np.ndarray, output: NetworkOutput) -> np.ndarray:
     height, width = _size(output)
     return np.ascontiguousarray(picture[:height, :width])

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from .colors import Color
-from .drawing import resize_nearest
+from .drawing import blend, outline, resize_nearest
 from .targets import NO_LEVEL, background, brightest
 
 TAKEN = NO_LEVEL
@@ -39,9 +39,7 @@ def draw_mask(
         inside = resize_nearest(taken, size) & (prob > threshold)
         colors = np.where(inside[..., None], np.array(TAKEN, np.float32), colors)
     weight = MASK_ALPHA * prob[..., None]
-    drawn = np.rint((1 - weight) * background(canvas) + weight * colors).astype(np.uint8)
+    drawn = blend(background(canvas), weight, colors)
     if threshold is not None:
-        mask = (prob > threshold).astype(np.uint8)
-        contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, contours, -1, OUTLINE, 1)
+        outline(drawn, (prob > threshold).astype(np.uint8), OUTLINE, 1)
     return drawn

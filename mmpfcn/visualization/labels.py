@@ -91,6 +91,20 @@ def place_beside(
     return boxes
 
 
+def write_inside(image: np.ndarray, index: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Write a text on each segment of :func:`place_labels` that has room for it."""
+    font = load_font(font_size(*index.shape))
+    boxes = place_labels(index, [text_size(text, font) for text in texts])
+    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
+
+
+def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
+    """Write texts on or beside their spots, as many as there is room for."""
+    font = load_font(font_size(*image.shape[:2]))
+    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
+    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
+
+
 def _text_center(
     segment: np.ndarray, size: tuple[int, int], taken: Sequence[Box]
 ) -> tuple[int, int] | None:

@@ -33,23 +33,12 @@ class PanopticVisualizer(DetLocalVisualizer):
 
     Args:
         name (str): Name of the instance.
-        image (np.ndarray, optional): Image to start with, RGB.
-        vis_backends (list, optional): Configs of the backends.
-        save_dir (str, optional): Folder of all backends.
         alpha (float): Opacity of the colours, in [0, 1].
+        args: Of mmdet's ``DetLocalVisualizer``; so are ``kwargs``.
     """
 
-    def __init__(
-        self,
-        name: str = 'visualizer',
-        image: np.ndarray | None = None,
-        vis_backends: list | None = None,
-        save_dir: str | None = None,
-        alpha: float = 0.6,
-    ) -> None:
-        super().__init__(
-            name=name, image=image, vis_backends=vis_backends, save_dir=save_dir, alpha=alpha
-        )
+    def __init__(self, name: str = 'visualizer', *args, alpha: float = 0.6, **kwargs) -> None:
+        super().__init__(name, *args, alpha=alpha, **kwargs)
 
     @master_only
     def add_datasample(
@@ -88,17 +77,9 @@ class PanopticVisualizer(DetLocalVisualizer):
         has_pred = draw_pred and data_sample is not None and 'pred_panoptic_seg' in data_sample
         if not has_gt and not has_pred:
             super().add_datasample(
-                name,
-                image,
-                data_sample,
-                draw_gt,
-                draw_pred,
-                show,
-                wait_time,
-                out_file,
-                pred_score_thr,
-                step,
-            )
+                name, image, data_sample, draw_gt, draw_pred, show, wait_time, out_file,
+                pred_score_thr, step,
+            )  # fmt: skip
             return
         image = image.clip(0, 255).astype(np.uint8)
         panels = [('input', enlarge(image, MIN_PANEL_HEIGHT))]
@@ -108,7 +89,14 @@ class PanopticVisualizer(DetLocalVisualizer):
         if has_pred:
             ids, segments = self._prediction(data_sample.pred_panoptic_seg)
             panels.append(self._panel('prediction', image, ids, segments))
-        self._give_out(name, join_panels(panels), show, wait_time, out_file, step)
+        picture = join_panels(panels)
+        self.set_image(picture)  # for get_image(), as mmdet does
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(picture[..., ::-1], out_file)
+        else:
+            self.add_image(name, picture, step)
 
     def _panel(
         self, title: str, image: np.ndarray, ids: np.ndarray, segments: Sequence[Segment]
@@ -180,24 +168,6 @@ class PanopticVisualizer(DetLocalVisualizer):
             elif label < num_classes and not (value == 0 and zero_is_void):
                 segments.append(Segment(value, label))
         return segments
-
-    def _give_out(
-        self,
-        name: str,
-        picture: np.ndarray,
-        show: bool,
-        wait_time: float,
-        out_file: str | None,
-        step: int,
-    ) -> None:
-        """Keep the picture for get_image(), as mmdet does, and deliver it."""
-        self.set_image(picture)
-        if show:
-            self.show(picture, win_name=name, wait_time=wait_time)
-        if out_file is not None:
-            mmcv.imwrite(picture[..., ::-1], out_file)
-        else:
-            self.add_image(name, picture, step)
 
 
 def _has_ground_truth(data_sample: DetDataSample) -> bool:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ..structures import LevelTargets
+from ..structures import LevelTargets, region_labels
 from .colors import ANY_THING, LEVELS, Color
-from .drawing import draw_outlines, join_panels, resize_nearest
-from .labels import Box, draw_texts, font_size, load_font, place_beside, place_labels, text_size
+from .drawing import blend, draw_outlines, join_panels, outline, resize_nearest
+from .labels import Box, write_beside, write_inside
 
 BACKGROUND = 0.35  # brightness of the photo, turned grey, under targets
 REGION_ALPHA = 0.75  # of a cell that a region covers whole
@@ -109,7 +109,7 @@ def draw_objects_by_level(
         mask = _mask_on(canvas, item.mask)
         spots.append(_inner_box(mask))
         for level in item.levels:  # the second inside the first
-            _outline(drawn, mask, LEVELS[level % len(LEVELS)])
+            outline(drawn, mask, LEVELS[level % len(LEVELS)], 2)
             mask = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0)
     return write_beside(drawn, texts, spots)
 
@@ -132,7 +132,7 @@ def draw_level_objects(
     for mask in masks:
         drawn[mask > 0] = canvas[mask > 0]
     for item, mask in zip(chosen, masks, strict=True):
-        _outline(drawn, mask, LEVELS[level % len(LEVELS)])
+        outline(drawn, mask, LEVELS[level % len(LEVELS)], 2)
         texts.append(f'{classes[item.label]} {item.scale:.0f}')
         spots.append(_inner_box(mask))
     return write_beside(drawn, texts, spots)
@@ -165,8 +165,7 @@ def draw_heat(canvas: np.ndarray, centers: np.ndarray, palette: Sequence[Color])
     white = np.clip(2 * heat - 1, 0, 1)[..., None]
     colors = (1 - white) * bright[best] + white * 255
     weight = resize_nearest(heat, size)[..., None] ** 0.7
-    drawn = (1 - weight) * background(canvas) + weight * resize_nearest(colors, size)
-    return np.rint(drawn).astype(np.uint8)
+    return blend(background(canvas), weight, resize_nearest(colors, size))
 
 
 def draw_regions(
@@ -185,25 +184,18 @@ def draw_regions(
     share = np.take_along_axis(regions, best[None], 0)[0]
     weight = REGION_ALPHA * resize_nearest(share, size)[..., None]
     colors = resize_nearest(np.where(share > 0, best, -1), size)
-    drawn = (1 - weight) * background(canvas) + weight * np.array(palette, np.float32)[colors]
-    drawn = np.rint(drawn).astype(np.uint8)
+    drawn = blend(background(canvas), weight, np.array(palette, np.float32)[colors])
     draw_outlines(drawn, colors)
-    font = load_font(font_size(*size))
-    boxes = place_labels(colors, [text_size(name, font) for name in names])
-    return draw_texts(drawn, [(names[i], box) for i, box in boxes.items()], font)
+    return write_inside(drawn, colors, names)
 
 
 def target_names(
     classes: Sequence[str], palette: Sequence[Color], num_things: int, separate_thing_regions: bool
 ) -> Names:
     """Names of the classes and of the region channels: stuff, then "any thing" or the things."""
-    things, stuff = slice(num_things), slice(num_things, len(classes))
-    if separate_thing_regions:
-        last, last_colors = [*classes[things]], [*palette[things]]
-    else:
-        last, last_colors = ['any thing'], [ANY_THING]
-    regions, colors = [*classes[stuff], *last], [*palette[stuff], *last_colors]
-    return Names(classes, palette, regions, colors)
+    labels = region_labels(num_things, len(classes) - num_things, separate_thing_regions)
+    names, colors = [*classes, 'any thing'], [*palette[: len(classes)], ANY_THING]
+    return Names(classes, palette, [names[i] for i in labels], [colors[i] for i in labels])
 
 
 def cell_box(cell: tuple[int, int], level_size: Sequence[int], size: Sequence[int]) -> Box:
@@ -212,13 +204,6 @@ def cell_box(cell: tuple[int, int], level_size: Sequence[int], size: Sequence[in
     top, left = np.floor(ratio * cell).astype(int).tolist()
     bottom, right = np.ceil(ratio * (np.array(cell) + 1)).astype(int).tolist()
     return left, top, right, bottom
-
-
-def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) -> np.ndarray:
-    """Write texts on or beside their spots, as many as there is room for."""
-    font = load_font(font_size(*image.shape[:2]))
-    boxes = place_beside(spots, [text_size(text, font) for text in texts], image.shape[:2])
-    return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
 
 
 def background(canvas: np.ndarray) -> np.ndarray:
@@ -240,11 +225,6 @@ def _mask_on(canvas: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return (drawn >= min(0.5, float(drawn.max()) / 2)).astype(np.uint8)
 
 
-def _outline(image: np.ndarray, mask: np.ndarray, color: Color) -> None:
-    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(image, contours, -1, color, 2)
-
-
 def _inner_box(mask: np.ndarray) -> Box:
     """About the largest square inside a mask: a text on it is on the object."""
     distance = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_C, 3)[1:-1, 1:-1]
@@ -254,8 +234,5 @@ def _inner_box(mask: np.ndarray) -> Box:
 
 
 def _on_canvas(box: Sequence[float], stride: float, shape: tuple[int, ...]) -> Box:
-    limits = (shape[1], shape[0]) * 2
-    x0, y0, x1, y1 = (
-        min(max(0, round(v / stride)), limit) for v, limit in zip(box, limits, strict=True)
-    )
-    return x0, y0, x1, y1
+    corners = np.rint(np.array(box) / stride).astype(int)
+    return tuple(corners.clip(0, [shape[1], shape[0]] * 2).tolist())

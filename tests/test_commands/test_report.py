@@ -168,6 +168,22 @@ def test_a_json_with_pngs_gives_the_same(two):
     assert read_tables(write_report(two, *arguments, results='named.json')) == expected
 
 
+def test_files_behind_a_byte_order_mark(two):
+    """As some editors save them: the page is that of the same files without."""
+    (two / 'work').mkdir()
+    log = two / 'work' / 'scalars.json'
+    shutil.copytree(two / 'results.panoptic', two / 'marked.panoptic')
+    pages = []
+    for results, mark in (('results', b''), ('marked', b'\xef\xbb\xbf')):
+        content = (two / 'results.panoptic.json').read_bytes()
+        (two / f'{results}.panoptic.json').write_bytes(mark + content)
+        log.write_bytes(mark + lines(dict(iter=1, step=1, loss=2.5)).encode())
+        page = write_report(two, '--log', log, results=f'{results}.panoptic.json')
+        pages.append(page.read_text('utf-8').replace(f'{results}.panoptic.json', ''))
+    assert pages[0] == pages[1] and 'loss from 2.5 at 1' in pages[0]
+    shutil.rmtree(two / 'work')
+
+
 @pytest.mark.parametrize('change, message', [
     (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
     (lambda r: r[0].update(image_id=139), "no prediction for 1 of the 2 images"),

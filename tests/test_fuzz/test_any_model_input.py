@@ -91,7 +91,8 @@ def kernels(draw):
 @given(kernels(), st.none() | st.floats(-1, 1), seeds)
 def test_kernel_fusion(kernels, similarity_thr, seed):
     fusion = KernelFusion()
-    groups, fused = fusion.group(kernels, similarity_thr), fusion(kernels, similarity_thr)
+    groups = fusion.group(fusion.related(kernels, similarity_thr))
+    fused = fusion(kernels, similarity_thr)
     assert fused.kernels.isfinite().all() and fused.scores.isfinite().all()
     members = groups.members
     assert (members.sum(0) <= 1).all()  # no kernel counts twice

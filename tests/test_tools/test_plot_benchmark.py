@@ -55,7 +55,8 @@ def test_files(tool, tmp_path, capsys):
     tool.main([str(path)])
     assert capsys.readouterr().out.split() == [str(tmp_path / 'stages.svg')]
     assert 'heads' in (tmp_path / 'stages.svg').read_text()
-    path.write_text(json.dumps(dict(times=[row(), row(objects=5)])))
+    text = json.dumps(dict(times=[row(), row(objects=5)]))
+    path.write_text(text, 'utf-8-sig')  # as some editors save it
     tool.main([str(path)])
     assert 'objects' in (tmp_path / 'cost.svg').read_text()
 

@@ -37,28 +37,12 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.commands.cfg_options import CfgOptions
-from mmpfcn.commands.options import require_file
-
-
-def count(text: str) -> int:
-    return _at_least(0, text)
-
-
-def positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from {least} on')
-    return int(text)
+from mmpfcn.apis.configs import find_config
+from mmpfcn.commands.options import add_config_options, from_0, from_1, new_parser, require_file
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add('configs', nargs='+', metavar='CONFIG', help='configs of Panoptic FCN')
     add('--peers', nargs='+', choices=PEERS, default=[], help="mmdet's models, R50 on COCO")
@@ -68,30 +52,31 @@ def make_parser() -> argparse.ArgumentParser:
     add('--plain-convs', action='store_true', help='also with plain instead of deformable convs')
     add('--train', action='store_true', help='training steps instead of inference')
     add('--memory', action='store_true', help='also peak memory')
-    pair = dict(type=positive, nargs=2, action='append', metavar=('H', 'W'))
+    pair = dict(type=from_1, nargs=2, action='append', metavar=('H', 'W'))
     add('--size', **pair, help='input without padding; may be repeated; default: 800 1333')
     add('--out-size', **pair, help='size of the result; may be repeated; default: as the input')
-    add('--batch-size', type=positive, nargs='+', default=[1])
-    add('--objects', type=count, nargs='+', default=[40], help='objects in every image')
+    add('--batch-size', type=from_1, nargs='+', default=[1])
+    add('--objects', type=from_0, nargs='+', default=[40], help='objects in every image')
     add('--dtype', choices=DTYPES, nargs='+', default=['float32'], help='fp16, bf16: autocast')
     add('--compile', action='store_true', help='also with torch.compile')
     add('--accelerate', action='store_true', help='also with accelerate_inference (for a CPU)')
     add('--channels-last', action='store_true', help='also with weights in channels_last')
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    add('--threads', type=positive, default=torch.get_num_threads())
-    add('--repeats', type=positive, default=10, help='rounds that count')
-    add('--warmup', type=positive, default=2, help='rounds before')
+    add('--threads', type=from_1, default=torch.get_num_threads())
+    add('--repeats', type=from_1, default=10, help='rounds that count')
+    add('--warmup', type=from_1, default=2, help='rounds before')
     add('--out', type=Path, help='folder for benchmark.md and benchmark.json')
-    add('--cfg-options', nargs='+', action=CfgOptions, default={}, metavar='KEY=VALUE',
-        help='override settings of the configs, such as model.backbone.with_cp=True')  # fmt: skip
+    add_config_options(parser, 'model.backbone.with_cp=True')
     return parser
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args(argv)
-    for config in args.configs:
-        require_file(parser, 'config', config)
+    try:
+        args.configs = [str(find_config(config)) for config in args.configs]
+    except FileNotFoundError as error:
+        parser.error(str(error))
     for path in args.onnx:
         require_file(parser, '--onnx', path)
     if args.onnx and args.train:
@@ -153,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
     listed = candidates(
-        args.configs, args.cfg_options, args.plain_convs, args.peers, args.compile,
+        args.configs, args.cfg_options or {}, args.plain_convs, args.peers, args.compile,
         args.channels_last, args.accelerate,
     )  # fmt: skip
     # before this process holds models itself

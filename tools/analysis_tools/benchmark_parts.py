@@ -8,7 +8,6 @@ panoptic_metric and statistics. What is compared takes turns, so that a busy mac
 none; times are medians after a round that does not count. Tables are Markdown.
 """
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
-from parts import machine, positive, print_rows
+from parts import machine, print_rows
 
 import mmpfcn  # noqa: F401 (registers)
+from mmpfcn.commands.options import from_1, new_parser
 
 PARTS = (
     'dataloader', 'deform_conv', 'large_images', 'loading', 'losses', 'onnx_deform_conv',
@@ -30,19 +30,15 @@ PARTS = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('part', choices=PARTS)
     name = parser.parse_args(argv[:1]).part
     part = importlib.import_module(f'parts.{name}')
-    parser = argparse.ArgumentParser(
-        prog=f'{parser.prog} {name}',
-        description=part.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('--threads', type=positive, default=1)
-    parser.add_argument('--repeats', type=positive, default=10, help='rounds that count')
+    prog = f'{parser.prog} {name}'
+    parser = new_parser(part.__doc__)
+    parser.prog = prog
+    parser.add_argument('--threads', type=from_1, default=1)
+    parser.add_argument('--repeats', type=from_1, default=10, help='rounds that count')
     part.add_arguments(parser)
     args = parser.parse_args(argv[1:])
     init_default_scope('mmdet')

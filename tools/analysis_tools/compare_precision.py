@@ -6,12 +6,12 @@ Prints a Markdown table with differences against float32 at the config's batch s
 when one is larger than --max-difference.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+from benchmarking.candidates import channels_last
 from benchmarking.runs import numerics
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -23,18 +23,14 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmpfcn import accelerate_inference
-from mmpfcn.commands.cfg_options import CfgOptions
-from mmpfcn.commands.options import exit_if_refused, load_config, require_file
+from mmpfcn.commands.options import (
+    add_config_options,
+    exit_if_refused,
+    load_config,
+    new_parser,
+    require_file,
+)
 from mmpfcn.engine import compile_network
-
-
-def channels_last(model: nn.Module) -> None:
-    """Weights and the network's input."""
-    model.to(memory_format=torch.channels_last)
-    model.backbone.register_forward_pre_hook(
-        lambda module, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
-    )
-
 
 VARIANTS: dict[str, dict] = {
     'float32': {},
@@ -77,15 +73,14 @@ def quality(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = new_parser(__doc__)
     parser.add_argument('config')
     parser.add_argument('checkpoint', help='of a trained model')
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument('--max-difference', type=float, default=0.3, help='of PQ, in points')
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE')
+    add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     args = parser.parse_args(argv)
     require_file(parser, 'checkpoint', args.checkpoint)
-    args.launcher, args.local_rank, args.work_dir = 'none', 0, None
     cfg = load_config(parser, args)
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # mmcv tells of each layer it loads

@@ -12,14 +12,16 @@ mmdet and fvcore print as "FLOPs" are MACs.
 import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial, wraps
+from contextlib import ExitStack
+from functools import wraps
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
 from benchmarking.candidates import without_pretraining
+from benchmarking.report import table
 from benchmarking.stages import replaced
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
@@ -27,8 +29,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpfcn import ModulatedDeformConv, PanopticFCN
-from mmpfcn.commands.cfg_options import CfgOptions
-from mmpfcn.commands.options import load_config
+from mmpfcn.commands.options import add_config_options, load_config, new_parser
 from mmpfcn.models.layers import convolve
 
 T = TypeVar('T')
@@ -64,7 +65,8 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
     generator = model.panoptic_head.kernel_generator
     kernels = torch.empty(num_kernels, generator.kernel_out.out_channels, device='meta')
     flops = Counter()
-    with torch.no_grad(), counted_as_plain(model), ExitStack() as stack:
+    deformable = patch.object(ModulatedDeformConv, 'forward', plain)
+    with torch.no_grad(), deformable, ExitStack() as stack:
         for name, paths in PARTS.items():
             for module in called_modules(model, paths):
                 counted = count(module.forward, name, flops)
@@ -98,45 +100,32 @@ def count(function: Callable[..., T], name: str, flops: Counter) -> Callable[...
     return run
 
 
-@contextmanager
-def counted_as_plain(model: nn.Module) -> Iterator[None]:
-    """Let deformable convolutions run as plain ones behind the one that predicts their offsets."""
-
-    def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
-        conv.conv_offset(x)
-        return F.conv2d(
-            x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
-        )
-
-    with ExitStack() as stack:
-        for module in model.modules():
-            if isinstance(module, ModulatedDeformConv):
-                stack.enter_context(replaced(module, 'forward', partial(plain, module)))
-        yield
+def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
+    """A deformable convolution as a plain one behind the one that predicts its offsets."""
+    conv.conv_offset(x)
+    return F.conv2d(
+        x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+    )
 
 
 def markdown(parts: dict[str, Part]) -> str:
     """Table with a sum."""
     total = Part(*(sum(column) for column in zip(*parts.values(), strict=True)))
-    lines = ['| part | parameters (M) | GFLOPs | GMACs | share |', '|---|---|---|---|---|']
-    for name, (params, flops) in [*parts.items(), ('sum', total)]:
-        lines.append(
-            f'| {name} | {params / 1e6:.2f} | {flops / 1e9:.2f} | {flops / 2e9:.2f} | '
-            f'{flops / total.flops:.1%} |'
-        )
-    return '\n'.join(lines)
+    lines = (
+        [name, *(f'{x:.2f}' for x in (p / 1e6, f / 1e9, f / 2e9)), f'{f / total.flops:.1%}']
+        for name, (p, f) in [*parts.items(), ('sum', total)]
+    )
+    return table(['part', 'parameters (M)', 'GFLOPs', 'GMACs', 'share'], lines)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
     parser.add_argument(
         '--kernels', type=int, default=100, help='kernels of the image, of things and stuff'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE')
+    add_config_options(parser, 'model.backbone.depth=101')
     return parser
 
 

@@ -14,11 +14,8 @@ from statistics import median
 
 import matplotlib
 from benchmarking.stages import INFERENCE_STAGES, TRAINING_STAGES
-
-matplotlib.use('svg')
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 matplotlib.rcParams['svg.fonttype'] = 'none'  # text stays text
 ORDER = dict.fromkeys([*INFERENCE_STAGES, *TRAINING_STAGES])
@@ -27,7 +24,8 @@ NAMES = dict(size='input', out_size='output', batch_size='batch', dtype='', num_
 
 def draw_stages(rows: Sequence[dict]) -> Figure:
     """A bar for each row, made of the medians of its stages."""
-    figure, axes = plt.subplots(figsize=(9, 1.5 + 0.35 * len(rows)), layout='constrained')
+    figure = Figure(figsize=(9, 1.5 + 0.35 * len(rows)), layout='constrained')
+    axes = figure.subplots()
     measured = {name for row in rows for run in row['stages'] for name in run}
     names = [name for name in ORDER if name in measured]
     left = [0.0] * len(rows)
@@ -35,67 +33,58 @@ def draw_stages(rows: Sequence[dict]) -> Figure:
         widths = [median(run.get(name, 0.0) for run in row['stages']) for row in rows]
         axes.barh(range(len(rows)), widths, left=left, label=name)
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(rows)), labels(rows))
+    keys = varying(rows)
+    axes.set_yticks(range(len(rows)), [label(row, keys) for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel('seconds, median of each stage')
     axes.legend(ncols=4, fontsize='small', loc='lower left', bbox_to_anchor=(0, 1))
     return figure
 
 
-def labels(rows: Sequence[dict]) -> list[str]:
-    """Model and what of its setting is not the same in all rows."""
-    keys = [key for key in NAMES if len({str(row['setting'][key]) for row in rows}) > 1]
-    return [
-        ', '.join([row['model'], *(text for key in keys if (text := describe(row, key)))])
-        for row in rows
-    ]
+def varying(rows: Sequence[dict]) -> list[str]:
+    """Keys of what is not the same in the settings of all rows."""
+    return [key for key in NAMES if len({str(row['setting'][key]) for row in rows}) > 1]
 
 
-def describe(row: dict, key: str) -> str:
-    value = row['setting'][key]
-    if value is None:
-        return ''
-    if isinstance(value, list):
-        value = f'{value[0]} x {value[1]}'
-    return f'{NAMES[key]} {value}'.strip()
+def label(row: dict, keys: Sequence[str]) -> str:
+    """Model and, of its setting, these."""
+    texts = [row['model']]
+    for key in keys:
+        value = row['setting'][key]
+        if value is not None:
+            value = ' x '.join(map(str, value)) if isinstance(value, list) else value
+            texts.append(f'{NAMES[key]} {value}'.strip())
+    return ', '.join(texts)
 
 
 def draw_cost(rows: Sequence[dict]) -> Figure | None:
     """Time against what varies; None when neither objects nor the input size do."""
-    varying = {
-        'objects': lambda row: row['setting']['num_objects'],
-        'megapixels of the input': lambda row: megapixels(row['setting']['size']),
-    }
-    varying = {
-        name: value
-        for name, value in varying.items()
-        if len({value(row) for row in rows} - {None}) > 1
-    }
-    if not varying:
+    kinds = [('objects', 'num_objects', int), ('megapixels of the input', 'size', megapixels)]
+    kinds = [
+        (name, key, value)
+        for name, key, value in kinds
+        if len({str(row['setting'][key]) for row in rows} - {'None'}) > 1
+    ]
+    if not kinds:
         return None
-    figure, grid = plt.subplots(
-        1, len(varying), figsize=(4.5 * len(varying), 3.5), layout='constrained', squeeze=False
-    )
-    for axes, (name, value) in zip(grid[0], varying.items(), strict=True):
-        draw_lines(axes, rows, name, value)
+    figure = Figure(figsize=(4.5 * len(kinds), 3.5), layout='constrained')
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        draw_lines(axes, rows, *kind)
     return figure
 
 
 def draw_lines(
-    axes: Axes, rows: Sequence[dict], name: str, value: Callable[[dict], float | None]
+    axes: Axes, rows: Sequence[dict], name: str, key: str, value: Callable[[object], float]
 ) -> None:
     """A line for every model whose rows differ in this value and in nothing else."""
     lines: dict[str, list[tuple[float, float]]] = {}
-    key = 'num_objects' if name == 'objects' else 'size'
-    fixed = [k for k in NAMES if k != key and not (key == 'size' and k == 'out_size')]
-    shown = [k for k in fixed if len({str(row['setting'][k]) for row in rows}) > 1]
+    fixed = [k for k in varying(rows) if k != key and not (key == 'size' and k == 'out_size')]
     for row in rows:
-        if value(row) is not None:
-            described = [row['model'], *(describe(row, k) for k in shown)]
-            point = (value(row), median(row['seconds']))
-            lines.setdefault(', '.join(filter(None, described)), []).append(point)
-    for label, points in lines.items():
-        axes.plot(*zip(*sorted(points), strict=True), marker='o', label=label)
+        if row['setting'][key] is not None:
+            point = (value(row['setting'][key]), median(row['seconds']))
+            lines.setdefault(label(row, fixed), []).append(point)
+    for text, points in lines.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker='o', label=text)
     axes.set_xlabel(name)
     axes.set_ylabel('seconds, median')
     axes.set_xlim(left=0)
@@ -114,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('json', type=Path, help='benchmark.json')
     args = parser.parse_args(argv)
     try:
-        rows = [row for row in json.loads(args.json.read_text())['times'] if not row['error']]
+        rows = [row for row in json.loads(args.json.read_bytes())['times'] if not row['error']]
     except (OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f'{args.json} is not what benchmark.py wrote: {error!r}')
     if not rows:
@@ -123,7 +112,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if figure is not None:
             path = args.json.with_name(f'{name}.svg')
             figure.savefig(path)
-            plt.close(figure)
             print(path)
 
 

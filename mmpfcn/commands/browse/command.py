@@ -12,6 +12,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,14 +23,13 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
-from mmpfcn.formats.safe_names import name_below  # noqa: E402
-from mmpfcn.visualization.colors import class_palette  # noqa: E402
-from mmpfcn.visualization.ground_truth import thing_labels  # noqa: E402
+from mmpfcn.formats.panoptic_png import write_atomic
+from mmpfcn.formats.safe_names import name_below
+from mmpfcn.visualization.colors import class_palette
+from mmpfcn.visualization.ground_truth import thing_labels
 
-from ..options import add_config_options, error_text, load_config
-from ..page import thumbnail
-from .index_page import Card, ClassEntry, index_page
+from ..options import add_config_options, error_text, from_0, load_config, new_parser
+from ..page import html_page, thumbnail
 from .pictures import Browser, Picture
 from .targets import TargetPipeline, build_target_pipeline
 
@@ -40,25 +40,24 @@ INDEX = 'index.html'
 LEGEND = 'Light and dark stripes are void, stripes in the colour of a class are crowds.'
 
 
-def whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 0 on')
-    return int(text)
+class Card(NamedTuple):
+    """A picture on the page: its file, and the two lines below it."""
+
+    file_name: str
+    thumbnail: str
+    title: str
+    facts: str
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
     parser.add_argument('--split', choices=SPLITS, default='train')
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        '--num', type=whole_number, default=20, help='so many images, drawn at random; 0 is all'
+        '--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all'
     )
-    which.add_argument(
-        '--indices', type=whole_number, nargs='+', help='these images, counted from 0'
-    )
+    which.add_argument('--indices', type=from_0, nargs='+', help='these images, counted from 0')
     parser.add_argument(
         '--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>'
     )
@@ -74,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--index-page', action='store_true', help=f'also write {INDEX} with all pictures'
     )
     parser.add_argument(
-        '--seed', type=whole_number, default=0, help='of the choice of images and the augmentation'
+        '--seed', type=from_0, default=0, help='of the choice of images and the augmentation'
     )
     add_config_options(parser, 'train_dataloader.dataset.data_root=my/data/')
     return parser
@@ -133,14 +132,14 @@ def write_picture(
     return Card(name, thumbnail(picture.preview), f'{index}: {picture.name}', picture.facts)
 
 
-def class_entries(metainfo: dict, counts: Counter) -> dict[str, list[ClassEntry]]:
-    """The classes in groups, where the data set has groups."""
+def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
+    """Name, colour and number of segments of the classes, in groups if the data set has some."""
     things, palette = thing_labels(metainfo), class_palette(metainfo)
-    groups: dict[str, list[ClassEntry]] = {}
+    groups = {}
     for label, name in enumerate(metainfo['classes']):
         group = 'things' if label in things else 'stuff'
         group = group if 'thing_classes' in metainfo else 'classes'
-        groups.setdefault(group, []).append(ClassEntry(name, palette[label], counts[label]))
+        groups.setdefault(group, []).append((name, palette[label], counts[label]))
     return groups
 
 
@@ -169,11 +168,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'\n{len(cards)} pictures: {folder}')
     if args.index_page:
         note = f'{len(indices)} of {len(dataset)} images of the {args.split} split. {LEGEND}'
-        title = f'{Path(args.config).stem}: {args.split}'
-        page = index_page(title, note, class_entries(dataset.metainfo, counts), cards)
+        page = html_page(
+            'browse.html',
+            title=f'{Path(args.config).stem}: {args.split}',
+            note=note,
+            groups=class_groups(dataset.metainfo, counts),
+            num_classes=len(dataset.metainfo['classes']),
+            cards=cards,
+        )
         write(parser, folder / INDEX, page.encode())
         print(f'page: {folder / INDEX}')
-
-
-if __name__ == '__main__':
-    main()

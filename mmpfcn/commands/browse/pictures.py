@@ -134,7 +134,7 @@ class Browser(NamedTuple):
         self, sample: TrainingSample, canvas: np.ndarray, panels: list[tuple[str, np.ndarray]]
     ) -> list[np.ndarray]:
         """The panels and the objects by level; then a row for each level."""
-        metainfo, assigner = self.dataset.metainfo, self.target_pipeline.assigner
+        metainfo, assigner = self.dataset.metainfo, self.target_pipeline.head.assigner
         names = target_names(
             metainfo['classes'],
             class_palette(metainfo),

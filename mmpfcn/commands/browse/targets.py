@@ -1,16 +1,16 @@
-"""What a model is taught about one image, made by its own preprocessor and assigner."""
+"""What the network is taught about one image, made by its own preprocessor and head."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import BaseDataPreprocessor
-from mmengine.structures import InstanceData
 from torch import Tensor
 
-from mmpfcn import ImageTargets, PanopticFCNAssigner
+from mmpfcn import ImageTargets, LevelMaps, PanopticFCNAssigner, PanopticFCNHead
+from mmpfcn.ops.soft_masks import soft_masks_of_stack
 from mmpfcn.visualization.drawing import resize
 from mmpfcn.visualization.targets import TargetObject
 
@@ -36,13 +36,13 @@ class TrainingSample(NamedTuple):
 
 
 class TargetPipeline(NamedTuple):
-    """The parts of a model that make targets, without its network."""
+    """The parts of a model that make targets, without its backbone."""
 
     preprocessor: BaseDataPreprocessor
-    assigner: PanopticFCNAssigner
+    head: PanopticFCNHead
 
     def make(self, image: np.ndarray, data: dict) -> TrainingSample:
-        """Targets of one image, as the head's ``get_targets`` makes them for a batch of one.
+        """Targets of one image, as a batch of one gives them.
 
         Args:
             image: (h, w, 3) uint8 RGB of ``data['inputs']``.
@@ -62,37 +62,21 @@ class TargetPipeline(NamedTuple):
         (sample,) = batch['data_samples']
         padded = batch['inputs'].shape[-2:]
         h, w = sample.img_shape[:2]
-        gt = sample.gt_instances
-        objects = InstanceData(
-            masks=gt.masks.to_tensor(torch.uint8, 'cpu')[:, :h, :w],
-            labels=gt.labels,
-            bboxes=gt.bboxes,
+        # all that the head takes from the network: sizes, of strided convolutions, rounded up
+        strides = [FIRST_STRIDE * 2**i for i in range(len(self.head.assigner.scale_ranges))]
+        mask_feats, *maps = (
+            torch.empty(1, 1, *(-(-side // stride) for side in padded))
+            for stride in (MASK_STRIDE, *strides)
         )
-        sem_seg = sample.gt_sem_seg.sem_seg[0, :h, :w]
-        targets = self._assign(objects, sem_seg, padded)
+        levels = [LevelMaps(x, x, x) for x in maps]
+        (targets,) = self.head.get_targets(levels, mask_feats, [sample])
         canvas = np.full((*padded, 3), PADDING, np.uint8)
         canvas[:h, :w] = resize(image, (h, w))  # a preprocessor may change the size
-        seen = self._seen(objects, padded, len(targets.masks))
-        return TrainingSample(
-            canvas, (h, w), targets, target_objects(targets, gt.labels, gt.bboxes, seen)
-        )
-
-    def _assign(
-        self, objects: InstanceData, sem_seg: Tensor, padded: tuple[int, int]
-    ) -> ImageTargets:
-        """With the sizes that strided convolutions give: halves, rounded up."""
-        strides = [FIRST_STRIDE * 2**i for i in range(len(self.assigner.scale_ranges))]
-        sizes = [tuple(-(-side // stride) for side in padded) for stride in strides]
-        mask_size = tuple(-(-side // MASK_STRIDE) for side in padded)
-        return self.assigner.assign(objects, sem_seg, sizes, mask_size)
-
-    def _seen(self, objects: InstanceData, padded: tuple[int, int], count: int) -> Tensor:
-        """(G,) bool: which objects are left at stride 4; ``count`` are."""
-        if count == len(objects):
-            return torch.ones(count, dtype=torch.bool)
-        void = torch.full(objects.masks.shape[1:], 255)
-        alone = [self._assign(objects[i : i + 1], void, padded) for i in range(len(objects))]
-        return torch.tensor([len(targets.masks) > 0 for targets in alone])
+        gt = sample.gt_instances
+        masks = gt.masks.to_tensor(torch.uint8, 'cpu')[:, :h, :w]
+        seen = soft_masks_of_stack(masks, mask_feats.shape[-2:]).flatten(1).any(1)
+        objects = target_objects(targets, gt.labels, gt.bboxes, seen)
+        return TrainingSample(canvas, (h, w), targets, objects)
 
 
 def target_objects(
@@ -125,15 +109,11 @@ def build_target_pipeline(cfg: Config) -> TargetPipeline:
         ValueError: It is another model.
     """
     model = cfg.get('model', {})
-    head = model.get('panoptic_head', {})
     assigner = (model.get('train_cfg') or {}).get('assigner') or {}
     if assigner.get('type') not in ('PanopticFCNAssigner', PanopticFCNAssigner):
         raise ValueError(
             'the model has no PanopticFCNAssigner in train_cfg.assigner: targets can be shown for '
             'Panoptic FCN only'
         )
-    keys = ('num_things_classes', 'num_stuff_classes', 'separate_thing_regions')
-    counts = {key: head[key] for key in keys if key in head}
-    return TargetPipeline(
-        MODELS.build(model['data_preprocessor']), TASK_UTILS.build(assigner, default_args=counts)
-    )
+    head = {**model['panoptic_head'], 'train_cfg': model['train_cfg']}
+    return TargetPipeline(MODELS.build(model['data_preprocessor']), MODELS.build(head))

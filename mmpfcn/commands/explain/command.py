@@ -15,22 +15,30 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmpfcn import PanopticInferencer  # noqa: E402
-from mmpfcn.apis import explain  # noqa: E402
+from mmpfcn import PanopticInferencer
+from mmpfcn.apis import Explanation, Kernel, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
+from mmpfcn.visualization.kernel_masks import TAKEN
+from mmpfcn.visualization.targets import level_name
 
-from ..options import add_config_options, error_text, load_config, require_checkpoint, require_file
-from .page import explanation_page
+from ..options import (
+    add_config_options,
+    error_text,
+    load_config,
+    new_parser,
+    require_checkpoint,
+    require_file,
+)
+from ..page import html_page, require_page, write_page
+from . import texts
+from .pictures import Pictures
 
 WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
 WRONG_IMAGE = (OSError, ValueError, TypeError)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('image', help='path or address of an image')
     parser.add_argument('--config', required=True, help='config file of the model')
     parser.add_argument('--checkpoint', required=True, help='its weights, a path or an address')
@@ -51,14 +59,46 @@ def build_model(
         parser.error(f'the model can not be built: {error_text(error)}')
 
 
+def explanation_page(explanation: Explanation, model: str) -> str:
+    """The page; ``model`` says what the image was segmented with."""
+    height, width = explanation.output.image.shape[:2]
+    h, w = explanation.output.data_sample.img_shape[:2]
+
+    def level_title(number: int) -> str:
+        rows, columns = explanation.output.levels[number].centers.shape[-2:]
+        return f'{level_name(number)}, {rows} x {columns} cells'
+
+    def num_members(kernels: Sequence[Kernel]) -> int:
+        return sum(len(kernel.members) for kernel in kernels)
+
+    return html_page(
+        'explain.html',
+        title=f'How {Path(explanation.result.name).name} was segmented',
+        note=f'{width} x {height} pixels, resized to {w} x {h}. {model}',
+        explanation=explanation,
+        cfg=explanation.settings,
+        pictures=Pictures(explanation),
+        segments=explanation.result.segments_info,
+        num_pixels=explanation.result.panoptic_seg.size,
+        num_void=int((explanation.result.panoptic_seg == 0).sum()),
+        ranked=sorted(explanation.kernels, key=lambda kernel: -(kernel.rescored or kernel.score)),
+        by_key={candidate.key: candidate for candidate in explanation.candidates},
+        fused_of=lambda kernels: [kernel for kernel in kernels if len(kernel.members) > 1],
+        num_members=num_members,
+        level_title=level_title,
+        texts=texts,
+        Outcome=Outcome,
+        TAKEN=TAKEN,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     require_file(parser, 'image', args.image)
     require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
-    if path.is_dir():
-        parser.error(f'--out {path} is a folder, expected the name of a file')
+    require_page(parser, path)
     inferencer = build_model(parser, args, load_config(parser, args))
     try:
         if len(list(islice(list_inputs(args.image), 2))) > 1:
@@ -67,13 +107,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     except WRONG_IMAGE as error:
         parser.error(str(error))
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
-    page = explanation_page(explanation, model)
-    try:
-        write_atomic(path, page.encode())
-    except OSError as error:
-        parser.error(f'{path} can not be written ({error}): give another --out')
-    print(f'page: {path}')
-
-
-if __name__ == '__main__':
-    main()
+    write_page(parser, path, explanation_page(explanation, model))

@@ -15,13 +15,11 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import add_config_options, load_config, require_checkpoint
+from ..options import add_config_options, load_config, new_parser, require_checkpoint
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('config', help='config of a Panoptic FCN')
     parser.add_argument('checkpoint', help='file of the weights; no code in it is run')
     parser.add_argument(
@@ -55,7 +53,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     print('largest difference from PyTorch on noise, as a share of the largest value:')
     for name, difference in differences.items():
         print(f'  {name:15} {difference:.1e}')
-
-
-if __name__ == '__main__':
-    main()

@@ -21,11 +21,10 @@ from pathlib import Path
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import file_hash
-from mmpfcn.apis.configs import read_config
 from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input, list_files
 
-from ..options import add_config_options, require_checkpoint
+from ..options import add_config_options, load_config, new_parser, require_checkpoint
 from .images import run_images
 from .output import RECORDS, Output, device_of_process, open_output
 from .records import Records, is_moving, path_of
@@ -36,9 +35,7 @@ INTERRUPTED = 130
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('inputs', nargs='+', metavar='INPUT')
     parser.add_argument(
         '--config', help='config file, or name of a model; default: the config in the checkpoint'
@@ -76,12 +73,9 @@ def build_inferencer(
 ) -> PanopticInferencer:
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     try:
-        config = args.config
-        if config is not None and args.cfg_options:
-            config = read_config(config)
-            config.merge_from_dict(args.cfg_options)
-        elif args.cfg_options:
+        if args.cfg_options and args.config is None:
             parser.error('--cfg-options needs a --config')
+        config = None if args.config is None else load_config(parser, args)
         device = args.device or device_of_process()
         return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -177,7 +171,3 @@ def require_inputs_untouched(work: list[Input], folder: Path) -> None:
                     f'the result {folder / name} would take the place of the input '
                     f'{inputs[path]}: choose another --out-dir'
                 )
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -47,7 +47,7 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
         raise ValueError('--overwrite: empty the folder before you start several processes')
     if overwrite:
         shutil.rmtree(folder / RECORDS, ignore_errors=True)
-    before = json.loads(begun.read_text()) if begun.is_file() else settings
+    before = json.loads(begun.read_bytes()) if begun.is_file() else settings
     changed = [key for key in settings if before.get(key) != settings[key]]
     if changed:
         raise ValueError(

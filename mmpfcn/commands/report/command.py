@@ -21,31 +21,23 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
-from mmpfcn.formats.panoptic_png import write_atomic  # noqa: E402
-
-from ..options import add_config_options, error_text, load_config
+from ..options import add_config_options, error_text, from_1, load_config, new_parser
+from ..page import html_page, require_page, write_page
 from ..workers import map_in_processes
+from .charts import draw_chart
 from .curves import Log, find_logs, read_logs
 from .measuring import Comparer, Job, Score, Sums, add_up, worst_and_best
-from .page import Report, report_page
 from .pictures import Example, make_example
 from .predictions import Prediction, read_predictions
+from .tables import report_tables
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
 WRONG_FILE = (OSError, ValueError)
 CHUNK = 4  # images that a process gets at a time
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 1 on')
-    return int(text)
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     parser.add_argument('config', help='config file of the test run')
     parser.add_argument(
@@ -66,10 +58,10 @@ def make_parser() -> argparse.ArgumentParser:
         '--out', type=Path, metavar='HTML', help='default: that of the results, with .html'
     )
     parser.add_argument(
-        '--num-images', type=positive, default=6, help='of the worst and of the best (%(default)s)'
+        '--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)'
     )
     parser.add_argument(
-        '--workers', type=positive, default=cores, help='number of processes (%(default)s)'
+        '--workers', type=from_1, default=cores, help='number of processes (%(default)s)'
     )
     add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
@@ -84,8 +76,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     if not args.results.is_file():
         parser.error(f'{args.results} is not a file (looked for in {Path.cwd()})')
     args.out = args.out or args.results.with_suffix('.html')
-    if args.out.is_dir():
-        parser.error(f'--out {args.out} is a folder, expected the name of a file')
+    require_page(parser, args.out)
 
 
 def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
@@ -113,9 +104,7 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
     return dataset
 
 
-def read_training(
-    parser: argparse.ArgumentParser, path: Path, asked: bool
-) -> tuple[Log | None, str]:
+def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> tuple[Log, str]:
     """The log and a sentence about it; without one it is an error only if it was asked for."""
     logs = find_logs(path)
     try:
@@ -129,7 +118,7 @@ def read_training(
             f'--log {path} has no log of a training: expected a work dir with '
             '<time>/vis_data/scalars.json, or that file'
         )
-    return None, f'There is no log of a training in {path}: give --log.'
+    return log, f'There is no log of a training in {path}: give --log.'
 
 
 def measure(
@@ -183,17 +172,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         examples = [draw(dataset, predictions, comparer, chosen) for chosen in (worst, best)]
     except WRONG_FILE as error:
         parser.error(str(error))
-    report = Report(
-        f'{Path(args.config).stem}: report of a test run',
-        f'{len(dataset)} images, {len(is_thing)} classes; predictions of {args.results}.',
-        metainfo, np.array(is_thing), sums, *examples, log, log_note,
-    )  # fmt: skip
-    try:
-        write_atomic(args.out, report_page(report).encode())
-    except OSError as error:
-        parser.error(f'{args.out} can not be written ({error}): give another --out')
-    print(f'page: {args.out}')
-
-
-if __name__ == '__main__':
-    main()
+    page = html_page(
+        'report.html',
+        title=f'{Path(args.config).stem}: report of a test run',
+        note=f'{len(dataset)} images, {len(is_thing)} classes; predictions of {args.results}.',
+        worst=examples[0],
+        best=examples[1],
+        charts=map(draw_chart, log.charts),
+        num_broken=log.num_broken,
+        log_note=log_note,
+        **report_tables(sums, metainfo, np.array(is_thing)),
+    )
+    write_page(parser, args.out, page)

@@ -89,7 +89,7 @@ def read_logs(paths: Sequence[Path]) -> Log:
 
 
 def _read_lines(path: Path) -> list[dict]:
-    texts = path.read_text(encoding='utf-8').splitlines()
+    texts = path.read_text('utf-8-sig').splitlines()
     lines = []
     for number, text in enumerate(texts, 1):
         try:

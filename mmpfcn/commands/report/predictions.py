@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from mmpfcn.evaluation.panoptic_quality import Segment
+from mmpfcn.formats.file_content import read_content
 from mmpfcn.formats.panoptic_json import require_fields
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 from mmpfcn.structures.label_map import find_runs
@@ -111,7 +112,7 @@ def _in_order(keys: Sequence, found: Sequence[tuple], path: Path) -> list:
 
 def _read_json(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(read_content(path))  # also behind a byte order mark
     except ValueError as error:
         raise ValueError(f'{path} is no complete JSON ({error}): write it again') from error
     if not isinstance(content, dict) or not isinstance(content.get('annotations'), list):

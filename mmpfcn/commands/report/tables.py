@@ -1,235 +1,146 @@
-"""The tables of a report as HTML."""
+"""The numbers of the tables and bars of a report, as its page has them."""
 
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from mmpfcn.evaluation.panoptic_quality import class_quality, mean_quality
 from mmpfcn.evaluation.segment_errors import KINDS, SIZES, lost_quality
-from mmpfcn.visualization.colors import Color
+from mmpfcn.visualization.colors import Color, class_palette
 
-from ..page import chip
-from .charts import Part, css, stacked_bar
 from .measuring import Sums, matrix_labels, most_confused
 from .pictures import KIND_COLORS
 
-GOOD = 'var(--good)'
 MATCHED_MASKS = 'masks of matches'
-MATCHED_COLOR = (240, 228, 66)  # of Okabe and Ito as well
+COLORS = {MATCHED_MASKS: (240, 228, 66), **KIND_COLORS}  # yellow of Okabe and Ito as well
+GOOD = 'var(--good)'
 MOST_PAIRS = 15
 MATRIX_SIZE = 14  # classes that still fit
 DARKEST = 60  # % of the colour of a cell, so that its text can be read
 
-TABLE_STYLE = """
-.scroll { overflow-x: auto; margin: 0 0 1rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem }
-caption { text-align: left; color: var(--soft); padding: .5rem 0 .4rem; font-size: .9rem }
-caption span { position: sticky; left: 0; display: inline-block; max-width: calc(100vw - 2rem) }
-th, td { padding: .22rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
-  vertical-align: top }
-thead th:first-child, .left, .pairs th:nth-child(2), .full th:nth-child(3) { text-align: left }
-th { font-weight: 600 }
-th[scope=row] { text-align: left; position: sticky; left: 0; background: var(--page);
-  overflow-wrap: anywhere; min-width: 7rem }
-th .chip { display: inline-block; vertical-align: -.1em; margin-right: .4em }
-td.wide { min-width: 9rem; width: 45%; padding-top: .4rem; text-align: left }
-.full { width: 100% }
-.matrix th[scope=col] { writing-mode: vertical-rl; transform: rotate(180deg); border: 0;
-  text-align: left; vertical-align: top; max-height: 11rem }
-.matrix td { text-align: center; min-width: 2.2rem }
-th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer;
-  text-decoration: underline dotted }
-th[aria-sort=ascending] button::after { content: ' \\25b2'; content: ' \\25b2' / '' }
-th[aria-sort=descending] button::after { content: ' \\25bc'; content: ' \\25bc' / '' }
-"""
+Bar = list[tuple[str, float, str | Color]]
+"""Parts that add up to 1: name, share, colour."""
 
 
-def table(caption: str, names: Sequence[str], rows: Iterable[Sequence[str]], kind: str = '') -> str:
-    """A table that scrolls sideways inside itself.
+class Row(NamedTuple):
+    """Classes that are counted together, or one of them.
+
+    Attributes:
+        name: of the row.
+        quality: PQ, SQ and RQ in [0, 1]; nan where nothing occurs.
+        count: classes that occur.
+        losses: (len(KINDS) + 1,) of :func:`lost_quality`, the mean over the classes that occur.
+        numbers: TP, FP and FN.
+        bar: what is reached, and what is lost by each kind of error.
+        color: of a class.
+        is_thing: of a class.
+    """
+
+    name: str
+    quality: list[float]
+    count: int
+    losses: np.ndarray
+    numbers: list[int]
+    bar: Bar
+    color: Color | None = None
+    is_thing: bool = False
+
+
+def report_tables(sums: Sums, metainfo: Mapping, is_thing: np.ndarray) -> dict:
+    """Values of ``report.html`` beside title, pictures and curves.
 
     Args:
-        caption: text.
-        names: of the columns, texts.
-        rows: HTML of the row's name, then whole cells.
-        kind: class of the table.
+        sums: of all images.
+        metainfo: of the data set.
+        is_thing: (C,) bool.
     """
-    head = ''.join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = '\n'.join(f'<tr><th scope="row">{row[0]}</th>{"".join(row[1:])}</tr>' for row in rows)
-    label = escape(caption)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">'
-        f'<table class="{kind}"><caption><span>{label}</span></caption>\n'
-        f'<thead><tr>{head}</tr></thead>\n'
-        f'<tbody>\n{body}\n</tbody></table></div>'
+    groups = {'All': is_thing | True}
+    if 0 < is_thing.sum() < len(is_thing):
+        groups.update(Things=is_thing, Stuff=~is_thing)
+    classes, palette = metainfo['classes'], class_palette(metainfo)
+    of_class = sums.confusion.sum(1)
+    rows = [_row(name, sums, group) for name, group in groups.items()]
+    return dict(
+        colors={'PQ': GOOD, **COLORS},
+        groups=rows,
+        kinds=_kinds(sums, rows),
+        classes=[
+            _row(name, sums, np.arange(len(classes)) == label)._replace(
+                color=palette[label], is_thing=is_thing[label]
+            )
+            for label, name in enumerate(classes)
+        ],
+        errors=[
+            (name, list(zip(*both, strict=True)))
+            for name, *both in zip(classes, sums.missed, sums.wrong, strict=True)
+            if np.any(both)
+        ],
+        sizes=_sizes(sums, is_thing),
+        pairs=[
+            (classes[p.label], classes[p.taken], p.count, p.count / of_class[p.label])
+            for p in most_confused(sums.confusion, MOST_PAIRS)
+        ],
+        matrix=_matrix(sums.confusion, classes),
     )
 
 
-def cell(value: float | int | str) -> str:
-    """A cell of a count or of a text."""
-    return f'<td>{value}</td>'
+def _row(name: str, sums: Sums, group: np.ndarray) -> Row:
+    """Of the classes for which ``group``, (C,) bool, is true."""
+    quality, count = mean_quality(class_quality(sums.statistics[group]))
+    losses = lost_quality(sums.statistics, sums.missed, sums.wrong)[group]
+    seen = losses[~np.isnan(losses[:, 0])]
+    lost = seen.mean(0) if len(seen) else np.full(losses.shape[1], np.nan)
+    shares = [max(0.0, 1 - lost.sum()), lost[-1], *lost[:-1]]
+    bar = list(zip(['PQ', *COLORS], shares, [GOOD, *COLORS.values()], strict=True))
+    numbers = sums.statistics[group, 1:].sum(0).astype(int).tolist()
+    return Row(name, quality.tolist(), count, lost, numbers, bar)
 
 
-def percent(value: float) -> str:
-    """A cell of a fraction."""
-    return '<td>–</td>' if math.isnan(value) else f'<td>{100 * value:.1f}</td>'
-
-
-def summary_table(sums: Sums, groups: dict[str, np.ndarray]) -> str:
-    """PQ, SQ and RQ of groups of classes, each (C,) bool."""
-    quality = class_quality(sums.statistics)
-    rows = []
-    for name, group in groups.items():
-        mean, count = mean_quality(quality[group])
-        rows.append([name, *map(percent, mean.tolist()), cell(count)])
-    return table(
-        'Means over the classes that occur, in percent, as PanopticQualityMetric counts them',
-        ['', 'PQ', 'SQ', 'RQ', 'classes'], rows,
-    )  # fmt: skip
-
-
-def losses_of(sums: Sums) -> np.ndarray:
-    """(C, len(KINDS) + 1), see :func:`lost_quality`."""
-    return lost_quality(sums.statistics, sums.missed, sums.wrong)
-
-
-def quality_bar(title: str, losses: np.ndarray) -> str:
-    """What is reached and what is lost by each kind of error, (len(KINDS) + 1,) in [0, 1]."""
-    lost = [Part(kind, losses[i], css(KIND_COLORS[kind])) for i, kind in enumerate(KINDS)]
-    matched = Part(MATCHED_MASKS, losses[-1], css(MATCHED_COLOR))
-    reached = Part('PQ', max(0.0, 1 - losses.sum()), GOOD)
-    return stacked_bar(title, [reached, matched, *lost])
-
-
-def legend() -> str:
-    """Of :func:`quality_bar`."""
-    colors = {MATCHED_MASKS: MATCHED_COLOR, **KIND_COLORS}
-    items = [f'<li>{chip(color)}{name}</li>' for name, color in colors.items()]
-    good = f'<li><span class="chip" style="background: {GOOD}"></span>PQ</li>'
-    return f'<ul class="legend">{good}{"".join(items)}</ul>'
-
-
-def kind_table(sums: Sums, groups: dict[str, np.ndarray]) -> str:
-    """Counts and cost of each kind of error."""
-    losses = losses_of(sums)
-    means = [_mean(losses[group]) for group in groups.values()]
-    rows = []
-    for number, kind in enumerate(KINDS):
-        rows.append(
-            [
-                chip(KIND_COLORS[kind]) + kind,
-                cell(int(sums.missed[:, number].sum())),
-                cell(int(sums.wrong[:, number].sum())),
-                *(percent(mean[number]) for mean in means),
-            ]
-        )
-    matched = [percent(mean[-1]) for mean in means]
-    rows.append([chip(MATCHED_COLOR) + MATCHED_MASKS, cell('–'), cell('–'), *matched])
-    total = [percent(mean.sum()) for mean in means]
-    rows.append([
-        'together: 100 − PQ', cell(int(sums.missed.sum())), cell(int(sums.wrong.sum())), *total,
-    ])  # fmt: skip
-    caption = (
-        'Unmatched segments of the ground truth (FN) and predictions (FP) by kind of error, and '
-        'the points of PQ that each kind costs'
-    )
-    return table(caption, ['', 'FN', 'FP', *(f'points: {name.lower()}' for name in groups)], rows)
-
-
-def class_table(sums: Sums, classes: Sequence[str], palette: Sequence[Color],
-                is_thing: np.ndarray) -> str:  # fmt: skip
-    """A row for each class, in the order of labels."""
-    quality, losses = class_quality(sums.statistics), losses_of(sums)
-    rows = []
-    for label, name in enumerate(classes):
-        seen = not math.isnan(quality[label, 0])
-        bar = quality_bar(name, losses[label]) if seen else 'neither there nor predicted'
-        rows.append(
-            [
-                chip(palette[label]) + escape(name),
-                percent(quality[label, 0]),
-                f'<td class="wide">{bar}</td>',
-                *map(percent, quality[label, 1:].tolist()),
-                *(cell(int(count)) for count in sums.statistics[label, 1:]),
-                cell('thing' if is_thing[label] else 'stuff'),
-            ]
-        )
-    names = ['class', 'PQ', 'PQ and losses', 'SQ', 'RQ', 'TP', 'FP', 'FN', 'group']
-    return table('Each class, in percent; TP, FP and FN are segments', names, rows, 'full sortable')
-
-
-def error_table(sums: Sums, classes: Sequence[str]) -> str:
-    """Missed + wrong segments of each kind and class that has any."""
-    rows = [
-        [escape(name), *(cell(f'{m} + {w}' if m or w else '') for m, w in zip(*both, strict=True))]
-        for name, *both in zip(classes, sums.missed, sums.wrong, strict=True)
-        if np.any(both)
+def _kinds(sums: Sums, groups: list[Row]) -> list[tuple[str, Color | None, object, object, list]]:
+    """Kind of error, its colour, FN, FP, and the points of PQ that it costs each group."""
+    missed, wrong = sums.missed.sum(0).tolist(), sums.wrong.sum(0).tolist()
+    lost = np.array([group.losses for group in groups]).T.tolist()  # kinds and matches x groups
+    together = [sum(of_group) for of_group in zip(*lost, strict=True)]
+    return [
+        *(
+            (kind, COLORS[kind], *row)
+            for kind, *row in zip(KINDS, missed, wrong, lost[:-1], strict=True)
+        ),
+        (MATCHED_MASKS, COLORS[MATCHED_MASKS], '–', '–', lost[-1]),
+        ('together: 100 − PQ', None, sum(missed), sum(wrong), together),
     ]
-    caption = 'Missed segments of the ground truth + wrong predictions'
-    return table(caption, ['class', *KINDS], rows)
 
 
-def size_table(sums: Sums, is_thing: np.ndarray) -> str:
-    """PQ of the things of each size."""
+def _sizes(sums: Sums, is_thing: np.ndarray) -> list[tuple[str, list[float], int, list[int]]]:
+    """Name, quality, classes that occur, and TP, FP, FN of the things of each size."""
     rows = []
     for (name, (low, high)), statistics in zip(SIZES.items(), sums.sizes, strict=True):
-        mean, count = mean_quality(class_quality(statistics[is_thing]))
-        _, tp, fp, fn = statistics[is_thing].sum(0).astype(int).tolist()
         limits = f'from {low**0.5:.0f}² px' if math.isinf(high) else f'up to {high**0.5:.0f}² px'
-        parts = [Part('PQ', mean[0], GOOD), Part('lost', 1 - mean[0], 'var(--line)')]
-        bar = stacked_bar(name, parts) if count else 'none of this size'
-        rows.append([
-            f'{name}, {limits}', percent(mean[0]), f'<td class="wide">{bar}</td>',
-            *map(percent, mean[1:].tolist()), *map(cell, (tp + fn, tp, fp, fn)), cell(count),
-        ])  # fmt: skip
-    names = ['size', 'PQ', 'PQ of 100', 'SQ', 'RQ', 'objects', 'TP', 'FP', 'FN', 'classes']
-    return table('Things by their area in the image', names, rows, 'full')
+        mean, count = mean_quality(class_quality(statistics[is_thing]))
+        numbers = statistics[is_thing, 1:].sum(0).astype(int).tolist()
+        rows.append((f'{name}, {limits}', mean.tolist(), count, numbers))
+    return rows
 
 
-def pair_table(sums: Sums, classes: Sequence[str]) -> str:
-    """The most confused classes."""
-    of_class = sums.confusion.sum(1)
-    rows = [
-        [
-            escape(classes[pair.label]), f'<td class="left">{escape(classes[pair.taken])}</td>',
-            cell(pair.count), cell(f'{100 * pair.count / of_class[pair.label]:.0f} %'),
-        ]
-        for pair in most_confused(sums.confusion, MOST_PAIRS)
-    ]  # fmt: skip
-    if not rows:
-        return '<p>No segment was taken for another class.</p>'
-    names = ['class', 'taken for', 'segments', 'of the class']
-    return table('Most frequent confusions', names, rows, 'pairs')
+def _matrix(confusion: np.ndarray, classes: list[str]) -> dict:
+    """Segments of the ground truth (rows) by the class they were taken for (columns).
 
-
-def confusion_matrix(sums: Sums, classes: Sequence[str]) -> str:
-    """Segments of the ground truth (rows) by the class they were taken for (columns)."""
-    labels = matrix_labels(sums.confusion, MATRIX_SIZE)
-    counts = sums.confusion[labels]
-    shown = counts[:, [*labels, len(classes)]]
-    rest = counts.sum(1) - shown.sum(1)
-    complete = len(labels) == len(classes)
+    ``rows`` are (name, cells), a cell is (count, colour of CSS).
+    """
+    labels = matrix_labels(confusion, MATRIX_SIZE)
+    counts = confusion[labels]
+    shown, columns = counts[:, [*labels, len(classes)]], [*(classes[i] for i in labels), 'nothing']
+    if len(labels) < len(classes):
+        shown = np.column_stack([shown, counts.sum(1) - shown.sum(1)])
+        columns.append('others')
     rows = []
-    for place, label in enumerate(labels):
-        row = [*shown[place].tolist(), *([] if complete else [int(rest[place])])]
-        total = max(1, int(counts[place].sum()))
-        cells = [_shaded(n, n / total, column == place) for column, n in enumerate(row)]
-        rows.append([escape(classes[label]), *cells])
-    names = [*(classes[label] for label in labels), 'nothing', *([] if complete else ['others'])]
-    caption = 'Segments of the ground truth (rows) by what most of their pixels were predicted as'
-    return table(caption, ['', *names], rows, 'matrix')
-
-
-def _shaded(count: int, share: float, right: bool) -> str:
-    if not count:
-        return '<td></td>'
-    red, green, blue = KIND_COLORS['split' if right else 'missed']
-    depth = round(DARKEST * share**0.5)  # few of many should be seen as well
-    return f'<td style="background: rgb({red} {green} {blue} / {depth}%)">{count}</td>'
-
-
-def _mean(losses: np.ndarray) -> np.ndarray:
-    """Over the classes that occur."""
-    seen = losses[~np.isnan(losses[:, 0])]
-    return seen.mean(0) if len(seen) else np.full(losses.shape[1], np.nan)
+    for place, (label, total) in enumerate(zip(labels, counts.sum(1).clip(1), strict=True)):
+        cells = []
+        for column, count in enumerate(shown[place].tolist()):
+            red, green, blue = KIND_COLORS['split' if column == place else 'missed']
+            depth = round(DARKEST * (count / total) ** 0.5)  # few of many should be seen as well
+            cells.append((count, f'rgb({red} {green} {blue} / {depth}%)'))
+        rows.append((classes[label], cells))
+    return dict(columns=columns, rows=rows)

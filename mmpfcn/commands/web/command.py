@@ -17,6 +17,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..options import new_parser
+
 
 class Model(NamedTuple):
     """A model to pick on the page."""
@@ -54,9 +56,7 @@ def port(text: str) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         '--model',
@@ -126,7 +126,3 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def log(text: str) -> None:
     print(text, flush=True)
-
-
-if __name__ == '__main__':
-    main()

@@ -13,8 +13,9 @@ from mmpfcn.structures import NetworkOutput
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.targets import level_name
 
+from ..page import plural
 from .outputs import Outputs
-from .pictures import counted, draw_overlay, figures, table
+from .pictures import draw_overlay, figures, table
 from .thresholds import THRESHOLDS, by_key, defaults
 
 PARALLEL = 4  # results drawn at a time, while one network runs
@@ -144,7 +145,7 @@ def _read(path: str) -> bytes:
 
 def _centers(output: NetworkOutput, settings: InferenceSettings, dataset_meta: Mapping) -> str:
     captions = [
-        f'{level}: {counted(len(peaks), "peak")}'
+        f'{level}: {plural(len(peaks), "peak")}'
         for level, peaks in zip(
             _level_captions(output), level_peaks(output.levels, settings), strict=True
         )

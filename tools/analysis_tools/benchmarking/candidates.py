@@ -12,6 +12,7 @@ from mmengine.hub import get_config
 from torch import nn
 
 from mmpfcn import accelerate_inference
+from mmpfcn.apis.configs import read_config
 
 PEERS = {
     'panoptic-fpn': 'mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py',
@@ -34,7 +35,7 @@ class Candidate:
 
     Attributes:
         name: in the tables.
-        config: file, or ``mmdet::`` and one of mmdet's.
+        config: file or name of ours, or ``mmdet::`` and one of mmdet's.
         options: ``--cfg-options``, for ours.
         plain: plain convolutions instead of deformable ones.
         compiled: the forward of every network part is compiled.
@@ -54,11 +55,11 @@ class Candidate:
 
     @property
     def is_peer(self) -> bool:
-        return '::' in self.config
+        return self.config.startswith('mmdet::')
 
     def load(self) -> Config:
         """The whole config, without weights to download."""
-        cfg = get_config(self.config) if self.is_peer else Config.fromfile(self.config)
+        cfg = get_config(self.config) if self.is_peer else read_config(self.config)
         cfg.merge_from_dict(self.options)
         without_pretraining(cfg.model)
         cfg.model.data_preprocessor.batch_augments = None  # all see the same input
@@ -74,8 +75,7 @@ class Candidate:
         model.init_weights()
         model = model.to(device)
         if self.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-            model.backbone.register_forward_pre_hook(_channels_last)
+            channels_last(model)
         if self.accelerated:
             accelerate_inference(model)
         if self.compiled:
@@ -135,5 +135,9 @@ def without_pretraining(config: object) -> None:
         without_pretraining(value)
 
 
-def _channels_last(module: nn.Module, inputs: tuple) -> tuple:
-    return tuple(x.contiguous(memory_format=torch.channels_last) for x in inputs)
+def channels_last(model: nn.Module) -> None:
+    """Weights and the network's input."""
+    model.to(memory_format=torch.channels_last)
+    model.backbone.register_forward_pre_hook(
+        lambda module, inputs: (inputs[0].contiguous(memory_format=torch.channels_last),)
+    )

@@ -4,7 +4,7 @@ import datetime
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import mmcv
 import mmdet
@@ -61,7 +61,8 @@ def markdown(facts: dict, rows: Sequence[Row], peaks: Sequence[Peak], training: 
     if measured:
         stages = TRAINING_STAGES if training else INFERENCE_STAGES
         stages = [s for s in stages if any(row.stage(s) for row in measured)]
-        parts += [f'## Stages of {title.lower()}, median ms', stage_table(measured, stages)]
+        cells = [[milliseconds(row.stage(s)) for s in stages] for row in measured]
+        parts += [f'## Stages of {title.lower()}, median ms', row_table(stages, measured, cells)]
         share = targets_share if training else after_network_share
         parts += ['## Shares', share(measured)]
     if peaks:
@@ -70,24 +71,17 @@ def markdown(facts: dict, rows: Sequence[Row], peaks: Sequence[Peak], training: 
 
 
 def times(rows: Sequence[Row], training: bool) -> str:
-    names = ['model', *SETTING_COLUMNS]
-    names += ([] if training else ['found']) + [
-        'median ms',
-        'p90 ms',
-        'images/s',
-        'first model / it',
-    ]
-    lines = []
+    names = ['found', 'median ms', 'p90 ms', 'images/s', 'first model / it'][training:]
+    cells = []
     for row in rows:
-        line = [row.model, *setting_cells(row)]
         if row.error is not None:
-            lines.append([*line, row.error] + [''] * (len(names) - len(line) - 1))
+            cells.append([row.error])
             continue
-        line += [] if training else [row.num_found]
         speed = row.setting.batch_size / row.median
-        lines.append([*line, milliseconds(row.median), milliseconds(row.p90), f'{speed:.3g}',
-                      f'{first_model(rows, row).median / row.median:.2f}'])  # fmt: skip
-    return table(names, lines)
+        ratio = first_model(rows, row).median / row.median
+        figures = [milliseconds(row.median), milliseconds(row.p90), f'{speed:.3g}', f'{ratio:.2f}']
+        cells.append([row.num_found, *figures][training:])
+    return row_table(names, rows, cells)
 
 
 def first_model(rows: Sequence[Row], row: Row) -> Row:
@@ -97,19 +91,9 @@ def first_model(rows: Sequence[Row], row: Row) -> Row:
     return next((other for other in of_first if other.setting == row.setting), rows[0])
 
 
-def stage_table(rows: Sequence[Row], stages: Sequence[str]) -> str:
-    return table(
-        ['model', *SETTING_COLUMNS, *stages],
-        (
-            [row.model, *setting_cells(row), *(milliseconds(row.stage(s)) for s in stages)]
-            for row in rows
-        ),
-    )
-
-
 def after_network_share(rows: Sequence[Row]) -> str:
     """After the network / network; and the whole / network of the same with plain convolutions."""
-    lines = []
+    cells = []
     for row in rows:
         plain = [
             other.stage(*NETWORK)
@@ -117,10 +101,9 @@ def after_network_share(rows: Sequence[Row]) -> str:
             if other.setting == row.setting and other.model == plain_name(row.model)
         ]
         share = row.stage(*AFTER_NETWORK) / row.stage(*NETWORK)
-        lines.append([row.model, *setting_cells(row), f'{share:.1%}',
-                      f'{row.median / plain[0]:.2f}' if plain else ''])  # fmt: skip
+        cells.append([f'{share:.1%}', f'{row.median / plain[0]:.2f}' if plain else ''])
     columns = ['after the network / network', 'whole / network with plain convolutions']
-    return table(['model', *SETTING_COLUMNS, *columns], lines)
+    return row_table(columns, rows, cells)
 
 
 def plain_name(model: str) -> str:
@@ -130,46 +113,48 @@ def plain_name(model: str) -> str:
 
 def targets_share(rows: Sequence[Row]) -> str:
     """Targets and losses / step; and the step / that with the fewest objects."""
-    lines = []
+    cells = []
     for row in rows:
         same = [other for other in rows if other.model == row.model and alike(other, row)]
         fewest = min(same, key=lambda other: other.setting.num_objects)
         share = row.stage(*TARGETS_AND_LOSSES) / sum(row.stage(s) for s in TRAINING_STAGES)
-        lines.append([row.model, *setting_cells(row), f'{share:.1%}' if share else '',
-                      f'{row.median / fewest.median:.2f}'])  # fmt: skip
+        cells.append([f'{share:.1%}' if share else '', f'{row.median / fewest.median:.2f}'])
     columns = ['targets + losses / step', 'step / that with the fewest objects']
-    return table(['model', *SETTING_COLUMNS, *columns], lines)
+    return row_table(columns, rows, cells)
 
 
 def alike(a: Row, b: Row) -> bool:
     """Settings that differ in the number of objects at most."""
-    return asdict(a.setting) | {'num_objects': 0} == asdict(b.setting) | {'num_objects': 0}
+    return replace(a.setting, num_objects=0) == replace(b.setting, num_objects=0)
 
 
 def memory_table(peaks: Sequence[Peak]) -> str:
-    lines = []
+    cells = []
     for peak in peaks:
-        line = [peak.model, *setting_cells(peak), peak.what]
         if peak.error is not None:
-            lines.append([*line, peak.error, '', ''])
+            cells.append([peak.what, peak.error])
             continue
         first = next(
             other.growth for other in peaks
             if other.setting == peak.setting and other.model == peak.model and not other.error
         )  # fmt: skip
         whole = '' if peak.process is None else f'{peak.process:.0f}'
-        lines.append([*line, f'{peak.growth:.0f}', whole, f'{peak.growth / first:.2f}'])
+        ratio = f'{peak.growth / first:.2f}'
+        cells.append([peak.what, f'{peak.growth:.0f}', whole, ratio])
     columns = ['what', 'MiB without imports', 'MiB of the process', 'it / first of its kind']
-    return table(['model', *SETTING_COLUMNS, *columns], lines)
+    return row_table(columns, peaks, cells)
 
 
-SETTING_COLUMNS = ('dtype', 'batch', 'input', 'output', 'objects')
-
-
-def setting_cells(row: Row | Peak) -> list:
-    s = row.setting
-    objects = '' if s.num_objects is None else s.num_objects
-    return [s.dtype, s.batch_size, *(f'{h} x {w}' for h, w in (s.size, s.out_size)), objects]
+def row_table(names: Sequence[str], rows: Sequence[Row | Peak], cells: Sequence[list]) -> str:
+    """Model and setting of each row, then its cells, which an error may leave short."""
+    lines = []
+    for row, own in zip(rows, cells, strict=True):
+        s = row.setting
+        sizes = (f'{h} x {w}' for h, w in (s.size, s.out_size))
+        objects = '' if s.num_objects is None else s.num_objects
+        missing = [''] * (len(names) - len(own))
+        lines.append([row.model, s.dtype, s.batch_size, *sizes, objects, *own, *missing])
+    return table(['model', 'dtype', 'batch', 'input', 'output', 'objects', *names], lines)
 
 
 def milliseconds(seconds: float) -> str:
@@ -180,12 +165,12 @@ def milliseconds(seconds: float) -> str:
 
 def table(names: Iterable, lines: Iterable[Iterable]) -> str:
     """Markdown."""
-
-    def line(cells):
-        return '| ' + ' | '.join(str(cell) for cell in cells) + ' |'
-
     names = list(names)
-    return '\n'.join([line(names), '|' + '---|' * len(names), *map(line, lines)])
+    return '\n'.join([table_line(names), '|' + '---|' * len(names), *map(table_line, lines)])
+
+
+def table_line(cells: Iterable) -> str:
+    return f'| {" | ".join(map(str, cells))} |'
 
 
 def as_json(facts: dict, command: str, rows: Sequence[Row], peaks: Sequence[Peak]) -> dict:

@@ -15,21 +15,16 @@ import mmdet
 import numpy as np
 import torch
 from benchmarking.memory import MEBIBYTE, resident
+from benchmarking.report import table, table_line
 from torch import Tensor
+
+from mmpfcn.commands.options import from_1
 
 T = TypeVar('T')
 
 
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'got {text}, expected a whole number from 1 on')
-    return int(text)
-
-
 def add_size(parser: argparse.ArgumentParser, height: int, width: int) -> None:
-    parser.add_argument(
-        '--size', type=positive, nargs=2, default=[height, width], metavar=('H', 'W')
-    )
+    parser.add_argument('--size', type=from_1, nargs=2, default=[height, width], metavar=('H', 'W'))
 
 
 def machine(threads: int) -> str:
@@ -46,8 +41,8 @@ def print_rows(rows: Iterable[dict[str, str]]) -> None:
     for row in rows:
         if list(row) != columns:
             columns = list(row)
-            print(f'\n| {" | ".join(columns)} |\n{"|---" * len(columns)}|')
-        print(f'| {" | ".join(row.values())} |', flush=True)
+            print(f'\n{table(columns, [])}')
+        print(table_line(row.values()), flush=True)
 
 
 def take_turns(steps: Mapping[T, Callable[[], object]], rounds: int) -> dict[T, list[float]]:

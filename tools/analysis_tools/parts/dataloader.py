@@ -20,26 +20,17 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
-from mmpfcn.commands.cfg_options import CfgOptions
-from mmpfcn.commands.options import load_config
-
-from . import positive
+from mmpfcn.commands.options import add_config_options, from_1, load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, parser=parser)
+    parser.set_defaults(parser=parser)
     parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
-    parser.add_argument('--images', type=positive, default=100, help='images that count')
+    parser.add_argument('--images', type=from_1, default=100, help='images that count')
     parser.add_argument(
-        '--workers', type=positive, nargs='+', default=[], help='also with so many processes'
+        '--workers', type=from_1, nargs='+', default=[], help='also with so many processes'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, such as train_dataloader.dataset.data_root=my/coco/',
-    )
+    add_config_options(parser, 'train_dataloader.dataset.data_root=my/coco/')
 
 
 def time_transforms(dataset: BaseDataset, number: int) -> dict[str, list[float]]:

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from mmcv.ops import modulated_deform_conv2d
 from torch import Tensor
 
+from mmpfcn.commands.options import from_1
 from mmpfcn.ops.deform_conv import deform_conv_by_bags, deform_conv_by_sampling
 
-from . import add_size, kept_by_autograd, medians, positive
+from . import add_size, kept_by_autograd, medians
 
 
 def mmcv_operator(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: None) -> Tensor:
@@ -36,7 +37,7 @@ CONVOLUTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--channels', type=positive, default=256)
+    parser.add_argument('--channels', type=from_1, default=256)
     add_size(parser, 64, 88)
 
 

@@ -20,17 +20,19 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mmpfcn import PanopticFCNFusionHead
+from mmpfcn.apis.configs import read_config
+from mmpfcn.commands.options import from_1
 from mmpfcn.evaluation import PanopticQualityMetric
 
-from . import panoptic_metric, peak_growth, positive
+from . import panoptic_metric, peak_growth
 from .loading import OURS, STOCK, draw_record
 
-CONFIG = 'configs/_base_/models/panoptic_fcn_r50_mapillary.py'
+CONFIG = '_base_/models/panoptic_fcn_r50_mapillary'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--megapixels', type=float, default=20)
-    parser.add_argument('--things', type=positive, default=200, help='objects in the image')
+    parser.add_argument('--things', type=from_1, default=200, help='objects in the image')
 
 
 def read(transform: str, record: dict) -> None:
@@ -69,7 +71,7 @@ def step_of_pq(record: dict, in_memory: bool):
 def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
     height = int((args.megapixels * 1e6 * 3 / 4) ** 0.5)
     size = (height, height * 4 // 3)
-    config = Config.fromfile(CONFIG)
+    config = read_config(CONFIG)
     with TemporaryDirectory() as folder:
         record = draw_record(folder, size, args.things, panoptic_metric.NUM_THINGS)
         steps = {name: partial(read, name, record) for name in (STOCK, OURS)}

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from mmdet.registry import DATASETS, TRANSFORMS
 
+from mmpfcn.commands.options import from_1
 from mmpfcn.formats import write_panoptic_png
 
-from . import medians, positive
+from . import medians
 
 STOCK, OURS = 'LoadPanopticAnnotations', 'LoadPanopticGroundTruth'
 NUM_STUFF = 28
@@ -26,7 +27,7 @@ NUM_STUFF = 28
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data-root', help='COCO folder, whose val2017 is timed as well')
-    parser.add_argument('--images', type=positive, default=100, help='images of the data set')
+    parser.add_argument('--images', type=from_1, default=100, help='images of the data set')
 
 
 def draw_record(

@@ -23,9 +23,10 @@ from mmdet.models.losses import DiceLoss
 from torch import Tensor, nn
 
 from mmpfcn import PanopticFCNHead
+from mmpfcn.commands.options import from_1
 from mmpfcn.structures import LevelMaps
 
-from . import add_size, kept_by_autograd, positive, take_turns
+from . import add_size, kept_by_autograd, take_turns
 
 
 @contextmanager
@@ -83,13 +84,13 @@ class Step:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--objects', type=positive, nargs='+', default=[1, 10, 40, 100, 300])
-    parser.add_argument('--batch-size', type=positive, default=2)
+    parser.add_argument('--objects', type=from_1, nargs='+', default=[1, 10, 40, 100, 300])
+    parser.add_argument('--batch-size', type=from_1, default=2)
     add_size(parser, 320, 569)
 
 
 def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
-    model = Candidate('r50_coco', 'configs/panoptic_fcn/r50_coco.py').build(torch.device('cpu'))
+    model = Candidate('r50_coco', 'r50_coco').build(torch.device('cpu'))
     head, size = model.train().panoptic_head, tuple(args.size)
     classes, steps = (head.num_things_classes, head.num_stuff_classes), {}
     for number in args.objects:

@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmpfcn.commands.export.export import OPSET
+from mmpfcn.commands.options import from_1
 from mmpfcn.ops.deform_conv import (
     deform_conv_by_bags,
     deform_conv_by_gathers,
     deform_conv_by_sampling,
 )
 
-from . import add_size, medians, positive
+from . import add_size, medians
 
 
 def plain(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: None) -> Tensor:
@@ -62,7 +63,7 @@ def in_onnx_runtime(conv: Convolution, x: Tensor, threads: int) -> tuple[Callabl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--channels', type=positive, default=256)
+    parser.add_argument('--channels', type=from_1, default=256)
     add_size(parser, 64, 88)
 
 

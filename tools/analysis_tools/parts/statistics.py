@@ -15,19 +15,20 @@ from benchmarking.candidates import Candidate
 from benchmarking.runs import Setting, TrainingStep
 from benchmarking.stages import synchronize
 
+from mmpfcn.commands.options import from_1
 from mmpfcn.engine.training_statistics_hook import Watch
 
-from . import add_size, positive, take_turns
+from . import add_size, take_turns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--objects', type=positive, nargs='+', default=[10, 40])
+    parser.add_argument('--objects', type=from_1, nargs='+', default=[10, 40])
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     add_size(parser, 320, 569)
 
 
 def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
-    candidate = Candidate('r50_coco', 'configs/panoptic_fcn/r50_coco.py')
+    candidate = Candidate('r50_coco', 'r50_coco')
     device, size = torch.device(args.device), tuple(args.size)
     model = candidate.build(device)
     for number in args.objects:
