@@ -175,7 +175,7 @@ def test_rooms_floors_and_leaves():
     folders = {path.parent.name for path in ROOT.glob('mmpfcn/*/__init__.py')}
     files = {path.stem for path in ROOT.glob('mmpfcn/*.py')} - {'__init__', '__main__'}
     assert folders | files == set(FLOOR)
-    # It imports formats alone, and commands alone import it.
+    # deployment imports formats alone, and commands alone import it
     ours = within(IMPORTS)
     rooms = {room(entry.module) for entry in ours if room(entry.user) == 'deployment'}
     users = {room(entry.user) for entry in ours if room(entry.module) == 'deployment'}

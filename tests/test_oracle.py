@@ -251,11 +251,8 @@ def assert_targets(targets, arrays: dict, image: int, vanished: list[int], objec
 def test_targets_of_synthetic_and_of_many_objects():
     arrays, info = oracle.case('gt_synth')
     masks = oracle.unpack(arrays['in.mask_packed'], info['mask_shape'])
-    instances = InstanceData(
-        masks=masks.to(torch.uint8),
-        labels=torch.from_numpy(arrays['in.classes']),
-        bboxes=torch.from_numpy(arrays['in.boxes']),
-    )
+    labels, boxes = (torch.from_numpy(arrays[f'in.{name}']) for name in ('classes', 'boxes'))
+    instances = InstanceData(masks=masks.to(torch.uint8), labels=labels, bboxes=boxes)
     assert_close(oracle.boxes_around(masks), arrays['in.boxes'], 0)
     sem_seg = oracle.our_semantic_labels(arrays['in.sem'])
     level_sizes = [tuple(size) for size in info['level_hw']]
@@ -468,20 +465,16 @@ def training(name: str, images: tuple) -> dict:
     compared = [add_published_ghosts(name, i, t) for i, t in enumerate(targets)]
     losses = head.loss_by_feat(levels, mask_feats, compared)
     sum(losses.values()).backward()
-    gradients = {
-        converter.rename(name_): model.get_parameter(converter.rename(name_)).grad.clone()
-        for name_ in oracle.facts(name)['grad_norms']
-    }
-    guided = [
-        [
-            sample_positives(
-                level.centers[i].detach(), image.labels[target.objects],
-                image.masks[target.objects], head.train_cfg.num_positives,
-            )[1]
-            for i, (image, target) in enumerate((t, t.levels[index]) for t in compared)
-        ]
-        for index, level in enumerate(levels)
-    ]  # fmt: skip
+    names = map(converter.rename, oracle.facts(name)['grad_norms'])
+    gradients = {ours: model.get_parameter(ours).grad.clone() for ours in names}
+
+    def guide(index: int, i: int) -> torch.Tensor:
+        """Scores of the positives of an image at a level."""
+        image, rows = compared[i], compared[i].levels[index].objects
+        centers, k = levels[index].centers[i].detach(), head.train_cfg.num_positives
+        return sample_positives(centers, image.labels[rows], image.masks[rows], k)[1]
+
+    guided = [[guide(index, i) for i in range(len(images))] for index in range(len(levels))]
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     return oracle.on_cpu(dict(

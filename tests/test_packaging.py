@@ -173,12 +173,9 @@ def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
     extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in names}
     hub = {re.match(r'[\w-]+', requirement)[0] for requirement in extras['hub']}
     assert hub == {'huggingface_hub', 'safetensors'}
-    assert [re.match(r'[\w-]+', r)[0] for r in extras['onedl']] == [
-        'torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
-    ]  # fmt: skip
-    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == [
-        'torch', 'mmengine', 'mmcv', 'mmdet',
-    ]  # fmt: skip
+    names = {e: [re.match(r'[\w-]+', r)[0] for r in listed] for e, listed in extras.items()}
+    assert names['onedl'] == ['torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection']
+    assert names['openmmlab'] == ['torch', 'mmengine', 'mmcv', 'mmdet']
     assert metadata['Version'] == runpy.run_path(str(ROOT / 'mmpfcn/version.py'))['__version__']
     assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
 

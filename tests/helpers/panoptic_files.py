@@ -80,11 +80,11 @@ def coco(*pipeline: dict, kind: str = 'PanopticDataset', split: str = 'val', **s
     return DATASETS.build(dict(type=kind, **where, pipeline=list(pipeline), **settings))
 
 
-def build(root: Path, pipeline: tuple = (), **settings):
+def build(root: Path, pipeline: tuple = (), kind: str = 'PanopticDataset', **settings):
     """The data set of :func:`write`."""
     return DATASETS.build(
         dict(
-            type='PanopticDataset', data_root=str(root), ann_file='panoptic.json',
+            type=kind, data_root=str(root), ann_file='panoptic.json',
             data_prefix=dict(img='images', seg='pngs'), pipeline=list(pipeline), **settings,
         )
     )  # fmt: skip

@@ -2,15 +2,14 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import tiny, tiny_run
-from helpers.shell import free_port
+from helpers import shell, tiny, tiny_run
+from helpers.shell import environment, free_port
 from mmengine.optim import OptimWrapper
 
 from mmpfcn.engine import FiniteHook
@@ -218,29 +217,20 @@ def test_a_run_with_an_absurd_learning_rate_stops(folder):
 def test_two_processes_decide_together_about_the_bad_image_of_one(folder):
     """First they leave its step out, then another run stops at it."""
     for skip in (True, False):
+        average = dict(type='EMAHook', momentum=0.1, priority='NORMAL')
         tiny_run.write_config(
-            folder,
-            f'skip_{skip}.py',
-            custom_imports=dict(imports=['mmpfcn', 'poison'], allow_failed_imports=False),
-            custom_hooks=[
-                dict(type='FiniteHook', skip=skip),
-                dict(type='EMAHook', momentum=0.1, priority='NORMAL'),
-            ],
-            train_dataloader__batch_size=1,
-            train_dataloader__dataset__pipeline=pipeline(),
-            train_cfg__max_iters=4,
+            folder, f'skip_{skip}.py', train_dataloader__batch_size=1,
+            train_dataloader__dataset__pipeline=pipeline(), train_cfg__max_iters=4,
             train_cfg__val_begin=5,  # no validation
+            custom_imports=dict(imports=['mmpfcn', 'poison'], allow_failed_imports=False),
+            custom_hooks=[dict(type='FiniteHook', skip=skip), average],
             default_hooks__checkpoint=dict(interval=1, max_keep_ckpts=-1),
-        )
-    process = subprocess.Popen(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-            f'--master_port={free_port()}', f'{tiny.ROOT}/tests/helpers/train_each.py',
-            'skip_True.py', free_port(), 'skip_False.py', free_port(),
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
-        env={**tiny_run.ENVIRONMENT, 'PYTHONPATH': f'{folder}:{tiny.ROOT}'},
-    )  # fmt: skip
+        )  # fmt: skip
+    launcher = '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}'
+    runs = 'skip_True.py', free_port(), 'skip_False.py', free_port()
+    env = environment(PYTHONPATH=f'{folder}:{tiny.ROOT}', PYTHON=sys.executable)
+    script = tiny.ROOT / 'tests' / 'helpers' / 'train_each.py'
+    process = shell.start(sys.executable, *launcher, script, *runs, cwd=folder, env=env)
     output, _ = process.communicate(timeout=300)
     assert process.returncode != 0, output[-3000:]
     assert (folder / 'skip_False').exists()  # the first run ended well

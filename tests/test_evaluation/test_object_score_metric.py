@@ -21,15 +21,13 @@ def sample(folder, gt: np.ndarray, labels: dict, pred: np.ndarray, crowds: tuple
     """Ids (H, W) with the label of each, and a predicted map of ``label + 1000 * instance``."""
     path = folder / f'{len(list(folder.iterdir()))}.png'
     write_panoptic_png(path, gt)
-    return dict(
-        img_path='a.jpg',
-        seg_map_path=str(path),
-        segments_info=[
-            dict(id=i, category=c, is_thing=c < 2 and i not in crowds, iscrowd=i in crowds)
-            for i, c in labels.items()
-        ],
-        pred_panoptic_seg=dict(sem_seg=torch.tensor(pred)[None]),
-    )
+    infos = [
+        dict(id=i, category=c, is_thing=c < 2 and i not in crowds, iscrowd=i in crowds)
+        for i, c in labels.items()
+    ]
+    found = dict(sem_seg=torch.tensor(pred)[None])
+    where = dict(img_path='a.jpg', seg_map_path=str(path))
+    return dict(where, segments_info=infos, pred_panoptic_seg=found)
 
 
 def score_of_masks(gt: list[set], pred: list[set]) -> list[float]:

@@ -52,13 +52,8 @@ def write_image(folder: Path, name: str, ids: np.ndarray, segments: list[tuple])
         img=np.zeros((height, width, 3), np.uint8),
         img_id=name.removesuffix('.png'),
         img_path=f'images/{name.replace(".png", ".jpg")}',
-        ori_shape=(height, width),
-        img_shape=(height, width),
-        height=height,
-        width=width,
-        seg_map_path=str(folder / name),
-        seg_file_name=name,
-        segments_info=infos,
+        **dict(ori_shape=ids.shape, img_shape=ids.shape, height=height, width=width),
+        **dict(seg_map_path=str(folder / name), seg_file_name=name, segments_info=infos),
     )
 
 
@@ -156,9 +151,8 @@ def test_coco_perfect_predictions(coco):
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
     evaluator.dataset_meta = coco.metainfo
     result = evaluator.offline_evaluate(samples, chunk_size=4)
-    assert result == dict.fromkeys(
-        (f'coco_panoptic/{name}{group}' for name in ('PQ', 'SQ', 'RQ') for group in KEYS), 100
-    )
+    names = [f'coco_panoptic/{name}{group}' for name in ('PQ', 'SQ', 'RQ') for group in KEYS]
+    assert result == dict.fromkeys(names, 100)
 
 
 def test_coco_by_mmdets_data_set(coco):
@@ -278,15 +272,8 @@ def test_format_only_needs_no_ground_truth(tmp_path):
     measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
     assert measured.evaluate(2) == {}
     annotations = read_json(tmp_path / 'my results.panoptic.json')['annotations']
-    assert annotations[1] == dict(
-        image_id='Süd',
-        file_name='Süd/x.png',
-        segments_info=[
-            dict(id=1, category_id=7, area=2),
-            dict(id=2, category_id=200, area=1),
-            dict(id=3, category_id=3, area=1),
-        ],
-    )
+    infos = [dict(id=i, category_id=c, area=a) for i, c, a in ((1, 7, 2), (2, 200, 1), (3, 3, 1))]
+    assert annotations[1] == dict(image_id='Süd', file_name='Süd/x.png', segments_info=infos)
     png = read_panoptic_png(str(tmp_path / 'my results.panoptic' / 'Süd' / 'x.png'))
     assert png.tolist() == [[1, 1, 3, 2, 0]]
 

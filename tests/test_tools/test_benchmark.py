@@ -9,7 +9,6 @@ import pytest
 import torch
 from helpers import tiny
 from helpers.files import read_json
-from helpers.oracle import ROOT
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -33,9 +32,7 @@ QUICK = ['--repeats', '1', '--warmup', '1', '--threads', '1', '--device', 'cpu']
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    """The module; it puts tools/ into the path."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+def tool(analysis_tools):
     threads = torch.get_num_threads()
     import benchmark
 

@@ -15,12 +15,11 @@ ROOT_OPTION = 'train_dataloader.dataset.data_root='
 
 
 @pytest.fixture
-def main(monkeypatch):
-    """Of the tool, which changes the path and the numbers of threads."""
+def main(monkeypatch, analysis_tools):
+    """Of the tool, which changes the numbers of threads."""
     monkeypatch.setenv('LOCAL_RANK', '0')
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     threads = torch.get_num_threads(), cv2.getNumThreads()
-    yield import_file(ROOT / 'tools' / 'analysis_tools' / 'benchmark_parts.py').main
+    yield import_file(analysis_tools / 'benchmark_parts.py').main
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
 

@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-from helpers.oracle import ROOT
 from helpers.tiny import CONFIGS
 from helpers.tiny import config as tiny_config
 from mmdet.registry import MODELS
@@ -15,8 +14,7 @@ WIDTH, E, T, REGIONS = 16, 8, 6, 5
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+def tool(analysis_tools):
     import get_flops
 
     yield get_flops

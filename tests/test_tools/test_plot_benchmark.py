@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from helpers.oracle import ROOT
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+def tool(analysis_tools):
     import plot_benchmark
 
     return plot_benchmark
