@@ -10,7 +10,8 @@ import pytest
 import torch
 from helpers import shell, tiny, tiny_run
 from helpers.shell import environment, free_port
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 
 from mmpfcn.engine import FiniteHook
 
@@ -41,7 +42,9 @@ def with_hook(skip: bool, wrapper: OptimWrapper, model: torch.nn.Module) -> None
 @pytest.fixture
 def scaled(monkeypatch):
     """A model, and a wrapper with a loss scale."""
-    model, wrapper = scaled
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    model = tiny.build()
+    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
     wrapper.loss_scaler = torch.amp.GradScaler('cpu')
     return model, wrapper
 

@@ -178,7 +178,7 @@ def test_changed_annotations_are_not_taken_for_converted(data):
     assert 'person crowd' in convert(data, *LISTED, '--overwrite').labels('a.jpg')
 
 
-def test_a_run_goes_on_after_files_are_mended_or_added(data):
+def test_a_run_goes_on_after_the_file_is_mended(data):
     photo(data / 'train' / 'b.jpg')
     save(data / 'classes' / 'b.png', CLASSES + 1)
     save(data / 'instances' / 'b.png', INSTANCES)
@@ -189,6 +189,9 @@ def test_a_run_goes_on_after_files_are_mended_or_added(data):
     assert convert(data, *LISTED).labels('b.jpg').tolist() == LABELS
     moved = (data / 'annotations' / 'panoptic_train' / 'a.png').stat()
     assert (moved.st_ino, moved.st_mtime_ns) == (kept.st_ino, kept.st_mtime_ns)
+
+
+def test_images_without_masks(data):
     photo(data / 'train' / 'new' / 'b.jpg')
     message = fail(data, *LISTED)
     assert 'new/b.jpg' in message and '--skip-unannotated' in message

@@ -163,13 +163,16 @@ def test_ellipses_turn_as_in_via(data):
     assert labels[10, 39] == labels[29, 20] == ''
 
 
-def test_via_needs_to_know_its_version_and_the_attribute(data):
+def test_via_needs_to_know_the_attribute(data):
     regions = [via_box(0, 0, 9, 9, type='car', owner='me')]
     via(data / 'via.json', {'0': regions[0]})  # VIA 1 writes a dict
     message = fail(data, 'via.json')
     assert 'via.json' in message and 'type, owner' in message and '--attribute' in message
     result = convert(data, 'via.json', '--attribute', 'type')
     assert result.labels('a.jpg').tolist() == expected(('car1', 0, 0, 9, 9))
+
+
+def test_other_versions_of_via_are_named(data):
     (data / 'via3.json').write_text('{"project": {"pid": "x"}, "file": {}, "metadata": {}}')
     message = fail(data, 'via3.json')
     assert 'via3.json' in message and 'VIA 2' in message

@@ -28,16 +28,16 @@ def convert(data, *arguments):
     return made(data / 'annotations', 'train')
 
 
-def test_things_are_crowds_or_connected_regions(data, capsys):
+def test_things_are_crowds(data, capsys):
     labels = convert(data, *LISTED).labels('city/a.jpg')
     expected = {26: 'car crowd', 24: 'person crowd', 7: 'road', 0: ''}
     assert labels.tolist() == [[expected[value] for value in row] for row in CLASSES.tolist()]
     message = 'warning: classes that have crowd regions, but no objects to learn from (2): '
     assert message + 'car, person' in capsys.readouterr().out
-    convert(data, *LISTED)
-    with pytest.raises(SystemExit, match='--overwrite'):
-        convert(data, *LISTED, '--connected-components')
-    # Corners connect, and stuff stays one segment however many regions it has.
+
+
+def test_connected_regions_are_objects(data):
+    """Corners connect, and stuff stays one segment however many regions it has."""
     assert convert(data, *LISTED, '--connected-components').labels('city/a.jpg').tolist() == [
         ['road', 'car1', 'car1', 'road', 'road', 'person1'],
         ['road', 'car1', 'road', 'road', 'person1', 'road'],
@@ -59,6 +59,12 @@ def test_as_many_objects_as_regions(tmp_path):
         assert len(own) == count > 20
         assert (np.isin(ids, own) == (classes == value)).all()
     assert ((ids == 0) == (classes == 0)).all()
+
+
+def test_another_choice_is_another_conversion(data):
+    convert(data, *LISTED)
+    with pytest.raises(SystemExit, match='--overwrite'):
+        convert(data, *LISTED, '--connected-components')
 
 
 def test_mistakes_are_named(data):
