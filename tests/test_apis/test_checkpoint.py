@@ -38,8 +38,7 @@ def test_code_in_a_file_is_not_run(tmp_path, schemes):
     assert trap.exists()
     # train.py (load_from, --resume), test.py and init_cfg load by this function.
     use_safe_loader()
-    trap = tmp_path / 'run'
-    torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
+    trap.rmdir()
     with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
         load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
     assert not trap.exists()
