@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from .compat import check_versions, declare_torchvision_operators, is_importable
+from .compat import check_versions, declare_torchvision_operators, import_mmdet, is_importable
 from .version import __version__
 
 # Threads of torch's OpenMP that wait for each other let go of their core. By default they spin, and
@@ -30,12 +30,14 @@ def runs_without_torch() -> bool:
 if is_importable('mmengine') and not runs_without_torch():
     check_versions()
     declare_torchvision_operators()
+    import_mmdet()
 
     from .apis import PanopticInferencer, PanopticResult
     from .datasets import (
         LoadImage,
         LoadPanopticGroundTruth,
         PackPanopticInputs,
+        PaintThings,
         PanopticDataset,
         RandomCropWithInstance,
     )
@@ -90,6 +92,7 @@ __all__ = [
     'ModulatedDeformConv',
     'ObjectScoreMetric',
     'PackPanopticInputs',
+    'PaintThings',
     'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',

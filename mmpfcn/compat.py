@@ -8,9 +8,12 @@ setup.py runs this file.
 """
 
 import importlib.util
+import io
 import re
 import sys
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -157,6 +160,16 @@ def check_versions() -> None:
             '(`pip uninstall mmcv mmcv-lite onedl-mmcv`) and install it for this torch:\n'
             + operators_command(found)
         ) from error
+
+
+def import_mmdet() -> None:
+    """Import mmdet without its two lines on stdout, which would be among what a command prints, and
+    its warning: both are about optional packages that nothing here uses.
+    """
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'faster_coco_eval is not installed')
+        import mmdet.datasets
+        import mmdet.evaluation  # noqa: F401
 
 
 def operators_command(found: dict[str, str | None]) -> str:

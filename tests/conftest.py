@@ -24,6 +24,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in out]
 
 
+@pytest.fixture(autouse=True, scope='session')
+def scope():
+    """For the fixtures of modules, which come before those of tests."""
+    init_default_scope('mmdet')
+
+
 @pytest.fixture(autouse=True)
 def scope_and_seed():
     init_default_scope('mmdet')

@@ -22,6 +22,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmpfcn.__main__ import main as mmpfcn_command
 from mmpfcn.commands import test as test_command
 from mmpfcn.commands import train
 
@@ -78,10 +79,12 @@ def user(tmp_path_factory) -> Path:
         execute('python tools/dataset_converters/make_shapes.py --out data/shapes')
     torch.manual_seed(0)
     init_default_scope('mmdet')
-    model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'lite0_plus_shapes.py').model)
+    cfg = Config.fromfile(tiny.CONFIGS / 'lite0_plus_shapes.py')
+    model = MODELS.build(cfg.model)
     checkpoint = folder / 'work_dirs' / 'lite0_plus_shapes' / 'iter_600.pth'
     checkpoint.parent.mkdir(parents=True)
-    torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
+    meta = dict(cfg=cfg.pretty_text)
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
     pixels = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     Image.fromarray(pixels).save(folder / 'photo.jpg')
     return folder
@@ -92,8 +95,11 @@ FEWER = {'make_shapes.py': ['--train', '2', '--val', '2', '--workers', '1']}
 
 
 def execute(command: str) -> None:
-    """A `python ...` line, without starting Python."""
+    """A `python ...` or `mmpfcn ...` line, without starting Python."""
     words = shlex.split(command)
+    if words[0] == 'mmpfcn':
+        assert mmpfcn_command(words[1:]) in (None, 0), command
+        return
     assert words[0] == 'python', f'{command}: not known how to run it here; list it'
     if words[1] == '-c':
         exec(words[2], {})

@@ -12,6 +12,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmpfcn import KernelGenerator, PanopticFCNHead
+from mmpfcn.apis.configs import model_index
 from mmpfcn.commands import detectron2_to_mmpfcn as converter
 
 
@@ -64,3 +65,12 @@ def test_keys_of_maskformer_and_renamed_weights_are_real(tmp_path):
         before, after = names_in(published)[0], names_in(ours)[0]
         assert converter.rename(f'{before}.weight') == f'{after}.weight'
         assert f'{after}.weight' in model.state_dict()
+
+
+def test_released_weights_are_those_of_the_model_index():
+    table = {name.strip('`'): (row, note) for row, name, note in rows('### Released weights')}
+    index = {name: entry for name, entry in model_index().items() if 'Weights' in entry}
+    assert table.keys() == index.keys()
+    for name, (row, note) in table.items():
+        assert index[name]['Metadata']['Published as'] == row
+        assert ('--star' in note) == ('*' in row) == ('star' in name)

@@ -9,6 +9,6 @@ model = dict(
     panoptic_head=dict(num_things_classes=1, num_stuff_classes=1),
     train_cfg=dict(assigner=dict(scale_ranges=scale_ranges), num_positives=3),
     # hundreds of objects an image, and only the panoptic map of them
-    test_cfg=dict(max_per_img=1000, stuff_area_limit=0, instance_on=False, semantic_on=False),
+    test_cfg=dict(max_per_img=4000, stuff_area_limit=0, instance_on=False, semantic_on=False),
 )
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=50, max_keep_ckpts=2))

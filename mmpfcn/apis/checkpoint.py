@@ -19,6 +19,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from ..formats.atomic_files import open_atomic
 from .checkpoint_limits import (
     TRUST_IT,
     CheckpointError,
@@ -198,22 +199,17 @@ def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     Raises:
         OSError: the folder can not be written, or the disk is full.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
     try:
-        if path.suffix == SAFETENSORS:
-            from safetensors.torch import save
+        with open_atomic(path) as file:
+            if Path(path).suffix == SAFETENSORS:
+                from safetensors.torch import save
 
-            metadata = {'format': 'pt', META: json.dumps(checkpoint['meta'])}
-            partial.write_bytes(save(checkpoint['state_dict'], metadata))
-        else:
-            torch.save(checkpoint, partial)
-        partial.replace(path)
+                metadata = {'format': 'pt', META: json.dumps(checkpoint['meta'])}
+                file.write(save(checkpoint['state_dict'], metadata))
+            else:
+                torch.save(checkpoint, file)
     except Exception as error:  # torch.save on a full disk raises RuntimeError
         raise OSError(f'{path} could not be written: {error}') from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def file_hash(name: str | Path) -> str:

@@ -11,10 +11,7 @@ GROWS = re.compile(rb'builtin(s|__)\nbytearray\n')
 ARCHIVE = b'PK\3\4'
 """How an archive starts; PyTorch goes by this alone, ``zipfile.is_zipfile`` by the end."""
 
-TRUST_IT = (
-    'If you trust its maker, write its weights anew: '
-    'python tools/model_converters/publish_model.py IN OUT --trust'
-)
+TRUST_IT = 'If you trust its maker, write its weights anew: mmpfcn publish IN OUT --trust'
 
 
 class CheckpointError(ValueError):

@@ -1,11 +1,10 @@
 """Follow every kernel of an image from the network's maps to the panoptic map.
 
-Nothing is decided here. Each step is run by the code of inference, with the thresholds and without
-one of them: what only the second run lets through is what the threshold drops.
+Each step is run by the code of inference, with the thresholds and without one of them: what only
+the second run lets through is what the threshold drops. What the merge drops is seen in its map.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..models.fusion_head import MergeTrace
-from ..models.kernel_fusion import KernelFusion, draw_same_pixels
+from ..models.kernel_fusion import KernelGroups, draw_same_pixels
 from ..models.layers import convolve
 from ..structures import NetworkOutput
 from .explanation import Candidate, Explanation, Kernel, Outcome
@@ -40,31 +39,22 @@ def explain(
     case = _Case(inferencer, output, thresholds)
     head = case.head()
     result = inferencer.finish(output, **thresholds)
-    fused = _Both(*(k[0] for k in head.predict_by_feat(output.levels, output.mask_feats)))
-    before = _Both(head.thing_kernels(case.levels)[0], head.region_kernels(case.levels)[0])
-    peaks, regions = case.peaks(), case.regions()
-    things = case.kernels(fused.things, 't')
-    stuff = case.kernels(fused.regions, 's')
-    kept = case.reach_fusion(peaks, before.things)
-    cfg, mask_feats = head.test_cfg, output.mask_feats[0].float()
-    same_pixels = draw_same_pixels(before.things.kernels, mask_feats, cfg.fusion_iou_thr)
-    _join(kept, things, head.kernel_fusion, before.things, cfg.similarity_thr, same_pixels)
-    kept = case.reach_fusion(regions, before.regions)
-    _join(kept, stuff, head.kernel_fusion, before.regions)
+    fused = tuple(image for (image,) in head.predict_by_feat(output.levels, output.mask_feats))
+    things, stuff = (case.kernels(*x) for x in zip(fused, 'ts', strict=True))
+    at_peaks, of_regions = head.trace(case.levels)
+    peaks, regions = case.peaks(at_peaks), case.regions(of_regions)
+    fusion, cfg, mask_feats = head.kernel_fusion, head.test_cfg, output.mask_feats[0].float()
+    same_pixels = draw_same_pixels(at_peaks.kernels, mask_feats, cfg.fusion_iou_thr)
+    related = fusion.related(at_peaks, cfg.similarity_thr, same_pixels)
+    _join(case.reach_fusion(peaks, at_peaks), things, related, fusion.group(related), at_peaks)
+    related = fusion.related(of_regions)
+    _join(case.reach_fusion(regions, of_regions), stuff, related, fusion.group(related), of_regions)
     trace = _follow_things(case, fused, things, result)
     _follow_stuff(case, stuff, trace, result)
     outcomes = {kernel.key: kernel.outcome for kernel in [*things, *stuff]}
     for candidate in [*peaks, *regions]:
         candidate.outcome = outcomes.get(candidate.kernel, candidate.outcome)
     return Explanation(output, head.test_cfg, result, [*peaks, *regions], [*things, *stuff])
-
-
-@dataclass
-class _Both:
-    """Kernels of things and of regions."""
-
-    things: InstanceData
-    regions: InstanceData
 
 
 class _Case:
@@ -88,30 +78,25 @@ class _Case:
     def fusion_head(self, **changes: Any) -> nn.Module:
         return self._inferencer.heads({**self._thresholds, **changes})[1]
 
-    def trace(self, fused: _Both, **changes: Any) -> MergeTrace:
+    def trace(self, fused: tuple[InstanceData, InstanceData], **changes: Any) -> MergeTrace:
         """With ``rows``, the number of each thing among the fused ones."""
-        fused.things.rows = torch.arange(len(fused.things), device=fused.things.scores.device)
+        things, regions = fused
+        things.rows = torch.arange(len(things), device=things.scores.device)
         fusion_head = self.fusion_head(instance_on=True, **changes)
-        return fusion_head.trace(fused.things, fused.regions, self.output.data_sample)
+        return fusion_head.trace(things, regions, self.output.data_sample)
 
-    def peaks(self) -> list[Candidate]:
-        """Best first; those at the end may not exceed ``center_thr``."""
-        number = len(self.head().trace(self.levels)[0])
+    def peaks(self, kept: InstanceData) -> list[Candidate]:
+        """Best first; those at the end, which are not kept, do not exceed ``center_thr``."""
         peaks = self.head(center_thr=0.0).trace(self.levels)[0]
-        widths = torch.tensor([level.centers.shape[-1] for level in self.levels])
-        cells = peaks.cells.cpu()
-        widths = widths[peaks.levels.cpu()]
-        cells = zip((cells // widths).tolist(), (cells % widths).tolist(), strict=True)
         candidates = self._candidates(peaks, 'p')
-        for i, (candidate, cell) in enumerate(zip(candidates, cells, strict=True)):
-            candidate.cell = cell
-            if i >= number:
-                candidate.outcome = Outcome.CENTER_THR
+        for candidate, cell in zip(candidates, peaks.cells.tolist(), strict=True):
+            candidate.cell = divmod(cell, self.levels[candidate.level].centers.shape[-1])
+        for candidate in candidates[len(kept) :]:
+            candidate.outcome = Outcome.CENTER_THR
         return candidates
 
-    def regions(self) -> list[Candidate]:
+    def regions(self, kept: InstanceData) -> list[Candidate]:
         """Every class that is the best of a cell, level by level."""
-        kept = self.head().trace(self.levels)[1]
         kept = set(zip(kept.levels.tolist(), kept.labels.tolist(), strict=True))
         head = self.head(region_thr=0.0)
         best = [level.regions[0].argmax(0) for level in self.levels]
@@ -162,13 +147,11 @@ class _Case:
 def _join(
     candidates: Sequence[Candidate],
     fused: Sequence[Kernel],
-    fusion: KernelFusion,
+    related: Tensor,
+    groups: KernelGroups,
     kernels: InstanceData,
-    *rule: object,
 ) -> None:
-    """Note which candidates make which kernel by the rule of ``fusion``."""
-    related = fusion.related(kernels, *rule)
-    groups = fusion.group(related)
+    """Note which candidates make which kernel."""
     direction = F.normalize(kernels.kernels, dim=1)
     cosines = direction @ direction.T
     for kernel, members in zip(fused, groups.members.tolist(), strict=True):
@@ -186,7 +169,7 @@ def _join(
 
 
 def _follow_things(
-    case: _Case, fused: _Both, kernels: Sequence[Kernel], result: PanopticResult
+    case: _Case, fused: tuple, kernels: Sequence[Kernel], result: PanopticResult
 ) -> MergeTrace:
     """Note the scores, areas and outcomes of the things."""
     everything = case.trace(fused, score_thr=0.0, max_per_img=len(kernels)).things

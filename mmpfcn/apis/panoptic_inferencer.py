@@ -1,12 +1,12 @@
 """One object that turns images of any kind into panoptic results."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,25 +19,16 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
+from ..formats.batches import LoadedImage, padded_shape, read_batches, told
+from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
-from ..formats.read_image import ImageSource, read_image
+from ..formats.read_image import ImageSource
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
 from .panoptic_result import PanopticResult
-from .result_files import coco_record, write_coco_json, write_picture, write_png
-
-UNUSABLE = (OSError, ValueError, TypeError)
-
-
-class LoadedInput(NamedTuple):
-    """An image that was read: (H, W, 3) BGR, and packed by the test pipeline."""
-
-    input: Input
-    image: np.ndarray
-    data: dict
 
 
 class PanopticInferencer(BaseInferencer):
@@ -132,16 +123,10 @@ class PanopticInferencer(BaseInferencer):
         )
         if weights is None:
             model.init_weights()
-        self._load_weights_to_model(model, checkpoint if weights else None, weights)
-        return model.to(device).eval()
-
-    def _load_weights_to_model(
-        self, model: nn.Module, checkpoint: dict | None, weights: str | None
-    ) -> None:
-        if checkpoint is None:
-            super()._load_weights_to_model(model, None, None)  # warns
+            self._load_weights_to_model(model, None, None)  # warns
         else:
             load_weights(model, checkpoint['state_dict'], weights)
+        return model.to(device).eval()
 
     def _init_pipeline(self, cfg: Config) -> Compose:
         """The test pipeline without what reads files: images come from :func:`read_image`."""
@@ -177,67 +162,36 @@ class PanopticInferencer(BaseInferencer):
         """
         settings = {**asdict(self.settings), **changes}
         settings = read_settings(InferenceSettings, 'thresholds', settings)
-        model = self.model
-        return tuple(
-            _with_settings(head, settings)
-            for head in (model.panoptic_head, model.panoptic_fusion_head)
-        )
+        heads = copy.copy(self.model.panoptic_head), copy.copy(self.model.panoptic_fusion_head)
+        for head in heads:
+            head.test_cfg = settings
+        return heads
 
     def preprocess(
         self,
         inputs: Iterable[Input],
         batch_size: int = 1,
         failures: list[Failure] | None = None,
-    ) -> Iterator[list[LoadedInput]]:
-        """Read images, in batches of one padded size; others would change each other's coordinates.
+    ) -> Iterator[list[LoadedImage]]:
+        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`."""
+        failed = None if failures is None else failures.append
+        return read_batches(inputs, self._prepare, batch_size, failed)
 
-        Args:
-            inputs: of :func:`list_inputs`.
-            batch_size: images at most.
-            failures: see :meth:`stream`.
-        """
-        batch: list[LoadedInput] = []
-        for loaded in self._read(inputs, failures):
-            if batch and self._padded(loaded) != self._padded(batch[0]):
-                yield batch
-                batch = []
-            batch.append(loaded)
-            if len(batch) == batch_size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
-
-    def _read(
-        self, inputs: Iterable[Input], failures: list[Failure] | None
-    ) -> Iterator[LoadedInput]:
-        for item in inputs:
-            try:
-                image = read_image(item.source)
-                loaded = LoadedInput(item, image, self._prepare(image, item.name))
-            except UNUSABLE as error:
-                if failures is None:
-                    raise
-                failures.append(Failure(item.name, item.stem, str(error)))
-            else:
-                yield loaded
-
-    def _prepare(self, image: np.ndarray, name: str) -> dict:
+    def _prepare(self, image: np.ndarray, name: str) -> tuple[dict, tuple[int, int]]:
         shape = image.shape[:2]
         try:
-            return self.pipeline(dict(img=image, img_path=name, img_shape=shape, ori_shape=shape))
+            data = dict(img=image, img_path=name, img_shape=shape, ori_shape=shape)
+            data = self.pipeline(data)
         except cv2.error as error:
             raise ValueError(
                 f'{name} is {shape[1]} x {shape[0]} pixels and nothing is left of its shorter side '
                 'after the resizing of the test pipeline: crop it'
             ) from error
-
-    def _padded(self, loaded: LoadedInput) -> list[int]:
         divisor = self.model.data_preprocessor.pad_size_divisor
-        return [math.ceil(side / divisor) * divisor for side in loaded.data['inputs'].shape[-2:]]
+        return data, padded_shape(data['inputs'].shape[-2:], divisor)
 
     @torch.no_grad()
-    def forward(self, inputs: Sequence[LoadedInput]) -> list[NetworkOutput]:
+    def forward(self, inputs: Sequence[LoadedImage]) -> list[NetworkOutput]:
         """The network on one batch of :meth:`preprocess`."""
         data = self.collate_fn([loaded.data for loaded in inputs])
         data = self.model.data_preprocessor(data, False)
@@ -311,11 +265,11 @@ class PanopticInferencer(BaseInferencer):
         Raises:
             FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size}, expected at least 1')
+        failed = None if failures is None else failures.append
         for batch in self.preprocess(list_inputs(inputs), batch_size, failures):
             for output in self.forward(batch):
-                yield self.finish(output, instances, semantic)
+                with told(output.input, failed):
+                    yield self.finish(output, instances, semantic)
 
     def __call__(
         self,
@@ -356,7 +310,9 @@ class PanopticInferencer(BaseInferencer):
         if self.show_progress:
             results = track(results, description='Inference', total=None)
         if out_dir:
-            results = _written(results, Path(out_dir), not no_save_vis, self.dataset_meta)
+            draw = partial(PanopticResult.write_picture, folder=Path(out_dir))
+            others = () if no_save_vis else (draw,)
+            results = written(results, Path(out_dir), self.dataset_meta, *others)
         return self.postprocess(results, return_vis, failures)
 
     def visualize(self, inputs: Sequence[PanopticResult]) -> list[np.ndarray]:
@@ -376,27 +332,3 @@ class PanopticInferencer(BaseInferencer):
             visualization=self.visualize(predictions) if return_vis else [],
             failures=failures,
         )
-
-
-def _with_settings(head: nn.Module, settings: InferenceSettings) -> nn.Module:
-    """The same head (not a copy of its weights) with other thresholds."""
-    head = copy.copy(head)
-    head.test_cfg = settings
-    return head
-
-
-def _written(
-    results: Iterable[PanopticResult], folder: Path, pictures: bool, dataset_meta: Mapping
-) -> Iterator[PanopticResult]:
-    """Write each result as it comes, the JSON when they end, for whatever reason."""
-    records = []
-    try:
-        for result in results:
-            write_png(result, folder)
-            if pictures:
-                write_picture(result, folder)
-            records.append(coco_record(result))
-            yield result
-    finally:
-        if records:
-            write_coco_json(records, dataset_meta, folder)

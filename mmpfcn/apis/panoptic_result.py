@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import encode_mask_results
 
-from ..formats.coco_results import category_ids
+from ..formats.atomic_files import write_atomic
+from ..formats.coco_results import PICTURE_FOLDER, Segmentation, category_ids
 from ..structures.label_map import segment_boxes, segment_index
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
@@ -17,19 +20,10 @@ from ..visualization.panoptic_visualizer import MIN_PANEL_HEIGHT
 
 
 @dataclass
-class PanopticResult:
-    """What a model says about one image; sizes are those of the image.
+class PanopticResult(Segmentation):
+    """A :class:`Segmentation` that draws itself, and what else was asked for.
 
     Attributes:
-        name: where the image is from: path, address, ``image 3`` or ``clip.mp4#12``.
-        stem: relative path, without suffix, for files made from it.
-        image: (H, W, 3) uint8 RGB.
-        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
-        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
-            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
-            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
-            ``num_kernels``: of how many kernels it was merged (1: of none).
-        dataset_meta: ``classes``, and ``palette``, ``category_ids`` where known.
         instances: in COCO's result format, best first, or None where they were not asked for:
             ``label``, ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height],
             ``segmentation`` (RLE). They may overlap.
@@ -37,12 +31,6 @@ class PanopticResult:
             is "any thing" or nothing; or None.
     """
 
-    name: str
-    stem: str
-    image: np.ndarray
-    panoptic_seg: np.ndarray
-    segments_info: list[dict]
-    dataset_meta: Mapping
     instances: list[dict] | None = None
     semantic_seg: np.ndarray | None = None
 
@@ -93,6 +81,11 @@ class PanopticResult:
                 for label, number in sorted(counts.items())
             ],
         )
+
+    def write_picture(self, folder: Path, alpha: float = 0.6) -> None:
+        """Write the drawn result, with a legend, to ``vis/<stem>.jpg`` in the folder."""
+        jpeg = cv2.imencode('.jpg', self.draw(alpha, legend=True)[..., ::-1])[1]
+        write_atomic(folder / PICTURE_FOLDER / f'{self.stem}.jpg', jpeg.tobytes())
 
 
 def _without_void(sample: DetDataSample, dataset_meta: Mapping) -> tuple[np.ndarray, list[dict]]:

@@ -1,6 +1,6 @@
 """Convert a checkpoint of the published Panoptic FCN (a detectron2 project) to mmpfcn.
 
-    python tools/model_converters/detectron2_to_mmpfcn.py SRC DST [--star]
+    mmpfcn convert detectron2 SRC DST [--star]
 
 SRC is a ``.pth`` or ``.pkl`` file, its weights flat or under ``model``. Every entry must find its
 place with its shape, and every weight of ours must be found, else nothing is written.

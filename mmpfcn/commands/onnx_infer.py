@@ -9,7 +9,7 @@ the exit code is then 1. Ctrl-C keeps what is finished.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from .options import from_1, new_parser
@@ -32,43 +32,33 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def predict(inferencer, args: argparse.Namespace, failures: list) -> Iterator[dict]:
-    """Write the PNG of each image, and give its part of the JSON."""
-    from mmpfcn.formats.coco_results import coco_record, write_png
-    from mmpfcn.formats.inputs import list_files
-
-    inputs = list_files(args.inputs, args.out_dir)
-    for result in inferencer.stream(inputs, args.batch_size, failures):
-        write_png(result, args.out_dir)
-        print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
-        yield coco_record(result)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # for names that are no text
     try:
         from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
-        from mmpfcn.formats.coco_results import write_coco_json
+        from mmpfcn.formats.coco_results import written
+        from mmpfcn.formats.inputs import list_files
     except ImportError as error:
         parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
     try:
         inferencer = OnnxInferencer(args.model, threads=args.threads)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    records, failures, stopped = [], [], False
+    num_done, failures, stopped = 0, [], False
     try:
-        try:
-            for record in predict(inferencer, args, failures):
-                records.append(record)
-        finally:  # what is finished is kept
-            if records:
-                write_coco_json(records, inferencer.dataset_meta, args.out_dir)
+        inputs = list_files(args.inputs, args.out_dir)
+        results = inferencer.stream(inputs, args.batch_size, failures)
+        for result in written(results, args.out_dir, inferencer.dataset_meta):
+            print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
+            num_done += 1
     except KeyboardInterrupt:
         stopped = True
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    print(f'{args.out_dir}: {len(records)} images' + ', stopped by Ctrl-C' * stopped)
+    print(f'{args.out_dir}: {num_done} images' + ', stopped by Ctrl-C' * stopped)
     for name, message in failures:
         print(f'not done: {name}: {message}', file=sys.stderr)
     return 130 if stopped else int(bool(failures))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from mmpfcn.formats.atomic_files import write_atomic
 
@@ -33,7 +33,7 @@ def plural(number: int, word: str) -> str:
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name('pages')),
-    autoescape=True,
+    autoescape=select_autoescape(),
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=StrictUndefined,
@@ -47,8 +47,8 @@ TEMPLATES.filters.update(
 )
 
 
-def html_page(template: str, **values: object) -> str:
-    """A complete page: a template of ``pages/`` with these values in it, which it escapes."""
+def fill_template(template: str, **values: object) -> str:
+    """A template of ``pages/`` with these values in it, escaped where it is HTML."""
     return TEMPLATES.get_template(template).render(values)
 
 

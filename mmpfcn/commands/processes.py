@@ -1,18 +1,26 @@
-"""Distributed runs, on machines without an accelerator too."""
+"""Runs of mmengine's runner, distributed on machines without an accelerator too."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
+from mmdet.registry import RUNNERS
+from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist
+from mmengine.runner import Runner
+
+from .options import exit_if_refused
 
 
 @contextmanager
 def processes(cfg: Config) -> Iterator[None]:
-    """Start and end the process group of a distributed run; on a CPU it is one of gloo.
+    """Start and end the process group of a run that is distributed; on a CPU it is one of gloo.
+
+    Checkpoints are read without running code; one that is refused ends the program.
 
     mmengine starts the group itself, but first selects a CUDA device, and gives it to the model's
     wrapper. Without an accelerator there is none to select, so the group is started here.
@@ -29,6 +37,15 @@ def processes(cfg: Config) -> Iterator[None]:
                 **cfg.get('model_wrapper_cfg', {}),
                 'device_ids': None,
             }
-    yield
+    setup_cache_size_limit_of_dynamo()
+    with exit_if_refused():
+        yield
     if torch.distributed.is_initialized():  # after an error it might wait for the others
         torch.distributed.destroy_process_group()
+        # held by the model, whose group would outlive the interpreter: its threads abort then
+        gc.collect()
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner of a config; :func:`processes` counts on nobody keeping it."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

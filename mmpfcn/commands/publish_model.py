@@ -114,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if is_file:
             written = write_file(published, args.target)
         else:
-            written = write_folder(published, model_card(checkpoint, args.target.name), args.target)
+            card = model_card(checkpoint, args.source, args.target.name)
+            written = write_folder(published, card, args.target)
     except CheckpointError as error:
         parser.error(str(error))
     except OSError as error:

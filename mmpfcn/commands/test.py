@@ -6,14 +6,11 @@ from pathlib import Path
 
 import torch
 from mmdet.engine.hooks.utils import trigger_visualization_hook
-from mmdet.registry import RUNNERS
-from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner
 
-from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_checkpoint
-from .processes import processes
+from .options import AMP_DTYPES, base_parser, load_config, require_checkpoint
+from .processes import build_runner, processes
 
 
 class NoTestTimeAugmentation(argparse.Action):
@@ -106,7 +103,5 @@ def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None
 
 def main() -> None:
     cfg = test_config()
-    setup_cache_size_limit_of_dynamo()
-    with processes(cfg), exit_if_refused():
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        runner.test()
+    with processes(cfg):
+        build_runner(cfg).test()

@@ -4,16 +4,13 @@ import argparse
 import importlib.util
 from collections.abc import Sequence
 
-from mmdet.registry import RUNNERS
-from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner
 
 from mmpfcn.engine import newest_whole_checkpoint
 
-from .options import AMP_DTYPES, base_parser, exit_if_refused, load_config, require_file
-from .processes import processes
+from .options import AMP_DTYPES, base_parser, load_config, require_file
+from .processes import build_runner, processes
 
 # Those mmengine's AmpOptimWrapper knows.
 AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')
@@ -93,7 +90,5 @@ def add_tensorboard(cfg: Config) -> None:
 
 def main() -> None:
     cfg = train_config()
-    setup_cache_size_limit_of_dynamo()
-    with processes(cfg), exit_if_refused():
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        runner.train()
+    with processes(cfg):
+        build_runner(cfg).train()

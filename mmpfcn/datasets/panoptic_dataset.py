@@ -10,7 +10,6 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..formats.panoptic_json import arrange_classes, read_panoptic_json
-from ..formats.panoptic_png import NUM_IDS
 from .replayable_sampler import SampleIndex, seeded
 
 LEFT_BEHIND = 'it leaves the semantic map behind'
@@ -191,7 +190,6 @@ class PanopticDataset(BaseDetDataset):
         )
 
     def _parse_segments(self, annotation: dict) -> list[dict]:
-        self._check_segments(annotation)
         num_things = len(self._metainfo['thing_classes'])
         segments = []
         for info in annotation['segments_info']:
@@ -208,28 +206,6 @@ class PanopticDataset(BaseDetDataset):
                     segment['instance']['bbox'] = [x, y, x + w, y + h]
             segments.append(segment)
         return segments
-
-    def _check_segments(self, annotation: dict) -> None:
-        name, infos = annotation['file_name'], annotation['segments_info']
-        for info in infos:
-            if info['category_id'] not in self.cat2label:
-                raise ValueError(
-                    f'{self.ann_file}: segment {info["id"]} of {name} has the category_id '
-                    f'{info["category_id"]}, which is not among the categories '
-                    f'{[*self.cat2label]}: add the category or mend the segment'
-                )
-            if not (isinstance(info['id'], int) and 0 < info['id'] < NUM_IDS):
-                raise ValueError(
-                    f'{self.ann_file}: a segment of {name} has the id {info["id"]}, expected 1 to '
-                    f'{NUM_IDS - 1} (0 is void): number it anew, in the PNG as well'
-                )
-        ids = [info['id'] for info in infos]
-        if len(set(ids)) < len(ids):
-            twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-            raise ValueError(
-                f'{self.ann_file}: several segments of {name} have the ids {twice[:5]}: one id in '
-                'the PNG can only be one segment, join or renumber them'
-            )
 
     def filter_data(self) -> list[dict]:
         """Leave out images as ``filter_cfg`` says; never in ``test_mode``.

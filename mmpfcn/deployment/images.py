@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from ..formats.batches import padded_shape
+
 
 def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
     """As mmdet's ``Resize``: bilinear to ``meta['scale']``, unless that is None.
@@ -25,12 +27,6 @@ def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
             f'resizing to {meta["scale"][0]} x {meta["scale"][1]}: crop it'
         )
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-
-
-def padded_shape(shape: tuple[int, int], divisor: int) -> tuple[int, int]:
-    """(H, W) of the graph's input for an image of (H, W)."""
-    h, w = (-(-side // divisor) * divisor for side in shape)
-    return h, w
 
 
 def normalize(images: Sequence[np.ndarray], meta: Mapping) -> np.ndarray:

@@ -3,16 +3,16 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 
+from ..formats.batches import LoadedImage, padded_shape, read_batches, told
+from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
-from ..formats.read_image import ImageSource, read_image
-from .images import normalize, padded_shape, resize
+from ..formats.read_image import ImageSource
+from .images import normalize, resize
 from .mask_resizing import MaskResizer
 from .postprocessing import (
     convolve_to_probs,
@@ -23,43 +23,11 @@ from .postprocessing import (
     rescore,
     semantic_map,
 )
+from .weights import require_finite_weights
 
 METADATA_KEY = 'mmpfcn'
 FORMAT = 1
 """Of the metadata and of the graph's outputs."""
-
-
-@dataclass
-class OnnxResult:
-    """What a model says about one image; the fields are those of ``mmpfcn.PanopticResult``.
-
-    Attributes:
-        name: the path, or ``image 3``.
-        stem: relative path, without suffix, for files made from it.
-        image: (H, W, 3) uint8 RGB.
-        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
-        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
-            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
-            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
-            ``num_kernels``: of how many kernels it was merged (1: of none).
-        dataset_meta: ``classes``, ``thing_classes``, ``palette`` and ``category_ids``.
-    """
-
-    name: str
-    stem: str
-    image: np.ndarray
-    panoptic_seg: np.ndarray
-    segments_info: list[dict]
-    dataset_meta: Mapping
-
-
-class LoadedImage(NamedTuple):
-    """An image that was read: (H, W, 3) uint8 BGR, and resized for the graph."""
-
-    name: str
-    stem: str
-    image: np.ndarray
-    resized: np.ndarray
 
 
 class OnnxInferencer:
@@ -81,7 +49,8 @@ class OnnxInferencer:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no ONNX model, or none that the tool of this version wrote.
+        ValueError: it is no ONNX model, none that the tool of this version wrote, or has weights
+            that are not finite.
     """
 
     def __init__(
@@ -106,6 +75,7 @@ class OnnxInferencer:
                 f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
             ) from error
         self.meta = read_metadata(self.session, path)
+        require_finite_weights(path)
 
     @property
     def dataset_meta(self) -> Mapping:
@@ -120,7 +90,7 @@ class OnnxInferencer:
             batch_size: see :meth:`stream`.
 
         Returns:
-            ``predictions``: list of :class:`OnnxResult`; ``failures``: list of (name, message) of
+            ``predictions``: list of :class:`Segmentation`; ``failures``: list of (name, message) of
             images that can not be used.
 
         Raises:
@@ -135,7 +105,7 @@ class OnnxInferencer:
         inputs: ImageSource | Iterable[ImageSource],
         batch_size: int = 1,
         failures: list[tuple[str, str]] | None = None,
-    ) -> Iterator[OnnxResult]:
+    ) -> Iterator[Segmentation]:
         """Results one by one, with the memory of one batch.
 
         Args:
@@ -146,19 +116,12 @@ class OnnxInferencer:
             failures: (name, message) of every image that can not be used is appended; without a
                 list the first one is raised.
         """
-        if batch_size < 1:
-            raise ValueError(f'batch_size={batch_size}, expected at least 1')
-        batch: list[LoadedImage] = []
-        for loaded in self._load(inputs, failures):
-            if batch and self._padded(loaded) != self._padded(batch[0]):
-                yield from self._predict(batch)
-                batch = []
-            batch.append(loaded)
-            if len(batch) == batch_size:
-                yield from self._predict(batch)
-                batch = []
-        if batch:
-            yield from self._predict(batch)
+        failed = None if failures is None else lambda x: failures.append((x.name, x.message))
+        for batch in read_batches(list_inputs(inputs), self._prepare, batch_size, failed):
+            outputs = self.run_network([loaded.data for loaded in batch])
+            for i, loaded in enumerate(batch):
+                with told(loaded.input, failed):
+                    yield self._result(loaded, {key: x[i] for key, x in outputs.items()})
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs for (h, w, 3) uint8 BGR images of one padded size, not resized."""
@@ -175,7 +138,15 @@ class OnnxInferencer:
             output: of the graph, without the batch axis.
             img_shape: (H, W) of the graph's input without padding.
             ori_shape: (H, W) of the result.
+
+        Raises:
+            ValueError: a number of the output is NaN or infinite.
         """
+        if not all(np.isfinite(values.sum()) for values in output.values()):
+            raise ValueError(
+                'the network gave NaN or an infinite number, expected finite scores, kernels and '
+                'mask_feats: export the checkpoint again, or an earlier one'
+            )
         settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
         resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
         things = find_things(output, settings)
@@ -187,32 +158,15 @@ class OnnxInferencer:
         sem_seg = semantic_map(regions, probs, num_classes, resizer)
         return merge(instance, things, sem_seg, regions, self.meta)
 
-    def _load(
-        self,
-        inputs: ImageSource | Iterable[ImageSource],
-        failures: list[tuple[str, str]] | None,
-    ) -> Iterator[LoadedImage]:
-        for name, stem, source in list_inputs(inputs):
-            try:
-                image = read_image(source)
-                loaded = LoadedImage(name, stem, image, resize(image, self.meta, name))
-            except (OSError, TypeError, ValueError) as error:
-                if failures is None:
-                    raise
-                failures.append((name, str(error)))
-            else:
-                yield loaded
+    def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+        resized = resize(image, self.meta, name)
+        return resized, padded_shape(resized.shape[:2], self.meta['pad_size_divisor'])
 
-    def _padded(self, loaded: LoadedImage) -> tuple[int, int]:
-        return padded_shape(loaded.resized.shape[:2], self.meta['pad_size_divisor'])
-
-    def _predict(self, batch: Sequence[LoadedImage]) -> Iterator[OnnxResult]:
-        outputs = self.run_network([loaded.resized for loaded in batch])
-        for i, (name, stem, image, resized) in enumerate(batch):
-            output = {key: values[i] for key, values in outputs.items()}
-            ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
-            rgb = np.ascontiguousarray(image[..., ::-1])
-            yield OnnxResult(name, stem, rgb, ids, segments, self.dataset_meta)
+    def _result(self, loaded: LoadedImage, output: Mapping[str, np.ndarray]) -> Segmentation:
+        (name, stem, _), image, resized, _ = loaded
+        ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        return Segmentation(name, stem, rgb, ids, segments, self.dataset_meta)
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:
@@ -222,9 +176,12 @@ def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike
         ValueError: nothing, or something of another version.
     """
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    meta = json.loads(text) if text else {}
+    try:
+        meta = dict(json.loads(text or '{}'))
+    except (TypeError, ValueError):  # another program's
+        meta = {}
     if meta.get('format') != FORMAT:
-        found = f'format {meta["format"]} of mmpfcn {meta["version"]}' if meta else 'none'
+        found = f'format {meta.get("format")} of mmpfcn {meta.get("version")}' if meta else 'none'
         raise ValueError(
             f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '
             'export the checkpoint again with tools/deployment/export_onnx.py of this version'

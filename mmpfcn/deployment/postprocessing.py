@@ -48,14 +48,9 @@ def find_regions(
 
 def convolve_to_probs(kernels: np.ndarray, mask_feats: np.ndarray) -> np.ndarray:
     """Mask probabilities: (K, E) x (E, H/4, W/4) -> (K, H/4, W/4)."""
-    probs = kernels @ mask_feats.reshape(len(mask_feats), -1)
+    logits = kernels @ mask_feats.reshape(len(mask_feats), -1)
     with np.errstate(over='ignore'):  # exp(89) is inf, and its reciprocal 0
-        for row in probs:  # one at a time stays in the cache
-            np.negative(row, out=row)
-            np.exp(row, out=row)
-            row += 1
-            np.reciprocal(row, out=row)
-    return probs.reshape(-1, *mask_feats.shape[1:])
+        return (1 / (1 + np.exp(-logits))).reshape(-1, *mask_feats.shape[1:])
 
 
 def rescore(things: Kernels, probs: np.ndarray, settings: Mapping) -> tuple[Kernels, np.ndarray]:
@@ -74,17 +69,17 @@ def rescore(things: Kernels, probs: np.ndarray, settings: Mapping) -> tuple[Kern
 def place_things(
     probs: np.ndarray, scores: np.ndarray, resizer: MaskResizer, settings: Mapping
 ) -> np.ndarray:
-    """(H, W) int16, i + 1 on the i-th thing: in score order, each takes what is still free."""
-    instance = np.zeros(resizer.out_shape, np.int16)
+    """(H, W) int32, i + 1 on the i-th thing: in score order, each takes what is still free."""
+    instance = np.zeros(resizer.out_shape, np.int32)
     for i, (prob, score) in enumerate(zip(probs, scores, strict=True)):
         if score < settings['panoptic_score_thr']:
             break  # the others are no better
-        rows, columns, mask = resizer.exceeds(prob, settings['mask_thr_binary'])
-        free = mask & (instance[rows, columns] == 0)
+        mask = resizer.resize(prob) > settings['mask_thr_binary']
+        free = mask & (instance == 0)
         area = np.count_nonzero(mask)
         taken = area - np.count_nonzero(free)
         if taken <= settings['mask_overlap'] * area:
-            instance[rows, columns][free] = i + 1
+            instance[free] = i + 1
     return instance
 
 

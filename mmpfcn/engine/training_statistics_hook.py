@@ -100,8 +100,8 @@ def training_statistics(
             (image.region_channels[target.region_rows] < num_stuff_classes).sum()
             for image, target in zip(targets, level, strict=True)
         )
-    objects = [torch.cat([level.objects for level in image.levels]) for image in targets]
-    regions = [torch.cat([level.region_rows for level in image.levels]) for image in targets]
+    objects = [image.object_rows for image in targets]
+    regions = [image.region_rows for image in targets]
     guided = [x > 0 for x in scores]
     with_cells = sum(len(o[g.any(1)].unique()) for o, g in zip(objects, guided, strict=True))
     num_guided = torch.cat(guided).sum()

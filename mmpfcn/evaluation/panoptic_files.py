@@ -44,8 +44,10 @@ def write_per_image_file(path: str, rows: Sequence[Sequence]) -> None:
     write_atomic(path, text.getvalue().encode())
 
 
-def write_coco_json(path: str, annotations: Sequence[dict]) -> None:
+def write_coco_json(path: str, annotations: Sequence[dict], categories: Sequence[dict]) -> None:
     """The JSON beside the PNGs of a submission to the COCO server.
+
+    The names of the categories, which the server does not need, tell the report whose ids they are.
 
     Raises:
         ValueError: two images have PNGs of the same name.
@@ -59,7 +61,8 @@ def write_coco_json(path: str, annotations: Sequence[dict]) -> None:
                 "one is lost: add 'seg_file_name' to meta_keys of PackPanopticInputs and use "
                 'PanopticDataset, which names the PNGs as the data set does'
             )
-    write_atomic(path, json.dumps(dict(annotations=annotations)).encode())
+    content = dict(annotations=annotations, categories=categories)
+    write_atomic(path, json.dumps(content).encode())
 
 
 def write_prediction(

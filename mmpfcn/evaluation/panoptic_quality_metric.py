@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ..formats.coco_results import categories
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
 from .panoptic_files import (
@@ -32,8 +32,9 @@ from .panoptic_quality import (
 
 
 class _Measured(NamedTuple):
-    """One image: statistics (C, 4), and its records in the files that were asked for."""
+    """One image: its n classes, their statistics (n, 4), and its records in the files."""
 
+    labels: np.ndarray
     statistics: np.ndarray
     records: dict
 
@@ -42,12 +43,12 @@ class _Measured(NamedTuple):
 class PanopticQualityMetric(BaseMetric):
     """PQ, SQ and RQ of all, thing and stuff classes, in percent.
 
-    Matches are counted as panopticapi does, see :func:`match_segments`; only a running sum is
-    kept, and what the files say of each image. The ground truth is ``gt_panoptic_seg`` of the data
-    sample where the pipeline gave it (``LoadPanopticGroundTruth(panoptic=True)``); otherwise the
-    PNG ``seg_map_path`` is read, with ``segments_info`` of the data sample. Pixels of its segments
-    count, all others are void. Classes come from the data set: ``classes`` and ``thing_classes``
-    of its metainfo.
+    Matches are counted as panopticapi does, see :func:`match_segments`; of an image the counts of
+    its classes are kept, and what the files say. The ground truth is ``gt_panoptic_seg`` of the
+    data sample where the pipeline gave it (``LoadPanopticGroundTruth(panoptic=True)``); otherwise
+    the PNG ``seg_map_path`` is read, with ``segments_info`` of the data sample. Pixels of its
+    segments count, all others are void. Classes come from the data set: ``classes`` and
+    ``thing_classes`` of its metainfo.
 
     Predictions are ``pred_panoptic_seg.sem_seg`` (1, H, W), ``label + instance * INSTANCE_OFFSET``,
     at the size of the ground truth; void has the label C or the ``ignore_index`` beside it. They
@@ -105,66 +106,47 @@ class PanopticQualityMetric(BaseMetric):
             self.targets['images'] = per_image_file
         if outfile_prefix is not None:
             self.targets['coco'] = f'{outfile_prefix}.panoptic.json'
-        self._reset()
-
-    def _reset(self) -> None:
-        self._total: np.ndarray | int = 0
-        self._last: _Measured | None = None
-        self._count = 0
-        self._records: dict[str, list] = {name: [] for name in self.targets}
+        self._images: list[_Measured] = []
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Measure a batch, a dict of each data sample."""
-        if not self._count:
+        if not self._images:
             for target in self.targets.values():
                 check_writable(target)
-        for sample in data_samples:
-            self._keep_last()
-            self._last = self._measure(sample)
-            self._count += 1
+        self._images += [self._measure(sample) for sample in data_samples]
 
     def evaluate(self, size: int) -> dict[str, float]:
         """The results of a data set of ``size`` samples; resets the metric.
 
         The processes take the samples in turn, and the first ones a second time where the last
-        round lacks some: at most the last sample of a process is such a duplicate.
+        round lacks some.
         """
+        self.results, self._images = self._images, []
         rank, world_size = get_dist_info()
-        try:
-            if self._count > math.ceil(size / world_size):
-                raise ValueError(
-                    f'{self._count} samples came to process {rank} of {world_size} for a data set '
-                    f"of {size}: use mmengine's DefaultSampler and give evaluate the number of "
-                    'samples'
-                )
-            if (self._count - 1) * world_size + rank < size:
-                self._keep_last()
-            self.results = [(self._total, self._records)]
-            return super().evaluate(world_size)
-        finally:
-            self._reset()
+        if len(self.results) > math.ceil(size / world_size):
+            raise ValueError(
+                f'{len(self.results)} samples came to process {rank} of {world_size} for a data '
+                f"set of {size}: use mmengine's DefaultSampler and give evaluate the number of "
+                'samples'
+            )
+        return super().evaluate(size)
 
-    def compute_metrics(self, results: list[tuple[np.ndarray, dict]]) -> dict[str, float]:
-        """The percentages, from (sum of statistics (C, 4), records) of each process."""
-        sums, records = zip(*results, strict=True)
-        writers = dict(images=write_per_image_file, coco=write_coco_json)
+    def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
+        """The percentages, from all images in the order of the data set."""
+        results = [_Measured(*image) for image in results]  # mmengine makes tuples of them
         for name, target in self.targets.items():
-            # the processes took the images of the data set in turn
-            rounds = zip_longest(*(part[name] for part in records))
-            writers[name](target, [x for images in rounds for x in images if x is not None])
+            records = [image.records[name] for image in results]
+            if name == 'images':
+                write_per_image_file(target, records)
+            else:
+                write_coco_json(target, records, categories(self.dataset_meta))
             print_log(f'Wrote {target}', logger='current')
         if self.format_only:
             return {}
-        return self._report(np.zeros((len(self._meta('classes')), len(STATISTICS))) + sum(sums))
-
-    def _keep_last(self) -> None:
-        """Count what was kept aside because it might be a duplicate."""
-        if self._last is None:
-            return
-        self._total = self._total + self._last.statistics
-        for name, record in self._last.records.items():
-            self._records[name].append(record)
-        self._last = None
+        total = np.zeros((len(self._meta('classes')), len(STATISTICS)))
+        for image in results:
+            total[image.labels] += image.statistics
+        return self._report(total)
 
     def _measure(self, sample: Mapping) -> _Measured:
         num_classes = len(self._meta('classes'))
@@ -179,7 +161,8 @@ class PanopticQualityMetric(BaseMetric):
             records['images'] = per_image_record(statistics, sample)
         if 'coco' in self.targets:
             records['coco'] = self._write(segments, sample)
-        return _Measured(statistics, records)
+        labels = np.flatnonzero(statistics.any(1))
+        return _Measured(labels, statistics[labels], records)
 
     def _write(self, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')

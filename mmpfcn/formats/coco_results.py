@@ -1,17 +1,74 @@
 """Results in COCO's panoptic format: a PNG of ids for each image, and one JSON."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
+
+import numpy as np
 
 from .atomic_files import open_atomic
 from .panoptic_png import write_panoptic_png
 
-PNG_FOLDER = 'panoptic'
+PNG_FOLDER, PICTURE_FOLDER = 'panoptic', 'vis'
+"""In the folder of the results, beside files of other names."""
 
 
-def write_png(result: Any, folder: Path) -> None:
+@dataclass
+class Segmentation:
+    """What a model says about one image; sizes are those of the image.
+
+    Attributes:
+        name: where the image is from: path, address, ``image 3`` or ``clip.mp4#12``.
+        stem: relative path, without suffix, for files made from it.
+        image: (H, W, 3) uint8 RGB.
+        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
+        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
+            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
+            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
+            ``num_kernels``: of how many kernels it was merged (1: of none).
+        dataset_meta: ``classes``, ``thing_classes``, and ``palette``, ``category_ids`` where known.
+    """
+
+    name: str
+    stem: str
+    image: np.ndarray
+    panoptic_seg: np.ndarray
+    segments_info: list[dict]
+    dataset_meta: Mapping
+
+
+Result = TypeVar('Result', bound=Segmentation)
+
+
+def written(
+    results: Iterable[Result],
+    folder: Path,
+    dataset_meta: Mapping,
+    also: Callable[[Result], object] = lambda result: None,
+) -> Iterator[Result]:
+    """Write each result as it comes, and the JSON when they end, for whatever reason.
+
+    Args:
+        results: of one call.
+        folder: for ``panoptic/*.png``, ``panoptic.json`` and ``instances.json``.
+        dataset_meta: of the model.
+        also: what else is to be done with each, such as drawing it.
+    """
+    records = []
+    try:
+        for result in results:
+            write_png(result, folder)
+            also(result)
+            records.append(coco_record(result))
+            yield result
+    finally:
+        if records:
+            write_coco_json(records, dataset_meta, folder)
+
+
+def write_png(result: Segmentation, folder: Path) -> None:
     """Write the map of ids to ``panoptic/<stem>.png`` in the folder."""
     write_panoptic_png(folder / PNG_FOLDER / f'{result.stem}.png', result.panoptic_seg)
 
@@ -21,14 +78,11 @@ def category_ids(dataset_meta: Mapping) -> list[int]:
     return list(dataset_meta.get('category_ids') or range(len(dataset_meta['classes'])))
 
 
-def coco_record(result: Any) -> dict:
+def coco_record(result: Segmentation) -> dict:
     """One image for :func:`write_coco_json`: ``stem``, ``image``, ``annotation``, ``instances``.
 
     A segment has COCO's ``id``, ``category_id``, ``area``, ``bbox`` and ``iscrowd``, and ``score``
     and ``num_kernels``. ``instances`` is there if they were asked for.
-
-    Args:
-        result: a ``PanopticResult``, or an ``OnnxResult``, which has no ``instances``.
     """
     height, width = result.panoptic_seg.shape
     ids = category_ids(result.dataset_meta)

@@ -12,6 +12,14 @@ EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
 NUMBER_TYPES = {3: 2, 4: 4}
 """Of TIFF fields: SHORT and LONG, and their bytes."""
 
+AVIF_TURN = re.compile(rb'\0\0\0\x09(irot|imir)(.)', re.DOTALL)
+AVIF_ORIENTATIONS = {
+    (): 1, (('imir', 1),): 2, (('irot', 2),): 3, (('imir', 0),): 4, (('irot', 3),): 6,
+    (('irot', 1),): 8, (('irot', 1), ('imir', 0)): 5, (('irot', 3), ('imir', 0)): 7,
+    (('irot', 3), ('imir', 1)): 5, (('irot', 1), ('imir', 1)): 7,
+}  # fmt: skip
+"""Of EXIF: quarter turns to the left, then mirrored top to bottom (0) or left to right (1)."""
+
 LIMIT = 'OPENCV_IO_MAX_IMAGE_PIXELS'
 MAX_PIXELS = int(os.environ.get(LIMIT, '').isdecimal() and os.environ[LIMIT] or 2**28)
 """Larger images are refused before they are decoded: 16384 x 16384, 768 MiB of colours."""
@@ -77,6 +85,26 @@ def is_cut_off(content: bytes) -> bool:
     """Whether a file is empty, or a JPEG, PNG or WebP without its end."""
     header = read_header(content)
     return not content or (header is not None and header.cut_off)
+
+
+def avif_orientation(content: bytes, name: str) -> int:
+    """EXIF's number for how an AVIF, which OpenCV decodes as stored, is turned upright; else 1.
+
+    Raises:
+        ValueError: its images are turned in different ways.
+    """
+    if content[4:8] != b'ftyp':
+        return 1
+    at = 0
+    while content[at + 4 : at + 8] not in (b'meta', b'') and content[at : at + 4] > b'\0\0\0\x07':
+        at += int.from_bytes(content[at : at + 4], 'big')
+    meta = content[at : at + int.from_bytes(content[at : at + 4], 'big')]
+    turns = dict.fromkeys((kind.decode(), turn[0] & 3) for kind, turn in AVIF_TURN.findall(meta))
+    turns.pop(('irot', 0), None)
+    orientation = AVIF_ORIENTATIONS.get(tuple(sorted(turns, reverse=True)))
+    if orientation is None:
+        raise ValueError(f'image {name} is turned or mirrored in several ways: save it as PNG')
+    return orientation
 
 
 def check_pixels(height: int, width: int, what: str, max_pixels: int = MAX_PIXELS) -> None:

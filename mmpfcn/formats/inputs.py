@@ -8,24 +8,15 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import cv2
 import numpy as np
 
-from .read_image import VIDEO_EXTENSIONS, ImageSource, is_pil_image
+from .coco_results import PICTURE_FOLDER, PNG_FOLDER
+from .read_image import IMG_EXTENSIONS, ImageSource, is_pil_image
 from .safe_names import name_below
-
-IMG_EXTENSIONS = (
-    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
-    '.tif', '.tiff', '.webp', '.jp2', '.avif',
-)  # fmt: skip
-"""What is taken for an image in a folder; a file that is named by itself may have any suffix."""
-
+from .videos import is_video, open_video
 
 LONGEST_NAME = 249
 """Bytes of a name without suffix; with ``.jsonl`` file systems take 255."""
-
-RESULT_FOLDERS = ('panoptic', 'vis')
-"""In the folder of the results, beside files of other names."""
 
 
 class Input(NamedTuple):
@@ -35,12 +26,12 @@ class Input(NamedTuple):
         name: for messages: the path, the address, ``image 3`` or ``clip.mp4#12``.
         stem: relative path, without suffix, of the files that are made from it; no two inputs of a
             call share one.
-        source: for :func:`read_image`.
+        source: for :func:`read_image`, or the error that it raises.
     """
 
     name: str
     stem: str
-    source: ImageSource
+    source: ImageSource | Exception
 
 
 class Failure(NamedTuple):
@@ -59,11 +50,12 @@ def list_inputs(
     Args:
         inputs: what :func:`read_image` takes; a folder (with the folders in it), a pattern such as
             ``photos/**/*.jpg``, a text file with a path in each line, a video, an :class:`Input`;
-            or several of these.
+            or several of these, also from a generator.
         out_dir: folder of the results, which are no input: it is left out of folders and patterns.
 
     Yields:
-        One input for each image or frame. Files are not opened, frames are decoded as they come.
+        One input for each image or frame. Files are not opened, frames are decoded as they come;
+        what is wrong with a video is the ``source`` of its last input.
 
     Raises:
         ValueError: a folder without images, a pattern without files, or a result as input.
@@ -77,10 +69,44 @@ def list_inputs(
 
 def list_files(
     inputs: ImageSource | Iterable[ImageSource], out_dir: str | os.PathLike | None = None
-) -> Iterator[Input]:
-    """:func:`list_inputs` with a video as one input."""
-    stems, results = Stems(), out_dir and os.path.realpath(out_dir)
-    for name, stem, source in _expand(inputs, results):
+) -> Iterable[Input]:
+    """:func:`list_inputs` with a video as one input.
+
+    With ``out_dir`` all are looked at before the first comes, except those of a generator.
+
+    Raises:
+        ValueError: as there, or a result would take the place of an input.
+    """
+    items = _with_stems(_expand(inputs, out_dir and os.path.realpath(out_dir)))
+    if out_dir and not isinstance(inputs, Iterator):
+        items = list(items)
+        require_untouched(items, Path(out_dir))
+    return items
+
+
+def require_untouched(items: Iterable[Input], folder: Path) -> None:
+    """No result takes the place of an input, as ``clip.mp4`` with results in ``.`` would.
+
+    Raises:
+        ValueError: names both.
+    """
+    paths = (item for item in items if isinstance(item.source, str | os.PathLike))
+    files = {os.path.realpath(item.source): item for item in paths}
+    for item in files.values():
+        names = [f'{PNG_FOLDER}/{item.stem}.png', f'{PICTURE_FOLDER}/{item.stem}.jpg']
+        if is_video(item.source):
+            names = [f'{item.stem}.mp4', f'{item.stem}.jsonl']
+        for name in names:
+            if (path := os.path.realpath(folder / name)) in files:
+                raise ValueError(
+                    f'the result {folder / name} would take the place of the input '
+                    f'{files[path].name}: choose another folder for the results'
+                )
+
+
+def _with_stems(inputs: Iterable[Input]) -> Iterator[Input]:
+    stems = Stems()
+    for name, stem, source in inputs:
         if isinstance(source, np.ndarray) or is_pil_image(source):
             yield Input(name, stems.of_array(stem), source)
         else:
@@ -88,32 +114,36 @@ def list_files(
 
 
 class Stems:
-    """Stems that are given once, of arrays without keeping each of their names."""
+    """Stems that are given once; of arrays and frames without keeping each of their names."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
         self._folders: set[str] = set()
         self._videos: set[str] = set()
-        self._last_array = -1
+        self._last: dict[str, int] = {}
 
     def of_array(self, stem: str) -> str:
-        """``stem`` is the number of the array in the list, which grows; or ``image``."""
-        number = array_number(stem)
-        if number > self._last_array and stem not in self._taken:
-            self._last_array = number
-            return stem
-        return self.of_file(stem, False)
+        """``stem`` ends in a number that grows, in the list or in the video; or it is ``image``."""
+        folder, number = _numbered(stem)
+        if folder not in self._last and number >= 0 and stem == safe_stem(stem):
+            if not self._is_in_video(stem):
+                self._last[folder] = -1
+                self._folders.update(map(str, PurePosixPath(stem).parents))
+        if stem in self._taken or number <= self._last.get(folder, number):
+            return self.of_file(stem, False)
+        self._last[folder] = number
+        return stem
 
     def of_file(self, stem: str, video: bool) -> str:
         """The frames of a video lie in a folder of its name, which is its alone."""
-        stem = name_below(stem, LONGEST_NAME)
-        if not self._videos.isdisjoint(map(str, PurePosixPath(stem).parents)):
+        stem = safe_stem(stem)
+        if self._is_in_video(stem):
             stem = stem.replace('/', '_')
         unique = stem
         for number in count(2):
             if not self._is_taken(unique, video):
                 break
-            unique = name_below(f'{stem}_{number}', LONGEST_NAME)
+            unique = safe_stem(f'{stem}_{number}')
         self._taken.add(unique)
         if video:
             self._videos.add(unique)
@@ -121,33 +151,29 @@ class Stems:
             self._folders.update(map(str, PurePosixPath(unique).parents))
         return unique
 
+    def _is_in_video(self, stem: str) -> bool:
+        return not self._videos.isdisjoint(map(str, PurePosixPath(stem).parents))
+
     def _is_taken(self, stem: str, video: bool) -> bool:
-        array = 0 <= array_number(stem) <= self._last_array
+        folder, number = _numbered(stem)
+        array = 0 <= number <= self._last.get(folder, -1)
         return stem in self._taken or array or (video and stem in self._folders)
 
 
-def array_number(stem: str) -> int:
-    """The number of an array that has this stem; -1 of another stem."""
-    return int(stem) if stem.isdecimal() and stem == f'{int(stem):06d}' else -1
-
-
-def is_video(source: ImageSource) -> bool:
-    """Whether it is the path of a video: called like one, or else decoded as one."""
-    if not isinstance(source, str) or '://' in source:
-        return False
-    if source.lower().endswith(VIDEO_EXTENSIONS):
-        return not _is_image(source)
-    if source.lower().endswith(IMG_EXTENSIONS) or not os.path.isfile(source) or _is_image(source):
-        return False
-    capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG)
+def safe_stem(stem: str) -> str:
+    """A relative path that stays below its folder, of names that leave room for a suffix."""
+    parts = PurePosixPath(stem.replace('\0', '')).parts
+    names = [part for part in parts if part not in ('/', '//', '..')]
     try:
-        return capture.isOpened()
-    finally:
-        capture.release()
+        return name_below('/'.join(names), LONGEST_NAME)
+    except ValueError:
+        return 'image'
 
 
-def _is_image(path: str) -> bool:
-    return os.path.isfile(path) and cv2.haveImageReader(path)
+def _numbered(stem: str) -> tuple[str, int]:
+    """The folder of a stem, and the number that it is called by as arrays are; -1 of others."""
+    folder, _, name = stem.rpartition('/')
+    return folder, int(name) if name.isdecimal() and name == f'{int(name):06d}' else -1
 
 
 def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) -> Iterator[Input]:
@@ -174,9 +200,8 @@ def _expand_path(path: str, results: str | None) -> Iterator[Input]:
     elif os.path.isdir(path):
         yield from _in_folder(path, results)
     elif path.lower().endswith('.txt'):
-        with open(path, encoding='utf-8-sig') as file:
-            for line in filter(None, map(str.strip, file)):
-                yield from _expand_path(line, results)
+        for line in _lines(path):
+            yield from _expand_path(line, results)
     elif not os.path.exists(path) and glob.has_magic(path):
         yield from _matching(path, results)
     elif _is_result(path, results):
@@ -188,6 +213,17 @@ def _expand_path(path: str, results: str | None) -> Iterator[Input]:
         yield Input(path, Path(path).stem, path)
 
 
+def _lines(path: str) -> list[str]:
+    try:
+        lines = Path(path).read_text('utf-8-sig').splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8 with a path in each line: {error}') from error
+    lists = [line for line in lines if line.strip().lower().endswith('.txt')]
+    if lists:
+        raise ValueError(f'{path} names another list, {lists[0]}: write its lines here instead')
+    return list(filter(None, map(str.strip, lines)))
+
+
 def _is_below(path: str | Path, folder: str) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(folder)
 
@@ -195,7 +231,8 @@ def _is_below(path: str | Path, folder: str) -> bool:
 def _is_result(path: str | Path, results: str | None) -> bool:
     """Whether a file lies in one of the folders of results."""
     return results is not None and any(
-        _is_below(path, os.path.join(results, folder)) for folder in RESULT_FOLDERS
+        _is_below(path, os.path.realpath(os.path.join(results, folder)))
+        for folder in (PNG_FOLDER, PICTURE_FOLDER)
     )
 
 
@@ -239,23 +276,11 @@ def _matching(pattern: str, results: str | None) -> Iterator[Input]:
 def video_frames(video: Input) -> Iterator[Input]:
     """Frames of a video, upright; ``name`` is ``clip.mp4#12``, counted from 0.
 
-    A video that can not be read gives itself as its only input, which :func:`read_image` refuses.
+    What is wrong with it is the source of its last input, which :func:`read_image` raises.
     """
-    capture = cv2.VideoCapture(video.source)
-    number = 0
     try:
-        for number, frame in enumerate(captured(capture), 1):
-            yield Input(f'{video.name}#{number - 1}', f'{video.stem}/{number - 1:06d}', frame)
-    finally:
-        capture.release()
-    if not number:
-        yield video
-
-
-def captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    """The frames of an open video or camera, (H, W, 3) uint8 BGR."""
-    while True:
-        there, frame = capture.read()
-        if not there:
-            return
-        yield frame
+        with open_video(os.fspath(video.source), video.name) as opened:
+            for number, frame in enumerate(opened.frames):
+                yield Input(f'{video.name}#{number}', f'{video.stem}/{number:06d}', frame)
+    except (OSError, ValueError) as error:
+        yield video._replace(source=error)

@@ -2,23 +2,24 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .file_content import read_content
-from .panoptic_png import MAX_SEGMENTS
+from .panoptic_png import MAX_SEGMENTS, NUM_IDS
 
 MAX_CLASSES = 254
 """Labels of a semantic map are bytes, and 255 is void."""
 
 
+IDS = (int, str)
 TYPES = dict(
-    id=(int, str),
-    image_id=(int, str),
-    category_id=(int, str),
+    id=IDS,
+    image_id=IDS,
+    category_id=IDS,
     name=str,
     file_name=str,
     height=int,
@@ -63,8 +64,8 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON, empty, of another format, a record lacks a field, or an id
-            is there twice.
+        ValueError: the file is no JSON, empty, of another format, a record lacks a field, an id is
+            there twice, or a segment has an unknown category or an impossible id.
     """
     try:
         content = json.loads(read_content(path, backend_args))  # also behind a byte order mark
@@ -88,8 +89,7 @@ class Flaw(NamedTuple):
     """What is wrong with a panoptic JSON.
 
     Attributes:
-        kind: ``json`` (of no use at all), ``field``, ``category_id``, ``image_id`` or
-            ``annotation_twice``, as in the report of tools/misc/check_dataset.py.
+        kind: ``json`` (of no use at all) or another of the report of tools/misc/check_dataset.py.
         text: to follow the name of the file.
     """
 
@@ -128,24 +128,52 @@ def problems(content: Any) -> Iterator[Flaw]:
         return
     yield from record_flaws('annotations', annotations, FIELDS['annotations'])
     yield from _shared_ids('annotations', annotations)
+    ids = (category.get('id') for category in _dicts(content['categories']))
+    known = dict.fromkeys(id_ for id_ in ids if isinstance(id_, IDS))  # in their order
     for annotation in _dicts(annotations):
-        segments = annotation.get('segments_info')
-        if isinstance(segments, list):
-            what = f'segment of {annotation.get("file_name")}'
-            yield from record_flaws(what, segments, ('id', 'category_id'))
-            if len(segments) > MAX_SEGMENTS:
-                yield Flaw(
-                    'field',
-                    f': {annotation.get("file_name")} has {len(segments)} segments, expected at '
-                    f'most {MAX_SEGMENTS} in an image: cut it into tiles',
-                )
-            for segment in _dicts(segments):
-                if isinstance(segment.get('id'), str):
-                    yield Flaw(
-                        'field',
-                        f': a {what} has the id {segment["id"]!r}, expected a number, without '
-                        'quotation marks',
-                    )
+        yield from _segment_flaws(annotation, known)
+
+
+def _segment_flaws(annotation: Mapping, categories: Collection) -> Iterator[Flaw]:
+    """What is wrong with the segments of an image; ``categories`` are the ids of the file."""
+    segments, name = annotation.get('segments_info'), annotation.get('file_name')
+    if not isinstance(segments, list):
+        return
+    yield from record_flaws(f'segment of {name}', segments, ('id', 'category_id'))
+    if len(segments) > MAX_SEGMENTS:
+        yield Flaw(
+            'field',
+            f': {name} has {len(segments)} segments, expected at most {MAX_SEGMENTS} in an image: '
+            'cut it into tiles',
+        )
+    numbered = [s for s in _dicts(segments) if isinstance(s.get('id'), IDS)]
+    for segment in numbered:
+        category, id_ = segment.get('category_id'), segment['id']
+        if isinstance(category, IDS) and category not in categories:
+            yield Flaw(
+                'unknown_category',
+                f': segment {id_} of {name} has the category_id {category!r}, which is not among '
+                f'the categories {[*categories]}: add the category or mend the segment',
+            )
+        if isinstance(id_, str):
+            yield Flaw(
+                'field',
+                f': a segment of {name} has the id {id_!r}, expected a number, without quotation '
+                'marks',
+            )
+        elif not 0 < id_ < NUM_IDS:
+            yield Flaw(
+                'segment_range',
+                f': a segment of {name} has the id {id_}, expected 1 to {NUM_IDS - 1} (0 is void): '
+                'number it anew, in the PNG as well',
+            )
+    twice = [id_ for id_, count in Counter(s['id'] for s in numbered).items() if count > 1]
+    if twice:
+        yield Flaw(
+            'segment_id',
+            f': several segments of {name} have the ids {twice[:5]}: one id in the PNG can only be '
+            'one segment, join or renumber them',
+        )
 
 
 def _dicts(records: Any) -> Iterator[dict]:
@@ -203,7 +231,7 @@ def _shared_ids(key: str, records: Any) -> Iterator[Flaw]:
     what = 'image_id' if key == 'annotations' else 'id'
     kinds = dict(categories='category_id', images='image_id', annotations='annotation_twice')
     ids = [record.get(what) for record in _dicts(records)]
-    counts = Counter(id_ for id_ in ids if isinstance(id_, int | str))
+    counts = Counter(id_ for id_ in ids if isinstance(id_, IDS))
     twice = [id_ for id_, count in counts.items() if count > 1]
     if twice:
         yield Flaw(

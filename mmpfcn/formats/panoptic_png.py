@@ -21,6 +21,10 @@ DEFLATE_RATIO = 1032
 COLOUR_TYPES = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey with alpha', 6: 'RGBA'}
 
 
+class WrongPixels(ValueError):
+    """A PNG whose colours can be no ids."""
+
+
 def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray:
     """Segment ids of an image.
 
@@ -91,7 +95,7 @@ def _check_header(content: bytes, path: str) -> None:
         raise ValueError(f'panoptic PNG {path} has no complete header: copy or make it again')
     depth, colour = content[24], content[25]
     if depth != 8 or colour not in (2, 6):
-        raise ValueError(
+        raise WrongPixels(
             f'panoptic PNG {path} has {depth} bits a channel and colour type '
             f'{COLOUR_TYPES.get(colour, colour)}; expected 8 bits and RGB, with the id '
             'R + 256 G + 65536 B. Save it as RGB (mmpfcn.datasets.write_panoptic_png); maps of '

@@ -9,11 +9,17 @@ import cv2
 import numpy as np
 
 from .file_content import read_content
-from .image_header import MAX_PIXELS, Header, check_pixels, read_header
+from .image_header import MAX_PIXELS, Header, avif_orientation, check_pixels, read_header
 from .panoptic_png import read_complete
 
 if TYPE_CHECKING:
     from PIL import Image
+
+IMG_EXTENSIONS = (
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp', '.dib',
+    '.tif', '.tiff', '.webp', '.jp2', '.avif',
+)  # fmt: skip
+"""What is taken for an image in a folder; a file that is named by itself may have any suffix."""
 
 VIDEO_EXTENSIONS = (
     '.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.3gp', '.ts',
@@ -46,6 +52,8 @@ def read_image(source: ImageSource) -> np.ndarray:
         return _from_pil(source)
     if isinstance(source, str | os.PathLike):
         return _from_file(os.fspath(source))
+    if isinstance(source, OSError | ValueError):  # what is wrong with a video
+        raise source
     raise TypeError(
         f'an image is a path, an address, an array or a PIL image; got {type(source).__name__}'
     )
@@ -106,9 +114,9 @@ def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.
 
 
 def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
-    """By OpenCV, which turns TIFF whatever it is told, and JPEG and PNG but not WebP by itself."""
-    own = header is None or content.startswith((b'II', b'MM'))
-    flags = cv2.IMREAD_COLOR | (0 if own else cv2.IMREAD_IGNORE_ORIENTATION)
+    """By OpenCV, which turns TIFF whatever it is told, JPEG and PNG but not WebP and AVIF."""
+    is_tiff = content.startswith((b'II', b'MM'))
+    flags = cv2.IMREAD_COLOR | (0 if is_tiff else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
@@ -120,7 +128,9 @@ def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
         )
     if image is None:
         raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
-    return image if own else turn_upright(image, header.orientation)
+    if is_tiff:
+        return image
+    return turn_upright(image, header.orientation if header else avif_orientation(content, name))
 
 
 def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:

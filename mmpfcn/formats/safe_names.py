@@ -22,7 +22,8 @@ def name_below(name: str, longest: int = LONGEST_NAME) -> str:
     Raises:
         ValueError: nothing is left of it.
     """
-    parts = PurePosixPath(re.sub('^[A-Za-z]:', '', name.replace('\\', '/'))).parts
+    text = re.sub('[\ud800-\udc7f\udd00-\udfff]', '?', name)  # halves of letters
+    parts = PurePosixPath(re.sub('^[A-Za-z]:', '', text.replace('\\', '/'))).parts
     kept = PurePosixPath(*(part for part in parts if part not in ('/', '//', '..')))
     if not kept.name or '\0' in name:
         raise ValueError(f'{name!r} is no name of a file: give it one, in a JSON as file_name')

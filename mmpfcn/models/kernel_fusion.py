@@ -1,12 +1,17 @@
 """The paper's kernel fusion: kernels that mean the same object or class become one."""
 
+import warnings
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
+
+SOME = 256
+"""Kernels whose masks are drawn at a time."""
 
 
 class KernelGroups(NamedTuple):
@@ -100,6 +105,11 @@ def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float | None)
     """
     if iou_thr is None:
         return None
-    masks = (kernels @ mask_feats.flatten(1) > 0).float()  # (K, E) x (E, hw) -> (K, hw)
-    common, areas = masks @ masks.T, masks.sum(1)
+    feats = mask_feats.flatten(1)
+    # hundreds of small masks: mostly zeros, and all at a time would be gigabytes
+    masks = torch.cat([(x @ feats > 0).float().to_sparse() for x in kernels.split(SOME)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Sparse CSR tensor support is in beta')
+        common = torch.sparse.mm(masks, masks.T).to_dense()  # (K, hw) x (hw, K) -> (K, K)
+    areas = common.diagonal()
     return common >= iou_thr * (areas[:, None] + areas - common).clamp(min=1)

@@ -12,9 +12,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ..ops.chunks import sum_over_chunks
-from ..structures import ImageTargets
 from .layers import convolve
-from .sampling import TrainingKernels
 
 
 def average_factors(
@@ -54,37 +52,10 @@ def map_loss(
     )
 
 
-def thing_mask_loss(
-    loss: nn.Module,
-    kernels: TrainingKernels,
-    targets: ImageTargets,
-    mask_feats: Tensor,
-    avg_factor: float | Tensor,
-) -> Tensor:
-    """Loss of the k best kernels of every (object, level), weighted by their scores."""
-    rows = torch.cat([level.objects for level in targets.levels])
-    weights = kernels.scores / kernels.scores.sum(1, keepdim=True).clamp(min=1e-8)
-    return mask_loss(loss, kernels.things, weights, targets.masks, rows, mask_feats, avg_factor)
-
-
-def stuff_mask_loss(
-    loss: nn.Module,
-    kernels: TrainingKernels,
-    targets: ImageTargets,
-    mask_feats: Tensor,
-    avg_factor: float | Tensor,
-) -> Tensor:
-    """Loss of the pooled kernel of every (region class, level) present."""
-    rows = torch.cat([level.region_rows for level in targets.levels])
-    stuff, masks = kernels.stuff[:, None], targets.region_masks
-    weights = stuff.new_ones(len(rows), 1)
-    return mask_loss(loss, stuff, weights, masks, rows, mask_feats, avg_factor)
-
-
 def mask_loss(
     loss: nn.Module,
     kernels: Tensor,
-    weights: Tensor,
+    weights: Tensor | None,
     masks: Tensor,
     rows: Tensor,
     mask_feats: Tensor,
@@ -95,22 +66,22 @@ def mask_loss(
     Args:
         loss: see :class:`PanopticFCNHead`.
         kernels: (P, k, E).
-        weights: (P, k) of their losses.
+        weights: (P, k) of their losses; None for 1.
         masks: (G, H/4, W/4) in [0, 1].
         rows: (P,) int64, the mask that the kernels are trained on.
         mask_feats: (E, H/4, W/4).
         avg_factor: the sum is divided by it.
     """
 
-    def loss_of_some(kernels: Tensor, weights: Tensor, rows: Tensor, feats: Tensor) -> Tensor:
+    def loss_of_some(kernels: Tensor, weights: Tensor, rows: Tensor) -> Tensor:
         target = masks[rows.repeat_interleave(kernels.shape[1])]  # (P * k, H/4, W/4)
-        logits = convolve(kernels.flatten(0, 1), feats)
+        logits = convolve(kernels.flatten(0, 1), mask_feats)
         return loss(logits, target, weight=weights.flatten(), avg_factor=avg_factor)
 
+    if weights is None:
+        weights = kernels.new_ones(kernels.shape[:2])
     row_size = kernels.shape[1] * mask_feats[0].numel()
-    return sum_over_chunks(
-        loss_of_some, kernels, weights, rows, row_size=row_size, shared=[mask_feats]
-    )
+    return sum_over_chunks(loss_of_some, kernels, weights, rows, row_size=row_size)
 
 
 @MODELS.register_module()

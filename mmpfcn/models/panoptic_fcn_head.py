@@ -1,5 +1,6 @@
 """The panoptic head: reads like section 3 of the paper."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,8 +23,7 @@ from .losses import (
     average_factors,
     build_position_loss,
     map_loss,
-    stuff_mask_loss,
-    thing_mask_loss,
+    mask_loss,
 )
 from .sampling import (
     NOT_FINITE,
@@ -38,6 +38,12 @@ from .settings import InferenceSettings, TrainingSettings, read_settings
 
 MAX_CLASSES = VOID
 """Labels that a semantic map of bytes has besides void."""
+
+TOO_MANY = (
+    'an image has more candidates of objects on a level than test_cfg.max_per_img={0.max_per_img} '
+    'allows, half of it a level: the others are not looked at. Raise max_per_img, or center_thr'
+)
+"""What is said where the limit, not the threshold, decides."""
 
 
 @MODELS.register_module()
@@ -149,8 +155,6 @@ class PanopticFCNHead(BaseModule):
             )
         return generate(feats[1:]), encode(feats[:num_encoded])
 
-    # ---- training ----
-
     def loss(self, feats: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -207,11 +211,10 @@ class PanopticFCNHead(BaseModule):
         Each is divided by the count of what it sums over, which :func:`average_factors` exchanges
         between the processes of a distributed run: all of them must call this in every step.
         """
-        by_level = list(zip(*(image.levels for image in targets), strict=True))
         num_objects, num_regions, *num_cells = average_factors(
             [
-                sum(len(t.objects) for level in by_level for t in level),
-                sum(len(t.region_rows) for level in by_level for t in level),
+                sum(len(image.object_rows) for image in targets),
+                sum(len(image.region_rows) for image in targets),
                 *(maps.regions[:, 0].numel() for maps in levels),  # N * h * w
             ],
             mask_feats.device,
@@ -221,7 +224,10 @@ class PanopticFCNHead(BaseModule):
         kernels = training_kernels(levels, targets, num_positives, self.kernel_generator)
         if self.observer is not None:
             self.observer(targets, kernels)
+        thing_loss = partial(mask_loss, self.loss_thing, avg_factor=num_objects)
+        stuff_loss = partial(mask_loss, self.loss_stuff, avg_factor=num_regions)
         images = list(zip(kernels, targets, mask_feats.unbind(), strict=True))
+        by_level = list(zip(*(image.levels for image in targets), strict=True))
         centers = [torch.stack([t.centers for t in level]) for level in by_level]
         regions = [torch.stack([t.regions for t in level]) for level in by_level]
         return dict(
@@ -234,14 +240,13 @@ class PanopticFCNHead(BaseModule):
                 for maps, target, number in zip(levels, regions, num_cells, strict=True)
             ),
             loss_thing=sum(
-                thing_mask_loss(self.loss_thing, *image, num_objects) for image in images
+                thing_loss(k.things, k.weights, t.masks, t.object_rows, x) for k, t, x in images
             ),
             loss_stuff=sum(
-                stuff_mask_loss(self.loss_stuff, *image, num_regions) for image in images
+                stuff_loss(k.stuff[:, None], None, t.region_masks, t.region_rows, x)
+                for k, t, x in images
             ),
         )
-
-    # ---- inference ----
 
     def predict(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList
@@ -297,12 +302,19 @@ class PanopticFCNHead(BaseModule):
         scores, labels, _ = (torch.cat(parts, 1) for parts in zip(*peaks, strict=True))
         scores, order = scores.sort(dim=1, descending=True, stable=True)
         kernels = self.kernel_generator.thing_embed(torch.cat(kernels, 1))
-        return select(
+        things = select(
             scores > cfg.center_thr,
             kernels=kernels.take_along_dim(order[..., None], 1),
             labels=labels.gather(1, order),
             scores=scores,
         )
+        full = [p.scores[:, -1] for p in peaks if p.scores.shape[1] == cfg.peaks_per_level]
+        if (
+            max(map(len, things)) >= cfg.peaks_per_level
+            and (torch.cat(full) > cfg.center_thr).any()
+        ):
+            warnings.warn(TOO_MANY.format(cfg), stacklevel=2)
+        return things
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:
         """Per image the embedded kernels of the region classes of all levels, before fusion."""
@@ -317,29 +329,24 @@ class PanopticFCNHead(BaseModule):
         )
 
     def trace(self, levels: list[LevelMaps]) -> tuple[InstanceData, InstanceData]:
-        """Where the kernels of one image are from, for :func:`mmpfcn.apis.explain`.
+        """Kernels of one image and where they are from, for :func:`mmpfcn.apis.explain`.
 
         Args:
             levels: maps of P3..P7, of a batch of one.
 
         Returns:
-            Origins of :meth:`thing_kernels` and of :meth:`region_kernels`: ``labels`` (K,),
-            ``scores`` (K,), ``levels`` (K,) int64, 0 for P3, and of things ``cells`` (K,) int64.
+            :meth:`thing_kernels` and :meth:`region_kernels`, with ``levels`` (K,) int64, 0 for P3,
+            and of things ``cells`` (K,) int64, ``row * w + column``.
         """
+        things, regions = self.thing_kernels(levels)[0], self.region_kernels(levels)[0]
         peaks = level_peaks(levels, self.test_cfg)
-        scores, labels, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
-        numbers = [torch.full_like(x.cells[0], number) for number, x in enumerate(peaks)]
-        things = InstanceData(scores=scores, labels=labels, cells=cells, levels=torch.cat(numbers))
-        things = things[scores.argsort(descending=True, stable=True)]
-        scores = torch.cat([pool_regions(x.regions, x.kernels)[0][0] for x in levels])
-        numbers = torch.arange(len(levels), device=scores.device)
-        regions = InstanceData(
-            scores=scores,
-            labels=torch.tensor(self.region_labels * len(levels), device=scores.device),
-            levels=numbers.repeat_interleave(len(self.region_labels)),
-        )
-        cfg = self.test_cfg
-        return things[things.scores > cfg.center_thr], regions[scores > cfg.region_thr]
+        scores, _, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
+        numbers = torch.cat([torch.full_like(x.cells[0], i) for i, x in enumerate(peaks)])
+        order = scores.argsort(descending=True, stable=True)[: len(things)]
+        things.cells, things.levels = cells[order], numbers[order]
+        scores = torch.cat([pool_regions(x.regions, x.kernels)[0] for x in levels])  # (levels, R)
+        regions.levels = (scores > self.test_cfg.region_thr).nonzero()[:, 0]
+        return things, regions
 
 
 def check_class_counts(num_things_classes: int, num_stuff_classes: int) -> None:

@@ -173,6 +173,11 @@ class TrainingKernels(NamedTuple):
     scores: Tensor
     stuff: Tensor
 
+    @property
+    def weights(self) -> Tensor:
+        """(P, k), the scores with sum 1 for an object, or all 0."""
+        return self.scores / self.scores.sum(1, keepdim=True).clamp(min=1e-8)
+
 
 def training_kernels(
     levels: Sequence[LevelMaps],

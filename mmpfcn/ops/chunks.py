@@ -1,32 +1,26 @@
 """A sum over many rows whose terms are too large to be kept all at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_SIZE = 2**22
-"""Numbers of a tensor that a chunk makes: 16 MiB in float32."""
+CHUNK_SIZE = 2**21
+"""Numbers of a tensor that a chunk makes: 8 MiB in float32."""
 
 
-def sum_over_chunks(
-    function: Callable[..., Tensor],
-    *rows: Tensor,
-    row_size: int,
-    shared: Sequence[Tensor] = (),
-) -> Tensor:
+def sum_over_chunks(function: Callable[..., Tensor], *rows: Tensor, row_size: int) -> Tensor:
     """Sum of a function over chunks of rows, of which only the inputs are kept for backward.
 
-    Backward runs the function again, chunk by chunk (activation checkpointing), so parameters that
-    it holds get their gradient like everything else.
+    Backward runs the function again, chunk by chunk (activation checkpointing), so tensors and
+    parameters that it holds get their gradient like everything else.
 
     Args:
-        function: maps chunks of ``rows``, then ``shared``, to a scalar that is a sum over rows.
+        function: maps chunks of ``rows`` to a scalar that is a sum over rows.
         rows: tensors of n rows each.
         row_size: numbers that a tensor inside the function has per row; a chunk has up to
             ``CHUNK_SIZE``.
-        shared: tensors that every chunk sees whole.
 
     Returns:
         Scalar. For n = 0 the function is called once, with no rows, so that a gradient reaches
@@ -35,5 +29,5 @@ def sum_over_chunks(
     chunk = max(1, CHUNK_SIZE // max(1, row_size))
     parts = zip(*(x.split(chunk) for x in rows), strict=True)
     if torch.is_grad_enabled():
-        return sum(checkpoint(function, *part, *shared, use_reentrant=False) for part in parts)
-    return sum(function(*part, *shared) for part in parts)
+        return sum(checkpoint(function, *part, use_reentrant=False) for part in parts)
+    return sum(function(*part) for part in parts)

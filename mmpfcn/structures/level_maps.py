@@ -16,6 +16,7 @@ G      ground truth objects of an image; K kernels of an image; P (object, level
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -72,6 +73,16 @@ class ImageTargets(NamedTuple):
     region_channels: Tensor
     levels: list[LevelTargets]
     num_objects: int
+
+    @property
+    def object_rows(self) -> Tensor:
+        """(P,) ``objects`` of all levels."""
+        return torch.cat([level.objects for level in self.levels])
+
+    @property
+    def region_rows(self) -> Tensor:
+        """(Q,) ``region_rows`` of all levels."""
+        return torch.cat([level.region_rows for level in self.levels])
 
 
 def region_labels(

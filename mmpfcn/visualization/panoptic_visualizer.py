@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -9,6 +10,7 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 from mmengine.structures import PixelData
 
+from ..formats.safe_names import name_below
 from .colors import class_palette
 from .drawing import Segment, draw_panoptic, enlarge, join_panels
 from .ground_truth import GroundTruth, from_map, from_png, thing_labels
@@ -94,7 +96,7 @@ class PanopticVisualizer(DetLocalVisualizer):
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            mmcv.imwrite(picture[..., ::-1], out_file)
+            mmcv.imwrite(picture[..., ::-1], _own_file(out_file, data_sample))
         else:
             self.add_image(name, picture, step)
 
@@ -168,6 +170,14 @@ class PanopticVisualizer(DetLocalVisualizer):
             elif label < num_classes and not (value == 0 and zero_is_void):
                 segments.append(Segment(value, label))
         return segments
+
+
+def _own_file(out_file: str, data_sample: DetDataSample) -> str:
+    """In a folder if the image has one: mmdet's hook calls pictures like images, without it."""
+    path, named = Path(out_file), data_sample.get('seg_file_name')
+    if named is None or path.name != Path(data_sample.get('img_path', '')).name:
+        return out_file
+    return str(path.parent / Path(name_below(named)).parent / path.name)
 
 
 def _has_ground_truth(data_sample: DetDataSample) -> bool:

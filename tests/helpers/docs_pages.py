@@ -35,7 +35,7 @@ ELSEWHERE = {
         'test_commands/test_browse.py::test_the_page_needs_nothing_but_its_pictures',
     r'check_dataset\.py data/mine':
         'test_commands/test_check.py::test_a_right_data_set_is_counted',
-    r'detectron2_to_mmpfcn\.py':
+    r'convert detectron2':
         'test_commands/test_detectron2_to_mmpfcn.py::test_from_the_shell',
     r'tools/web_demo\.py':
         'test_commands/test_web.py::test_a_moved_threshold_does_not_run_the_network',
@@ -58,11 +58,13 @@ NOT_RUN = {
     r'^pip install ("torch|"setup|"?\.|opencv)|^MMCV_WITH_OPS|^mim install|^pip uninstall': (
         'compiles mmcv, or downloads torch'
     ),
+    r'published/|hf://|^hf ': 'downloads a model',
     r'docker ': 'needs Docker; tests/test_dockerfile.py compares the steps',
     r'--amp': 'needs a GPU',
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
     r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
+    r'dsb2018|^pip install timm': 'needs the data, or downloads weights',
 }
 
 

@@ -51,3 +51,27 @@ def mutated(content: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
         else:
             content = content[: at + 1]
     return content
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """Paths to everything inside a JSON document."""
+    if not isinstance(value, dict | list):
+        return [path]
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = [place for key, part in parts for place in places(part, (*path, key))]
+    return [path, *inner] if path else inner
+
+
+def change(document: dict, path: tuple, action: str, value: object) -> None:
+    *above, last = path
+    try:
+        for key in above:
+            document = document[key]
+        if action == 'replace':
+            document[last] = value
+        elif action == 'remove':
+            del document[last]
+        elif action == 'repeat':
+            document.append(document[last])
+    except (KeyError, IndexError, TypeError, AttributeError):
+        pass  # an earlier change removed the place

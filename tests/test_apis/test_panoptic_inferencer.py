@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny_inferencer
+from helpers.files import read_json
+from helpers.onnx_model import IDS
 from helpers.oracle import ROOT
 from helpers.shell import run
 from helpers.tiny_inferencer import picture
@@ -15,6 +17,7 @@ from mmengine.hub import get_config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import PanopticResult, explain
+from mmpfcn.datasets import PanopticDataset
 
 
 def same(a: PanopticResult, b: PanopticResult) -> bool:
@@ -112,6 +115,33 @@ def test_bad_images(inferencer, tmp_path):
         list(inferencer.stream(tmp_path))
 
 
+def test_outputs_that_are_not_finite_are_failures(checkpoint):
+    """Of each image; the call ends, and says so."""
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    broken = PanopticInferencer(config, checkpoint, 'cpu', show_progress=False)
+    broken.model.data_preprocessor.mean.fill_(float('nan'))
+    answer = broken([picture(), picture(seed=1)], batch_size=2)
+    assert answer['predictions'] == []
+    assert [failure.name for failure in answer['failures']] == ['image 0', 'image 1']
+    assert all('gave NaN' in failure.message for failure in answer['failures'])
+    with pytest.raises(ValueError, match='gave NaN'):
+        list(broken.stream(picture()))
+
+
+@pytest.mark.parametrize('given', ['panoptic', 'list', 'vis/0.jpg'])
+def test_results_do_not_replace_inputs(inferencer, tmp_path, given):
+    for name in ('panoptic/0.png', 'vis/0.jpg', 'more/1.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), picture())
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*')}
+    inputs = tmp_path / given
+    if given == 'list':
+        inputs = [tmp_path / 'more' / '1.png', tmp_path / 'panoptic' / '0.png']
+    with pytest.raises(ValueError, match='would take the place of the input|among the results'):
+        inferencer(inputs, out_dir=tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
+
+
 def test_models_by_name_from_a_training_and_wrong_ones(checkpoint, inferencer, tmp_path):
     with pytest.raises(ValueError, match='r50_cocoo is neither a config.*did you mean r50_coco'):
         PanopticInferencer('r50_cocoo')
@@ -142,3 +172,44 @@ def test_works_without_panopticapi(checkpoint, tmp_path):
     )
     done = run(sys.executable, '-c', code, cwd=ROOT, timeout=120)
     assert done.stdout.split()[-1:] == ['1'], done.stderr[-2000:]
+
+
+def test_files_are_a_panoptic_data_set(inferencer, tmp_path):
+    """PanopticDataset reads what was written; the ids and categories are those of the results."""
+    (tmp_path / 'in' / 'sub').mkdir(parents=True)
+    for seed, name in enumerate(('a.png', 'sub/a.png')):
+        cv2.imwrite(str(tmp_path / 'in' / name), picture(seed=seed))
+    answer = inferencer(tmp_path / 'in', out_dir=tmp_path / 'out', instances=True, return_vis=True)
+    files = {p.relative_to(tmp_path / 'out').as_posix() for p in tmp_path.glob('out/**/*.*')}
+    assert files == {
+        'panoptic.json', 'instances.json',
+        'panoptic/a.png', 'panoptic/sub/a.png', 'vis/a.jpg', 'vis/sub/a.jpg',
+    }  # fmt: skip
+    dataset = PanopticDataset(
+        str(tmp_path / 'out' / 'panoptic.json'),
+        data_prefix=dict(img='', seg=str(tmp_path / 'out' / 'panoptic')),
+        pipeline=[dict(type='LoadPanopticGroundTruth', panoptic=True)],
+    )
+    assert list(dataset.metainfo['category_ids']) == IDS
+    for record, result in zip(dataset, answer['predictions'], strict=True):
+        assert record['img_path'] == result.name
+        areas = {s['label']: s['area'] for s in result.segments_info if not s['isthing']}
+        read = {s['label']: s['area'] for s in record['gt_panoptic_segments'] if not s['isthing']}
+        assert read == areas
+        assert len(record['gt_masks']) == sum(s['isthing'] for s in result.segments_info)
+    instances = read_json(tmp_path / 'out' / 'instances.json')
+    assert len(instances) == sum(len(r.instances) for r in answer['predictions'])
+    drawn = cv2.imread(str(tmp_path / 'out' / 'vis' / 'a.jpg'))[..., ::-1]
+    assert abs(drawn.astype(int) - answer['visualization'][0]).mean() < 8
+
+
+def test_results_so_far_are_kept_when_a_run_is_broken_off(inferencer, tmp_path):
+    def images():
+        yield picture()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inferencer(images(), out_dir=tmp_path)
+    content = read_json(tmp_path / 'panoptic.json')
+    assert [a['file_name'] for a in content['annotations']] == ['000000.png']
+    assert (tmp_path / 'panoptic' / '000000.png').is_file()

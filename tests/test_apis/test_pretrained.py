@@ -1,5 +1,6 @@
 """Models by name: published folders, the cache of the Hugging Face Hub, the model index."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -22,8 +24,10 @@ from mmpfcn.apis.checkpoint import CheckpointError, file_hash, read_checkpoint, 
 from mmpfcn.apis.configs import model_index, read_config
 from mmpfcn.apis.pretrained import find_pretrained
 from mmpfcn.commands import publish_model
+from mmpfcn.commands.predict.command import main as predict
 
 COMMIT = '0123456789abcdef0123456789abcdef01234567'
+NUM_THINGS = 6
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
 
 
@@ -85,6 +89,26 @@ def test_a_config_that_was_changed_in_the_folder_counts_and_is_not_run(published
     with pytest.raises(ValueError, match='not just values, and is not run'):
         load(published)
     assert not (tmp_path / 'trap').exists()
+
+
+def test_predict_by_name_writes_to_results(published, tmp_path, monkeypatch, capsys):
+    """In any folder; thresholds of the model's own config can be set."""
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite('photo.png', IMAGE)
+    assert predict(['photo.png', '--model', 'tiny']) == 0
+    found = json.loads(Path('results/panoptic.json').read_text())['annotations'][0]
+    assert [s['area'] for s in found['segments_info']] == [
+        segment['area'] for segment in segments(load('tiny'))[0]
+    ]
+    assert min(segment['category_id'] for segment in found['segments_info']) < NUM_THINGS
+    few = ['--out-dir', 'few', '--cfg-options', 'model.test_cfg.panoptic_score_thr=2.0']
+    assert predict(['photo.png', '--model', 'tiny', *few]) == 0
+    found = json.loads(Path('few/panoptic.json').read_text())['annotations'][0]
+    assert min(segment['category_id'] for segment in found['segments_info']) >= NUM_THINGS
+    with pytest.raises(SystemExit) as error:
+        predict(['photo.png', '--model', 'published/r50_coco'])
+    assert error.value.code == 2
+    assert 'mmpfcn convert detectron2 DOWNLOADED published/r50_coco.pth' in capsys.readouterr().err
 
 
 def in_hub_cache(folder: Path, cache: Path, revision: str) -> None:

@@ -100,3 +100,46 @@ def test_wrong_arguments(exported, photos, tmp_path, arguments, message, refused
     before = set(tmp_path.iterdir())
     assert message in refused(main, *arguments.split())
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize('out', ['results', 'sub/results'])
+def test_results_inside_the_inputs_are_no_inputs(exported, photos, tmp_path, out):
+    shutil.copytree(photos, tmp_path / 'in')
+    before = {path: path.read_bytes() for path in (tmp_path / 'in').rglob('*.*')}
+    for _ in range(2):
+        assert main([str(exported / 'model.onnx'), str(tmp_path / 'in'), '--out-dir',
+                                str(tmp_path / 'in' / out)]) == 1  # fmt: skip
+        content = read_json(tmp_path / 'in' / out / 'panoptic.json')
+        assert len(content['images']) == 4
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_results_do_not_replace_inputs(exported, photos, tmp_path, refused):
+    shutil.copytree(photos, tmp_path / 'out' / 'panoptic')
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*.*')}
+    for given, message in (
+        (tmp_path / 'out' / 'panoptic', 'would take the place of the input'),
+        (tmp_path / 'out' / 'panoptic' / 'a.png', 'lies among the results'),
+        (tmp_path / 'out', 'is an input and the folder of the results'),
+    ):
+        arguments = [exported / 'model.onnx', given, '--out-dir', tmp_path / 'out']
+        assert message in refused(main, *arguments)
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
+
+
+def test_a_video_that_is_cut_off_is_not_finished(exported, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, (96, 64))
+    for seed in range(6):
+        writer.write(picture(seed=seed))
+    writer.release()
+    content = (tmp_path / 'a.avi').read_bytes()
+    (tmp_path / 'a.avi').write_bytes(content[: len(content) // 2])
+    name = tmp_path / f'{"n" * 251}.png'
+    name.write_bytes(cv2.imencode('.png', picture())[1])
+    done = run(sys.executable, TOOL, exported / 'model.onnx', tmp_path / 'a.avi', name,
+               '--out-dir', tmp_path / 'out')  # fmt: skip
+    assert done.returncode == 1 and 'is cut off or damaged: it has' in done.stderr
+    content = read_json(tmp_path / 'out' / 'panoptic.json')
+    names = [image['file_name'] for image in content['images']]
+    assert f'{tmp_path}/a.avi#0' in names and f'{tmp_path}/a.avi#5' not in names
+    assert sum(name.endswith('n.png') for name in names) == 1

@@ -19,11 +19,11 @@ from helpers.oracle import ROOT, coco200
 from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
 
-from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.commands.predict.command import main
 from mmpfcn.commands.predict.output import process_of_run
 from mmpfcn.commands.predict.video_files import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
+from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
 
 DEMO = ROOT / 'tools' / 'demo.py'
@@ -171,6 +171,21 @@ def test_results_of_other_options_are_not_mixed(demo, photos, tmp_path, capsys):
     assert demo('--overwrite', *changed) == 0
 
 
+def test_a_damaged_folder_of_results(demo, photos, tmp_path, capsys):
+    """A record is computed again, options that can not be read are refused."""
+    out = tmp_path / 'out'
+    assert demo(photos, '--out-dir', out) == 0
+    (file,) = out.glob('records/*.jsonl')
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b'\0' * (len(first) - 1) + b'\n' + b''.join(rest))
+    assert demo(photos, '--out-dir', out) == 0
+    assert '2 of 3 images are finished already' in capsys.readouterr().out
+    (out / 'records' / 'run.json').write_bytes(b'{"checkp')
+    assert demo(photos, '--out-dir', out) == 2
+    assert 'run.json is damaged' in capsys.readouterr().err
+    assert demo(photos, '--out-dir', out, '--overwrite') == 0
+
+
 def test_which_process_this_is(monkeypatch):
     for name in ('RANK', 'WORLD_SIZE'):
         monkeypatch.delenv(name, raising=False)
@@ -207,6 +222,23 @@ def test_videos(demo, tmp_path, capsys):
     assert 'broken.mp4 can not be read' in errors
     assert 'camera 97 can not be opened: try another number' in errors
     assert not list((tmp_path / 'none').glob('*.mp4'))
+
+
+def test_a_video_that_is_cut_off_is_not_finished(demo, tmp_path, capsys):
+    """Its frames are there; a whole one in its place is computed."""
+    (tmp_path / 'a[').mkdir()  # with the name of the file, what rich takes for markup
+    clip, out = write_video(tmp_path / 'a[' / 'b].avi', 20), tmp_path / 'out'
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) // 2])
+    for _ in range(2):
+        assert demo(clip, '--out-dir', out) == 1
+        told = re.search(r'b\].avi is cut off or damaged: it has (\d+) of 20', capsys.readouterr().err)
+        number = int(told[1])
+        assert 0 < number < 20 and video_facts(out / 'b].mp4')[1:] == (number, number)
+        assert len((out / 'b].jsonl').read_text().splitlines()) == number
+    clip.write_bytes(content)
+    assert demo(clip, '--out-dir', out) == 0
+    assert len((out / 'b].jsonl').read_text().splitlines()) == 20
 
 
 def stems_by_name(out: Path) -> dict[str, str]:
@@ -278,8 +310,8 @@ def test_results_do_not_replace_inputs(demo, photos, tmp_path, capsys, monkeypat
     assert demo(clip, '--out-dir', 'other') == 0
 
 
-@pytest.mark.parametrize('name', ['x' * 246, 'é' * 123, 'x' * 251])
-def test_the_longest_names(demo, tmp_path, name):
+@pytest.mark.parametrize('name', ['x' * 246, 'é' * 123, 'x' * 251, os.fsdecode(b'\xff\xfe')])
+def test_any_name(demo, tmp_path, capsys, name):
     folders = [tmp_path / 'a', tmp_path / 'b']
     for folder in folders:
         folder.mkdir()
@@ -289,6 +321,10 @@ def test_the_longest_names(demo, tmp_path, name):
         assert demo(*folders, '--out-dir', tmp_path / 'out') == 0
         assert len(sizes(tmp_path / 'out')) == 2
     clip = write_video(tmp_path / 'clip.mp4', 2).rename(tmp_path / f'{name}.mp4')
+    if not name.isprintable():  # OpenCV would end the process
+        assert demo(clip, '--out-dir', tmp_path / 'out') == 1
+        assert 'is not UTF-8: rename it' in capsys.readouterr().err
+        return
     assert demo(clip, '--out-dir', tmp_path / 'out') == 0
     (line,) = tmp_path.glob('out/*.jsonl')
     assert len(line.read_text().splitlines()) == 2

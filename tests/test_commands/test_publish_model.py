@@ -1,7 +1,9 @@
 """Publishing a checkpoint: small, safe to load, the same predictions."""
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +77,26 @@ def test_the_folder_has_config_and_card(publish, tmp_path):
     assert '| coco_panoptic/PQ | 41.24 |\n' in card and 'loss' not in card
     assert f'Classes: {", ".join(tiny_inferencer.CLASSES)}.' in card
     assert card.startswith('---\nlibrary_name: mmpfcn\n')
+
+
+def test_the_figures_of_the_runs_log_are_those_of_the_iteration(publish, tmp_path):
+    """Of the run that saved the checkpoint; the other run in the folder had others."""
+    content = torch.load(training_checkpoint(tmp_path), weights_only=False)
+    content['meta'].update(iter=3, experiment_name='tiny_20261129_062100')
+    content['message_hub']['log_scalars']['val/coco_panoptic/PQ'] = HistoryBuffer([40], [1])
+    for run, pq in (('20261129_062100', 51.5), ('20261129_082100', 77)):
+        lines = [
+            dict(loss=2.5, step=3),
+            dict({'coco_panoptic/PQ': 9.0}, time=0.5, step=2),
+            dict({'coco_panoptic/PQ': pq}, data_time=0.5, time=0.5, step=3),
+        ]
+        (tmp_path / run / 'vis_data').mkdir(parents=True)
+        log = '\n'.join(['{"loss": 1.0, "st', *map(json.dumps, lines)])
+        (tmp_path / run / 'vis_data' / 'scalars.json').write_text(log)
+    card = card_of(publish, content, tmp_path)
+    table = card.split('## Figures')[1].split('## Classes')[0]
+    assert re.findall(r'^\| (.*) \|$', table, re.M)[2:] == ['coco_panoptic/PQ | 51.5']
+    assert 'Of these weights, on the validation data of the config:' in table
 
 
 def test_a_card_without_figures_says_how_to_get_them(publish, tmp_path):

@@ -168,6 +168,28 @@ def test_a_json_with_pngs_gives_the_same(two):
     assert read_tables(write_report(two, *arguments, results='named.json')) == expected
 
 
+def test_classes_are_known_by_their_names_not_by_their_ids(two, tmp_path, refused):
+    """The config names another data set, whose ids mean other classes, or which has others."""
+    expected = read_tables(write_report(two))
+    shutil.copytree(two / 'data', tmp_path / 'data')
+    path = tmp_path / 'data' / 'panoptic.json'
+    content = json.loads(path.read_text())
+    ids = [category['id'] for category in content['categories']]
+    turned = dict(zip(ids, ids[1:] + ids[:1], strict=True))
+    for category in content['categories']:
+        category['id'] = turned[category['id']]
+    for annotation in content['annotations']:
+        for segment in annotation['segments_info']:
+            segment['category_id'] = turned[segment['category_id']]
+    root = ('--cfg-options', f'test_dataloader.dataset.data_root={tmp_path / "data"}')
+    path.write_text(json.dumps(content))
+    assert read_tables(write_report(two, *root)) == expected
+    content['categories'][0]['name'] = 'ship'
+    path.write_text(json.dumps(content))
+    text = refused(main, two / 'config.py', two / 'results.panoptic.json', *root)
+    assert "differ in ['ship', 'sky']" in text
+
+
 def test_files_behind_a_byte_order_mark(two):
     """As some editors save them: the page is that of the same files without."""
     (two / 'work').mkdir()

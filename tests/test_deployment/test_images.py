@@ -7,7 +7,8 @@ import torch
 from helpers.tiny_inferencer import picture
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 
-from mmpfcn.deployment.images import normalize, padded_shape, resize
+from mmpfcn.deployment.images import normalize, resize
+from mmpfcn.formats.batches import padded_shape
 
 META = dict(scale=[96, 64], keep_ratio=True, mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0],
             bgr_to_rgb=True, pad_size_divisor=32)  # fmt: skip

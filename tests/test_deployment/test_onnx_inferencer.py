@@ -123,3 +123,29 @@ def test_photos(models):
     expected, actual = theirs(images)['predictions'], ours(images, batch_size=2)['predictions']
     for one, other in zip(expected, actual, strict=True):
         assert_same(one, other)
+
+
+def test_a_generator_streams(ours):
+    """Each image is asked for when those before it are predicted."""
+    asked = []
+
+    def images():
+        for seed in range(3):
+            asked.append(seed)
+            yield picture(seed=seed)
+
+    seen = [(result.stem, len(asked)) for result in ours.stream(images())]
+    assert seen == [('000000', 1), ('000001', 2), ('000002', 3)]
+    assert len(ours(images())['predictions']) == 3
+
+
+def test_outputs_that_are_not_finite_are_named(ours):
+    shape = (64, 96)
+    output = {name: x[0] for name, x in ours.run_network([picture()]).items()}
+    assert ours.finish(output, shape, shape)[1]
+    for name in ('mask_feats', 'thing_scores', 'thing_kernels', 'region_scores', 'region_kernels'):
+        for value in (np.nan, np.inf, -np.inf):
+            broken = dict(output, **{name: output[name].copy()})
+            broken[name].flat[-1] = value
+            with pytest.raises(ValueError, match='gave NaN or an infinite number'):
+                ours.finish(broken, shape, shape)

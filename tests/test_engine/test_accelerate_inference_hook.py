@@ -102,3 +102,25 @@ def test_a_convolution_alone_and_its_moving_average():
         weight, bias = model[0].weight, model[0].bias
         expected = F.conv2d(x, weight, bias, padding=1)
         torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('wrapped', [
+    nn.utils.weight_norm,
+    nn.utils.spectral_norm,
+    nn.utils.parametrizations.weight_norm,
+    nn.utils.parametrizations.spectral_norm,
+    lambda conv: conv,
+])  # fmt: skip
+@pytest.mark.filterwarnings('ignore:.*weight_norm. is deprecated')
+def test_computed_weights_and_unbatched_images(wrapped):
+    """Also after a training step, which changes what the weight is computed from."""
+    plain, faster = (nn.Sequential(wrapped(nn.Conv2d(128, 128, 3, padding=1))).eval() for _ in range(2))
+    faster.load_state_dict(plain.state_dict())
+    accelerate_inference(faster)
+    x = torch.randn(2, 128, 16, 16)
+    with torch.no_grad():
+        for step in range(2):
+            for image in (x, x[0]):
+                torch.testing.assert_close(faster(image), plain(image), rtol=1e-3, atol=1e-3)
+            for parameter in (*plain.parameters(), *faster.parameters()):
+                parameter.data.copy_(parameter * (1.5 + step))

@@ -67,14 +67,17 @@ def test_crowds_and_void(tmp_path):
     record = write_image(tmp_path, 'a.png', gt, [(9, 0, True), (5, 0, True)])
     measured = metric()
     measured.process({}, [with_prediction(record, pred)])
-    assert measured._last.statistics[0].tolist() == [0, 0, 1, 0]
+    (image,) = measured._images
+    assert image.labels.tolist() == [0] and image.statistics.tolist() == [[0, 0, 1, 0]]
     # ``is_thing`` False on a thing class is all that they say; stuff says the same, being none.
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 8, 8]]), [(5, 0, True), (8, 2, False)])
     for info in record['segments_info']:
         del info['iscrowd']
     measured = metric()
     measured.process({}, [with_prediction(record, np.array([[VOID] * 4]))])
-    assert measured._last.statistics[:, 3].tolist() == [0, 0, 1, 0, 0]  # only the stuff is missed
+    (image,) = measured._images
+    missed = dict(zip(image.labels.tolist(), image.statistics[:, 3].tolist(), strict=True))
+    assert missed.pop(2) == 1 and not any(missed.values())  # only the stuff is missed
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
     measured = metric()
     measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
@@ -260,6 +263,25 @@ def test_absent_groups_and_names_in_any_order(tmp_path, logged):
     lines = [line.replace(' ', '').strip('|') for line in logged[-1].splitlines()]
     assert 'sea|100.000|100.000|100.000|1|0|0' in lines
     assert 'cat|0.000|0.000|0.000|0|0|1' in lines
+
+
+def test_predictions_are_kept_apart_and_below_their_folder(tmp_path):
+    """Whatever the data set calls its PNGs."""
+    theirs = tmp_path / 'x.png'
+    theirs.write_bytes(b'a photo')
+    names = [str(theirs), '../../x.png', 'x.png', 'a\\x.png', 'a/x.png', 'a.x/../x.png']
+    measured = metric(format_only=True, outfile_prefix=str(tmp_path / 'a' / 'b' / 'out'))
+    for number, name in enumerate(names, 1):
+        seg = dict(sem_seg=torch.zeros(1, 1, number, dtype=torch.int32))
+        sample = dict(img_id=number, img_path='i.jpg', seg_file_name=name, pred_panoptic_seg=seg)
+        measured.process({}, [sample])
+    measured.evaluate(len(names))
+    written = json.loads((tmp_path / 'a/b/out.panoptic.json').read_text())['annotations']
+    for annotation in written:
+        ids = read_panoptic_png(str(tmp_path / 'a/b/out.panoptic' / annotation['file_name']))
+        assert ids.shape == (1, annotation['image_id'])
+    assert theirs.read_bytes() == b'a photo'
+    assert {p for p in tmp_path.rglob('*.png') if 'out.panoptic' not in p.parts} == {theirs}
 
 
 def test_format_only_needs_no_ground_truth(tmp_path):

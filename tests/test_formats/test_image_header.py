@@ -5,11 +5,11 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from mmpfcn.datasets import LoadImage
 from mmpfcn.formats import image_size, read_image
-from mmpfcn.formats.image_header import is_cut_off, read_header
+from mmpfcn.formats.image_header import avif_orientation, is_cut_off, read_header
 
 PICTURE = cv2.resize(np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3) * 5, (48, 80))
 OPTIONS = dict(JPEG=dict(quality=98), PNG={}, WEBP=dict(lossless=True), TIFF={}, BMP={}, GIF={}, PPM={})
@@ -22,7 +22,7 @@ def encoded(kind: str, orientation: int | None = None, **options) -> bytes:
         exif = Image.Exif()
         exif[274] = orientation
         options['exif'] = exif
-    Image.fromarray(PICTURE).save(file, kind, **OPTIONS[kind], **options)
+    Image.fromarray(PICTURE).save(file, kind, **OPTIONS.get(kind, {}), **options)
     return file.getvalue()
 
 
@@ -53,16 +53,18 @@ def test_a_jpeg_ends_at_its_own_end(tmp_path, name):
     assert is_cut_off(content[:-1]) and not is_cut_off(content)
 
 
-@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF'])
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF', 'AVIF'])
 @pytest.mark.parametrize('orientation', [None, *range(1, 9)])
 def test_all_readers_turn_upright(tmp_path, kind, orientation):
+    if kind == 'AVIF' and not (cv2.haveImageWriter('a.avif') and features.check('avif')):
+        pytest.skip('OpenCV or Pillow is built without AVIF')
     content = encoded(kind, orientation)
     path = tmp_path / 'a.file'
     path.write_bytes(content)
     expected = np.array(ImageOps.exif_transpose(Image.open(path)))[..., ::-1]
     image = read_image(path)
     assert image.shape == expected.shape == (*image_size(path), 3)
-    assert abs(image.astype(int) - expected).max() <= (4 if kind == 'JPEG' else 0)
+    assert abs(image.astype(int) - expected).max() <= (4 if kind in ('JPEG', 'AVIF') else 0)
     loaded = LoadImage().transform(dict(img_path=str(path)))
     assert np.array_equal(loaded['img'], image) and loaded['ori_shape'] == image_size(path)
 
@@ -87,3 +89,12 @@ def test_what_lacks_its_end_is_cut_off(tmp_path, kind):
 
 def test_long_runs_of_ff_take_no_time():
     assert is_cut_off(b'\xff\xd8' + b'\xff' * 2_000_000 + b'\0')
+
+
+def test_an_avif_that_is_turned_in_two_ways_is_refused():
+    """As a collage may be; which of its images is decoded is not in the boxes alone."""
+    turns = b''.join(b'\0\0\0\x09irot' + bytes([angle]) for angle in (1, 2))
+    content = b'\0\0\0\x10ftypavif' + bytes(4) + (8 + len(turns)).to_bytes(4, 'big') + b'meta' + turns
+    with pytest.raises(ValueError, match='image a is turned or mirrored in several ways'):
+        avif_orientation(content, 'a')
+    assert avif_orientation(content[:-9].replace(b'irot\1', b'irot\0'), 'a') == 1

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpfcn.formats import list_inputs, read_image
+from mmpfcn.formats import Input, list_inputs, read_image
+from mmpfcn.formats.inputs import list_files
 
 
 @pytest.fixture
@@ -109,3 +110,47 @@ def test_a_video_of_any_name(video, photos):
     (photos / 'a.jpg').rename(photos / 'a.dat')
     (photos / 'text.dat').write_text('no video')
     assert stems([photos / 'a.dat', photos / 'text.dat']) == ['a', 'text']
+
+
+def test_frames_keep_no_names():
+    array = np.zeros((1, 1, 3), np.uint8)
+    frames = (Input(f'a.mp4#{i}', f'sub/a/{i:06d}', array) for i in range(100_000))
+    tracemalloc.start()
+    last = deque(list_inputs(frames), 1).pop()
+    assert last.stem == 'sub/a/099999' and tracemalloc.get_traced_memory()[1] < 200_000
+    tracemalloc.stop()
+
+
+def test_stems_of_frames_are_given_once():
+    array = np.zeros((1, 1, 3), np.uint8)
+    names = ['a/000000', 'a/000001', 'a/000001', 'b/000001', 'a/000000', '../c/000001', 'a/000002']
+    given = stems([Input(name, name, array) for name in names])
+    assert given[:2] == ['a/000000', 'a/000001'] and given[-1] == 'a/000002'
+    assert len(set(given)) == len(given) and not any('..' in stem for stem in given)
+
+
+def test_a_result_takes_no_place_of_an_input(photos, video):
+    """Whichever of them it is the result of; nothing is written by then."""
+    (photos / 'out').mkdir()
+    (photos / 'out' / 'vis').symlink_to(photos / 'b')
+    Image.new('RGB', (8, 6)).save(photos / 'b' / 'a.jpg')
+    named = photos / 'b' / 'a.jpg'
+    with pytest.raises(ValueError, match='out/vis/a.jpg would take the place of the input'):
+        list_files(photos, photos / 'out')
+    for given in ([photos / 'a.png', named], str(named), iter([named])):
+        with pytest.raises(ValueError, match='lies among the results'):
+            list(list_inputs(given, photos / 'out'))
+    clip = Path(video).rename(photos / 'out' / 'a.mp4')
+    with pytest.raises(ValueError, match='out/a.mp4 would take the place of the input'):
+        list_files([clip, photos / 'a.png'], photos / 'out')
+    with pytest.raises(ValueError, match='is an input and the folder of the results'):
+        list(list_inputs(photos, photos))
+
+
+def test_lists_that_can_not_be_used(photos):
+    (photos / 'list.txt').write_text(f'{photos}/a.png\n{photos}/list.txt\n')
+    with pytest.raises(ValueError, match='list.txt names another list, .*list.txt'):
+        stems(photos / 'list.txt')
+    (photos / 'list.txt').write_bytes(b'\xff\xfe')
+    with pytest.raises(ValueError, match='list.txt is no text in UTF-8'):
+        stems(photos / 'list.txt')

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from helpers.fuzzing import cases, edits, json_values, mutated
+from helpers.fuzzing import cases, change, edits, json_values, mutated, places
 from helpers.malicious import Call
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,31 +43,7 @@ DOCUMENT = dict(
 )
 
 
-def places(value: object, path: tuple = ()) -> list[tuple]:
-    """Paths to everything inside a JSON document."""
-    if not isinstance(value, dict | list):
-        return [path]
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    inner = [place for key, part in parts for place in places(part, (*path, key))]
-    return [path, *inner] if path else inner
-
-
 PLACES = places(DOCUMENT)
-
-
-def change(document: dict, path: tuple, action: str, value: object) -> None:
-    *above, last = path
-    try:
-        for key in above:
-            document = document[key]
-        if action == 'replace':
-            document[last] = value
-        elif action == 'remove':
-            del document[last]
-        elif action == 'repeat':
-            document.append(document[last])
-    except (KeyError, IndexError, TypeError, AttributeError):
-        pass  # an earlier change removed the place
 
 
 def answers(function, *arguments, **named) -> object:

@@ -1,5 +1,8 @@
 """From maps to mask logits: the inference half of the head."""
 
+import warnings
+
+import pytest
 import torch
 from helpers import tiny
 
@@ -70,3 +73,13 @@ def test_batches_and_half_precision():
         assert images[0].labels.tolist() == expected[0].labels.tolist()
         for name in ('scores', 'kernels', 'mask_logits'):
             assert torch.equal(images[0][name], expected[0][name]), name
+
+
+@pytest.mark.parametrize('max_per_img, warned', [(2, True), (1000, False)])
+def test_too_many_candidates_of_a_level_are_said(max_per_img, warned):
+    model = tiny.build(test_cfg=dict(center_thr=0.0, max_per_img=max_per_img)).eval()
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter('always')
+        model(torch.randn(1, 3, 64, 96), [tiny.sample()['data_samples']], mode='predict')
+    found = [str(w.message) for w in caught if 'max_per_img=2 allows' in str(w.message)]
+    assert bool(found) == warned

@@ -1,5 +1,7 @@
 """Sums over chunks are those of the whole, with every gradient, and keep little."""
 
+from functools import partial
+
 import pytest
 import torch
 from mmdet.models.losses import DiceLoss
@@ -21,19 +23,19 @@ def test_sum_over_chunks_is_the_sum(monkeypatch, chunk_size):
     index = torch.arange(5)
     expected = weighted_square(x, index, shared)
     expected_gradients = torch.autograd.grad(2 * expected, (x, shared))
-    total = sum_over_chunks(weighted_square, x, index, row_size=3, shared=[shared])
+    function = partial(weighted_square, shared=shared)
+    total = sum_over_chunks(function, x, index, row_size=3)
     torch.testing.assert_close(total, expected)
     gradients = torch.autograd.grad(2 * total, (x, shared))  # a factor as a loss scaler's
     torch.testing.assert_close(gradients, expected_gradients)
     with torch.no_grad():
-        torch.testing.assert_close(
-            sum_over_chunks(weighted_square, x, index, row_size=3, shared=[shared]), expected
-        )
+        torch.testing.assert_close(sum_over_chunks(function, x, index, row_size=3), expected)
 
 
 def test_gradients_of_no_chunk_of_parameters_and_twice(monkeypatch):
     x, shared = torch.randn(0, 3, requires_grad=True), torch.randn(3, requires_grad=True)
-    total = sum_over_chunks(weighted_square, x, torch.arange(0), row_size=3, shared=[shared])
+    function = partial(weighted_square, shared=shared)
+    total = sum_over_chunks(function, x, torch.arange(0), row_size=3)
     total.backward()
     assert total == 0 and x.grad.shape == (0, 3) and shared.grad.tolist() == [0, 0, 0]
     monkeypatch.setattr(chunks, 'CHUNK_SIZE', 2)
@@ -51,7 +53,7 @@ def test_sum_over_chunks_keeps_the_inputs_only():
     """Inside are maps of 40 x 1000 numbers; kept for backward are none."""
     kernels, feats = (torch.randn(40, 1, requires_grad=True), torch.randn(1, 1000, requires_grad=True))
 
-    def function(kernels, feats):
+    def function(kernels):
         return (kernels @ feats).sigmoid().square().sum()
 
     def kept(compute):
@@ -61,8 +63,8 @@ def test_sum_over_chunks_keeps_the_inputs_only():
         assert result.requires_grad
         return sum(event.self_cpu_memory_usage for event in memory.key_averages())
 
-    assert kept(lambda: function(kernels, feats)) >= 4 * 40 * 1000
-    total = lambda: sum_over_chunks(function, kernels, row_size=1000, shared=[feats])  # noqa: E731
+    assert kept(lambda: function(kernels)) >= 4 * 40 * 1000
+    total = lambda: sum_over_chunks(function, kernels, row_size=1000)  # noqa: E731
     assert kept(total) == 4 + torch.get_rng_state().numel()  # for a function that draws numbers
 
 

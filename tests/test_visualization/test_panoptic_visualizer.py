@@ -189,3 +189,15 @@ def test_a_missing_palette_is_made_up_and_stable(visualizer, image, tmp_path, pa
     first = draw(visualizer, image, prediction([2]), tmp_path)
     assert np.array_equal(first, draw(visualizer, image, prediction([2]), tmp_path))
     assert not np.array_equal(panel(first, 1)[20, 20], image[20, 20])
+
+
+def test_pictures_of_images_of_one_name_are_kept_apart(visualizer, image, tmp_path):
+    """mmdet's hook gives each the name of its image, without the folder."""
+    for name in ('day/a.png', 'night/a.png', '../a.png', 'a.png'):
+        sample = prediction([0, 2])
+        sample.set_metainfo(dict(img_path=f'/data/{name}', seg_file_name=name))
+        visualizer.add_datasample('x', image, sample, out_file=str(tmp_path / 'out' / 'a.png'))
+    written = [str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*.png')]
+    assert sorted(written) == ['out/a.png', 'out/day/a.png', 'out/night/a.png']
+    visualizer.add_datasample('x', image, sample, out_file=str(tmp_path / 'own.png'))
+    assert (tmp_path / 'own.png').is_file()

@@ -24,15 +24,16 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
 import torch
 from benchmarking.candidates import PEERS, Candidate, candidates
 from benchmarking.memory import GRADIENTS, INFERENCE, NETWORK, STEP, Peak, peak
-from benchmarking.report import as_json, conditions, markdown
+from benchmarking.report import conditions, markdown
 from benchmarking.runs import DTYPES, Setting, with_objects
-from benchmarking.timing import Plan, Row, measure
+from benchmarking.timing import Plan, measure
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -79,17 +80,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(str(error))
     for path in args.onnx:
         require_file(parser, '--onnx', path)
-    if args.onnx and args.train:
-        parser.error('--onnx belongs to inference, not to --train')
     args.device = torch.device(args.device)
     if args.device.type == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: torch sees no CUDA device')
     if args.device.type == 'cpu' and 'tf32' in args.dtype:
         parser.error('--dtype tf32 exists on CUDA only')
-    if args.train and args.out_size:
-        parser.error('--out-size belongs to inference, not to --train')
-    if args.train and args.accelerate:
-        parser.error('--accelerate belongs to inference, not to --train')
+    for name in ('onnx', 'out_size', 'accelerate'):
+        if args.train and getattr(args, name):
+            option = name.replace('_', '-')
+            parser.error(f'--{option} belongs to inference, not to --train')
     args.size = [tuple(size) for size in args.size or [(800, 1333)]]
     args.out_size = [tuple(size) for size in args.out_size or []] or [None]
     return args
@@ -119,15 +118,6 @@ def measure_memory(args: argparse.Namespace, listed: Sequence[Candidate]) -> lis
     return peaks
 
 
-def measure_times(args: argparse.Namespace, listed: Sequence[Candidate]) -> list[Row]:
-    rows = []
-    for setting in settings(args):
-        progress(f'times: {setting}')
-        plan = Plan(args.repeats, args.warmup)
-        rows += measure(listed, setting, args.objects, plan, args.device, args.train)
-    return rows
-
-
 def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -147,15 +137,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarking.onnx_runs import onnx_candidates  # ONNX Runtime is an extra
 
         listed += onnx_candidates(args.onnx, listed[0])
-    rows = measure_times(args, listed)
-    facts = conditions(args.device, args.threads, Plan(args.repeats, args.warmup))
+    rows, plan = [], Plan(args.repeats, args.warmup)
+    for setting in settings(args):
+        progress(f'times: {setting}')
+        rows += measure(listed, setting, args.objects, plan, args.device, args.train)
+    facts = conditions(args.device, args.threads, plan)
     command = shlex.join(['benchmark.py', *(sys.argv[1:] if argv is None else argv)])
     text = f'# {command}\n\n{markdown(facts, rows, peaks, args.train)}'
     print(text)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / 'benchmark.md').write_text(text)
-        content = as_json(facts, command, rows, peaks)
+        times, memory = (list(map(asdict, measured)) for measured in (rows, peaks))
+        content = dict(command=command, conditions=facts, times=times, memory=memory)
         (args.out / 'benchmark.json').write_text(json.dumps(content, indent=1))
     failed = sum(item.error is not None for item in [*rows, *peaks])
     if failed:

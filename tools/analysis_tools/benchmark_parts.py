@@ -14,10 +14,12 @@ from collections.abc import Sequence
 
 import cv2
 import torch
+from benchmarking.report import conditions
+from benchmarking.timing import Plan
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
-from parts import machine, print_rows
+from parts import print_rows
 
 import mmpfcn  # noqa: F401 (registers)
 from mmpfcn.commands.options import from_1, new_parser
@@ -46,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_random_seed(0)
     cv2.setNumThreads(args.threads)
     torch.set_num_threads(args.threads)
-    print(machine(args.threads))
+    facts = conditions(torch.device('cpu'), args.threads, Plan(args.repeats, 1))
+    print(', '.join(f'{name} {value}' for name, value in facts.items()))
     try:
         print_rows(part.measure(args))
     except ValueError as error:

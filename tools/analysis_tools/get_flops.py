@@ -22,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from benchmarking.candidates import without_pretraining
 from benchmarking.report import table
-from benchmarking.stages import replaced
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -70,7 +69,7 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
         for name, paths in PARTS.items():
             for module in called_modules(model, paths):
                 counted = count(module.forward, name, flops)
-                stack.enter_context(replaced(module, 'forward', counted))
+                stack.enter_context(patch.object(module, 'forward', counted))
         _, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
         count(convolve, 'masks', flops)(generator.thing_embed(kernels), mask_feats[0])
     params = {

@@ -1,8 +1,6 @@
 """Panoptic segmentation with an exported model; needs numpy, OpenCV and ONNX Runtime, no torch."""
 
-import sys
-
 from mmpfcn.commands.onnx_infer import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())

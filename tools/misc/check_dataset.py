@@ -1,8 +1,6 @@
 """Check a data set in COCO's panoptic format, and count what it holds."""
 
-import sys
-
 from mmpfcn.commands.check.command import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())

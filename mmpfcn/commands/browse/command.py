@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
-from mmengine.utils import ProgressBar
+from rich.progress import track
 
 from mmpfcn.formats.panoptic_png import write_atomic
 from mmpfcn.formats.safe_names import name_below
@@ -29,9 +29,9 @@ from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.ground_truth import thing_labels
 
 from ..options import add_config_options, error_text, from_0, load_config, new_parser
-from ..page import html_page, thumbnail
+from ..page import fill_template, thumbnail
 from .pictures import Browser, Picture
-from .targets import TargetPipeline, build_target_pipeline
+from .targets import build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
@@ -93,13 +93,6 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
     return dataset
 
 
-def build_targets(parser: argparse.ArgumentParser, cfg: Config) -> TargetPipeline:
-    try:
-        return build_target_pipeline(cfg)
-    except WRONG_CONFIG as error:
-        parser.error(f'--targets: {error_text(error)}')
-
-
 def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int) -> list[int]:
     """Indices of the images to draw."""
     if args.indices is None:
@@ -149,13 +142,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg, args.split)
-    target_pipeline = build_targets(parser, cfg) if args.targets else None
+    try:
+        target_pipeline = build_target_pipeline(cfg) if args.targets else None
+    except WRONG_CONFIG as error:
+        parser.error(f'--targets: {error_text(error)}')
     browser = Browser(dataset, target_pipeline, args.original)
     indices = choose(parser, args, len(dataset))
     folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')
     cards, counts = [], Counter()
-    bar = ProgressBar(len(indices))
-    for index in indices:
+    for index in track(indices, 'Images'):
         # for each image: its picture does not depend on the others
         set_random_seed((args.seed + index) % 2**32)
         try:
@@ -164,11 +159,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.exit(1, f'\n{parser.prog}: error: image {index} of {args.split}: {error}\n')
         cards.append(write_picture(parser, folder, index, picture))
         counts.update(picture.labels)
-        bar.update()
-    print(f'\n{len(cards)} pictures: {folder}')
+    print(f'{len(cards)} pictures: {folder}')
     if args.index_page:
         note = f'{len(indices)} of {len(dataset)} images of the {args.split} split. {LEGEND}'
-        page = html_page(
+        page = fill_template(
             'browse.html',
             title=f'{Path(args.config).stem}: {args.split}',
             note=note,

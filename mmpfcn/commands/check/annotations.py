@@ -6,17 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmpfcn.formats.panoptic_json import arrange_classes, problems
+from mmpfcn.formats.panoptic_json import FIELDS, TYPES, arrange_classes, problems
 from mmpfcn.formats.panoptic_png import NUM_IDS
 
 from .images import Job, Segment
 from .problems import Findings, Problem
-
-IDS = (int, str)
-IMAGE = dict(id=IDS, file_name=str, height=int, width=int)
-ANNOTATION = dict(image_id=IDS, file_name=str, segments_info=list)
-SEGMENT = dict(id=int, category_id=IDS)
-CATEGORY = dict(id=IDS, name=str)
 
 
 class Classes(NamedTuple):
@@ -54,16 +48,14 @@ def read_json(path: Path) -> dict:
 
 def check_records(content: dict, path: Path, findings: Findings) -> None:
     """What the reader of a run refuses about single records."""
-    flaws = (flaw for flaw in problems(content) if flaw.kind == 'field')
-    findings.add(Problem('field', f'{path.name}{flaw.text}') for flaw in flaws)
+    findings.add(Problem(flaw.kind, f'{path.name}{flaw.text}') for flaw in problems(content))
 
 
 def check_categories(
     categories: Sequence, metainfo: Mapping, path: Path, findings: Findings
 ) -> Classes:
     """Arrange the classes as a run does; where it would stop, the file's, things first."""
-    usable = [c for c in categories if _has(c, CATEGORY)]
-    _count_shared('category_id', usable, 'id', 'categories', findings)
+    usable = _usable(categories, 'categories')
     _count_shared('category_name', usable, 'name', 'categories', findings)
     if not {'thing_classes', 'stuff_classes'} & set(metainfo):
         chosen = metainfo.get('classes', [c['name'] for c in usable])
@@ -94,16 +86,14 @@ def _with_own_names(categories: Sequence[dict]) -> Iterator[dict]:
 def pair(content: dict, path: Path, findings: Findings) -> list[tuple[dict, dict | None]]:
     """Images with their annotations, None for an image without."""
     images, annotations = content['images'], content.get('annotations')
-    images = [i for i in images if _has(i, IMAGE)]
+    images = _usable(images, 'images')
     if not annotations:
         findings.add([Problem('no_annotations', str(path))])
         return [(image, None) for image in images]
-    annotations = [a for a in annotations if _has(a, ANNOTATION)]
+    annotations = _usable(annotations, 'annotations')
     by_image = _firsts(annotations, 'image_id')
     for kind, records, key, what in (
-        ('image_id', images, 'id', 'images'),
         ('image_name', images, 'file_name', 'images'),
-        ('annotation_twice', annotations, 'image_id', 'annotations'),
         ('png_name', annotations, 'file_name', 'annotations'),
     ):
         _count_shared(kind, records, key, what, findings)
@@ -153,27 +143,10 @@ def make_jobs(
 
 def _usable_segments(annotation: dict, classes: Classes, findings: Findings) -> list[dict]:
     """Segments with a possible id, the first of each."""
-    name = annotation['file_name']
-    infos = [s for s in annotation['segments_info'] if _has(s, SEGMENT)]
-    findings.add(
-        Problem('unknown_category', f'{name}: segment {s["id"]} has {s["category_id"]!r}')
-        for s in infos
-        if s['category_id'] not in classes.labels
-    )
-    counts = Counter(s['id'] for s in infos)
-    findings.add(
-        Problem('segment_id', f'{name}: {count} segments have the id {id_}')
-        for id_, count in counts.items()
-        if count > 1
-    )
-    findings.add(
-        Problem('segment_range', f'{name}: segment {id_}')
-        for id_ in counts
-        if not 0 < id_ < NUM_IDS
-    )
+    infos = [s for s in _usable(annotation['segments_info'], 'segments') if type(s['id']) is int]
     labels = Counter(classes.labels.get(s['category_id']) for s in infos if not s.get('iscrowd'))
     findings.add(
-        Problem('stuff_twice', f'{name}: {count} segments of {classes.names[label]}')
+        Problem('stuff_twice', f'{annotation["file_name"]}: {count} of {classes.names[label]}')
         for label, count in labels.items()
         if label is not None and label >= classes.num_things and count > 1
     )
@@ -199,8 +172,12 @@ def _count_shared(
     )
 
 
-def _has(record: Any, fields: dict) -> bool:
-    """Whether the record has the fields, of the right types."""
-    return isinstance(record, dict) and all(
-        isinstance(record.get(key), types) for key, types in fields.items()
-    )
+def _usable(records: Sequence, kind: str) -> list[dict]:
+    """The records that have the fields they need, of the right types."""
+    fields = {'segments': ('id', 'category_id'), **FIELDS}[kind]
+    return [
+        record
+        for record in records
+        if isinstance(record, dict)
+        and all(isinstance(record.get(field), TYPES[field]) for field in fields)
+    ]

@@ -14,10 +14,13 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from ..options import add_config_options
+from mmpfcn.apis.configs import read_config
 
-# The checks are imported in the functions that use them: mmpfcn takes seconds (mmdet, torch), and
-# a mistake in the command line should be answered at once.
+from ..options import add_config_options
+from .problems import Findings
+from .report import finding_lines, source_lines, write_report
+from .run import check_source
+from .sources import from_config, from_json
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError)
 
@@ -74,16 +77,12 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[list, dict]:
     """The data sets to check, and the config of the model (empty for a JSON)."""
-    from mmpfcn.apis.configs import read_config
-
-    from . import sources
-
     try:
         if args.source.suffix == '.json':
-            return [sources.from_json(args.source, args.images, args.png)], {}
+            return [from_json(args.source, args.images, args.png)], {}
         cfg = read_config(str(args.source))
         cfg.merge_from_dict(args.cfg_options or {})
-        return sources.from_config(cfg, args.split or 'train'), cfg.get('model') or {}
+        return from_config(cfg, args.split or 'train'), cfg.get('model') or {}
     except WRONG_CONFIG as error:
         parser.error(f'{args.source}: {error}')
 
@@ -91,10 +90,6 @@ def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> t
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Check, print and write what was found; returns the exit code."""
     to_check, model = find_sources(parser, args)
-    from .problems import Findings
-    from .report import finding_lines, source_lines, write_report
-    from .run import check_source
-
     findings, held = Findings(), []
     for source in to_check:
         held.append(check_source(source, model, args.workers, findings))

@@ -1,16 +1,17 @@
 """An image and its panoptic PNG held against the JSON."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmpfcn.formats.image_header import PNG_SIGNATURE, read_header
-from mmpfcn.formats.panoptic_png import COLOUR_TYPES, read_complete, read_panoptic_png
+from mmpfcn.formats.image_header import read_header
+from mmpfcn.formats.panoptic_png import WrongPixels, read_complete, read_panoptic_png
 from mmpfcn.formats.read_image import decode_image
 from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
 
+from ..convert.fields import some
 from .problems import Problem
 
 UPRIGHT, SIDES_SWAPPED = (0, 1), (5, 6, 7, 8)
@@ -78,7 +79,7 @@ def check_image(
     boxes = segment_boxes(index, len(job.segments))
     boxes[:, 2:] -= boxes[:, :2]  # now x, y, width, height, as in the JSON
     problems += _compare_segments(job, areas[1:], boxes)
-    problems += _find_unknown(job, ids, index, int(areas[0]))
+    problems += _find_unknown(job, ids, index)
 
     used = [i for i, s in enumerate(job.segments) if s.label is not None and areas[i + 1]]
     rows = [(job.segments[i].label, job.segments[i].crowd, areas[i + 1]) for i in used]
@@ -99,16 +100,11 @@ def _check_image_file(
     """Size as loaded, size in the file, both (H, W) or None, and EXIF orientation."""
     try:
         content = read_complete(str(job.image), 'image')
-    except FileNotFoundError:
-        problems.append(Problem('image_missing', str(job.image)))
-        return None, None, 1
-    except (ValueError, OSError) as error:
-        problems.append(Problem('image_broken', str(error)))
-        return None, None, 1
-    try:
         size = decode_image(content, str(job.image)).shape[:2]
-    except ValueError as error:
-        problems.append(Problem('image_broken', str(error)))
+    except (ValueError, OSError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        kind, text = ('image_missing', job.image) if missing else ('image_broken', error)
+        problems.append(Problem(kind, str(text)))
         return None, None, 1
     header = read_header(content)
     if header is None:
@@ -121,23 +117,11 @@ def _read_png(path: Path, problems: list[Problem]) -> np.ndarray | None:
         return read_panoptic_png(str(path))
     except FileNotFoundError:
         problems.append(Problem('png_missing', str(path)))
+    except WrongPixels as error:
+        problems.append(Problem('png_type', str(error)))
     except (ValueError, OSError) as error:
-        problems.append(_describe_png(path, error))
+        problems.append(Problem('png_broken', str(error)))
     return None
-
-
-def _describe_png(path: Path, error: Exception) -> Problem:
-    """Whether a PNG that can not be used is broken or of a wrong type."""
-    try:
-        with path.open('rb') as file:
-            header = file.read(26)
-    except OSError:
-        header = b''
-    if header.startswith(PNG_SIGNATURE) and len(header) == 26:
-        depth, colour = header[24], COLOUR_TYPES.get(header[25], header[25])
-        if depth != 8 or colour not in ('RGB', 'RGBA'):
-            return Problem('png_type', f'{path}: {colour}, {depth} bits a channel')
-    return Problem('png_broken', str(error))
 
 
 def _compare_sizes(
@@ -174,27 +158,19 @@ def _compare_segments(job: Job, areas: np.ndarray, boxes: np.ndarray) -> list[Pr
         if segment.bbox is not None and segment.bbox != box:
             other_box.append(f'{segment.id} (JSON {segment.bbox}, PNG {box})')
     return [
-        Problem(kind, f'{job.png}: segment {_some(found)}', len(found))
+        Problem(kind, f'{job.png}: segment {some(found, EXAMPLES)}', len(found))
         for kind, found in (('no_pixels', empty), ('area', other_area), ('bbox', other_box))
         if found
     ]
 
 
-def _find_unknown(job: Job, ids: np.ndarray, index: np.ndarray, rest: int) -> list[Problem]:
-    if not rest:
-        return []
-    unknown = ids[index == 0]
-    unknown = unknown[unknown != 0]
+def _find_unknown(job: Job, ids: np.ndarray, index: np.ndarray) -> list[Problem]:
+    unknown = ids[(index == 0) & (ids != 0)]
     if not len(unknown):
         return []
-    found = [str(id_) for id_ in np.unique(unknown)]
-    text = f'{job.png}: {len(unknown)} pixels have the id {_some(found)}'
+    found = some(map(str, np.unique(unknown)), EXAMPLES)
+    text = f'{job.png}: {len(unknown)} pixels have the id {found}'
     return [Problem('unknown_pixels', text, len(unknown))]
-
-
-def _some(items: Sequence[str]) -> str:
-    rest = len(items) - EXAMPLES
-    return ', '.join(items[:EXAMPLES]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def _by(size: tuple[int, int]) -> str:

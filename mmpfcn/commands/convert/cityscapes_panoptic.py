@@ -17,7 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .writer import Job, base_parser, convert, image_size
+from mmpfcn.formats import image_size
+from mmpfcn.formats.panoptic_png import read_complete
+
+from .writer import Job, base_parser, convert
 
 try:
     from cityscapesscripts.helpers.labels import id2label, labels
@@ -151,8 +154,6 @@ def read_ids(path: Path) -> np.ndarray:
     Raises:
         OSError, ValueError: It is damaged, or another kind of image.
     """
-    from mmpfcn.formats.panoptic_png import read_complete
-
     content = np.frombuffer(read_complete(str(path), 'annotation'), np.uint8)
     ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if ids is None:

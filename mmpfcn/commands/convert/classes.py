@@ -9,7 +9,7 @@ import argparse
 import colorsys
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,13 +171,3 @@ def make_categories(specs: Sequence[ClassSpec]) -> list[dict]:
 def wheel_color(index: int) -> tuple[int, int, int]:
     rgb = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, 0.75, 0.95 if index % 2 else 0.7)
     return tuple(round(255 * part) for part in rgb)
-
-
-def require_values(specs: Iterable[ClassSpec]) -> None:
-    """Stop unless each class says which value of the PNGs it is."""
-    for spec in specs:
-        if spec.id is None:
-            raise ValueError(
-                f'class {spec.name!r} has no value: write {spec.name}=VALUE, the value of its '
-                'pixels in the PNGs of class ids'
-            )

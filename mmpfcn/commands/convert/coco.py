@@ -31,8 +31,9 @@ class CocoFile(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What an annotation says of an image; category None is void."""
+    """What an annotation says of an image; file and id are for messages, category None is void."""
 
+    file: str
     id: int | str
     category: int | None
     segmentation: list[list[float] | dict]
@@ -228,5 +229,5 @@ def outlines(
             skipped.append(where)
             continue
         crowd = bool(annotation.get('iscrowd', 0)) and not crowds_are_objects
-        found.append(Outline(number, ids.get(name), parts, crowd))
+        found.append(Outline(file.path.name, number, ids.get(name), parts, crowd))
     return found

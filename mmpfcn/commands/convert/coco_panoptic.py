@@ -76,7 +76,7 @@ def paint(
     layers = []
     for outline in drawn:
         name = f'annotation {outline.id}'
-        rle = encode(outline.segmentation, *size, name)
+        rle = encode(outline.segmentation, *size, f'{outline.file}: {name}')
         isthing = outline.category in things
         # void, stuff, crowds, objects
         layer = 0 if outline.category is None else 1 + isthing + (isthing and not outline.crowd)

@@ -1,6 +1,5 @@
 """Fields of the JSON files that converters read: there, of the right type, and finite."""
 
-import math
 from collections.abc import Iterable
 
 KINDS = {
@@ -34,7 +33,8 @@ def field(record: object, name: str, kind: str, where: str) -> object:
     value = record[name]
     wrong = not isinstance(value, KINDS[kind]) or isinstance(value, bool)
     if wrong or (kind == 'a number' and not is_number(value)):
-        raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}: correct it')
+        limit = f' of at most {LARGEST}' if kind == 'a number' else ''
+        raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}{limit}: correct it')
     return value
 
 
@@ -72,7 +72,7 @@ def numbers(record: dict, names: str, where: str) -> list[float]:
 def is_number(value: object) -> bool:
     """Whether it can be a coordinate in pixels."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and abs(value) <= LARGEST
+    return number and abs(value) <= LARGEST  # which NaN is not
 
 
 def short(value: object) -> str:

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmpfcn.formats import image_size
+from mmpfcn.formats.image_header import MAX_PIXELS, check_pixels
+
 from .classes import Void
 from .fields import some
-from .writer import image_size
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
+Image.MAX_IMAGE_PIXELS = None  # check_pixels has the limit of all our tools
 ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')
 
 
@@ -119,12 +122,12 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
     """
     try:
         with Image.open(path) as file:
-            mode = file.mode
-            ids = np.array(file) if mode in ID_MODES else None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f'image {path} is refused: {error}: cut it into tiles') from error
+            mode, (width, height) = file.mode, file.size
+            fits = width * height <= MAX_PIXELS
+            ids = np.array(file) if mode in ID_MODES and fits else None
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded ({error}): write it again') from error
+    check_pixels(height, width, str(path))
     if ids is None:
         raise ValueError(
             f'{path} has {mode} pixels, expected a grey (8 or 16 bit) or palette PNG: turn its '

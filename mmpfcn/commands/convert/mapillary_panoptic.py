@@ -24,9 +24,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mmpfcn.formats import image_size
 from mmpfcn.formats.panoptic_json import problems
+from mmpfcn.formats.panoptic_png import read_panoptic_png
 
-from .writer import Job, Record, base_parser, build, image_size, measure
+from .segments import check_segments
+from .writer import Job, Record, base_parser, build
 
 VERSION = 1  # to be raised when the result changes
 SPLITS = {'training': 'train', 'validation': 'val'}
@@ -113,7 +116,8 @@ def load(path: Path) -> dict:
             f'({type(error).__name__}: {error}): unpack it again'
         ) from None
     for flaw in flaws:
-        raise SystemExit(f'error: {path}{flaw.text}')
+        if flaw.kind != 'unknown_category':  # found with the image, which is named then
+            raise SystemExit(f'error: {path}{flaw.text}')
     for image_id in content['images'].keys() ^ content['annotations'].keys():
         where = 'images' if image_id in content['images'] else 'annotations'
         raise SystemExit(f'error: {path} has the id {image_id!r} only in its {where}')
@@ -161,8 +165,6 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
     Raises:
         OSError, ValueError: They do not belong together, or a file cannot be used.
     """
-    from mmpfcn.formats.panoptic_png import read_panoptic_png
-
     image, png, said_size, said = job.source
     ids = read_panoptic_png(str(png))
     height, width = ids.shape
@@ -172,15 +174,14 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
             f'{png} has {width} x {height} pixels (width x height), {image} {size[1]} x {size[0]}: '
             'they must have the same size; unpack both again'
         )
-    unknown = {segment['category_id'] for segment in said} - category_ids
-    if unknown:
-        raise ValueError(f'category id {min(unknown)} is none of {sorted(category_ids)}')
-    segments, unlisted = measure(ids, [dict(dict(iscrowd=0), **segment) for segment in said])
-    if unlisted:
-        raise ValueError(
-            f'{png} has pixels of the ids {unlisted[:5]}, for which the JSON has no segment: PNG '
-            'and JSON are of different versions; unpack both again'
-        )
+    listed = [dict(dict(iscrowd=0), **segment) for segment in said]
+    segments = check_segments(
+        ids,
+        listed,
+        category_ids,
+        f'{png} has pixels of the ids {{}}, for which the JSON has no segment: PNG and JSON are of '
+        'different versions; unpack both again',
+    )
     notes = differences(said, segments)
     if said_size == (width, height) != (height, width):
         notes.append('height and width were exchanged in the JSON and are put right')

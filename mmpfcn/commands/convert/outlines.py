@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.formats.image_header import check_pixels
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
@@ -152,11 +153,13 @@ def _decoded(record: dict, key: str, where: str) -> bytes:
     try:
         content = base64.b64decode(field(record, key, 'a text', where), validate=True)
         with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
             image.verify()
-    except (OSError, SyntaxError, binascii.Error, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, binascii.Error) as error:
         raise ValueError(
             f'{where}: "{key}" is no image in base64 ({error}): draw it again'
         ) from None
+    check_pixels(height, width, f'"{key}" of {where}')
     return content
 
 
@@ -225,25 +228,7 @@ def read_via(
     Raises:
         ValueError: The file is not VIA 2's, an image is missing, or a region has no class.
     """
-    data = read_json(file)
-    data = data.get('_via_img_metadata', data) if isinstance(data, dict) else None
-    entries = list(data.values()) if isinstance(data, dict) else []
-    if not entries or not all(isinstance(e, dict) and 'regions' in e for e in entries):
-        raise ValueError(
-            f'{file} is neither a project nor a JSON export of VIA 2: in VIA choose "Annotation", '
-            '"Export Annotations (as json)". A LabelMe data set is given as a folder'
-        )
-    by_name = {name: stem for stem, name in images.items()}
-    regions: dict[str, list[dict]] = {}
-    for number, entry in enumerate(entries, 1):
-        where = f'{file}: image {number}'
-        name = field(entry, 'filename', 'a text', where)
-        name = safe_name(name, f'{where}: "filename"', folder)
-        if name not in by_name:
-            raise ValueError(f'{file}: image {name!r} is not among the images: add it')
-        if name in regions:
-            raise ValueError(f'{file} has the image {name!r} twice: remove one')
-        regions[name] = _regions(entry, f'{file}: {name}')
+    regions = _via_regions(file, folder, images)
     counts = Counter(a for some in regions.values() for r in some for a in r['region_attributes'])
     if counts or only_class is None:
         attribute, only_class = attribute or _only_attribute(file, counts), None
@@ -253,8 +238,33 @@ def read_via(
             partial(_via_shape, f'{file}: {name}', n, region, attribute, only_class)
             for n, region in enumerate(found, 1)
         ]
-        drawings[by_name[name]] = Drawing(file, _with_area(readers, skipped))
+        stem = PurePosixPath(name).with_suffix('')
+        drawings[str(stem)] = Drawing(file, _with_area(readers, skipped))
     return drawings
+
+
+def _via_regions(file: Path, folder: Path, images: Mapping[str, str]) -> dict[str, list[dict]]:
+    """Regions by the name of their image."""
+    data = read_json(file)
+    data = data.get('_via_img_metadata', data) if isinstance(data, dict) else None
+    entries = list(data.values()) if isinstance(data, dict) else []
+    if not entries or not all(isinstance(e, dict) and 'regions' in e for e in entries):
+        raise ValueError(
+            f'{file} is neither a project nor a JSON export of VIA 2: in VIA choose "Annotation", '
+            '"Export Annotations (as json)". A LabelMe data set is given as a folder'
+        )
+    known = set(images.values())
+    regions: dict[str, list[dict]] = {}
+    for number, entry in enumerate(entries, 1):
+        where = f'{file}: image {number}'
+        name = field(entry, 'filename', 'a text', where)
+        name = safe_name(name, f'{where}: "filename"', folder)
+        if name not in known:
+            raise ValueError(f'{file}: image {name!r} is not among the images: add it')
+        if name in regions:
+            raise ValueError(f'{file} has the image {name!r} twice: remove one')
+        regions[name] = _regions(entry, f'{file}: {name}')
+    return regions
 
 
 def _regions(entry: dict, where: str) -> list[dict]:

@@ -16,7 +16,6 @@ from .classes import (
     make_categories,
     read_specs,
     read_void,
-    require_values,
 )
 from .fields import some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
@@ -113,9 +112,18 @@ def json_path(args: argparse.Namespace) -> Path:
 
 
 def value_categories(args: argparse.Namespace) -> list[dict]:
-    """The classes of PNGs of class ids: each says which value it is."""
+    """The classes of PNGs of class ids.
+
+    Raises:
+        ValueError: a class does not say which value it is.
+    """
     specs = read_specs(args)
-    require_values(specs)
+    for spec in specs:
+        if spec.id is None:
+            raise ValueError(
+                f'class {spec.name!r} has no value: write {spec.name}=VALUE, the value of its '
+                'pixels in the PNGs of class ids'
+            )
     return make_categories(specs)
 
 

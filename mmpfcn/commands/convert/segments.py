@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
+
 # Odd, so n -> n * SPREAD mod 2^24 is one-to-one; neighbouring numbers get colours that differ.
 SPREAD = 10368889
-ROWS_AT_A_TIME = 256  # np.unique makes some 40 bytes of every pixel
 
 
 def spread_id(number: int) -> int:
@@ -94,20 +95,16 @@ def segments_of(
     Returns:
         (H, W) int32 ids and their segments.
     """
-    ids, segments = np.zeros(codes.shape, np.int32), []
-    known: dict[int, int] = {}
-    for top in range(0, len(codes), ROWS_AT_A_TIME):
-        block = codes[top : top + ROWS_AT_A_TIME]
-        values, index = np.unique(block, return_inverse=True)
-        for value in values.tolist():
-            described = None if value in known else describe(value)
-            if described is not None:
-                known[value] = spread_id(len(segments) + 1)
-                category, crowd = described
-                segments.append(dict(id=known[value], category_id=category, iscrowd=int(crowd)))
-        table = np.array([known.get(value, 0) for value in values.tolist()], np.int32)
-        ids[top : top + ROWS_AT_A_TIME] = table[index].reshape(block.shape)
-    return ids, segments
+    runs, segments = find_runs(codes), []
+    values, index = np.unique(runs.values, return_inverse=True)
+    table = np.zeros(len(values), np.int32)
+    for place, value in enumerate(values.tolist()):
+        described = describe(value)
+        if described is not None:
+            category, crowd = described
+            table[place] = spread_id(len(segments) + 1)
+            segments.append(dict(id=int(table[place]), category_id=category, iscrowd=int(crowd)))
+    return np.repeat(table[index], runs.lengths).reshape(codes.shape), segments
 
 
 def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -140,8 +137,6 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
     Raises:
         ValueError: Two segments have the same id, or there are more than a map can hold.
     """
-    from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
-
     segment_ids = [int(segment['id']) for segment in segments]
     twice = [key for key, count in Counter(segment_ids).items() if count > 1]
     if twice:
@@ -156,3 +151,21 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
         if area
     ]
     return measured, np.unique(ids[(index == 0) & (ids != 0)]).tolist()
+
+
+def check_segments(
+    ids: np.ndarray, segments: Sequence[dict], category_ids: frozenset[int], where: str
+) -> list[dict]:
+    """:func:`measure`, where every id and category is known.
+
+    Raises:
+        ValueError: a category or an id of the map is not; then with the message ``where``, in which
+            the ids are put for ``{}``.
+    """
+    unknown = {segment['category_id'] for segment in segments} - category_ids
+    if unknown:
+        raise ValueError(f'category id {min(unknown)} is none of {sorted(category_ids)}')
+    measured, unlisted = measure(ids, segments)
+    if unlisted:
+        raise ValueError(where.replace('{}', f'{unlisted[:5]}'))
+    return measured

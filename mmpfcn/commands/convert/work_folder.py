@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmpfcn.formats.atomic_files import write_atomic
+
 MERGED = 'panoptic.json'
 
 
@@ -61,8 +63,6 @@ def load_json(path: Path) -> dict | None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file that is absent or whole; its folder is made."""
-    from mmpfcn.formats.panoptic_png import write_atomic
-
     write_atomic(path, json.dumps(value).encode())
 
 

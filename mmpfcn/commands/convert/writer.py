@@ -10,19 +10,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from mmpfcn.formats import image_size
+from mmpfcn.formats.panoptic_png import write_panoptic_png
 from mmpfcn.formats.safe_names import safe_name
 
 from ..workers import map_in_processes
 from .fields import some
-from .segments import measure
+from .segments import check_segments
 from .work_folder import MERGED, Job, Record, WorkFolder, load_json, merge, publish
-
-# mmpfcn is imported in the functions that use it: it takes seconds (mmdet, torch), and a mistake in
-# the command line should be answered at once.
-
-__all__ = ['Job', 'Record', 'base_parser', 'build', 'convert', 'image_size', 'measure']
 
 
 class ImageError(RuntimeError):
@@ -97,8 +93,6 @@ def convert(
 
 
 def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) -> Record:
-    from mmpfcn.formats.panoptic_png import write_panoptic_png
-
     ids, segments, *left_out = read(*job.source)
     height, width = map(int, ids.shape)
     image = dict(dict(height=height, width=width), **job.image)
@@ -107,12 +101,7 @@ def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) 
             f'the image has {image["width"]} x {image["height"]} pixels (width x height), '
             f'its annotation {width} x {height}: they must have the same size'
         )
-    unknown = {segment['category_id'] for segment in segments} - category_ids
-    if unknown:
-        raise ValueError(f'category id {min(unknown)} is none of {sorted(category_ids)}')
-    segments, unlisted = measure(ids, segments)
-    if unlisted:
-        raise ValueError(f'ids {unlisted[:5]} in the map belong to no segment')
+    segments = check_segments(ids, segments, category_ids, 'ids {} in the map belong to no segment')
     write_panoptic_png(folder / job.png_name, ids)
     entry = dict(image_id=image['id'], file_name=job.png_name, segments_info=segments)
     return Record(image, entry, [], *(left_out or [{}]))
@@ -210,10 +199,6 @@ def run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int)
     Raises:
         SystemExit: an image cannot be converted, memory is short, or it was interrupted.
     """
-    from tqdm import tqdm
-
-    import mmpfcn.formats.panoptic_png  # noqa: F401 (so that the processes inherit it)
-
     missing = [job for job in jobs if not work.is_done(job)]
     task = partial(_convert_one, annotate, work)
     begin = len(jobs) - len(missing)

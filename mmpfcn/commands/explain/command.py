@@ -29,7 +29,7 @@ from ..options import (
     require_checkpoint,
     require_file,
 )
-from ..page import html_page, require_page, write_page
+from ..page import fill_template, require_page, write_page
 from . import texts
 from .pictures import Pictures
 
@@ -71,7 +71,7 @@ def explanation_page(explanation: Explanation, model: str) -> str:
     def num_members(kernels: Sequence[Kernel]) -> int:
         return sum(len(kernel.members) for kernel in kernels)
 
-    return html_page(
+    return fill_template(
         'explain.html',
         title=f'How {Path(explanation.result.name).name} was segmented',
         note=f'{width} x {height} pixels, resized to {w} x {h}. {model}',

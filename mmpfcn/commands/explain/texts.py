@@ -1,40 +1,11 @@
 """What is said about single kernels, with the numbers behind it."""
 
-from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
-from mmpfcn.models.settings import InferenceSettings
+from mmpfcn.apis import Candidate, Explanation, Outcome
 from mmpfcn.visualization.targets import level_name
 
 from ..page import plural
 
 NBSP = '\u00a0'
-
-
-def reason(kernel: Kernel, settings: InferenceSettings) -> str:
-    """Why a kernel became a segment or did not."""
-    score = '' if kernel.rescored is None else f'{kernel.rescored:.4f}'
-    match kernel.outcome:
-        case Outcome.MAX_PER_IMG:
-            return f'not among the best {settings.max_per_img} (max_per_img)'
-        case Outcome.SCORE_THR:
-            return f'{score} is below score_thr {settings.score_thr:g}'
-        case Outcome.PANOPTIC_SCORE:
-            return f'{score} is below panoptic_score_thr {settings.panoptic_score_thr:g}'
-        case Outcome.EMPTY:
-            return f'empty: no pixel above mask_thr_binary {settings.mask_thr_binary:g}'
-        case Outcome.OVERLAP:
-            share, limit = (
-                percent(kernel.taken, kernel.area),
-                f'{100 * settings.mask_overlap:g}{NBSP}%',
-            )
-            return f'{share} taken, more than mask_overlap {limit}'
-        case Outcome.COVERED:
-            return 'every pixel is taken'
-        case Outcome.STUFF_AREA:
-            limit = pixels(settings.stuff_area_limit)
-            return f'{pixels(kernel.area)}, less than stuff_area_limit {limit}'
-        case Outcome.NO_STUFF:
-            return f'no stuff class; the best region on {pixels(kernel.area)}, which stay void'
-    return f'segment of {pixels(kernel.visible)}'
 
 
 def pixels(number: int) -> str:

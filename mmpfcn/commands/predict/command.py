@@ -14,15 +14,15 @@ one machine or several with a common folder, share the images:
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.config import Config
+
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis.checkpoint import file_hash
-from mmpfcn.apis.result_files import PICTURE_FOLDER, PNG_FOLDER
-from mmpfcn.formats.inputs import Input, list_files
+from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
+from mmpfcn.formats.inputs import Input, list_files, require_untouched
 
 from ..options import add_config_options, load_config, new_parser, require_checkpoint
 from .images import run_images
@@ -73,9 +73,10 @@ def build_inferencer(
 ) -> PanopticInferencer:
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     try:
-        if args.cfg_options and args.config is None:
-            parser.error('--cfg-options needs a --config')
         config = None if args.config is None else load_config(parser, args)
+        if args.cfg_options and args.config is None:
+            config = Config(config_of(read_checkpoint(args.checkpoint), args.checkpoint))
+            config.merge_from_dict(args.cfg_options)
         device = args.device or device_of_process()
         return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -99,6 +100,8 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # for names that are no text
     if args.batch_size < 1:
         parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:
@@ -117,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             output = open_output(args.out_dir, settings, args.overwrite)
             work = Records(output.folder / RECORDS, work).named()
-            require_inputs_untouched(work, output.folder)
+            require_untouched(work, output.folder)
         except ValueError as error:
             parser.error(str(error))
         return run(inferencer, work, output, args.batch_size)
@@ -152,22 +155,3 @@ def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch
             failed += run_video(inferencer, item, output)
     # a status other than 0 would make a launcher stop the other processes
     return int(failed > 0 and output.world_size == 1)
-
-
-def require_inputs_untouched(work: list[Input], folder: Path) -> None:
-    """No result takes the place of an input, as ``clip.mp4 --out-dir .`` would.
-
-    Raises:
-        ValueError: names the input.
-    """
-    inputs = {os.path.realpath(path_of(item)): item.name for item in work}
-    for item in work:
-        names = [f'{PNG_FOLDER}/{item.stem}.png', f'{PICTURE_FOLDER}/{item.stem}.jpg']
-        if is_moving(item):
-            names = [f'{item.stem}.mp4', f'{item.stem}.jsonl']
-        for name in names:
-            if (path := os.path.realpath(folder / name)) in inputs:
-                raise ValueError(
-                    f'the result {folder / name} would take the place of the input '
-                    f'{inputs[path]}: choose another --out-dir'
-                )

@@ -1,21 +1,19 @@
 """Any number of images: each once, whatever is killed meanwhile."""
 
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.progress import track
 
-from mmpfcn import PanopticInferencer, PanopticResult
-from mmpfcn.apis.result_files import (
+from mmpfcn import PanopticInferencer
+from mmpfcn.formats.atomic_files import temporary_prefix
+from mmpfcn.formats.coco_results import (
     PICTURE_FOLDER,
     PNG_FOLDER,
     coco_record,
     write_coco_json,
-    write_picture,
     write_png,
 )
-from mmpfcn.formats.atomic_files import temporary_prefix
 from mmpfcn.formats.inputs import Failure, Input
 
 from .output import RECORDS, Output
@@ -46,8 +44,10 @@ def run_images(
         results = inferencer.stream(
             records.begin(share), batch_size, output.instances, failures=failures
         )
-        for result in _with_progress(results, len(share), output):
-            _write(result, output)
+        for result in track(results, 'Images', len(share), disable=output.rank > 0):
+            write_png(result, output.folder)
+            if output.pictures:
+                result.write_picture(output.folder, output.alpha)
             _note(failures, records)
             records.add(coco_record(result))
         _note(failures, records)
@@ -78,18 +78,6 @@ def _note(failures: list[Failure], records: Records) -> None:
     for failure in failures:
         records.add(dict(stem=failure.stem, name=failure.name, failed=failure.message))
     failures.clear()
-
-
-def _with_progress(
-    results: Iterable[PanopticResult], total: int, output: Output
-) -> Iterator[PanopticResult]:
-    return iter(track(results, 'Images', total, disable=output.rank > 0))
-
-
-def _write(result: PanopticResult, output: Output) -> None:
-    write_png(result, output.folder)
-    if output.pictures:
-        write_picture(result, output.folder, output.alpha)
 
 
 def _report(failures: list[dict]) -> None:

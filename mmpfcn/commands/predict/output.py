@@ -47,7 +47,10 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
         raise ValueError('--overwrite: empty the folder before you start several processes')
     if overwrite:
         shutil.rmtree(folder / RECORDS, ignore_errors=True)
-    before = json.loads(begun.read_bytes()) if begun.is_file() else settings
+    try:
+        before = dict(json.loads(begun.read_bytes())) if begun.is_file() else settings
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{begun} is damaged ({error}): --overwrite begins anew') from error
     changed = [key for key in settings if before.get(key) != settings[key]]
     if changed:
         raise ValueError(

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from mmpfcn.formats.inputs import Input, Stems, is_video
+from mmpfcn.formats.inputs import Input, Stems
+from mmpfcn.formats.videos import is_video
 
 MAX_LINES = 1000
 """Images in a file."""
@@ -71,14 +72,18 @@ class Records(Collection):
                 start = 0
                 for line in file:
                     if line.endswith(b'\n'):  # else the process was killed while it wrote
-                        self._note(json.loads(line), path, start)
+                        self._note(line, path, start)
                     start += len(line)
 
-    def _note(self, record: dict, path: Path, start: int) -> None:
-        source = record.get('source', {})
-        number = self._numbers.get(source.get('path'))
-        if 'failed' not in record and source:
-            self._stems[source['path']] = record['stem']
+    def _note(self, line: bytes, path: Path, start: int) -> None:
+        try:
+            record = json.loads(line)
+            source, stem = record['source'], record['stem']
+            number = self._numbers.get(source['path'])
+        except (ValueError, TypeError, KeyError):
+            return  # damaged, as by a power cut: it is computed again
+        if 'failed' not in record:
+            self._stems[source['path']] = stem
         if number is None:
             return
         if 'failed' in record:
@@ -152,7 +157,7 @@ class Records(Collection):
             self._file.truncate(start)
             raise OSError(f'{self._file.name} could not be written: the disk is full')
         self._lines += 1
-        self._note(record, Path(self._file.name), start)
+        self._note(line, Path(self._file.name), start)
 
     def close(self) -> None:
         """Bring the current file to the disk."""

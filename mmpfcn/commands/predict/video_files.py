@@ -1,62 +1,16 @@
-"""Videos and cameras: frames in, drawn frames out."""
+"""Drawn frames as a video."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from mmpfcn.formats.atomic_files import temporary_prefix
-from mmpfcn.formats.inputs import Input, captured
-
-CAMERA_FPS = 10.0
-"""For cameras and files that do not say theirs."""
-
+from mmpfcn.formats.videos import is_text
 
 MAX_TICKS = 2**16 - 1
 """A frame rate is a fraction: so many ticks a second at most, by 1, 10, 100 or 1000."""
-
-
-class Video(NamedTuple):
-    """An open video or camera.
-
-    Attributes:
-        frames: (H, W, 3) uint8 BGR, one by one.
-        fps: frames per second.
-        num_frames: None where it is not known, as for a camera.
-    """
-
-    frames: Iterator[np.ndarray]
-    fps: float
-    num_frames: int | None
-
-
-@contextmanager
-def open_video(item: Input) -> Iterator[Video]:
-    """Open a video file or, with a number as ``source``, a camera.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it can not be read, or there is no such camera.
-    """
-    if isinstance(item.source, str) and not os.path.isfile(item.source):
-        raise FileNotFoundError(f'video {item.name} is not there (looked for in {Path.cwd()})')
-    capture = cv2.VideoCapture(item.source)
-    try:
-        if not capture.isOpened():
-            raise ValueError(
-                f'camera {item.source} can not be opened: try another number, from 0'
-                if isinstance(item.source, int)
-                else f'video {item.name} can not be read: it is damaged or not coded as '
-                "OpenCV's FFmpeg knows it"
-            )
-        fps, count = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        yield Video(captured(capture), fps if fps > 0 else CAMERA_FPS, count if count > 0 else None)
-    finally:
-        capture.release()
 
 
 def writable_rate(fps: float) -> float:
@@ -74,6 +28,7 @@ class VideoFile:
         fps: frames per second.
 
     Raises:
+        ValueError: its name is not UTF-8.
         OSError: it can not be written.
     """
 
@@ -82,6 +37,8 @@ class VideoFile:
         self._partial = path.with_name(f'{temporary_prefix(path.name)}{os.getpid()}.partial.mp4')
         self._writer: cv2.VideoWriter | None = None
         self.num_frames = 0
+        if not is_text(str(path)):
+            raise ValueError(f'{path} can not be written, as it is not UTF-8: rename the folder')
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> 'VideoFile':

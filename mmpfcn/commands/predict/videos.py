@@ -3,22 +3,24 @@
 import json
 import sys
 
+from rich.markup import escape
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis.result_files import coco_record
+from mmpfcn.formats.coco_results import coco_record
 from mmpfcn.formats.inputs import Input
+from mmpfcn.formats.videos import Video, open_video
 
 from .output import RECORDS, Output
 from .records import Records
-from .video_files import Video, VideoFile, open_video
+from .video_files import VideoFile
 
 
 def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> int:
     """Write ``<stem>.mp4``, at the frame rate of the input, and ``<stem>.jsonl``.
 
-    A finished video is left out. One that Ctrl-C ends has the frames so far; it is begun anew next
-    time.
+    A finished video is left out. One that Ctrl-C ends, or that is cut off, has the frames so far;
+    it is begun anew next time.
 
     Returns:
         1 if the input could not be read or its video not be written, else 0.
@@ -29,14 +31,12 @@ def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> in
         return 0
     try:
         (item,) = records.begin([item])
-        with open_video(item) as video:
+        with open_video(item.source, item.name) as video:
             num_frames = _draw_frames(inferencer, item, video, output)
-        if not num_frames:
-            raise ValueError(f'video {item.name} has no frame that can be read: it is damaged')
         if isinstance(item.source, str):  # a camera is never finished
             records.add(dict(stem=item.stem, frames=num_frames))
     except (OSError, ValueError) as error:  # the others may be better
-        print(error, file=sys.stderr)
+        print(f'not finished: {error}', file=sys.stderr)
         return 1
     finally:
         records.close()
@@ -48,7 +48,7 @@ def _draw_frames(inferencer: PanopticInferencer, item: Input, video: Video, outp
     """Number of frames."""
     frames = (
         Input(f'{item.name}#{number}', f'{item.stem}/{number:06d}', frame)
-        for number, frame in enumerate(track(video.frames, item.name, video.num_frames))
+        for number, frame in enumerate(track(video.frames, escape(item.name), video.num_frames))
     )
     target = output.folder / item.stem
     target.parent.mkdir(parents=True, exist_ok=True)

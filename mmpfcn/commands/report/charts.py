@@ -16,14 +16,12 @@ DASHES = ('', '7 3', '2 3', '9 3 2 3', '12 4', '5 2 1 2')
 
 
 class Line(NamedTuple):
-    """A curve as a path of SVG, with its colour and dashes, and in words."""
+    """A curve as a path of SVG, with its colour and dashes."""
 
-    name: str
-    last: str
+    curve: Curve
     path: str
     color: str
     dashes: str
-    words: str
 
 
 class Drawn(NamedTuple):
@@ -49,24 +47,15 @@ def draw_chart(chart: Chart) -> Drawn:
     for number, curve in enumerate(chart.curves):
         points = map(place, curve.steps, curve.values)
         path = 'M' + 'L'.join(f'{x:.1f} {y:.1f}' for x, y in points)
-        lines.append(Line(
-            curve.name, f'{curve.values[-1]:.4g}', path + 'm-2 0h4' * (len(curve.steps) == 1),
-            css(SERIES[number % len(SERIES)]), DASHES[number % len(DASHES)], in_words(curve),
-        ))  # fmt: skip
+        path += 'm-2 0h4' * (len(curve.steps) == 1)
+        color, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+        lines.append(Line(curve, path, css(color), dashes))
     return Drawn(
         chart.title,
         chart.x_name,
         [(place(x, 0)[0], short(x)) for x in x_ticks],
         [(place(0, y)[1], short(y)) for y in y_ticks],
         lines,
-    )
-
-
-def in_words(curve: Curve) -> str:
-    """Such as "loss from 4.1 at 50 to 1.2 at 800"."""
-    first, last = curve.values[0], curve.values[-1]
-    return (
-        f'{curve.name} from {first:.4g} at {curve.steps[0]:g} to {last:.4g} at {curve.steps[-1]:g}'
     )
 
 

@@ -19,16 +19,16 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
+from rich.progress import track
 
 from ..options import add_config_options, error_text, from_1, load_config, new_parser
-from ..page import html_page, require_page, write_page
+from ..page import fill_template, require_page, write_page
 from ..workers import map_in_processes
 from .charts import draw_chart
 from .curves import Log, find_logs, read_logs
-from .measuring import Comparer, Job, Score, Sums, add_up, worst_and_best
-from .pictures import Example, make_example
-from .predictions import Prediction, read_predictions
+from .measuring import Comparer, Job, add_up, worst_and_best
+from .pictures import make_example
+from .predictions import read_predictions
 from .tables import report_tables
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
@@ -121,39 +121,6 @@ def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> t
     return log, f'There is no log of a training in {path}: give --log.'
 
 
-def measure(
-    dataset: BaseDataset, predictions: Sequence[Prediction], comparer: Comparer, workers: int
-) -> tuple[list[Score], Sums]:
-    """Scores and sums of all images, with a progress bar."""
-    jobs = (
-        Job(index, dataset.get_data_info(index), prediction)
-        for index, prediction in enumerate(predictions)
-    )
-    measured = map_in_processes(comparer.measure, jobs, min(workers, len(dataset)), CHUNK)
-    bar = ProgressBar(len(dataset))
-    try:
-        return add_up(measured, len(comparer.is_thing), bar.update)
-    finally:
-        print()
-
-
-def draw(
-    dataset: BaseDataset,
-    predictions: Sequence[Prediction],
-    comparer: Comparer,
-    scores: Sequence[Score],
-) -> list[Example]:
-    return [
-        make_example(
-            Job(score.index, dataset.get_data_info(score.index), predictions[score.index]),
-            score,
-            comparer,
-            dataset.metainfo,
-        )
-        for score in scores
-    ]
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
@@ -165,19 +132,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     metainfo = dataset.metainfo
     is_thing = tuple(name in metainfo['thing_classes'] for name in metainfo['classes'])
     comparer = Comparer(is_thing, getattr(dataset, 'backend_args', None))
+
+    def job(index: int) -> Job:
+        return Job(index, dataset.get_data_info(index), predictions[index])
+
     try:
         predictions = read_predictions(args.results, args.png, dataset)
-        scores, sums = measure(dataset, predictions, comparer, args.workers)
-        worst, best = worst_and_best(scores, args.num_images)
-        examples = [draw(dataset, predictions, comparer, chosen) for chosen in (worst, best)]
+        measured = map_in_processes(
+            comparer.measure, map(job, range(len(dataset))), min(args.workers, len(dataset)), CHUNK
+        )
+        scores, sums = add_up(track(measured, 'Images', len(dataset)))
+        worst, best = (
+            [make_example(job(score.index), score, comparer, metainfo) for score in chosen]
+            for chosen in worst_and_best(scores, args.num_images)
+        )
     except WRONG_FILE as error:
         parser.error(str(error))
-    page = html_page(
+    page = fill_template(
         'report.html',
         title=f'{Path(args.config).stem}: report of a test run',
         note=f'{len(dataset)} images, {len(is_thing)} classes; predictions of {args.results}.',
-        worst=examples[0],
-        best=examples[1],
+        worst=worst,
+        best=best,
         charts=map(draw_chart, log.charts),
         num_broken=log.num_broken,
         log_note=log_note,

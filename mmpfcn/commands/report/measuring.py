@@ -1,13 +1,12 @@
 """The numbers of a report: each image is measured in a process, and only sums are kept."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mmpfcn.evaluation.panoptic_maps import check_sizes, read_ground_truth
 from mmpfcn.evaluation.panoptic_quality import (
-    STATISTICS,
     Matching,
     Segment,
     class_quality,
@@ -17,8 +16,6 @@ from mmpfcn.evaluation.panoptic_quality import (
     mean_quality,
 )
 from mmpfcn.evaluation.segment_errors import (
-    KINDS,
-    SIZES,
     count_kinds,
     missed_kinds,
     size_statistics,
@@ -97,9 +94,8 @@ class Comparer(NamedTuple):
         Raises:
             OSError, ValueError: a file is missing or broken, or the maps do not fit each other.
         """
-        path = job.record['img_path']
         gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
-        pred = job.prediction.load(path, len(self.is_thing))
+        pred = job.prediction.load()
         check_sizes(gt, pred.ids, job.record)
         matching = match_segments(*count_pairs(gt, pred.ids), gt_segments, pred.segments)
         return Comparison(gt, gt_segments, pred, matching)
@@ -126,24 +122,12 @@ class Comparer(NamedTuple):
         )
 
 
-def add_up(
-    measured: Iterable[tuple[Score, Sums]], num_classes: int, done: Callable[[], None]
-) -> tuple[list[Score], Sums]:
-    """Scores of all images and the sum of their numbers; ``done`` is called after each."""
-    shape = (num_classes, len(STATISTICS))
-    total = Sums(
-        np.zeros(shape),
-        np.zeros((len(SIZES), *shape)),
-        np.zeros((num_classes, len(KINDS)), np.int64),
-        np.zeros((num_classes, len(KINDS)), np.int64),
-        np.zeros((num_classes, num_classes + 1), np.int64),
-    )
-    scores = []
+def add_up(measured: Iterable[tuple[Score, Sums]]) -> tuple[list[Score], Sums]:
+    """Scores of all images, one at least, and the sum of their numbers."""
+    scores, total = [], None
     for score, sums in measured:
         scores.append(score)
-        for whole, part in zip(total, sums, strict=True):
-            whole += part
-        done()
+        total = sums if total is None else Sums(*map(np.add, total, sums))
     return scores, total
 
 

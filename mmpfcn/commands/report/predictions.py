@@ -37,7 +37,7 @@ class Prediction(NamedTuple):
     labels: dict[int, int]
     scores: dict[int, float]
 
-    def load(self, img_path: str, num_classes: int) -> PredictedMap:
+    def load(self) -> PredictedMap:
         """Read the PNG.
 
         Raises:
@@ -73,17 +73,10 @@ def read_predictions(path: Path, png_dir: Path | None, dataset: BaseDataset) -> 
         ValueError: it is broken, or the predictions are not those for this data set.
     """
     content = _read_json(path)
-    if 'images' in content:
-        keys = [Path(name).name for name in range_of(dataset, 'img_path')]
-    else:
-        keys = range_of(dataset, 'img_id')
+    by_name, records = 'images' in content, map(dataset.get_data_info, range(len(dataset)))
+    keys = [Path(r['img_path']).name if by_name else r['img_id'] for r in records]
     found = _parse_json(content, path, png_dir or path.with_suffix(''), dataset)
     return _in_order(keys, found, path)
-
-
-def range_of(dataset: BaseDataset, field: str) -> list:
-    """A field of all records."""
-    return [dataset.get_data_info(index)[field] for index in range(len(dataset))]
 
 
 def _in_order(keys: Sequence, found: Sequence[tuple], path: Path) -> list:

@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ..options import new_parser
@@ -115,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from .page import build_page
         from .server import serve
 
+        log = partial(print, flush=True)
         models = load_models(parser, args.model, args.device)
         outputs = Outputs(models, int(args.cache_mb * 2**20), int(args.max_pixels), log)
         page = build_page(outputs, args.max_mb)
@@ -122,7 +124,3 @@ def main(argv: Sequence[str] | None = None) -> None:
             serve(page, args.host, args.port, args.root_path, args.max_mb, log)
         except OSError as error:
             parser.error(f'--host {args.host} --port {args.port}: {error}')
-
-
-def log(text: str) -> None:
-    print(text, flush=True)

@@ -115,10 +115,10 @@ def _show(
     try:
         thresholds = by_key(values)
         output = outputs.get(_read(path), Path(path).name, name)
+        result = inferencer.finish(output, **thresholds)
     except (OSError, ValueError) as error:
         yield nothing  # rather than what belongs to another image
         raise gr.Error(str(error), duration=None, print_exception=False) from error
-    result = inferencer.finish(output, **thresholds)
     settings = replace(inferencer.settings, **thresholds)
     regions = gr.skip()
     if (path, name) != (old_path, old_name):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -199,6 +201,14 @@ def test_images_without_masks(data):
     assert [image['file_name'] for image in result.data['images']] == ['a.jpg']
 
 
+def claim(data, side):
+    """A PNG whose header says that it is larger than its pixels, which are few."""
+    path = data / 'classes' / 'a.png'
+    content = path.read_bytes()
+    header = content[12:16] + struct.pack('>II', side, side) + content[24:29]
+    path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
+
+
 def rename(old: str, new: str):
     return lambda data: (data / old).rename(data / new)
 
@@ -208,6 +218,8 @@ SPOILS = {
     'rgb': lambda d: save(d / 'classes' / 'a.png', np.stack([CLASSES] * 3, -1)),
     'truncated': lambda d: os.truncate(save(d / 'instances' / 'a.png', RANDOM), 50),
     'other size': lambda d: save(d / 'classes' / 'a.png', CLASSES[:3]),
+    'claims much': lambda d: claim(d, 14000),
+    'claims too much': lambda d: claim(d, 20000),
     'masks as jpeg': rename('classes/a.png', 'classes/a.jpg'),
     'no instances': rename('instances/a.png', 'instances/b.png'),
     'broken photo': lambda d: (d / 'train' / 'a.jpg').write_bytes(b'no image'),
@@ -229,6 +241,8 @@ SPOILS = {
     ('rgb', LISTED, ['classes/a.png has RGB pixels', 'one id per pixel']),
     ('truncated', LISTED, ['instances/a.png cannot be decoded', 'write it again']),
     ('other size', LISTED, ['classes/a.png is 6 x 3', 'a.jpg is 6 x 4', 'same size']),
+    ('claims much', LISTED, ['classes/a.png cannot be decoded']),
+    ('claims too much', LISTED, ['a.png is refused', 'cut it into tiles', '_PIXELS']),
     ('masks as jpeg', LISTED, ['CLASS_IDS', 'no file that ends in .png']),
     ('no instances', LISTED, ['instance ids without image: b.png', 'matched by']),
     ('broken photo', LISTED, ['train/a.jpg', 'again']),

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmpfcn.commands.convert.writer import Job, convert, image_size, measure  # noqa: E402
+from mmpfcn.commands.convert.segments import measure
+from mmpfcn.commands.convert.writer import Job, convert
+from mmpfcn.formats import image_size
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 
 CATEGORIES = [dict(id=3, name='ball', isthing=1), dict(id=9, name='sky', isthing=0)]

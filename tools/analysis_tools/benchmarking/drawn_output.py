@@ -8,6 +8,7 @@ the model's own and has the work that a trained model would give it.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from torch import Tensor, nn
 from mmpfcn import LevelMaps
 
 from .scenes import NODES, NUM_STUFF, place_objects
-from .stages import replaced
 
 LOW, PEAK = -8.0, 5.0
 INSIDE, OUTSIDE = 3.0, -9.0
@@ -171,8 +171,8 @@ class FoundObjects:
             return self._output
 
         with (
-            replaced(self._head.test_cfg, 'max_per_img', self._limit),
-            replaced(self._fusion_head.test_cfg, 'max_per_img', self._limit),
-            replaced(self._head, 'forward', forward),
+            patch.object(self._head.test_cfg, 'max_per_img', self._limit),
+            patch.object(self._fusion_head.test_cfg, 'max_per_img', self._limit),
+            patch.object(self._head, 'forward', forward),
         ):
             yield

@@ -4,7 +4,7 @@ import datetime
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import mmcv
 import mmdet
@@ -171,13 +171,3 @@ def table(names: Iterable, lines: Iterable[Iterable]) -> str:
 
 def table_line(cells: Iterable) -> str:
     return f'| {" | ".join(map(str, cells))} |'
-
-
-def as_json(facts: dict, command: str, rows: Sequence[Row], peaks: Sequence[Peak]) -> dict:
-    """Everything, times of single runs too."""
-    return dict(
-        command=command,
-        conditions=facts,
-        times=[asdict(row) for row in rows],
-        memory=[asdict(peak) for peak in peaks],
-    )

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from operator import attrgetter
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 
@@ -119,7 +120,8 @@ def watched(root: Any, stages: Sequence[Stage], clock: StageClock) -> Iterator[N
                 method = getattr(owner, stage.method)
             except AttributeError:
                 continue
-            stack.enter_context(replaced(owner, stage.method, _timed(method, stage.name, clock)))
+            timed = _timed(method, stage.name, clock)
+            stack.enter_context(patch.object(owner, stage.method, timed))
         yield
 
 
@@ -130,20 +132,6 @@ def _timed(method: Callable, name: str, clock: StageClock) -> Callable:
             return method(*args, **kwargs)
 
     return run
-
-
-@contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an instance another attribute for a while, such as a method of its own."""
-    before = vars(owner).get(name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
 
 
 def synchronize(device: torch.device) -> None:

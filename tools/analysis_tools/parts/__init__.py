@@ -2,17 +2,12 @@
 
 import argparse
 import multiprocessing
-import os
-import platform
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from typing import TypeVar
 
-import cv2
-import mmdet
-import numpy as np
 import torch
 from benchmarking.memory import MEBIBYTE, resident
 from benchmarking.report import table, table_line
@@ -25,14 +20,6 @@ T = TypeVar('T')
 
 def add_size(parser: argparse.ArgumentParser, height: int, width: int) -> None:
     parser.add_argument('--size', type=from_1, nargs=2, default=[height, width], metavar=('H', 'W'))
-
-
-def machine(threads: int) -> str:
-    return (
-        f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {threads} '
-        f'thread(s), Python {platform.python_version()}, torch {torch.__version__}, '
-        f'numpy {np.__version__}, OpenCV {cv2.__version__}, mmdet {mmdet.__version__}'
-    )
 
 
 def print_rows(rows: Iterable[dict[str, str]]) -> None:

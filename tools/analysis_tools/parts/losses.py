@@ -31,8 +31,8 @@ from . import add_size, kept_by_autograd, take_turns
 
 @contextmanager
 def plain_losses(head: PanopticFCNHead) -> Iterator[None]:
-    def at_once(function, *rows, row_size, shared=()):
-        return function(*rows, *shared)
+    def at_once(function, *rows, row_size):
+        return function(*rows)
 
     dice = DiceLoss(eps=1e-8, loss_weight=head.loss_thing.loss_weight)
     with (

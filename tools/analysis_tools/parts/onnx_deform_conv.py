@@ -12,23 +12,17 @@ from collections.abc import Callable, Iterator
 import onnx
 import onnxruntime
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmpfcn.commands.export.export import OPSET
-from mmpfcn.commands.options import from_1
 from mmpfcn.ops.deform_conv import (
     deform_conv_by_bags,
     deform_conv_by_gathers,
     deform_conv_by_sampling,
 )
 
-from . import add_size, medians
-
-
-def plain(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: None) -> Tensor:
-    return F.conv2d(x, weight, bias, padding=1)
-
+from . import medians
+from .deform_conv import add_arguments, plain  # noqa: F401 (both have the same)
 
 EXPORTED = {'Gather': deform_conv_by_gathers, 'GridSample': deform_conv_by_sampling, 'plain': plain}
 
@@ -60,11 +54,6 @@ def in_onnx_runtime(conv: Convolution, x: Tensor, threads: int) -> tuple[Callabl
     )
     num_nodes = len(onnx.load_from_string(buffer.getvalue()).graph.node)
     return lambda: session.run(None, {'x': x.numpy()}), num_nodes
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--channels', type=from_1, default=256)
-    add_size(parser, 64, 88)
 
 
 @torch.no_grad()

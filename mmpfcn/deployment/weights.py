@@ -1,0 +1,57 @@
+"""The weights inside an ONNX file, read without the package onnx."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+GRAPH, INITIALIZER, DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 7, 5, 2, 4, 8, 9
+"""Numbers of fields in onnx.proto: of the model, the graph, and four of a tensor."""
+
+FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}
+"""numpy's types of the data types of tensors."""
+
+
+def require_finite_weights(path: str | Path) -> None:
+    """Refuse a model with NaN or infinite weights: objects of whole classes would be missing.
+
+    Raises:
+        ValueError: names the first such weight.
+    """
+    model = memoryview(np.memmap(path, np.uint8, 'r'))
+    graph = dict(_fields(model))[GRAPH]
+    for tensor in (dict(_fields(value)) for kind, value in _fields(graph) if kind == INITIALIZER):
+        data = tensor.get(RAW_DATA, tensor.get(FLOAT_DATA))
+        if data is None or tensor[DATA_TYPE] not in FLOATS:
+            continue
+        finite = np.isfinite(np.frombuffer(data, FLOATS[tensor[DATA_TYPE]]))
+        if not finite.all():
+            raise ValueError(
+                f'{path}: {np.count_nonzero(~finite)} of {finite.size} numbers of '
+                f'{bytes(tensor[NAME]).decode()} are NaN or infinite, expected finite ones: its '
+                'training went wrong, export an earlier checkpoint'
+            )
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Number and value of each field of a message of Protocol Buffers."""
+    at = 0
+    while at < len(message):
+        key, at = _whole_number(message, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _whole_number(message, at)
+        else:
+            length, at = _whole_number(message, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
+            value, at = message[at : at + length], at + length
+        yield key >> 3, value
+
+
+def _whole_number(message: memoryview, at: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at

@@ -1,0 +1,80 @@
+"""Images that are read, prepared and grouped for a network."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .inputs import Failure, Input
+from .read_image import read_image
+
+UNUSABLE = (OSError, ValueError, TypeError)
+
+
+class LoadedImage(NamedTuple):
+    """An image that was read.
+
+    Attributes:
+        input: its name and where it is from.
+        image: (H, W, 3) uint8 BGR.
+        data: what the model made of it.
+        shape: (H, W) of the network's input, with padding.
+    """
+
+    input: Input
+    image: np.ndarray
+    data: Any
+    shape: tuple[int, int]
+
+
+def padded_shape(shape: tuple[int, int], divisor: int) -> tuple[int, int]:
+    """(H, W) of the network's input for an image of (H, W)."""
+    h, w = (-(-side // divisor) * divisor for side in shape)
+    return h, w
+
+
+def read_batches(
+    inputs: Iterable[Input],
+    prepare: Callable[[np.ndarray, str], tuple[Any, tuple[int, int]]],
+    batch_size: int,
+    failed: Callable[[Failure], object] | None,
+) -> Iterator[list[LoadedImage]]:
+    """Read images, in batches of one padded size; others would change each other's coordinates.
+
+    Args:
+        inputs: of :func:`list_inputs`.
+        prepare: from (H, W, 3) uint8 BGR and a name for messages to ``data`` and ``shape``.
+        batch_size: images at most.
+        failed: is told of every image that can not be used; None raises the first error.
+    """
+    if batch_size < 1:
+        raise ValueError(f'batch_size={batch_size}, expected at least 1')
+    batch: list[LoadedImage] = []
+    for item in inputs:
+        loaded = None
+        with told(item, failed):
+            image = read_image(item.source)
+            loaded = LoadedImage(item, image, *prepare(image, item.name))
+        if loaded is None:
+            continue
+        if batch and loaded.shape != batch[0].shape:
+            yield batch
+            batch = []
+        batch.append(loaded)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@contextmanager
+def told(item: Input, failed: Callable[[Failure], object] | None) -> Iterator[None]:
+    """What is wrong with an input does not stop the others, see :func:`read_batches`."""
+    try:
+        yield
+    except UNUSABLE as error:
+        if failed is None:
+            raise
+        failed(Failure(item.name, item.stem, str(error)))
