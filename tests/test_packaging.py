@@ -62,7 +62,7 @@ def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source)
             ('configs', 'mmpfcn/.mim/'),
             ('tools', 'mmpfcn/.mim/'),
         )
-        for file in (source / folder).rglob('*.py' if folder == 'mmpfcn' else '*')
+        for file in (source / folder).rglob('*')
         if file.is_file()
     } | {'mmpfcn/.mim/model-index.yml'}
     assert names == expected

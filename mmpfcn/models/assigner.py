@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..ops.soft_masks import soft_masks_of_map, soft_masks_of_stack
-from ..structures import ImageTargets, LevelTargets
+from ..structures import ImageTargets, LevelTargets, region_labels
 from ..structures.segment_masks import SegmentMasks
 
 VOID = 255
@@ -41,18 +41,13 @@ class PanopticFCNAssigner:
         self.num_stuff_classes = num_stuff_classes
         self.scale_ranges = scale_ranges
         self.separate_thing_regions = separate_thing_regions
-        thing_regions = num_things_classes if separate_thing_regions else 1
-        self.num_region_channels = num_stuff_classes + thing_regions
-        self.region_channels = self._region_channels()
-
-    def _region_channels(self) -> Tensor:
-        """(labels up to ``VOID``,) region channel of each label; R where it has none."""
-        things, stuff = self.num_things_classes, self.num_stuff_classes
-        channels = torch.full((max(VOID, things + stuff) + 1,), self.num_region_channels)
-        channels[:things] = stuff + torch.arange(things) * self.separate_thing_regions
-        channels[things : things + stuff] = torch.arange(stuff)
-        channels[VOID] = self.num_region_channels
-        return channels
+        labels = region_labels(num_things_classes, num_stuff_classes, separate_thing_regions)
+        self.num_region_channels = len(labels)
+        # (labels up to VOID,) region channel of each label; R where it has none
+        self.region_channels = torch.full((max(VOID, *labels) + 1,), len(labels))
+        self.region_channels[:num_things_classes] = num_stuff_classes  # "any thing"
+        self.region_channels[labels] = torch.arange(len(labels))
+        self.region_channels[VOID] = len(labels)
 
     @torch.no_grad()
     def assign(

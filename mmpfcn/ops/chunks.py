@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_SIZE = 2**21
-"""Numbers of a tensor that a chunk makes: 8 MiB in float32."""
+CHUNK_SIZE = 2**20
+"""Numbers of a tensor that a chunk makes: 4 MiB in float32."""
 
 
 def sum_over_chunks(function: Callable[..., Tensor], *rows: Tensor, row_size: int) -> Tensor:

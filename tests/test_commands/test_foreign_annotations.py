@@ -159,6 +159,21 @@ def test_categories(images, categories, used, names):
     assert type(segment['category_id']) is int
 
 
+LFS = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n'
+
+
+@pytest.mark.parametrize(('text', 'words'), [(LFS, 'a Git LFS pointer'), ('[' * 99999, 'not valid JSON')])
+def test_files_that_are_no_json(images, text, words):
+    path = images.parent / 'in.json'
+    path.write_text(text)
+    for tool, more in (('coco_panoptic', []), ('polygons_panoptic', ['--things', 'cat'])):
+        message = failure(tool, images, path, *more, out=images.parent / 'out')
+        assert 'in.json is' in message and words in message
+    (images / 'a.json').write_text(LFS)
+    message = failure('polygons_panoptic', images, images, SKIP, out=images.parent / 'out')
+    assert 'a.json is a Git LFS pointer' in message
+
+
 def digests(folder) -> dict:
     return {p: hashlib.md5(p.read_bytes()).hexdigest() for p in folder.rglob('*.jpg')}
 
@@ -340,8 +355,8 @@ def test_images_that_are_only_in_the_file_are_written_beside_the_output(images, 
     labelme(images / 'sub' / 'c.json', square, imageData=in_base64(pixels))
     before = sorted(images.rglob('*')), digests(images)
     out = images.parent / 'out'
-    for _ in range(2):
-        result = run_labelme(images, out, '--overwrite')
+    for more in ([], [], ['--overwrite']):
+        result = run_labelme(images, out, *more)
     assert [*result.segments] == ['a.jpg', 'sub/c.jpg']
     assert [[s['area'] for s in segments] for segments in result.segments.values()] == [[252]] * 2
     folder = out / 'panoptic_img.images'
@@ -349,6 +364,9 @@ def test_images_that_are_only_in_the_file_are_written_beside_the_output(images, 
     assert (folder / 'a.jpg').read_bytes() == (images / 'a.jpg').read_bytes()
     assert "img='panoptic_img.images/'" in capsys.readouterr().out
     assert (sorted(images.rglob('*')), digests(images)) == before
+    labelme(images / 'sub' / 'c.json', square, imageData=in_base64(pixels + 1))
+    with pytest.raises(SystemExit, match='c.jpg is another image than that of .*--overwrite'):
+        run_labelme(images, out)
     labelme(images / 'sub' / 'c.json', square, imageData='no image')
     message = failure(
         'polygons_panoptic', images, images, '--things', 'cat', SKIP, out=images.parent / 'other'

@@ -36,6 +36,19 @@ def test_bad_cfg_options(config, refused, option, message):
     assert re.search(message, error), error
 
 
+@pytest.mark.parametrize('name, text, problem', [
+    ('a.py', 'a = (', "config .*a.py can not be read: .*'\\(' was never closed"),
+    ('a.py', 'a = b', "config .*a.py can not be read: NameError: name 'b'"),
+    ('a.py', '_base_ = "none.py"', 'none.py'),
+    ('a.txt', 'a = 1', 'config .*a.txt can not be read: .* py/yml/yaml/json'),
+    ('a.json', '{"a": ', 'config .*a.json can not be read: JSONDecodeError'),
+])  # fmt: skip
+def test_a_config_that_can_not_be_read(tmp_path, refused, name, text, problem):
+    (tmp_path / name).write_text(text)
+    error = refused(read, tmp_path / name)
+    assert re.search(problem, error), error
+
+
 def test_resume_and_scaled_learning_rates(config, checkpoint, refused):
     latest = read([config, '--resume'])
     assert latest.resume is True and latest.load_from is None

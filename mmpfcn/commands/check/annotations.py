@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmpfcn.formats.file_content import read_content
 from mmpfcn.formats.panoptic_json import FIELDS, TYPES, arrange_classes, problems
 from mmpfcn.formats.panoptic_png import NUM_IDS
 
@@ -30,10 +31,10 @@ def read_json(path: Path) -> dict:
         ValueError: it can not be used at all; the message names the file.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_content(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path} is not there: mend data_root or ann_file') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is no complete JSON ({error}): copy or make it again') from error
     for key in ('images', 'categories'):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):

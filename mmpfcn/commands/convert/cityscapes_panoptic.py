@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmpfcn.formats import image_size
 from mmpfcn.formats.panoptic_png import read_complete
 
+from .images import check_same_size
 from .writer import Job, base_parser, convert
 
 try:
@@ -126,12 +126,7 @@ def read(image: Path, annotation: Path) -> tuple[np.ndarray, list[dict]]:
         OSError, ValueError: A file cannot be used.
     """
     ids = read_ids(annotation)
-    size = image_size(image)
-    if ids.shape != size:
-        raise ValueError(
-            f'{annotation} has {ids.shape[1]} x {ids.shape[0]} pixels (width x height), {image} '
-            f'{size[1]} x {size[0]}: they must have the same size; unpack both again'
-        )
+    check_same_size(annotation, ids, image)
     kept, segments = np.zeros(MAX_IDS, np.int32), []
     for segment_id in np.unique(ids).tolist():
         is_label = segment_id < FIRST_INSTANCE
@@ -155,7 +150,10 @@ def read_ids(path: Path) -> np.ndarray:
         OSError, ValueError: It is damaged, or another kind of image.
     """
     content = np.frombuffer(read_complete(str(path), 'annotation'), np.uint8)
-    ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    try:
+        ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # more pixels than OpenCV takes
+        ids = None
     if ids is None:
         raise ValueError(f'{path} cannot be decoded: unpack gtFine_trainvaltest.zip again')
     if ids.ndim != 2:

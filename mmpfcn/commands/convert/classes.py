@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mmpfcn.formats.file_content import read_content
+
 from .fields import check_category, field
 
 GOLDEN_RATIO = 0.618034  # steps of it spread any number of hues evenly
@@ -124,9 +126,10 @@ def read_json(path: Path) -> object:
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path} is not a file')
+    content = read_content(path)
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:  # brackets nested thousands deep
         raise ValueError(f'{path} is not valid JSON ({error}): export it again') from error
 
 

@@ -1,5 +1,6 @@
 """Images and PNGs of ids for the converters for data of your own, matched by relative name."""
 
+import io
 import os
 import zlib
 from collections.abc import Collection, Iterable, Mapping
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmpfcn.formats import image_size
+from mmpfcn.formats.file_content import read_content
 from mmpfcn.formats.image_header import MAX_PIXELS, check_pixels
 
 from .classes import Void
@@ -120,8 +122,9 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
     Raises:
         ValueError: Not a readable grey or palette PNG, or not of the image's size.
     """
+    content = read_content(path)
     try:
-        with Image.open(path) as file:
+        with Image.open(io.BytesIO(content)) as file:
             mode, (width, height) = file.mode, file.size
             fits = width * height <= MAX_PIXELS
             ids = np.array(file) if mode in ID_MODES and fits else None
@@ -139,6 +142,20 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
             f'{image["width"]} x {image["height"]}: they must have the same size'
         )
     return ids.astype(np.int32)
+
+
+def check_same_size(annotation: Path, ids: np.ndarray, image: Path) -> None:
+    """Stop when the annotation of a download, (H, W), is not of the size of its image.
+
+    Raises:
+        ValueError: naming both files.
+    """
+    size = image_size(image)
+    if ids.shape != size:
+        raise ValueError(
+            f'{annotation} has {ids.shape[1]} x {ids.shape[0]} pixels (width x height), {image} '
+            f'{size[1]} x {size[0]}: they must have the same size; unpack both again'
+        )
 
 
 def check_values(present: Iterable[int], listed: Collection[int], void: Void, path: Path) -> None:

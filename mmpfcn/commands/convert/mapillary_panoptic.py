@@ -24,10 +24,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmpfcn.formats import image_size
+from mmpfcn.formats.file_content import read_content
 from mmpfcn.formats.panoptic_json import problems
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 
+from .images import check_same_size
 from .segments import check_segments
 from .writer import Job, Record, base_parser, build
 
@@ -105,12 +106,12 @@ def load(path: Path) -> dict:
         SystemExit: It is damaged or of another kind.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_content(path))
         flaws = [*problems(content)] if content['images'] else []
         content['categories'].sort(key=lambda category: not category['isthing'])
         content['annotations'] = {a['image_id']: a for a in content['annotations']}
         content['images'] = {image['id']: image for image in content['images']}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SystemExit(
             f'error: {path} is no complete panoptic JSON of Mapillary Vistas '
             f'({type(error).__name__}: {error}): unpack it again'
@@ -168,12 +169,7 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
     image, png, said_size, said = job.source
     ids = read_panoptic_png(str(png))
     height, width = ids.shape
-    size = image_size(image)
-    if ids.shape != size:
-        raise ValueError(
-            f'{png} has {width} x {height} pixels (width x height), {image} {size[1]} x {size[0]}: '
-            'they must have the same size; unpack both again'
-        )
+    check_same_size(png, ids, image)
     listed = [dict(dict(iscrowd=0), **segment) for segment in said]
     segments = check_segments(
         ids,

@@ -125,7 +125,11 @@ def _labelme_image(name: str, image_path: str, images: Mapping[str, str]) -> str
 
 
 def write_embedded(
-    folder: Path, images: Mapping[str, str], drawings: Mapping[str, Drawing], target: Path
+    folder: Path,
+    images: Mapping[str, str],
+    drawings: Mapping[str, Drawing],
+    target: Path,
+    overwrite: bool,
 ) -> tuple[Path, dict[str, str]]:
     """Write the images that are only in their LabelMe files, and copy the others beside them.
 
@@ -133,7 +137,7 @@ def write_embedded(
         The folder, which is the target, and relative name without suffix -> with it.
 
     Raises:
-        ValueError: a file's imageData is no image; naming the file.
+        ValueError: a file's imageData is no image, or another image is there already; naming it.
     """
     names = dict(images)
     for stem, drawing in drawings.items():
@@ -143,8 +147,13 @@ def write_embedded(
             names[stem] = stem + drawing.embedded
             content = _decoded(read_json(drawing.file), 'imageData', str(drawing.file))
         path = target / names[stem]
-        if not path.is_file() or path.read_bytes() != content:
+        if not path.is_file() or overwrite:
             write_atomic(path, content)
+        elif path.read_bytes() != content:
+            raise ValueError(
+                f'{path} is another image than that of {drawing.file}: delete it, or pass '
+                '--overwrite to replace it'
+            )
     return target, dict(sorted(names.items()))
 
 

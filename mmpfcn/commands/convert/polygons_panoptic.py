@@ -131,7 +131,8 @@ def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
     names = frozenset(spec.name for spec in specs)
     check_labels(drawings, images, names, void)
     if any(drawing.embedded for drawing in drawings.values()):
-        folder, images = write_embedded(folder, images, drawings, out.with_suffix('.images'))
+        target = out.with_suffix('.images')
+        folder, images = write_embedded(folder, images, drawings, target, args.overwrite)
     jobs = []
     matched = match(images, drawings, 'drawings', args.skip_unannotated)
     for number, (stem, name) in enumerate(matched.items(), 1):

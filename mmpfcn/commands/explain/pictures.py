@@ -5,7 +5,7 @@ import numpy as np
 from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.visualization.colors import ANY_THING, class_palette
 from mmpfcn.visualization.drawing import resize
-from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
+from mmpfcn.visualization.heat_maps import draw_centers, draw_regions
 from mmpfcn.visualization.kernel_masks import draw_mask
 
 from ..page import thumbnail
@@ -44,7 +44,7 @@ class Pictures:
     def centers(self) -> list[str]:
         """Per level, with the keys of the peaks."""
         settings, output = self._explanation.settings, self._explanation.output
-        keys: list[list[str]] = [[] for _ in level_peaks(output.levels, settings)]
+        keys: list[list[str]] = [[] for _ in output.levels]
         for candidate in self._explanation.candidates:
             if candidate.isthing and candidate.outcome is not Outcome.CENTER_THR:
                 keys[candidate.level].append(candidate.key)

@@ -6,13 +6,14 @@ import shutil
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
-from helpers.files import contents, cut, read_json, times, without_privileges
+from helpers.files import claim, contents, cut, read_json, times, without_privileges
 from helpers.frames import SIZE, rectangle, write_cityscapes
 from helpers.oracle import ROOT
 from helpers.shell import children, environment, start, wait_until
@@ -288,6 +289,8 @@ IMAGE, IDS = 'leftImg8bit/val/*/*', 'gtFine/val/*/*_instanceIds.png'
     (IMAGE, truncate, 'cut off (60 bytes): copy it again'),
     (IDS, truncate, 'cut off (60 bytes): copy it again'),
     (IMAGE, repaint(lambda x: x[: SIZE[0] // 2]), 'they must have the same size'),
+    (IDS, partial(claim, side=10**6), 'cannot be decoded: unpack'),
+    (IMAGE, partial(claim, side=10**6), 'cut it into tiles'),
     (IDS, repaint(lambda x: x[..., 0] * 0 + 34), 'value 34, which is no id of Cityscapes'),
     (IDS, repaint(lambda x: x * 0), 'has 3 channels, expected a grey PNG'),
     (IMAGE, Path.unlink, 'has no counterpart'),

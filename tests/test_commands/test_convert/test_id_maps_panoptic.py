@@ -2,11 +2,10 @@
 
 import json
 import os
-import struct
-import zlib
 
 import numpy as np
 import pytest
+from helpers.files import claim
 from helpers.own_data import assert_names, failure, grid, made, photo, run, save, save_palette
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -201,14 +200,6 @@ def test_images_without_masks(data):
     assert [image['file_name'] for image in result.data['images']] == ['a.jpg']
 
 
-def claim(data, side):
-    """A PNG whose header says that it is larger than its pixels, which are few."""
-    path = data / 'classes' / 'a.png'
-    content = path.read_bytes()
-    header = content[12:16] + struct.pack('>II', side, side) + content[24:29]
-    path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
-
-
 def rename(old: str, new: str):
     return lambda data: (data / old).rename(data / new)
 
@@ -218,8 +209,8 @@ SPOILS = {
     'rgb': lambda d: save(d / 'classes' / 'a.png', np.stack([CLASSES] * 3, -1)),
     'truncated': lambda d: os.truncate(save(d / 'instances' / 'a.png', RANDOM), 50),
     'other size': lambda d: save(d / 'classes' / 'a.png', CLASSES[:3]),
-    'claims much': lambda d: claim(d, 14000),
-    'claims too much': lambda d: claim(d, 20000),
+    'claims much': lambda d: claim(d / 'classes' / 'a.png', 14000),
+    'claims too much': lambda d: claim(d / 'classes' / 'a.png', 20000),
     'masks as jpeg': rename('classes/a.png', 'classes/a.jpg'),
     'no instances': rename('instances/a.png', 'instances/b.png'),
     'broken photo': lambda d: (d / 'train' / 'a.jpg').write_bytes(b'no image'),
