@@ -312,7 +312,7 @@ def lines(*records: dict) -> str:
     return ''.join(json.dumps(record) + '\n' for record in records)
 
 
-def test_curves_of_a_resumed_and_of_a_long_training(tmp_path):
+def test_curves_of_a_long_training(tmp_path):
     path = tmp_path / 'scalars.json'
     path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
     (chart,) = read_logs([path]).charts
@@ -320,6 +320,8 @@ def test_curves_of_a_resumed_and_of_a_long_training(tmp_path):
     assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
     assert curve.values == pytest.approx(2 * curve.steps)
 
+
+def test_curves_of_a_resumed_training(tmp_path):
     def train(step, loss):
         return dict(iter=step, step=step, lr=0.1, loss=loss, loss_thing=1.0, time=0.5)
 
