@@ -14,8 +14,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
-from break_training import SPLIT, arguments, edited_json, nothing, print_head, print_row
+from break_training import SPLIT, TRAINING, arguments, nothing, print_head, print_row, warm_up
 from helpers import tiny_run
+from helpers.files import edited
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -26,19 +27,16 @@ FIGURES = ('PQ', 'PQ_th', 'SQ_th', 'RQ_th', 'PQ_st')
 
 def on_split(name: str) -> dict:
     """Settings of a test with the images of this split."""
-    return dict(
-        test_dataloader__dataset__ann_file=f'annotations/panoptic_{name}.json',
-        test_dataloader__dataset__data_prefix=dict(
-            img=f'{name}/', seg=f'annotations/panoptic_{name}/'
-        ),
-    )
+    dataset, folder = 'test_dataloader__dataset', f'annotations/panoptic_{name}'
+    prefix = dict(img=f'{name}/', seg=f'{folder}/')
+    return {f'{dataset}__ann_file': f'{folder}.json', f'{dataset}__data_prefix': prefix}
 
 
 HEALTHY = dict(
     **on_split('train'),
     train_dataloader__batch_size=4,
     optim_wrapper__optimizer__lr=0.003,
-    param_scheduler=[dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=10)],
+    param_scheduler=warm_up(0.01, 10),
     model__test_cfg__center_thr=0.1,
     model__test_cfg__region_thr=0.05,
     model__test_cfg__score_thr=0.05,
@@ -49,7 +47,7 @@ HEALTHY = dict(
 
 def other_order(folder: Path) -> None:
     """The same images with the same ids; the classes are listed in another order."""
-    with edited_json(folder) as content:
+    with edited(folder / TRAINING) as content:
         content['categories'].reverse()
 
 
@@ -74,15 +72,11 @@ TESTS: dict[str, tuple[Callable[[Path], None], dict]] = {
     'another order of classes in the test': (other_order, {}),
     'center_thr too high': (nothing, dict(model__test_cfg__center_thr=0.9)),
     'stuff_area_limit of larger images': (nothing, dict(model__test_cfg__stuff_area_limit=4096)),
-    'RGB and BGR swapped in the test': (
-        nothing, dict(model__data_preprocessor__bgr_to_rgb=False),
-    ),
-    'std of another scale in the test': (
-        nothing, dict(model__data_preprocessor__std=[255.0, 255.0, 255.0]),
-    ),
+    'RGB and BGR swapped in the test': (nothing, dict(model__data_preprocessor__bgr_to_rgb=False)),
+    'std of another scale in the test': (nothing, dict(model__data_preprocessor__std=[255.0] * 3)),
     'PNGs resized with interpolation': (interpolated, {}),
     'tested with other images than those of the training': (nothing, on_split('val')),
-}  # fmt: skip
+}
 
 
 def train(folder: Path, steps: int) -> None:

@@ -8,16 +8,13 @@ Drawn images, the tiny model, seed 0. docs/troubleshooting.md quotes the table.
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from helpers import (
-    tiny,
-    tiny_run,
-)
+from helpers import tiny, tiny_run
+from helpers.files import edited
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -27,15 +24,7 @@ NAMES = (
     'thing_kernel_norm', 'thing_cosine_other', 'stuff_cosine_other', 'data_time / time',
 )  # fmt: skip
 SPLIT = Path('data/shapes/annotations')
-
-
-@contextmanager
-def edited_json(folder: Path) -> Iterator[dict]:
-    """The annotations of the training images, to be changed in place."""
-    path = folder / SPLIT / 'panoptic_train.json'
-    content = json.loads(path.read_text())
-    yield content
-    path.write_text(json.dumps(content))
+TRAINING = SPLIT / 'panoptic_train.json'
 
 
 def nothing(folder: Path) -> None:
@@ -44,7 +33,7 @@ def nothing(folder: Path) -> None:
 
 def only_crowds(folder: Path) -> None:
     """Every object of the training images is a crowd, as after a bad conversion."""
-    with edited_json(folder) as content:
+    with edited(folder / TRAINING) as content:
         things = {category['id'] for category in content['categories'] if category['isthing']}
         for annotation in content['annotations']:
             for segment in annotation['segments_info']:
@@ -53,7 +42,7 @@ def only_crowds(folder: Path) -> None:
 
 def all_void(folder: Path) -> None:
     """Nothing is labelled in the training images."""
-    with edited_json(folder) as content:
+    with edited(folder / TRAINING) as content:
         for annotation in content['annotations']:
             annotation['segments_info'] = []
             png = folder / SPLIT / 'panoptic_train' / annotation['file_name']
@@ -66,10 +55,11 @@ def pipeline(*steps: dict) -> list[dict]:
     return [*usual[:-1], *steps, usual[-1]]
 
 
-def resized(scale: tuple[int, int]) -> dict:
-    return dict(type='Resize', scale=scale)
+def warm_up(factor: float, end: int) -> list[dict]:
+    return [dict(type='LinearLR', start_factor=factor, by_epoch=False, end=end)]
 
 
+SLOW = pipeline(*(dict(type='Resize', scale=scale) for scale in ((1536, 1024), (96, 64))))
 NO_LEVEL = [(1, 8), (8, 16), (500, 600), (500, 600), (500, 600)]
 KEEP_EMPTY = dict(train_dataloader__dataset__filter_cfg=dict(filter_empty_gt=False))
 BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
@@ -77,33 +67,19 @@ BREAKAGES: dict[str, tuple[Callable[[Path], None], dict]] = {
     'learning rate x 100': (nothing, dict(optim_wrapper__optimizer__lr=0.1)),
     'only crowds': (only_crowds, KEEP_EMPTY),
     'all void': (all_void, KEEP_EMPTY),
-    'scale_ranges of larger images': (
-        nothing,
-        dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL),
-    ),
+    'scale_ranges of larger images': (nothing, dict(model__train_cfg__assigner__scale_ranges=NO_LEVEL)),
     'std of another scale': (nothing, dict(model__data_preprocessor__std=[1e4, 1e4, 1e4])),
-    'warm-up that does not end': (
-        nothing,
-        dict(param_scheduler=[dict(type='LinearLR', start_factor=1e-3, by_epoch=False, end=10**6)]),
-    ),
-    'slow pipeline': (
-        nothing,
-        dict(
-            train_dataloader__dataset__pipeline=pipeline(resized((1536, 1024)), resized((96, 64)))
-        ),
-    ),
-}
+    'warm-up that does not end': (nothing, dict(param_scheduler=warm_up(1e-3, 10**6))),
+    'slow pipeline': (nothing, dict(train_dataloader__dataset__pipeline=SLOW)),
+}  # fmt: skip
 
 
 def logged(work_dir: Path) -> list[dict[str, float]]:
     """The training steps in the log of the only run of a work dir."""
     [file] = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    return [
-        {**line, 'data_time / time': line['data_time'] / line['time']}
-        for line in lines
-        if 'loss' in line
-    ]
+    steps = [line for line in lines if 'loss' in line]
+    return [{**line, 'data_time / time': line['data_time'] / line['time']} for line in steps]
 
 
 def run(name: str, steps: int) -> dict[str, float]:
@@ -116,17 +92,9 @@ def run(name: str, steps: int) -> dict[str, float]:
         folder = Path(temporary)
         tiny_run.draw_data(folder, train=32, val=1)
         change(folder)
-        tiny_run.write_config(
-            folder,
-            **{
-                'train_cfg__max_iters': steps,
-                'train_cfg__val_begin': steps + 1,
-                'param_scheduler': [
-                    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=10)
-                ],
-                **settings,
-            },
-        )
+        length = dict(train_cfg__max_iters=steps, train_cfg__val_begin=steps + 1)
+        usual = dict(length, param_scheduler=warm_up(0.01, 10))
+        tiny_run.write_config(folder, **{**usual, **settings})
         tool = tiny_run.start('train.py', 'tiny.py', '--work-dir=run', cwd=folder)
         tiny_run.finish(tool, timeout=3600)
         lines = logged(folder / 'run')

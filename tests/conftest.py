@@ -1,12 +1,19 @@
-"""Shared set-up: registries, determinism, and models with the oracle's weights."""
+"""Shared set-up: registries, determinism, and commands that must fail."""
+
+import sys
+from collections.abc import Callable
 
 import pytest
 import torch
+from helpers import onnx_model
+from helpers.oracle import ROOT
+from helpers.shell import run
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: E402, F401 (registers)
 from mmpfcn.compat import has_operators
+from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,3 +35,49 @@ def scope_and_seed():
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('WARNING')  # initialisation is logged per weight
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def refused(capsys) -> Callable:
+    """Calls a command that must end with one of some exit codes and one message; the message."""
+
+    def call(main: Callable, *arguments: object, codes: tuple = (2,)) -> str:
+        with pytest.raises(SystemExit) as error:
+            main([*map(str, arguments)])
+        text = capsys.readouterr().err.strip()
+        assert error.value.code in codes and 'Traceback' not in text and text.count('error: ') == 1
+        return text.splitlines()[-1]
+
+    return call
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory):
+    """With model.py, model.pth and the exported model.onnx."""
+    folder = tmp_path_factory.mktemp('exported')
+    config, checkpoint = onnx_model.write_model(folder, lambda config: None)
+    done = run(sys.executable, ROOT / 'tools/deployment/export_onnx.py', config, checkpoint)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f'{folder}/model.onnx: ' in done.stdout and 'mask_feats' in done.stdout
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ['model.onnx', 'model.pth', 'model.py']
+    return folder
+
+
+@pytest.fixture(scope='session')
+def theirs(exported):
+    """The exported model in PyTorch."""
+    return onnx_model.inferencer(exported)
+
+
+@pytest.fixture
+def ours(_session):
+    """The exported model in ONNX Runtime, with thresholds that a test may change."""
+    settings = dict(_session.meta['test_cfg'])
+    yield _session
+    _session.meta['test_cfg'] = settings
+
+
+@pytest.fixture(scope='session')
+def _session(exported):
+    return OnnxInferencer(exported / 'model.onnx', threads=1)

@@ -30,21 +30,14 @@ def prepare(folder: Path, max_iters: int, **changes) -> None:
     """
     init_default_scope('mmdet')
     tiny_run.draw_data(folder, train=5, val=2)
+    average = dict(type='EMAHook', momentum=0.1, priority='NORMAL')
     tiny_run.write_config(
-        folder,
-        randomness=dict(seed=None),
-        train_cfg__max_iters=max_iters,
-        train_cfg__val_interval=3,
-        train_dataloader__num_workers=1,
-        train_dataloader__persistent_workers=True,
-        default_hooks__checkpoint__interval=1,
+        folder, randomness=dict(seed=None), train_cfg__max_iters=max_iters,
+        train_cfg__val_interval=3, train_dataloader__num_workers=1,
+        train_dataloader__persistent_workers=True, default_hooks__checkpoint__interval=1,
         default_hooks__checkpoint__max_keep_ckpts=1,
-        custom_hooks=[
-            dict(type='ExactResumeHook'),
-            dict(type='EMAHook', momentum=0.1, priority='NORMAL'),
-        ],
-        **changes,
-    )
+        custom_hooks=[dict(type='ExactResumeHook'), average], **changes,
+    )  # fmt: skip
 
 
 def train(folder: Path, log: str, *arguments: str) -> None:

@@ -15,10 +15,7 @@ import cv2
 import numpy as np
 import psutil
 import torch
-from helpers import (
-    tiny_inferencer,
-    tiny_run,
-)
+from helpers import tiny_inferencer, tiny_run
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -57,16 +54,12 @@ class MemoryHook(Hook):
 def train(folder: Path, iterations: int) -> list[dict[str, float]]:
     """By mmengine's runner, with loader, hooks, logs, checkpoints and validation."""
     tiny_run.draw_data(folder, train=8, val=2)
+    often = max(iterations // 5, 1)
     tiny_run.write_config(
-        folder,
-        train_cfg__max_iters=iterations,
-        train_cfg__val_interval=max(iterations // 5, 1),
-        default_hooks__checkpoint__interval=max(iterations // 5, 1),
-        default_hooks__checkpoint__max_keep_ckpts=1,
-        default_hooks__logger__interval=50,
-        work_dir='work_dir',
-        log_level='WARNING',
-    )
+        folder, train_cfg__max_iters=iterations, train_cfg__val_interval=often,
+        default_hooks__checkpoint__interval=often, default_hooks__checkpoint__max_keep_ckpts=1,
+        default_hooks__logger__interval=50, work_dir='work_dir', log_level='WARNING',
+    )  # fmt: skip
     os.chdir(folder)
     runner = Runner.from_cfg(Config.fromfile('tiny.py'))
     hook = MemoryHook()

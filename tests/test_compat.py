@@ -8,15 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.oracle import ROOT
+from helpers.shell import environment, run
 
-ROOT = Path(__file__).resolve().parents[1]
 COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
 ONEDL = {'torch': '2.13.0+cpu', 'mmengine': '0.10.12', 'mmcv': '2.3.6', 'mmdet': '3.5.1'}
 UPSTREAM = {'torch': '2.1.2', 'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmdet': '3.3.0'}
-
-
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
 
 
 def fake_packages(folder: Path, versions: dict[str, str | None]) -> Path:
@@ -48,19 +45,16 @@ def test_both_sets_are_accepted(tmp_path, versions):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    ('versions', 'message'),
-    [
-        ({**ONEDL, 'mmdet': None}, r'mmdet is not installed \(onedl-mmdetection>=3.5.0,<3.6\)'),
-        ({**ONEDL, 'mmdet': '3.2.0'}, r'mmdet 3.2.0 does not fit \(onedl-mmdetection>=3.5.0,<3.6'),
-        ({**ONEDL, 'mmdet': '3.3.0'}, r'mmcv 2.3.6 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
-        ({**ONEDL, 'mmengine': '0.10.7'}, r'mmengine 0.10.7 does not fit \(onedl-mmengine>=0.10'),
-        ({**ONEDL, 'torch': None}, r'torch is not installed \(torch>=2.4\)'),
-        ({**UPSTREAM, 'mmcv': '2.2.0'}, r'mmcv 2.2.0 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
-        ({**UPSTREAM, 'torch': '2.6.0+cu124'}, r'torch 2.6.0\+cu124 does not fit \(torch>=2.0,<2'),
-        ({}, r'found: torch not found, mmengine not found, mmcv not found, mmdet not found'),
-    ],
-)
+@pytest.mark.parametrize('versions, message', [
+    ({**ONEDL, 'mmdet': None}, r'mmdet is not installed \(onedl-mmdetection>=3.5.0,<3.6\)'),
+    ({**ONEDL, 'mmdet': '3.2.0'}, r'mmdet 3.2.0 does not fit \(onedl-mmdetection>=3.5.0,<3.6'),
+    ({**ONEDL, 'mmdet': '3.3.0'}, r'mmcv 2.3.6 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
+    ({**ONEDL, 'mmengine': '0.10.7'}, r'mmengine 0.10.7 does not fit \(onedl-mmengine>=0.10'),
+    ({**ONEDL, 'torch': None}, r'torch is not installed \(torch>=2.4\)'),
+    ({**UPSTREAM, 'mmcv': '2.2.0'}, r'mmcv 2.2.0 does not fit \(mmcv>=2.0.0,<2.2.0\)'),
+    ({**UPSTREAM, 'torch': '2.6.0+cu124'}, r'torch 2.6.0\+cu124 does not fit \(torch>=2.0,<2'),
+    ({}, r'found: torch not found, mmengine not found, mmcv not found, mmdet not found'),
+])  # fmt: skip
 def test_a_wrong_package_is_named_with_the_commands(tmp_path, versions, message):
     done = check(fake_packages(tmp_path, versions))
     assert done.returncode == 1
@@ -70,10 +64,7 @@ def test_a_wrong_package_is_named_with_the_commands(tmp_path, versions, message)
         'pip install --no-build-isolation "onedl-mmengine>=0.10.12,<0.11" '
         '"onedl-mmcv>=2.3.0,<2.4" "onedl-mmdetection>=3.5.0,<3.6"\n' in done.stderr
     )
-    assert (
-        'mim install "mmengine>=0.10.4,<0.11" "mmcv>=2.0.0,<2.2.0" "mmdet>=3.3.0,<3.4"\n'
-        in done.stderr
-    )
+    assert 'mim install "mmengine>=0.10.4,<0.11" "mmcv>=2.0.0,<2.2.0" "mmdet>=3.3.0,<3.4"\n' in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -94,9 +85,8 @@ def test_mmcv_without_operators_is_named(tmp_path, ops):
 
 def test_an_opencv_that_needs_a_screen_is_named(tmp_path):
     folder = fake_packages(tmp_path, ONEDL)
-    (folder / 'mmcv' / '__init__.py').write_text(
-        'raise ImportError("libGL.so.1: cannot open shared object file")'
-    )
+    error = 'raise ImportError("libGL.so.1: cannot open shared object file")'
+    (folder / 'mmcv' / '__init__.py').write_text(error)
     done = check(folder)
     assert done.returncode == 1
     assert 'ImportError: OpenCV does not load (libGL.so.1: cannot open shared' in done.stderr
@@ -112,8 +102,7 @@ class RegionHead:
 
 
 @pytest.mark.parametrize(
-    ('versions', 'wanted'),
-    [(ONEDL, '"onedl-mmcv>=2.3.0,<2.4"'), (UPSTREAM, '"mmcv>=2.0.0,<2.2.0"')],
+    ('versions', 'wanted'), [(ONEDL, '"onedl-mmcv>=2.3.0,<2.4"'), (UPSTREAM, '"mmcv>=2.0.0,<2.2.0"')]
 )
 def test_an_operator_that_is_missing_is_named_when_it_is_called(tmp_path, versions, wanted):
     """With the class that called it and the command; what only looks for the names is served."""
@@ -130,13 +119,10 @@ def test_an_operator_that_is_missing_is_named_when_it_is_called(tmp_path, versio
     )
     assert done.stdout == 'False mmcv._ext\nheads none, mmcv is not compiled\n', done.stderr
     assert done.returncode == 1
-    assert (
-        "RuntimeError: mmcv's operator roi_align_forward is not compiled, and RegionHead of heads "
-        'called it.' in done.stderr
-    )
-    assert (
-        f'--no-build-isolation --no-deps --force-reinstall --no-cache-dir {wanted}' in done.stderr
-    )
+    message = "RuntimeError: mmcv's operator roi_align_forward is not compiled, and RegionHead of "
+    assert message + 'heads called it.' in done.stderr
+    options = '--no-build-isolation --no-deps --force-reinstall --no-cache-dir'
+    assert f'{options} {wanted}' in done.stderr
 
 
 def test_nothing_is_replaced_where_the_operators_are(tmp_path):
@@ -150,17 +136,21 @@ def test_nothing_is_replaced_where_the_operators_are(tmp_path):
     assert done.stdout == 'True 7 False\n', done.stderr
 
 
-def test_version_without_a_version_file_comes_from_the_metadata(tmp_path):
+def test_the_version_that_is_found(tmp_path):
     folder = fake_packages(tmp_path, ONEDL)
     (folder / 'mmdet' / 'version.py').unlink()
     info = folder / 'onedl_mmdetection-3.4.9.dist-info'
     info.mkdir()
     (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: onedl-mmdetection\nVersion: 3.4.9')
     assert check(folder, "print(compat.find_version('mmdet'))").stdout == '3.4.9\n'
+    import mmcv
+    import mmdet
+    import mmengine
+    import torch
 
-
-def test_importing_mmpfcn_checks_before_it_imports_anything(tmp_path):
-    """A wrong mmdet gives our message, not the AttributeError of some name it does not have."""
+    for package in (torch, mmengine, mmcv, mmdet):
+        assert COMPAT['find_version'](package.__name__) == package.__version__
+    # A wrong mmdet gives our message, not the AttributeError of some name it does not have.
     fake_packages(tmp_path, {'mmdet': '2.28.2'})
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = run(sys.executable, '-c', 'import mmpfcn', env={**os.environ, 'PYTHONPATH': path})
@@ -170,16 +160,6 @@ def test_importing_mmpfcn_checks_before_it_imports_anything(tmp_path):
 
 def test_importing_says_nothing():
     """What a command prints can be read by another; mmdet speaks of packages that are optional."""
-    done = run(sys.executable, '-c', 'import mmpfcn', env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    done = run(sys.executable, '-c', 'import mmpfcn', env=environment(PYTHONPATH=ROOT))
     assert (done.returncode, done.stdout) == (0, '')
     assert 'faster_coco_eval' not in done.stderr
-
-
-def test_versions_of_this_environment_are_found_as_imported():
-    import mmcv
-    import mmdet
-    import mmengine
-    import torch
-
-    for package in (torch, mmengine, mmcv, mmdet):
-        assert COMPAT['find_version'](package.__name__) == package.__version__

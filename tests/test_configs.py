@@ -13,8 +13,7 @@ CONFIGS = sorted(tiny.CONFIGS.glob('*.py'))
 NAMES = [path.stem for path in CONFIGS]
 
 REQUIRED = {
-    'r50_coco', 'r50_coco_3x', 'r50_coco_3x_fast',
-    'r50_400_coco_3x', 'r50_512_coco_3x', 'r50_600_coco_3x',
+    'r50_coco', 'r50_coco_3x', 'r50_coco_3x_fast', 'r50_400_coco_3x', 'r50_512_coco_3x', 'r50_600_coco_3x',
     'r50_400_coco_3x_fast', 'r50_512_coco_3x_fast', 'r50_600_coco_3x_fast',
     'r50_star_coco_3x', 'r50_star_coco_3x_fast', 'r101_coco_3x', 'r101_star_coco_3x',
     'swin-t_coco_3x', 'swin-l_coco_3x', 'r18_shapes', 'lite0_plus_shapes', 'lite0_plus_dsb2018',
@@ -26,8 +25,13 @@ def load(name: str) -> Config:
     return Config.fromfile(tiny.CONFIGS / f'{name}.py')
 
 
-def test_all_are_there():
+def test_all_are_there_and_named():
     assert set(NAMES) >= REQUIRED
+    metafile = (tiny.CONFIGS / 'metafile.yml').read_text()
+    listed = set(re.findall(r'Config: configs/panoptic_fcn/([\w-]+)\.py', metafile))
+    assert listed == set(NAMES)
+    card = (tiny.CONFIGS / 'README.md').read_text()
+    assert not [name for name in NAMES if f'{name}.py' not in card]
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -57,15 +61,12 @@ def test_configs_are_short(path):
     assert len(lines) <= 16, f'{path.name} has {len(lines)} lines: numbers belong to _base_'
 
 
-@pytest.mark.parametrize(
-    'name, positives, sides, train_long, test_scale',
-    [
-        ('r50_coco_3x', 7, range(640, 801, 32), 1333, (1333, 800)),
-        ('r50_400_coco_3x', 3, range(352, 513, 32), 854, (666, 400)),
-        ('r50_512_coco_3x', 3, range(352, 513, 32), 854, (854, 512)),
-        ('r50_600_coco_3x', 5, range(440, 601, 32), 1000, (1000, 600)),
-    ],
-)
+@pytest.mark.parametrize('name, positives, sides, train_long, test_scale', [
+    ('r50_coco_3x', 7, range(640, 801, 32), 1333, (1333, 800)),
+    ('r50_400_coco_3x', 3, range(352, 513, 32), 854, (666, 400)),
+    ('r50_512_coco_3x', 3, range(352, 513, 32), 854, (854, 512)),
+    ('r50_600_coco_3x', 5, range(440, 601, 32), 1000, (1000, 600)),
+])  # fmt: skip
 @pytest.mark.parametrize('fast', [False, True])
 def test_input_sizes_and_thresholds(name, positives, sides, train_long, test_scale, fast):
     cfg = load(f'{name}_fast' if fast else name)
@@ -80,15 +81,10 @@ def test_input_sizes_and_thresholds(name, positives, sides, train_long, test_sca
 
 
 @pytest.mark.parametrize('star', ['', 'star_'])
-@pytest.mark.parametrize(
-    'name, iterations, clip, weight, positives, thresholds, test_scale, crop',
-    [
-        ('cityscapes', 65000, 5, 4, 7, (0.01, 200, 0.1, 0.5, 0.97, 2048),
-         (2048, 1024), (1024, 512)),
-        ('mapillary', 150000, 15, 3, 3, (0.2, 200, 0.1, 0.5, 0.95, 4096),
-         (2048, 2048), (1024, 1024)),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('name, iterations, clip, weight, positives, thresholds, test_scale, crop', [
+    ('cityscapes', 65000, 5, 4, 7, (0.01, 200, 0.1, 0.5, 0.97, 2048), (2048, 1024), (1024, 512)),
+    ('mapillary', 150000, 15, 3, 3, (0.2, 200, 0.1, 0.5, 0.95, 4096), (2048, 2048), (1024, 1024)),
+])  # fmt: skip
 def test_recipes_of_street_scenes(
     star, name, iterations, clip, weight, positives, thresholds, test_scale, crop
 ):
@@ -111,25 +107,14 @@ def test_recipes_of_street_scenes(
     assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == test_scale
 
 
-def test_region_channels_of_street_scenes():
+def test_channels_and_normalisation():
     channels = {}
     for name in ('cityscapes', 'mapillary'):
         cfg = load(f'r50_{name}')
         channels[name] = MODELS.build(cfg.model).panoptic_head.kernel_generator.region_out
     assert channels['cityscapes'].out_channels == 19  # every class, no "any thing"
     assert channels['mapillary'].out_channels == 28 + 1
-
-
-def test_published_normalisation_is_kept():
-    """BGR with the mean in RGB order: converted weights need it."""
+    # BGR with the mean in RGB order: converted weights need it.
     preprocessor = load('r50_coco').model.data_preprocessor
     assert list(preprocessor.mean) == [123.675, 116.28, 103.53]
     assert list(preprocessor.std) == [1.0, 1.0, 1.0] and not preprocessor.bgr_to_rgb
-
-
-def test_model_index_names_every_config():
-    metafile = (tiny.CONFIGS / 'metafile.yml').read_text()
-    listed = set(re.findall(r'Config: configs/panoptic_fcn/([\w-]+)\.py', metafile))
-    assert listed == set(NAMES)
-    card = (tiny.CONFIGS / 'README.md').read_text()
-    assert not [name for name in NAMES if f'{name}.py' not in card]

@@ -1,12 +1,11 @@
 """Real processes with PyTorch's DistributedDataParallel, gloo on the CPU."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
 from helpers import tiny
 from helpers.forked import run_processes
+from helpers.shell import free_port
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGES = [
@@ -49,7 +48,7 @@ def train(model: torch.nn.Module, rank: int) -> dict[str, torch.Tensor]:
     return model.module.state_dict()
 
 
-def process(rank: int, ports: dict[str, int], folder: str) -> None:
+def process(rank: int, ports: dict[str, str], folder: str) -> None:
     """All runs, one after another. No ``find_unused_parameters``: one without gradient raises."""
     from mmengine.registry import init_default_scope
 
@@ -76,16 +75,13 @@ def process(rank: int, ports: dict[str, int], folder: str) -> None:
 def results(tmp_path_factory) -> list[dict]:
     """What every process computed."""
     folder = tmp_path_factory.mktemp('ddp')
-    probes = [socket.create_server(('127.0.0.1', 0)) for _ in SHARES]
-    ports = dict(zip(SHARES, (probe.getsockname()[1] for probe in probes), strict=True))
-    for probe in probes:
-        probe.close()
+    ports = {name: free_port() for name in SHARES}
     run_processes(process, ports, str(folder), number=4)
     return [torch.load(folder / f'{rank}.pth') for rank in range(4)]
 
 
 @pytest.mark.parametrize('name', SHARES)
-def test_processes_train_as_one_with_all_images(results, name):
+def test_processes_train_as_one_or_count_their_own(results, name):
     whole = step(build(sync=True), [0, 1, 2, 3])
     parts = [results[rank][name, True] for rank in range(len(SHARES[name]))]
     for key, expected in whole.items():
@@ -94,10 +90,6 @@ def test_processes_train_as_one_with_all_images(results, name):
         torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-5, msg=key)
         if not key.startswith('loss_'):
             assert all(torch.equal(part[key], parts[0][key]) for part in parts)
-
-
-@pytest.mark.parametrize('name', SHARES)
-def test_as_published_every_process_counts_its_own(results, name):
     alone = [step(build(sync=False), share) for share in SHARES[name]]
     for rank, losses in enumerate(alone):
         for key, value in results[rank][name, False].items():
@@ -107,14 +99,11 @@ def test_as_published_every_process_counts_its_own(results, name):
             torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-5, msg=key)
 
 
-def test_the_two_rules_differ(results):
+def test_processes_stay_in_step_and_the_two_rules_differ(results):
     """Else the tests above would prove nothing."""
     synced, published = (results[0]['things on one', sync] for sync in (True, False))
     # the first process has all four (object, level) pairs, so the mean is half its count
     torch.testing.assert_close(synced['loss_thing'], 2 * published['loss_thing'])
-
-
-def test_processes_with_and_without_objects_stay_in_step(results):
     first, second = (results[rank]['things on one', 'weights'] for rank in range(2))
     for key, value in first.items():
         if 'running_' not in key:  # batch statistics are each process's own

@@ -2,12 +2,12 @@
 
 import json
 import re
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import tiny
+from helpers.shell import free_port
 from helpers.tiny_run import ENVIRONMENT, draw_data, figures, finish, run, start, write_config
 from mmdet.registry import DATASETS
 from mmengine.config import Config
@@ -27,11 +27,6 @@ for ((i = 0; i < tasks; i++)); do
 done
 for pid in "${pids[@]}"; do wait "$pid" || exit 1; done
 """
-
-
-def free_port() -> str:
-    with socket.create_server(('127.0.0.1', 0)) as probe:
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture(scope='module')
@@ -116,17 +111,11 @@ def test_two_processes_measure_like_one(folder):
         val_dataloader__dataset__indices=3,
         val_evaluator__1__ann_file='data/shapes/annotations/instances_train.json',
     )
+    split |= {name.replace('val', 'test', 1): value for name, value in split.items()}
     write_config(
-        folder,
-        'measured.py',
-        train_cfg__max_iters=120,
-        train_dataloader__dataset__indices=3,
-        train_dataloader__batch_size=3,
-        optim_wrapper__optimizer__lr=0.003,
-        param_scheduler=[],
-        **split,
-        **{name.replace('val', 'test', 1): value for name, value in split.items()},
-    )
+        folder, 'measured.py', train_cfg__max_iters=120, train_dataloader__dataset__indices=3,
+        train_dataloader__batch_size=3, optim_wrapper__optimizer__lr=0.003, param_scheduler=[], **split,
+    )  # fmt: skip
     run('train.py', 'measured.py', '--work-dir=one', cwd=folder)
     expected = figures(folder / 'one')
     for name in ('coco_panoptic/PQ', 'coco/segm_mAP', 'mIoU'):

@@ -23,14 +23,23 @@ def arguments(kind: str) -> list[str]:
     return [' '.join(rest.split()) for name, rest in STEPS if name == kind]
 
 
-def test_only_known_instructions_in_a_possible_order():
+def test_known_instructions_of_what_is_there():
     names = [name for name, _ in STEPS]
     assert set(names) <= {'ARG', 'FROM', 'ENV', 'RUN', 'WORKDIR', 'COPY', 'CMD'}
     assert names.count('FROM') == 1 and set(names[: names.index('FROM')]) == {'ARG'}
     assert names.index('COPY') < len(names) - 1 - names[::-1].index('RUN')
+    lines = (ROOT / '.dockerignore').read_text().splitlines()
+    ignored = [line for line in lines if line and not line.startswith('#')]
+    assert arguments('COPY') == ['. .'] and arguments('WORKDIR') == ['/mmpfcn']
+    needed = ['Makefile', 'README.md', 'setup.py', 'pyproject.toml', 'LICENSE', 'model-index.yml']
+    needed += ['mmpfcn', 'configs', 'tools', 'requirements', 'tests', 'docs', 'tools/misc']
+    for name in needed:
+        assert (ROOT / name).exists() and name not in ignored
+    for name in ('.git', '.venv*', 'data', 'work_dirs', 'build'):
+        assert name in ignored
 
 
-def test_the_steps_are_the_documented_commands():
+def test_the_steps_and_arguments_are_documented():
     system, *rest = arguments('RUN')
     documented = re.findall(r'^```sh\n(.*?)^```', DOC, re.M | re.S)
     commands = [line for block in documented for line in block.splitlines()]
@@ -40,21 +49,11 @@ def test_the_steps_are_the_documented_commands():
         assert package in system.split()
     readme = (ROOT / 'README.md').read_text()
     assert 'make and git; no GPU, and a C++ compiler only for `make test OPS=1`' in readme
-
-
-def test_what_is_copied_is_there_and_not_ignored():
-    ignored = [
-        line
-        for line in (ROOT / '.dockerignore').read_text().splitlines()
-        if line and not line.startswith('#')
-    ]
-    assert arguments('COPY') == ['. .'] and arguments('WORKDIR') == ['/mmpfcn']
-    needed = ['Makefile', 'README.md', 'setup.py', 'pyproject.toml', 'LICENSE', 'model-index.yml']
-    needed += ['mmpfcn', 'configs', 'tools', 'requirements', 'tests', 'docs', 'tools/misc']
-    for name in needed:
-        assert (ROOT / name).exists() and name not in ignored
-    for name in ('.git', '.venv*', 'data', 'work_dirs', 'build'):
-        assert name in ignored
+    script = (ROOT / 'tools' / 'misc' / 'make_venv.sh').read_text()
+    for name in ('TORCH', 'TORCH_INDEX', 'JOBS'):
+        assert f'${{{name}:-' in script and f'{name}=' in arguments('ARG')
+    for name in ('CUDA', 'TORCH', 'TORCH_INDEX'):
+        assert f'--build-arg {name}=' in DOC
 
 
 def expand(text: str, values: dict[str, str]) -> str:
@@ -73,36 +72,22 @@ def expand(text: str, values: dict[str, str]) -> str:
     return text
 
 
-@pytest.mark.parametrize(
-    ('cuda', 'base', 'force'),
-    [
-        ('', 'python:3.11-slim-bookworm', ''),
-        ('12.8.1', 'nvidia/cuda:12.8.1-devel-ubuntu22.04', '1'),
-    ],
-)
-def test_cuda_is_an_argument(cuda, base, force):
+BASES = {'': 'python:3.11-slim-bookworm', '12.8.1': 'nvidia/cuda:12.8.1-devel-ubuntu22.04'}
+
+
+@pytest.mark.parametrize('cuda, base', BASES.items())
+def test_cuda_is_an_argument(cuda, base):
+    force = '1' if cuda else ''
     values = {'CUDA': cuda}
     defaults = dict(argument.split('=', 1) for argument in arguments('ARG'))
     assert defaults['CUDA'] == ''
     values['BASE'] = expand(defaults['BASE'], values)
     assert expand(arguments('FROM')[0], values) == base
-    environment = dict(
-        pair.split('=', 1)
-        for line in arguments('ENV')
-        for pair in shlex.split(line.replace('$P', ''))
-    )
+    pairs = [pair for line in arguments('ENV') for pair in shlex.split(line.replace('$P', ''))]
+    environment = dict(pair.split('=', 1) for pair in pairs)
     assert expand(environment['FORCE_CUDA'], values) == force
     assert expand(environment['OPS'], values) == force  # what it compiles is in .venv-ops
-    assert expand(environment['PATH'], values).startswith(
-        '/mmpfcn/.venv-ops/bin:' if cuda else '/mmpfcn/.venv/bin:'
-    )
+    bin_folder = '/mmpfcn/.venv-ops/bin:' if cuda else '/mmpfcn/.venv/bin:'
+    assert expand(environment['PATH'], values).startswith(bin_folder)
     system = expand(arguments('RUN')[0], values).split()
     assert ('python3-venv' in system) == bool(cuda)
-
-
-def test_the_arguments_are_variables_of_make_venv_and_documented():
-    script = (ROOT / 'tools' / 'misc' / 'make_venv.sh').read_text()
-    for name in ('TORCH', 'TORCH_INDEX', 'JOBS'):
-        assert f'${{{name}:-' in script and f'{name}=' in arguments('ARG')
-    for name in ('CUDA', 'TORCH', 'TORCH_INDEX'):
-        assert f'--build-arg {name}=' in DOC

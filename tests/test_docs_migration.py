@@ -29,8 +29,7 @@ def names_in(cell: str) -> list[str]:
 
 NOT_IN_THE_CONFIG = {
     'optim_wrapper.accumulative_counts', 'randomness.seed',
-    'model.panoptic_head.kernel_generator.position_conv_cfg',
-    'model.panoptic_head.separate_thing_regions',
+    'model.panoptic_head.kernel_generator.position_conv_cfg', 'model.panoptic_head.separate_thing_regions',
 }  # fmt: skip
 """Arguments that have a default; those of ours are looked up in the classes."""
 
@@ -43,17 +42,13 @@ def test_our_keys_of_the_migration_are_real(heading):
     for key in keys:
         if key not in NOT_IN_THE_CONFIG:
             look_up(cfg, key)
-    for owner, name in (
-        (KernelGenerator, 'position_conv_cfg'),
-        (PanopticFCNHead, 'separate_thing_regions'),
-    ):
-        assert name in inspect.signature(owner).parameters
+    assert 'position_conv_cfg' in inspect.signature(KernelGenerator).parameters
+    assert 'separate_thing_regions' in inspect.signature(PanopticFCNHead).parameters
 
 
-def test_keys_of_maskformer_are_real(tmp_path):
-    (tmp_path / 'maskformer.py').write_text(
-        "_base_ = 'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py'"
-    )
+def test_keys_of_maskformer_and_renamed_weights_are_real(tmp_path):
+    base = 'mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py'
+    (tmp_path / 'maskformer.py').write_text(f"_base_ = '{base}'")
     cfg = Config.fromfile(tmp_path / 'maskformer.py')
     for row in rows("## From mmdet's MaskFormer"):
         for key in names_in(row[0]):
@@ -61,6 +56,15 @@ def test_keys_of_maskformer_are_real(tmp_path):
                 assert key.split('.')[-1] not in cfg.model
             else:
                 look_up(cfg, key)
+    # As the converter renames them, and in our model.
+    with torch.device('meta'):
+        model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r50_coco.py').model)
+    table = rows('### Weights')
+    assert len(table) > 8
+    for published, ours, *_ in table:
+        before, after = names_in(published)[0], names_in(ours)[0]
+        assert converter.rename(f'{before}.weight') == f'{after}.weight'
+        assert f'{after}.weight' in model.state_dict()
 
 
 def test_released_weights_are_those_of_the_model_index():
@@ -70,15 +74,3 @@ def test_released_weights_are_those_of_the_model_index():
     for name, (row, note) in table.items():
         assert index[name]['Metadata']['Published as'] == row
         assert ('--star' in note) == ('*' in row) == ('star' in name)
-
-
-def test_renamed_weights_are_real():
-    """As the converter renames them, and in our model."""
-    with torch.device('meta'):
-        model = MODELS.build(Config.fromfile(tiny.CONFIGS / 'r50_coco.py').model)
-    table = rows('### Weights')
-    assert len(table) > 8
-    for published, ours, *_ in table:
-        before, after = names_in(published)[0], names_in(ours)[0]
-        assert converter.rename(f'{before}.weight') == f'{after}.weight'
-        assert f'{after}.weight' in model.state_dict()

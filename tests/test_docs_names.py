@@ -12,8 +12,7 @@ from helpers.oracle import ROOT
 import mmpfcn
 
 TRACKED = [
-    PurePath(line)
-    for line in subprocess.check_output(['git', 'ls-files'], cwd=ROOT, text=True).splitlines()
+    PurePath(line) for line in subprocess.check_output(['git', 'ls-files'], cwd=ROOT, text=True).splitlines()
 ]
 
 
@@ -42,9 +41,7 @@ def test_the_parts_of_the_paper_are_where_the_table_says():
         assert re.search(defined, source), f'{name} is not in mmpfcn/{file}.py'
 
 
-@pytest.mark.parametrize(
-    'page', ['README.md', 'CONTRIBUTING.md', *map(str, ROOT.glob('docs/*.md'))]
-)
+@pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md', *map(str, ROOT.glob('docs/*.md'))])
 def test_dotted_names_are_there(page):
     for name in set(re.findall(r'\bmmpfcn(?:\.[A-Za-z]\w*)+', (ROOT / page).read_text('utf-8'))):
         thing, path = mmpfcn, 'mmpfcn'

@@ -1,14 +1,13 @@
 """`make docs`: the site builds without a warning and without a network, and needs no other host."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from helpers import browser
 from helpers.oracle import ROOT
+from helpers.shell import environment, run
 
 import mmpfcn
 
@@ -22,38 +21,26 @@ def site(tmp_path_factory) -> Path:
     (command,) = re.findall(r'^\t\$\(PY\) (-m sphinx .*)', (ROOT / 'Makefile').read_text(), re.M)
     assert ' -W ' in command
     words = command.replace('build/', f'{out}/').split()
-    done = subprocess.run(
-        [sys.executable, *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **NO_NETWORK},
-    )
+    done = run(sys.executable, *words, cwd=ROOT, env=environment(**NO_NETWORK))
     assert done.returncode == 0, done.stderr
     return out / 'docs'
 
 
-def test_every_page_is_in_the_menu(site):
+def test_pages_interface_and_links(site):
     start = (site / 'index.html').read_text()
     menu = start.split('class="sidebar-tree"')[1].split('</div>')[0]
     pages = re.findall(r'class="reference internal" href="(\w+)\.html"', menu)
     assert len(pages) == len(set(pages))
     assert set(pages) == {path.stem for path in (ROOT / 'docs').glob('*.md')} - {'index'}
-
-
-def test_the_whole_public_interface_is_described(site):
     page = (site / 'api.html').read_text()
     described = set(re.findall(r'id="mmpfcn\.(?:\w+\.)*(\w+)"', page))
     assert set(mmpfcn.__all__) - {'__version__'} <= described
-
-
-def test_no_link_to_a_file_is_dead(site):
     for path in site.glob('*.html'):
         for link in re.findall(r'(?:href|src)="([^":#?]+)[^":]*"', path.read_text()):
             assert (path.parent / link).exists(), f'{path.name}: {link}'
 
 
-@pytest.mark.parametrize(('width', 'scheme'), [(1280, 'light'), (390, 'dark')])
+@pytest.mark.parametrize('width, scheme', [(1280, 'light'), (390, 'dark')])
 def test_in_a_browser(site, width, scheme):
     """Nothing is asked of other hosts, nothing goes wrong, and no page is wider than the window."""
     with browser.chromium() as chromium:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from helpers.files import read_json
 from helpers.forked import Program
 from helpers.oracle import ROOT, coco200
 
@@ -105,7 +106,7 @@ def test_test_measures_and_draws(folder, trained):
         assert 0 <= figures[f'coco_panoptic/{name}'] <= 100
     assert 0 <= figures['coco/segm_mAP'] <= 1
     assert 0 < figures['mIoU'] <= 100  # some stuff pixel is right even untrained
-    written = json.loads((folder / 'results.panoptic.json').read_text())['annotations']
+    written = read_json(folder / 'results.panoptic.json')['annotations']
     maps = [cv2.imread(str(folder / 'results.panoptic' / item['file_name'])) for item in written]
     assert [item.shape for item in maps] == [(*SIZE, 3)] * 4
     assert all(0 < info['score'] <= 1 for item in written for info in item['segments_info'])
@@ -134,14 +135,11 @@ def test_resume_goes_on_after_the_checkpoint(folder, trained):
 def test_wrong_class_counts_are_explained(folder):
     heads = ('panoptic_head', 'panoptic_fusion_head')
     counts = [f'model.{head}.num_things_classes=5' for head in heads]
-    code, output = run_tool(
-        'train.py', *train_shapes(1, *counts, flags=('--work-dir', 'wrong')), cwd=folder
-    )
+    arguments = train_shapes(1, *counts, flags=('--work-dir', 'wrong'))
+    code, output = run_tool('train.py', *arguments, cwd=folder)
     assert code != 0
-    assert (
-        'ValueError: the model has num_things_classes=5, but the data set has 6 thing_classes: '
-        'set model.panoptic_head.num_things_classes=6'
-    ) in output
+    message = 'the model has num_things_classes=5, but the data set has 6 thing_classes: set '
+    assert f'ValueError: {message}model.panoptic_head.num_things_classes=6' in output
     assert not list((folder / 'wrong').rglob('*.pth'))
 
 

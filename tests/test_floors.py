@@ -1,4 +1,4 @@
-"""The floors of mmpfcn, read from its imports: no arrow goes up, none goes in a circle."""
+"""The floors of mmpfcn, read from its imports: no arrow goes up; and tests/ mirrors mmpfcn/."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -154,32 +154,32 @@ def edits_of_the_path(root: Path = ROOT) -> list[str]:
     ]
 
 
+def untested(root: Path = ROOT) -> list[str]:
+    """Files with functions whose own test is missing; a command is one file or folder."""
+    missing = []
+    for path in sorted(root.glob('mmpfcn/**/*.py')):
+        if path.name == '__init__.py' or 'def ' not in path.read_text('utf-8'):
+            continue
+        parts = path.relative_to(root / 'mmpfcn').with_suffix('').parts
+        parts = parts[:2] if parts[0] == 'commands' else parts
+        test = root.joinpath('tests', *(f'test_{part.strip("_")}' for part in parts))
+        if not test.with_suffix('.py').is_file() and not [*test.glob('test_*.py')]:
+            missing.append(test.relative_to(root / 'tests').as_posix())
+    return missing
+
+
 IMPORTS = read()
 
 
-def test_every_room_has_its_floor():
+def test_rooms_floors_and_leaves():
     folders = {path.parent.name for path in ROOT.glob('mmpfcn/*/__init__.py')}
     files = {path.stem for path in ROOT.glob('mmpfcn/*.py')} - {'__init__', '__main__'}
     assert folders | files == set(FLOOR)
-
-
-def test_no_import_goes_up():
-    assert going_up(IMPORTS) == []
-
-
-def test_no_modules_import_each_other():
-    assert circle(IMPORTS) == []
-
-
-def test_deployment_is_a_leaf():
-    """It imports formats alone, and commands alone import it."""
+    # deployment imports formats alone, and commands alone import it
     ours = within(IMPORTS)
     rooms = {room(entry.module) for entry in ours if room(entry.user) == 'deployment'}
     users = {room(entry.user) for entry in ours if room(entry.module) == 'deployment'}
     assert rooms <= {'deployment', 'formats'} and users <= {'deployment', 'commands'}
-
-
-def test_formats_and_deployment_start_without_torch():
     heavy = [
         entry
         for entry in IMPORTS
@@ -190,15 +190,15 @@ def test_formats_and_deployment_start_without_torch():
     assert list(map(str, heavy)) == []
 
 
-def test_nobody_imports_another_modules_private_name():
+def test_no_import_goes_up_in_a_circle_or_to_a_private_name():
+    assert going_up(IMPORTS) == []
+    assert circle(IMPORTS) == []
     assert private(IMPORTS) == []
-
-
-def test_nobody_edits_the_path():
     assert edits_of_the_path() == []
 
 
-# ---- the rules themselves: each is broken once ----
+def test_every_file_with_functions_has_a_test_of_its_name():
+    assert untested() == []
 
 
 @pytest.fixture
@@ -254,3 +254,16 @@ def test_an_edit_of_the_path_is_found(house, line):
     house(ops__a=line)
     assert edits_of_the_path(house.root) == ['mmpfcn/ops/a.py:2'] or 'from sys' in line
     assert len(edits_of_the_path(house.root)) == 1
+
+
+def test_a_file_without_a_test_is_found(house):
+    house(ops__a='def f(): ...', ops__b='x = 1', main='def f(): ...')
+    for name in ('commands/one/parts.py', 'commands/two/parts.py', 'commands/three.py'):
+        path = house.root / 'mmpfcn' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('def f(): ...')
+    for name in ('test_commands/test_one', 'test_commands/test_two/test_x', 'test_main'):
+        path = house.root / 'tests' / f'{name}.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert untested(house.root) == ['test_commands/test_three', 'test_ops/test_a']

@@ -12,9 +12,7 @@ def test_both_slopes_are_printed(tmp_path):
     program = tiny_run.ROOT / 'tests' / 'long_run.py'
     output = tiny_run.run(str(program), '--iterations=50', cwd=tmp_path)
     for what in ('training', 'predictions'):
-        assert re.search(
-            rf'^50 {what}, resident: [+-][\d.]+ KiB per 1000 iterations', output, re.MULTILINE
-        )
+        assert re.search(rf'^50 {what}, resident: [+-][\d.]+ KiB per 1000 iterations', output, re.MULTILINE)
 
 
 def test_the_slope_is_that_after_the_first_fifth():

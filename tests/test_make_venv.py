@@ -6,69 +6,50 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from helpers.oracle import ROOT
+from helpers.shell import run, script
+
 PINNED_TORCH = re.search(
     r'^torch==([\d.]+)$', (ROOT / 'requirements' / 'build.txt').read_text(), re.MULTILINE
 ).group(1)
 
 
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
-
-
 def make_venv(folder: Path, **variables: str) -> subprocess.CompletedProcess:
     """Runs the script on ``folder``, without the index and cache of the user's pip settings."""
-    env = {
-        k: v for k, v in os.environ.items() if not k.startswith(('PIP_', 'TORCH', 'MAKE', 'OPS'))
-    }
+    env = {k: v for k, v in os.environ.items() if not k.startswith(('PIP_', 'TORCH', 'MAKE', 'OPS'))}
     offline = {'PIP_INDEX_URL': 'http://127.0.0.1:9/simple', 'PIP_RETRIES': '0'}
     env |= {'PYTHON': sys.executable, 'PIP_CONFIG_FILE': os.devnull, 'VENV': str(folder), **offline}
     return run('bash', ROOT / 'tools/misc/make_venv.sh', env={**env, **variables}, timeout=120)
 
 
-def script(file: Path, text: str) -> str:
-    file.write_text(f'#!/bin/sh\n{text}\n')
-    file.chmod(0o755)
-    return str(file)
-
-
-def test_make_venv_refuses_another_python(tmp_path):
+def test_make_venv_refuses_another_python_and_no_compiler(tmp_path):
     old = script(tmp_path / 'python3.9', 'echo "Python 3.9.18"; exit 1')
     done = make_venv(tmp_path / 'venv', PYTHON=old)
     assert done.returncode == 1
     assert f'PYTHON={old} is Python 3.9.18' in done.stderr
     assert 'Python 3.10, 3.11 or 3.12' in done.stderr
     assert not (tmp_path / 'venv').exists()
-
-
-def test_make_venv_needs_a_compiler(tmp_path):
     done = make_venv(tmp_path / 'venv', OPS='1', CXX=str(tmp_path / 'no-compiler'))
     assert done.returncode == 1
     assert f"no C++17 compiler: '{tmp_path / 'no-compiler'}' does not run" in done.stderr
     assert not (tmp_path / 'venv').exists()
-
-
-def test_make_venv_needs_no_compiler_without_operators(tmp_path):
     done = make_venv(tmp_path / 'venv', CXX=str(tmp_path / 'no-compiler'))
     assert 'compiler' not in done.stderr and '[2/7] torch' in done.stdout
     assert 'the package index cannot be reached' in done.stderr
 
 
-def test_make_venv_tells_when_the_disk_is_full(tmp_path):
-    script(tmp_path / 'df', 'echo header; echo "/dev/x 100 99 1048576 99% /"')
-    path = os.pathsep.join([str(tmp_path), os.environ['PATH']])
-    done = make_venv(tmp_path / 'venv', PATH=path)
-    assert done.returncode == 1
-    assert f'1024 MB are free at {tmp_path}, 4 GB are needed' in done.stderr
-
-
-def test_make_venv_leaves_a_folder_that_is_no_environment_alone(tmp_path):
+def test_make_venv_leaves_other_folders_and_tells_when_the_disk_is_full(tmp_path):
     (tmp_path / 'venv').mkdir()
     (tmp_path / 'venv' / 'thesis.tex').write_text('years of work')
     done = make_venv(tmp_path / 'venv')
     assert done.returncode == 1
     assert 'exists and is no virtual environment' in done.stderr
     assert (tmp_path / 'venv' / 'thesis.tex').read_text() == 'years of work'
+    script(tmp_path / 'df', 'echo header; echo "/dev/x 100 99 1048576 99% /"')
+    path = os.pathsep.join([str(tmp_path), os.environ['PATH']])
+    done = make_venv(tmp_path / 'venv', PATH=path)
+    assert done.returncode == 1
+    assert f'1024 MB are free at {tmp_path}, 4 GB are needed' in done.stderr
 
 
 def test_make_venv_replaces_a_half_made_environment_and_tells_about_the_network(tmp_path):

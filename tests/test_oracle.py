@@ -31,13 +31,7 @@ from mmpfcn import (
 from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.models.assigner import draw_gaussians, gaussian_radius
 from mmpfcn.models.layers import append_coordinates
-from mmpfcn.models.sampling import (
-    find_peaks,
-    gather_kernels,
-    mean_over_cells,
-    pool_regions,
-    sample_positives,
-)
+from mmpfcn.models.sampling import find_peaks, gather_kernels, mean_over_cells, pool_regions, sample_positives
 from mmpfcn.ops.mask_resizing import MaskResizer
 
 CONFIGS = oracle.ROOT / 'configs' / 'panoptic_fcn'
@@ -68,7 +62,9 @@ def converted_model(star: bool) -> torch.nn.Module:
     return model.to(oracle.DEVICE)
 
 
-def units() -> dict[str, torch.Tensor]:
+@pytest.fixture
+def u() -> dict[str, torch.Tensor]:
+    """Arrays of the units."""
     return {key: torch.from_numpy(value) for key, value in oracle.case('units')[0].items()}
 
 
@@ -80,11 +76,7 @@ def test_weights_are_the_ones_the_cases_were_made_with(star):
         assert zlib.crc32(weight.numpy().tobytes()) == checksums[name], name
 
 
-# ---- units ----
-
-
-def test_focal_loss_and_its_gradient():
-    u = units()
+def test_focal_loss_and_its_gradient(u):
     for kind, avg_factor in (('thing', 1), ('stuff', 2 * 6 * 7 / 2)):
         logits = u['focal.input'].clone().requires_grad_()
         # stuff: the mean over the cells of each image, summed over images and classes
@@ -94,8 +86,7 @@ def test_focal_loss_and_its_gradient():
         assert_close(logits.grad, u[f'focal.{kind}.grad'], 1e-6, f'{kind} gradient')
 
 
-def test_thing_dice_and_its_gradients():
-    u = units()
+def test_dice_of_things_stuff_and_nothing(u):
     rows = u['dice.thing.index_mask'].bool()
     pred = u['dice.thing.pred'].clone().requires_grad_()
     scores = u['dice.thing.weighted_val'].clone().requires_grad_()
@@ -110,10 +101,6 @@ def test_thing_dice_and_its_gradients():
     assert_close(pred.grad, u['dice.thing.grad_pred'], 1e-6)
     golden = u['dice.thing.grad_weighted_val']  # up to 1e8 where the scores of a row are all 0
     torch.testing.assert_close(scores.grad, golden, rtol=1e-5, atol=1e-6)
-
-
-def test_stuff_dice_and_its_gradient():
-    u = units()
     rows = u['dice.stuff.index_mask'].bool()
     pred = u['dice.stuff.pred'].clone().requires_grad_()
     loss = WeightedDiceLoss()(
@@ -122,27 +109,16 @@ def test_stuff_dice_and_its_gradient():
     assert_close(loss.detach(), u['dice.stuff.loss'], 5e-6)
     loss.backward()
     assert_close(pred.grad, u['dice.stuff.grad_pred'], 1e-6)
-
-
-def test_dice_of_no_object_is_zero():
     golden = oracle.facts('units')['dice.gt_num_0']
-    assert (
-        WeightedDiceLoss()(torch.zeros(0, 7, 6, 5), torch.zeros(0, 6, 5), torch.zeros(0, 7))
-        == golden
-    )
+    nothing = torch.zeros(0, 7, 6, 5), torch.zeros(0, 6, 5), torch.zeros(0, 7)
+    assert WeightedDiceLoss()(*nothing) == golden
 
 
 @pytest.mark.parametrize('kind, similarity_thr', [('thing', 0.9), ('stuff', None)])
-def test_kernel_fusion(kind, similarity_thr):
-    u = units()
-    fused = KernelFusion()(
-        InstanceData(
-            kernels=u[f'fuse.{kind}.kernel'],
-            labels=u[f'fuse.{kind}.class'],
-            scores=u[f'fuse.{kind}.score'],
-        ),
-        similarity_thr,
-    )
+def test_kernel_fusion(u, kind, similarity_thr):
+    names = dict(kernels='kernel', labels='class', scores='score')
+    kernels = InstanceData(**{key: u[f'fuse.{kind}.{name}'] for key, name in names.items()})
+    fused = KernelFusion()(kernels, similarity_thr)
     if kind == 'stuff':  # the published code sorts by class, we keep the order of appearance
         fused = fused[fused.labels.argsort()]
     assert fused.labels.tolist() == u[f'fuse.{kind}.out_class'].tolist()
@@ -150,19 +126,15 @@ def test_kernel_fusion(kind, similarity_thr):
     assert_close(fused.kernels, u[f'fuse.{kind}.out_kernel'], 1e-6)
 
 
-def test_cosine_similarity_is_the_published_one():
-    kernels = torch.nn.functional.normalize(units()['fuse.thing.kernel'], dim=1)
-    assert_close(kernels @ kernels.T, units()['fuse.thing.similarity'], 1e-5)
+def test_coordinates_and_similarity(u):
+    assert_close(append_coordinates(torch.zeros(1, 1, 3, 5)), u['coord.out_3x5'], 1e-6)
+    kernels = torch.nn.functional.normalize(u['fuse.thing.kernel'], dim=1)
+    assert_close(kernels @ kernels.T, u['fuse.thing.similarity'], 1e-5)
 
 
-def test_gaussian_radius():
-    u = units()
+def test_gaussians(u):
     golden = u['radius.radius'].clamp(min=0).floor()
     assert gaussian_radius(u['radius.wh']).tolist() == golden.tolist()
-
-
-def test_gaussians_at_the_borders():
-    u = units()
     x_y_radius = u['draw.list_x_y_radius'].float()
     labels = torch.zeros(len(x_y_radius), dtype=torch.long)
     drawn = draw_gaussians((20, 30), labels, x_y_radius[:, :2], x_y_radius[:, 2], 1)
@@ -170,8 +142,7 @@ def test_gaussians_at_the_borders():
 
 
 @pytest.mark.parametrize('pool_size', [3, 5])
-def test_peaks_of_a_level(pool_size):
-    u = units()
+def test_peaks_of_a_level(u, pool_size):
     peaks = find_peaks(u['level.center'], pool_size, 50)
     prefix = f'level.pool{pool_size}'
     assert_close(peaks.scores[0], u[f'{prefix}.score_th'], 1e-5)
@@ -180,18 +151,13 @@ def test_peaks_of_a_level(pool_size):
     assert_close(kernels, u[f'{prefix}.feat_th'][0, ..., 0].T, 1e-6)
 
 
-def test_regions_of_a_level():
-    u = units()
+def test_regions_losses_and_positives_of_a_level(u):
     # the order of channels only names them, so it need not be permuted here
     scores, kernels = pool_regions(u['level.region'], u['level.weight'])
     kept = (scores[0] > oracle.facts('units')['args']['level']['sem_thres']).nonzero()[:, 0]
     assert kept.tolist() == u['level.class_st'].tolist()
     assert_close(scores[0, kept], u['level.score_st'], 1e-5)
     assert_close(kernels[0, kept], u['level.feat_st'][..., 0, 0], 1e-5)
-
-
-def test_losses_and_positives_of_a_level():
-    u = units()
     focal = FocalLoss()
     thing = focal(u['lossl.pred_center'], u['lossl.gt_center'], avg_factor=1)
     stuff = focal(u['lossl.pred_region'], u['lossl.gt_sem_scores'], avg_factor=8 * 9)
@@ -214,8 +180,7 @@ def test_losses_and_positives_of_a_level():
         assert_close(pooled, u['lossl.out.idx_feat_st'][image, rows, :, 0, 0], 1e-5)
 
 
-def test_panoptic_merge():
-    u = units()
+def test_panoptic_merge(u):
     info = oracle.facts('units')
     shape = (7, *info['combine.hw'])
     fusion_head = PanopticFCNFusionHead(NUM_THINGS, NUM_STUFF, coco_config().model.test_cfg)
@@ -229,13 +194,6 @@ def test_panoptic_merge():
     fusion_head._take_free_pixels(instance, masks, things.scores, first=0)
     merged = fusion_head._merge(instance, things, sem_seg, stuff)
     assert_same_panoptic(merged, u['combine.panoptic'], info['combine.segments_info'], 0)
-
-
-def test_coordinates():
-    assert_close(append_coordinates(torch.zeros(1, 1, 3, 5)), units()['coord.out_3x5'], 1e-6)
-
-
-# ---- targets ----
 
 
 def assigner() -> PanopticFCNAssigner:
@@ -260,15 +218,9 @@ def assert_targets(targets, arrays: dict, image: int, vanished: list[int], objec
         gt = {
             key: torch.from_numpy(arrays[f'gt.{level}.{key}'][image])
             for key in (
-                'center',
-                'index',
-                'index_mask',
-                'class',
-                'sem_scores',
-                'sem_masks',
-                'sem_index',
+                'center', 'index', 'index_mask', 'class', 'sem_scores', 'sem_masks', 'sem_index',
             )
-        }
+        }  # fmt: skip
         rows = arrays[f'gt.{level}.inst.{image}']
         valid = gt['index_mask'].nonzero()[:, 0]
         ghosts = torch.tensor([not rows[i].any() for i in valid.tolist()], dtype=torch.bool)
@@ -296,14 +248,11 @@ def assert_targets(targets, arrays: dict, image: int, vanished: list[int], objec
     assert len(targets.labels) == len(kept)
 
 
-def test_ground_truth_generation():
+def test_targets_of_synthetic_and_of_many_objects():
     arrays, info = oracle.case('gt_synth')
     masks = oracle.unpack(arrays['in.mask_packed'], info['mask_shape'])
-    instances = InstanceData(
-        masks=masks.to(torch.uint8),
-        labels=torch.from_numpy(arrays['in.classes']),
-        bboxes=torch.from_numpy(arrays['in.boxes']),
-    )
+    labels, boxes = (torch.from_numpy(arrays[f'in.{name}']) for name in ('classes', 'boxes'))
+    instances = InstanceData(masks=masks.to(torch.uint8), labels=labels, bboxes=boxes)
     assert_close(oracle.boxes_around(masks), arrays['in.boxes'], 0)
     sem_seg = oracle.our_semantic_labels(arrays['in.sem'])
     level_sizes = [tuple(size) for size in info['level_hw']]
@@ -315,14 +264,19 @@ def test_ground_truth_generation():
     assert seen.all()
     assert_close(ours, centers[~np.isnan(centers).any(1)], 1e-4)
     assert_targets(targets, arrays, 0, vanished, instances.labels.tolist())
-
-
-def test_more_than_100_objects_on_a_level():
-    """The published code raises here (its tensors have 100 rows); all 120 get a target."""
+    # The published code raises here (its tensors have 100 rows); all 120 get a target.
     assert 'tiny120' in oracle.facts('train_r50_tiny120')['input']
     targets = image_targets('img1', 'tiny120')
     assert [len(level.objects) for level in targets.levels] == [120, 0, 0, 0, 0]
     assert targets.levels[0].centers.eq(1).any(0).sum() > 100
+    # Our rule: no Gaussian, no mask, no count in the normaliser.
+    vanish = image_targets('img1', 'vanish')
+    published = oracle.case('train_r50_vanish')[0]
+    label = int(published['gt.0.class'][0, 3])
+    assert published['gt.0.center'][0, label, 0, 0] == 1
+    assert vanish.levels[0].centers[label, 0, 0] == 0
+    assert len(vanish.labels) == 13
+    assert len(vanish.levels[0].objects) == published['gt.0.index_mask'].sum() - 1
 
 
 def image_targets(image: str, ground_truth: str):
@@ -333,9 +287,6 @@ def image_targets(image: str, ground_truth: str):
     gt = item.gt_instances
     gt.masks = gt.masks.to_tensor(torch.uint8, 'cpu')
     return assigner().assign(gt, item.gt_sem_seg.sem_seg[0], sizes, stride4)
-
-
-# ---- inference ----
 
 
 @cache
@@ -471,9 +422,8 @@ def test_stuff_probabilities(name, image, accelerated):
     fused = out['fused_regions']
     height, width = info['output_hw']
     probs = torch.zeros(NUM_STUFF + 1, height, width)
-    resizer = MaskResizer(
-        fused.mask_logits.shape[1:], info['input_hw'], (height, width), probs.device
-    )
+    sizes = fused.mask_logits.shape[1:], info['input_hw'], (height, width)
+    resizer = MaskResizer(*sizes, probs.device)
     everywhere = slice(0, height), slice(0, width)
     probs[fused.labels - NUM_THINGS] = resizer.resize(fused.mask_logits.sigmoid(), *everywhere)
     assert_stored(oracle.any_thing_first(probs, 0), name, 'sem_seg', 2e-5)
@@ -501,9 +451,6 @@ def assert_same_panoptic(ours, golden: torch.Tensor, segments: list[dict], pixel
     assert (renamed != golden).sum() <= pixels
 
 
-# ---- training ----
-
-
 @cache
 def training(name: str, images: tuple) -> dict:
     """Losses, targets, guided scores and gradients of one step."""
@@ -518,20 +465,16 @@ def training(name: str, images: tuple) -> dict:
     compared = [add_published_ghosts(name, i, t) for i, t in enumerate(targets)]
     losses = head.loss_by_feat(levels, mask_feats, compared)
     sum(losses.values()).backward()
-    gradients = {
-        converter.rename(name_): model.get_parameter(converter.rename(name_)).grad.clone()
-        for name_ in oracle.facts(name)['grad_norms']
-    }
-    guided = [
-        [
-            sample_positives(
-                level.centers[i].detach(), image.labels[target.objects],
-                image.masks[target.objects], head.train_cfg.num_positives,
-            )[1]
-            for i, (image, target) in enumerate((t, t.levels[index]) for t in compared)
-        ]
-        for index, level in enumerate(levels)
-    ]  # fmt: skip
+    names = map(converter.rename, oracle.facts(name)['grad_norms'])
+    gradients = {ours: model.get_parameter(ours).grad.clone() for ours in names}
+
+    def guide(index: int, i: int) -> torch.Tensor:
+        """Scores of the positives of an image at a level."""
+        image, rows = compared[i], compared[i].levels[index].objects
+        centers, k = levels[index].centers[i].detach(), head.train_cfg.num_positives
+        return sample_positives(centers, image.labels[rows], image.masks[rows], k)[1]
+
+    guided = [[guide(index, i) for i in range(len(images))] for index in range(len(levels))]
     frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     return oracle.on_cpu(dict(
@@ -552,9 +495,7 @@ def add_published_ghosts(name: str, image: int, targets):
     ghost = 3  # ground truth instance 4
     masks = torch.cat([targets.masks[:ghost], targets.masks[:1] * 0, targets.masks[ghost:]])
     label = int(arrays['gt.0.class'][image, ghost])
-    labels = torch.cat([
-        targets.labels[:ghost], targets.labels.new_tensor([label]), targets.labels[ghost:],
-    ])  # fmt: skip
+    labels = torch.cat([targets.labels[:ghost], targets.labels.new_tensor([label]), targets.labels[ghost:]])
     levels = []
     for i, level in enumerate(targets.levels):
         objects = level.objects + (level.objects >= ghost)
@@ -566,7 +507,7 @@ def add_published_ghosts(name: str, image: int, targets):
 
 
 @pytest.mark.parametrize('name, images', TRAINING)
-def test_losses(name, images):
+def test_losses_and_predictions_of_training(name, images):
     published = dict(
         loss_center='loss_pos_th', loss_region='loss_pos_st',
         loss_thing='loss_seg_th', loss_stuff='loss_seg_st',
@@ -575,26 +516,32 @@ def test_losses(name, images):
     assert set(losses) == set(published)
     for ours, theirs in published.items():
         assert losses[ours] == pytest.approx(oracle.facts(name)['losses'][theirs], rel=2e-6), ours
-
-
-@pytest.mark.parametrize('name, images', TRAINING)
-def test_training_predictions(name, images):
     step = training(name, images)
     assert_stored(step['mask_feats'], name, 'encode_feat', 1e-4)
     for i, level in enumerate(step['levels']):
         assert_stored(level.centers, name, f'pred_centers.{i}', 1e-4)
         assert_stored(oracle.any_thing_first(level.regions), name, f'pred_regions.{i}', 5e-5)
         assert_stored(level.kernels, name, f'pred_weights.{i}', 1e-4)
+    step, info = training(name, images), oracle.facts(name)
+    assert step['without'] == info['grad_none'] == []
+    frozen = {n for n in step['frozen'] if '.bn' not in n and '.downsample.1.' not in n}
+    assert frozen == {converter.rename(n) for n in info['frozen']}
 
 
 @pytest.mark.parametrize('name, images', TRAINING)
-def test_training_targets(name, images):
+def test_targets_and_guided_scores(name, images):
     arrays, _ = oracle.case(name)
     for index, (_, ground_truth) in enumerate(images):
         labels = oracle.case('inputs')[0].get(f'{ground_truth}_classes', [])
         vanished = [3] if name == 'train_r50_vanish' else []
         targets = image_targets_in_batch(name, images, index)
         assert_targets(targets, arrays, index, vanished, list(labels))
+    arrays, _ = oracle.case(name)
+    for level, by_image in enumerate(training(name, images)['guided']):
+        golden = torch.from_numpy(arrays[f'guide.{level}.weighted_values'])
+        valid = torch.from_numpy(arrays[f'gt.{level}.index_mask']).bool()
+        for image, scores in enumerate(by_image):
+            assert_close(scores, golden[image][valid[image, : golden.shape[1]]], 1e-6)
 
 
 def image_targets_in_batch(name: str, images: tuple, index: int):
@@ -603,16 +550,6 @@ def image_targets_in_batch(name: str, images: tuple, index: int):
     head = converted_model(name.startswith('train_star')).panoptic_head
     items = [oracle.sample(*image)['data_samples'] for image in images]
     return head.get_targets(step['levels'], step['mask_feats'], items)[index]
-
-
-@pytest.mark.parametrize('name, images', TRAINING)
-def test_guided_scores(name, images):
-    arrays, _ = oracle.case(name)
-    for level, by_image in enumerate(training(name, images)['guided']):
-        golden = torch.from_numpy(arrays[f'guide.{level}.weighted_values'])
-        valid = torch.from_numpy(arrays[f'gt.{level}.index_mask']).bool()
-        for image, scores in enumerate(by_image):
-            assert_close(scores, golden[image][valid[image, : golden.shape[1]]], 1e-6)
 
 
 @pytest.mark.parametrize('name, images', TRAINING)
@@ -638,28 +575,6 @@ def test_gradients(name, images):
         assert_stored(gradient.reshape(shape), name, key, 1e-2 * absmax)
 
 
-@pytest.mark.parametrize('name, images', TRAINING)
-def test_frozen_and_trained_parameters(name, images):
-    step, info = training(name, images), oracle.facts(name)
-    assert step['without'] == info['grad_none'] == []
-    frozen = {n for n in step['frozen'] if '.bn' not in n and '.downsample.1.' not in n}
-    assert frozen == {converter.rename(n) for n in info['frozen']}
-
-
-def test_vanished_objects_have_no_target():
-    """Our rule: no Gaussian, no mask, no count in the normaliser."""
-    vanish = image_targets('img1', 'vanish')
-    published = oracle.case('train_r50_vanish')[0]
-    label = int(published['gt.0.class'][0, 3])
-    assert published['gt.0.center'][0, label, 0, 0] == 1
-    assert vanish.levels[0].centers[label, 0, 0] == 0
-    assert len(vanish.labels) == 13
-    assert len(vanish.levels[0].objects) == published['gt.0.index_mask'].sum() - 1
-
-
-# ---- the COCO recipe ----
-
-
 def coco_config() -> Config:
     return Config.fromfile(CONFIGS / 'r50_coco.py')
 
@@ -671,14 +586,13 @@ def coco_optimizer():
     return model, build_optim_wrapper(model, cfg.optim_wrapper), cfg
 
 
-def test_schedule_and_clipping():
+def test_schedule_rates_and_decay():
     golden = oracle.facts('solver_r50_1x')
     _, _, cfg = coco_optimizer()
     assert cfg.train_cfg.max_iters == golden['max_iter']
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=golden['base_lr'])
     schedulers = [
-        PARAM_SCHEDULERS.build(item, default_args=dict(optimizer=optimizer))
-        for item in cfg.param_scheduler
+        PARAM_SCHEDULERS.build(item, default_args=dict(optimizer=optimizer)) for item in cfg.param_scheduler
     ]
     for iteration in range(golden['max_iter']):
         expected = golden['lr'].get(str(iteration))
@@ -691,9 +605,6 @@ def test_schedule_and_clipping():
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.momentum) == ('SGD', golden['momentum'])
     assert optimizer.get('nesterov', False) == golden['nesterov']
-
-
-def test_learning_rate_and_decay_of_every_parameter():
     golden = oracle.facts('optimizer_params_r50')['params']
     model, wrapper, _ = coco_optimizer()
     names = {id(parameter): name for name, parameter in model.named_parameters()}

@@ -14,16 +14,13 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from helpers.oracle import ROOT
+from helpers.shell import run, script
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
 COMPAT = runpy.run_path(str(ROOT / 'mmpfcn' / 'compat.py'))
 PIP = (sys.executable, '-m', 'pip', '--disable-pip-version-check')
 ALONE = ('--no-deps', '--no-build-isolation', '--no-index')
-
-
-def run(*command: object, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -176,12 +173,9 @@ def test_installing_pulls_no_torch_and_no_openmmlab_package(wheel):
     extras = {e: [r for r in requires if f'extra == "{e}"' in r] for e in names}
     hub = {re.match(r'[\w-]+', requirement)[0] for requirement in extras['hub']}
     assert hub == {'huggingface_hub', 'safetensors'}
-    assert [re.match(r'[\w-]+', r)[0] for r in extras['onedl']] == [
-        'torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection',
-    ]  # fmt: skip
-    assert [re.match(r'[\w-]+', r)[0] for r in extras['openmmlab']] == [
-        'torch', 'mmengine', 'mmcv', 'mmdet',
-    ]  # fmt: skip
+    names = {e: [re.match(r'[\w-]+', r)[0] for r in listed] for e, listed in extras.items()}
+    assert names['onedl'] == ['torch', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection']
+    assert names['openmmlab'] == ['torch', 'mmengine', 'mmcv', 'mmdet']
     assert metadata['Version'] == runpy.run_path(str(ROOT / 'mmpfcn/version.py'))['__version__']
     assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
 
@@ -201,14 +195,11 @@ def test_editable_install_uses_the_sources_and_adds_nothing_to_them(source, tmp_
     assert set((source / 'mmpfcn').rglob('*')) == before
 
 
-def test_pinned_environment_is_one_that_the_check_accepts():
+def test_pins_are_those_of_the_check_and_of_pre_commit():
     pinned = {**pins('openmmlab'), 'torch': pins('build')['torch']}
     packages = COMPAT['SUPPORTED']['onedl (the maintained distribution)']
     found = {name: pinned[distribution] for name, (distribution, _, _) in packages.items()}
     assert COMPAT['misfits'](found, packages) == []
-
-
-def test_pre_commit_and_make_lint_use_the_same_versions():
     text = (ROOT / '.pre-commit-config.yaml').read_text()
     revisions = dict(re.findall(r'github\.com/[\w-]+/([\w-]+)\n +rev: v([\d.]+)', text))
     assert revisions['ruff-pre-commit'] == pins('tests')['ruff']
@@ -228,9 +219,7 @@ def test_make_without_a_target_lists_all_targets():
     assert listed == ['help', 'venv', 'test', 'demo', 'docs', 'lint', 'clean']
 
 
-def ci(
-    folder: Path, path: str, counts: str = '3 passed', **exits: int
-) -> subprocess.CompletedProcess:
+def ci(folder: Path, path: str, counts: str = '3 passed', **exits: int) -> subprocess.CompletedProcess:
     """The real .ci/run with a Makefile whose targets only report, with a PATH."""
     (folder / '.ci').mkdir()
     shutil.copy(ROOT / '.ci' / 'run', folder / '.ci')
@@ -245,25 +234,16 @@ def ci(
     return run('bash', folder / '.ci' / 'run', env=env)
 
 
-def program(file: Path, text: str = 'exit 0') -> None:
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(f'#!/bin/sh\n{text}\n')
-    file.chmod(0o755)
-
-
-@pytest.mark.parametrize(
-    ('tests', 'ops', 'docs', 'lint', 'code'),
-    [
-        (0, 0, 0, 0, 0),
-        (1, 0, 0, 0, 1),
-        (0, 1, 0, 0, 1),
-        (0, 0, 1, 0, 1),
-        (0, 0, 0, 1, 1),
-        (2, 2, 2, 2, 1),
-    ],
-)
+@pytest.mark.parametrize('tests, ops, docs, lint, code', [
+    (0, 0, 0, 0, 0),
+    (1, 0, 0, 0, 1),
+    (0, 1, 0, 0, 1),
+    (0, 0, 1, 0, 1),
+    (0, 0, 0, 1, 1),
+    (2, 2, 2, 2, 1),
+])  # fmt: skip
 def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
-    program(tmp_path / 'bin' / 'chromium')
+    script(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
     done = ci(tmp_path, path, tests=tests, ops=ops, docs=docs, lint=lint)
     assert done.returncode == code
@@ -273,7 +253,7 @@ def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, 
 
 
 def test_ci_fails_when_a_test_is_skipped(tmp_path):
-    program(tmp_path / 'bin' / 'chromium')
+    script(tmp_path / 'bin' / 'chromium')
     path = os.pathsep.join([str(tmp_path / 'bin'), os.environ['PATH']])
     done = ci(tmp_path, path, counts='3 passed, 1 skipped')
     assert done.returncode == 1 and 'Nothing may be skipped here' in done.stdout
@@ -286,8 +266,8 @@ def test_ci_installs_chromium_where_it_can(tmp_path, user):
     programs.mkdir()
     for name in ('bash', 'cat', 'dirname', 'grep', 'make', 'mktemp', 'rm', 'sh', 'tail', 'tee'):
         (programs / name).symlink_to(shutil.which(name))
-    program(programs / 'id', f'echo {user}')
-    program(programs / 'apt-get', f'echo "$@" >> {tmp_path}/arguments')
+    script(programs / 'id', f'echo {user}')
+    script(programs / 'apt-get', f'echo "$@" >> {tmp_path}/arguments')
     done = ci(tmp_path, str(programs))
     assert done.returncode == 0, done.stderr
     if user == 0:

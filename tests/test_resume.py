@@ -50,9 +50,8 @@ def test_a_full_disk_ends_the_run_and_the_checkpoint_stays(folder):
     shutil.copytree(folder / 'whole', folder / 'full')
     (folder / 'full' / 'last_checkpoint').write_text('full/iter_6.pth')
     options = ('--work-dir=full', '--resume', '--cfg-options', f'train_cfg.max_iters={STEPS + 2}')
-    process = kill_and_resume.CONTEXT.Process(
-        target=train_with_little_disk, args=(folder, *options)
-    )
+    arguments = dict(target=train_with_little_disk, args=(folder, *options))
+    process = kill_and_resume.CONTEXT.Process(**arguments)
     process.start()
     process.join(timeout=300)
     assert process.exitcode == 1

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from mmpfcn import FeatureEncoder, KernelFusion, PanopticFCNHead, WeightedDiceLoss
 
-# ---- configs, as in the documentation ----
-
 HEAD_IN_MASKFORMER = """
 _base_ = './r18_shapes.py'
 model = dict(type='MaskFormer', test_cfg=dict(semantic_on=False))
@@ -65,9 +63,6 @@ def train_step(model: nn.Module, part: str, *samples: dict) -> dict[str, Tensor]
     return losses
 
 
-# ---- our head in mmdet's MaskFormer ----
-
-
 @pytest.fixture
 def maskformer(tmp_path) -> nn.Module:
     model = read(HEAD_IN_MASKFORMER, tmp_path).model
@@ -96,17 +91,13 @@ def test_our_head_predicts_in_maskformer_as_in_panoptic_fcn(maskformer):
     ours.load_state_dict(maskformer.state_dict(), strict=True)
     maskformer.panoptic_fusion_head.test_cfg.stuff_area_limit = 1
     items = [tiny.sample(), tiny.sample((50, 70), boxes=[])]
-    for theirs, own in zip(
-        tiny.predict(maskformer, *items), tiny.predict(ours, *items), strict=True
-    ):
+    results = (tiny.predict(model, *items) for model in (maskformer, ours))
+    for theirs, own in zip(*results, strict=True):
         assert 'pred_sem_seg' not in theirs and 'pred_sem_seg' in own
         assert len(theirs.pred_panoptic_seg.segments_info) > 1
         assert torch.equal(theirs.pred_panoptic_seg.sem_seg, own.pred_panoptic_seg.sem_seg)
         assert torch.equal(theirs.pred_instances.masks, own.pred_instances.masks)
         assert torch.equal(theirs.pred_instances.scores, own.pred_instances.scores)
-
-
-# ---- FeatureEncoder and KernelFusion in a semantic segmentor ----
 
 
 class PrototypeSegmentor(nn.Module):
@@ -146,9 +137,8 @@ class PrototypeSegmentor(nn.Module):
         results = []
         for feats, scores in zip(*self(images), strict=True):
             labels, which = (scores > 0.5).nonzero(as_tuple=True)
-            kernels = InstanceData(
-                kernels=self.kernels[labels, which], labels=labels, scores=scores[labels, which]
-            )
+            chosen, best = self.kernels[labels, which], scores[labels, which]
+            kernels = InstanceData(kernels=chosen, labels=labels, scores=best)
             best_first = kernels.scores.argsort(descending=True)
             kernels = self.fusion(kernels[best_first], similarity_thr=0.8)
             logits = torch.einsum('ke,ehw->khw', kernels.kernels, feats)
@@ -184,7 +174,7 @@ def segmentor() -> tuple[PrototypeSegmentor, list[float]]:
     return model, losses
 
 
-def test_encoder_and_loss_train_a_segmentor(segmentor):
+def test_a_segmentor_of_our_parts(segmentor):
     model, losses = segmentor
     assert losses[-1] < 0.1 * losses[0]
     for name, parameter in model.named_parameters():
@@ -194,21 +184,14 @@ def test_encoder_and_loss_train_a_segmentor(segmentor):
     images, labels = painted_images()
     for (_, prediction), truth in zip(model.predict(images), labels, strict=True):
         assert (prediction == truth).float().mean() > 0.8
-
-
-def test_fusion_leaves_one_kernel_a_class(segmentor):
-    """Training made the kernels of a class alike; before it, they point anywhere."""
+    # Training made the kernels of a class alike; before it, they point anywhere.
     model, _ = segmentor
     images, labels = painted_images()
     _, scores = model(images)
-    for (kernels, _), chosen, truth in zip(
-        model.predict(images), scores > 0.5, labels, strict=True
-    ):
+    found = zip(model.predict(images), scores > 0.5, labels, strict=True)
+    for (kernels, _), chosen, truth in found:
         assert sorted(kernels.labels.tolist()) == truth.unique().tolist()
         assert chosen.sum() > 2 * len(kernels)
-
-
-# ---- our loss in mmdet's SOLOv2 and CondInst ----
 
 
 def narrow_solov2(model: ConfigDict) -> None:
@@ -216,13 +199,9 @@ def narrow_solov2(model: ConfigDict) -> None:
     norm_cfg = dict(type='GN', num_groups=4)
     model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     model.mask_head.update(
-        num_classes=6,
-        in_channels=16,
-        feat_channels=16,
-        stacked_convs=1,
-        num_grids=[12, 10, 8, 6, 4],
-        norm_cfg=norm_cfg,
-    )
+        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1,
+        num_grids=[12, 10, 8, 6, 4], norm_cfg=norm_cfg,
+    )  # fmt: skip
     model.mask_head.mask_feature_head.update(feat_channels=16, out_channels=8, norm_cfg=norm_cfg)
 
 
@@ -257,19 +236,13 @@ INSTANCE_MODELS = dict(SOLOv2=LOSS_IN_SOLOV2, CondInst=LOSS_IN_CONDINST)
 
 
 @pytest.mark.parametrize('name', INSTANCE_MODELS)
-def test_our_loss_trains_an_mmdet_head(name, tmp_path):
+def test_our_loss_trains_an_mmdet_head_that_gives_it_logits(name, tmp_path):
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
     assert type(model.mask_head.loss_mask) is WeightedDiceLoss
     losses = train_step(model, 'mask_head', *(instance_sample(**options) for options in SAMPLES))
     assert 0 < losses['loss_mask'].item() < model.mask_head.loss_mask.loss_weight
-
-
-@pytest.mark.parametrize('name', INSTANCE_MODELS)
-def test_these_heads_hand_over_logits(name, tmp_path):
-    """Our loss takes logits: given probabilities, it would not equal mmdet's dice.
-
-    (mmdet's DecoupledSOLOHead gives its loss probabilities, so ours is not for it.)
-    """
+    # Our loss takes logits: given probabilities, it would not equal mmdet's dice. (mmdet's
+    # DecoupledSOLOHead gives its loss probabilities, so ours is not for it.)
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
     items = [instance_sample(**options) for options in SAMPLES]
     ours = tiny.losses(model, *items)['loss_mask']
@@ -282,9 +255,8 @@ def test_these_heads_hand_over_logits(name, tmp_path):
 @pytest.mark.parametrize('name', ['SOLOv2', pytest.param('CondInst', marks=pytest.mark.ops)])
 def test_a_model_with_our_loss_predicts(name, tmp_path):
     model = build_instance_model(INSTANCE_MODELS[name], tmp_path)
-    for result, options in zip(
-        tiny.predict(model, *(instance_sample(**o) for o in SAMPLES)), SAMPLES, strict=True
-    ):
+    results = tiny.predict(model, *(instance_sample(**options) for options in SAMPLES))
+    for result, options in zip(results, SAMPLES, strict=True):
         assert len(result.pred_instances) > 0, options
         assert result.pred_instances.masks.shape[1:] == (64, 96)
         assert result.pred_instances.labels.lt(6).all()

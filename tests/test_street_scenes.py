@@ -20,11 +20,9 @@ SMALL = [
 
 
 def write_cityscapes(root) -> None:
-    names = dict(
-        train=['aachen_000000_000019', 'bochum_000001_000019', 'ulm_000002_000019'],
-        val=['frankfurt_000000_000294', 'munster_000001_000019'],
-    )
-    frames.write_cityscapes(root, names)
+    train = ['aachen_000000_000019', 'bochum_000001_000019', 'ulm_000002_000019']
+    val = ['frankfurt_000000_000294', 'munster_000001_000019']
+    frames.write_cityscapes(root, dict(train=train, val=val))
     ran('dataset_converters/cityscapes_panoptic.py', root, '--workers', 1, cwd=root)
 
 
@@ -36,8 +34,7 @@ def write_mapillary(root) -> None:
 
 
 @pytest.mark.parametrize(
-    'name, write, num_classes',
-    [('cityscapes', write_cityscapes, 19), ('mapillary', write_mapillary, 65)],
+    'name, write, num_classes', [('cityscapes', write_cityscapes, 19), ('mapillary', write_mapillary, 65)]
 )
 def test_from_the_raw_folders_to_figures(name, write, num_classes, tmp_path):
     root = tmp_path / 'data' / name

@@ -60,9 +60,7 @@ class BreakableData:
         picture = np.random.default_rng(number).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
         (self.image_folder / f'{number}.jpg').write_bytes(cv2.imencode('.jpg', picture)[1])
         height, width = SIZE
-        self.data['images'].append(
-            dict(id=number, file_name=f'{number}.jpg', height=height, width=width)
-        )
+        self.data['images'].append(dict(id=number, file_name=f'{number}.jpg', height=height, width=width))
         self.data['annotations'].append(
             dict(image_id=number, file_name=f'{number}.png', segments_info=segments)
         )
@@ -97,17 +95,3 @@ class BreakableData:
             **options,
         }
         return PanopticDataset(**options)
-
-
-def cut(path: Path, part: float = 0.5) -> None:
-    """Leave the first part of a file, as a broken copy does."""
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * part)])
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder: contents by relative path, None for folders."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob('*'))
-    }

@@ -36,13 +36,9 @@ class Visit:
         scripts: whether scripts run.
     """
 
-    def __init__(
-        self, browser: Browser, file: Path, width: int, scheme: str, scripts: bool = True
-    ) -> None:
+    def __init__(self, browser: Browser, file: Path, width: int, scheme: str, scripts: bool = True) -> None:
         context = browser.new_context(
-            viewport=dict(width=width, height=900),
-            color_scheme=scheme,
-            java_script_enabled=scripts,
+            viewport=dict(width=width, height=900), color_scheme=scheme, java_script_enabled=scripts
         )
         self.page: Page = context.new_page()
         self.messages: list[str] = []

@@ -10,112 +10,47 @@ PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 OTHER_LANGUAGES = {'', 'text', 'json', 'nginx', 'bibtex', '{toctree}', '{eval-rst}'}
 
 
-class Elsewhere(NamedTuple):
-    """A pattern of commands, or of Python, that another test runs."""
-
-    pattern: str
-    file: str
-    test: str
-
-
-ELSEWHERE = [
-    Elsewhere(
-        r'pip install -e \.',
-        'test_packaging.py',
-        'test_editable_install_uses_the_sources_and_adds_nothing_to_them',
-    ),
-    Elsewhere(r'dist_(train|test)\.sh', 'test_commands/test_train_test_cli.py', 'test_dist'),
-    Elsewhere(r'slurm_(train|test)\.sh', 'test_commands/test_train_test_cli.py', 'test_slurm'),
-    Elsewhere(
-        r'train\.py configs/panoptic_fcn/\w+_shapes\.py$',
-        'test_end_to_end.py',
-        'test_train_leaves_checkpoint_config_and_log',
-    ),
-    Elsewhere(
-        r'train\.py configs/panoptic_fcn/r18_shapes\.py --resume',
-        'test_end_to_end.py',
-        'test_resume_goes_on_after_the_checkpoint',
-    ),
-    Elsewhere(r'tests/fuzz\.py', 'test_fuzz/test_any_file.py', 'test_dataset_json'),
-    Elsewhere(
-        r'kill_and_resume\.py',
-        'test_resume.py',
-        'test_killed_runs_end_with_the_same_weights',
-    ),
-    Elsewhere(r'long_run\.py', 'test_long_run.py', 'test_both_slopes_are_printed'),
-    Elsewhere(
-        r'compare_precision\.py',
-        'test_tools/test_compare_precision.py',
-        'test_a_row_for_each_variant',
-    ),
-    Elsewhere(
-        r'break_measuring\.py',
-        'test_break_training.py',
-        'test_png_resized_with_interpolation',
-    ),
-    Elsewhere(
-        r'break_training\.py',
-        'test_break_training.py',
-        'test_only_crowds',
-    ),
-    Elsewhere(
-        r'train\.py configs/panoptic_fcn/mine\.py',
-        'test_docs_datasets.py',
-        'test_the_config_trains_and_tests',
-    ),
-    Elsewhere(
-        r'dataset_converters/(cityscapes|mapillary)_panoptic',
-        'test_street_scenes.py',
-        'test_from_the_raw_folders_to_figures',
-    ),
-    Elsewhere(
-        r'dataset_converters/\w+_panoptic\.py data/mine',
-        'test_docs_datasets.py',
-        'test_each_command_of_a_converter',
-    ),
-    Elsewhere(
-        r'browse_dataset\.py configs/panoptic_fcn/mine',
-        'test_commands/test_browse_dataset.py',
-        'test_the_page_needs_nothing_but_its_pictures',
-    ),
-    Elsewhere(
-        r'check_dataset\.py data/mine',
-        'test_commands/test_check_dataset.py',
-        'test_a_right_data_set_is_counted',
-    ),
-    Elsewhere(
-        r'convert detectron2',
-        'test_commands/test_detectron2_to_mmpfcn.py',
-        'test_from_the_shell',
-    ),
-    Elsewhere(
-        r'tools/web_demo\.py',
-        'test_commands/test_web_demo.py',
-        'test_a_moved_threshold_does_not_run_the_network',
-    ),
-    Elsewhere(
-        r'tools/analysis_tools/explain\.py',
-        'test_commands/test_explain.py',
-        'test_the_page_in_a_browser',
-    ),
-    Elsewhere(
-        r'from mmpfcn\.apis import Outcome',
-        'test_apis/test_explanation.py',
-        'test_outcomes_are_what_the_thresholds_say',
-    ),
-    Elsewhere(
-        r'torchrun .*tools/demo\.py',
-        'test_commands/test_demo.py',
-        'test_two_processes_share_the_images',
-    ),
-    Elsewhere(r'tools/deployment/', 'test_commands/test_export_onnx.py', 'test_tool_without_torch'),
-    Elsewhere(
-        r'import OnnxInferencer',
-        'test_commands/test_export_onnx.py',
-        'test_same_results_at_any_size',
-    ),
-    Elsewhere(r'colors = \{', 'test_docs_datasets.py', 'test_the_lines_for_masks_in_colours'),
-]
+ELSEWHERE = {
+    r'pip install -e \.':
+        'test_packaging.py::test_editable_install_uses_the_sources_and_adds_nothing_to_them',
+    r'dist_(train|test)\.sh': 'test_tools/test_scripts.py::test_dist',
+    r'slurm_(train|test)\.sh': 'test_tools/test_scripts.py::test_slurm',
+    r'train\.py configs/panoptic_fcn/\w+_shapes\.py$':
+        'test_end_to_end.py::test_train_leaves_checkpoint_config_and_log',
+    r'train\.py configs/panoptic_fcn/r18_shapes\.py --resume':
+        'test_end_to_end.py::test_resume_goes_on_after_the_checkpoint',
+    r'tests/fuzz\.py': 'test_fuzz/test_any_file.py::test_dataset_json',
+    r'kill_and_resume\.py': 'test_resume.py::test_killed_runs_end_with_the_same_weights',
+    r'long_run\.py': 'test_long_run.py::test_both_slopes_are_printed',
+    r'compare_precision\.py': 'test_tools/test_compare_precision.py::test_a_row_for_each_variant',
+    r'break_measuring\.py': 'test_break_training.py::test_png_resized_with_interpolation',
+    r'break_training\.py': 'test_break_training.py::test_only_crowds_and_the_docs',
+    r'train\.py configs/panoptic_fcn/mine\.py':
+        'test_docs_datasets.py::test_the_config_trains_and_tests',
+    r'dataset_converters/(cityscapes|mapillary)_panoptic':
+        'test_street_scenes.py::test_from_the_raw_folders_to_figures',
+    r'dataset_converters/\w+_panoptic\.py data/mine':
+        'test_docs_datasets.py::test_each_command_of_a_converter',
+    r'browse_dataset\.py configs/panoptic_fcn/mine':
+        'test_commands/test_browse.py::test_the_page_needs_nothing_but_its_pictures',
+    r'check_dataset\.py data/mine':
+        'test_commands/test_check.py::test_a_right_data_set_is_counted',
+    r'convert detectron2':
+        'test_commands/test_detectron2_to_mmpfcn.py::test_from_the_shell',
+    r'tools/web_demo\.py':
+        'test_commands/test_web.py::test_a_moved_threshold_does_not_run_the_network',
+    r'tools/analysis_tools/explain\.py':
+        'test_commands/test_explain.py::test_the_page_in_a_browser',
+    r'from mmpfcn\.apis import Outcome':
+        'test_apis/test_explain.py::test_outcomes_are_what_the_thresholds_say',
+    r'torchrun .*tools/demo\.py':
+        'test_commands/test_predict.py::test_two_processes_share_the_images',
+    r'tools/deployment/': 'test_commands/test_onnx_infer.py::test_tool_without_torch',
+    r'import OnnxInferencer':
+        'test_deployment/test_onnx_inferencer.py::test_same_results_at_any_size',
+    r'colors = \{': 'test_docs_datasets.py::test_the_lines_for_masks_in_colours',
+}  # fmt: skip
+"""Patterns of commands, or of Python, that another test runs."""
 
 # Patterns of what no test runs, and why.
 NOT_RUN = {
@@ -157,7 +92,7 @@ def commands(page: str) -> list[str]:
 
 def reason(text: str) -> str | None:
     """Where else it runs, or why it does not; None: here. The first pattern counts."""
-    listed = [(e.pattern, f'{e.file}::{e.test}') for e in ELSEWHERE] + [*NOT_RUN.items()]
+    listed = {**ELSEWHERE, **NOT_RUN}.items()
     return next((why for pattern, why in listed if re.search(pattern, text)), None)
 
 

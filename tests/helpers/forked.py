@@ -16,9 +16,7 @@ CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(['mmpfcn', 'mmengine.runner', 'mmdet.engine'])
 
 
-def run_file(
-    path: Path, arguments: tuple[str, ...], cwd: Path, environment: dict, log: Path | str
-) -> None:
+def run_file(path: Path, arguments: tuple[str, ...], cwd: Path, environment: dict, log: Path | str) -> None:
     """What ``python PATH ARGUMENTS >>LOG 2>&1`` does in a folder."""
     os.chdir(cwd)
     os.environ.update(environment)
@@ -34,9 +32,7 @@ def run_file(
 
 def run_processes(function: Callable, *arguments: object, number: int) -> None:
     """Call ``function(rank, *arguments)`` in each of as many processes; all must end well."""
-    torch.multiprocessing.start_processes(
-        function, arguments, nprocs=number, start_method='forkserver'
-    )
+    torch.multiprocessing.start_processes(function, arguments, nprocs=number, start_method='forkserver')
 
 
 class Program:

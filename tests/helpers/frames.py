@@ -60,9 +60,7 @@ def write_cityscapes(root: Path, names: dict[str, list[str]], frames: dict | Non
             image.write_bytes(_encode('.png', rng.integers(0, 256, (*SIZE, 3), np.uint8)))
             objects = (frames or {}).get(stem, street(seed))
             polygons = Path(f'{truth}_polygons.json')
-            polygons.write_text(
-                json.dumps(dict(imgHeight=SIZE[0], imgWidth=SIZE[1], objects=objects))
-            )
+            polygons.write_text(json.dumps(dict(imgHeight=SIZE[0], imgWidth=SIZE[1], objects=objects)))
             annotation = Annotation()
             annotation.fromJsonFile(str(polygons))
             # Its json2instanceImg would save 32 bits a pixel, which newer Pillows refuse.
@@ -91,9 +89,7 @@ def write_vistas(
             segments.append(dict(segment, iscrowd=crowd))
             ids[y : y + h, x : x + w] = segment['id']
         write_panoptic_png(split_folder / place / f'{stem}.png', ids)
-        content['images'].append(
-            dict(id=stem, file_name=f'{stem}.jpg', height=SIZE[0], width=SIZE[1])
-        )
+        content['images'].append(dict(id=stem, file_name=f'{stem}.jpg', height=SIZE[0], width=SIZE[1]))
         content['annotations'].append(
             dict(
                 image_id=stem,

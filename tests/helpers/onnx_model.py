@@ -1,11 +1,8 @@
 """The tiny model as an ONNX file, and the same model as a PanopticInferencer."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmdet.registry import MODELS
@@ -17,13 +14,6 @@ from mmpfcn import PanopticInferencer
 
 TOOLS = ROOT / 'tools' / 'deployment'
 IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
-
-
-def picture(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
-    """Coarse noise, BGR."""
-    shape = (-(-height // 8), -(-width // 8), 3)
-    noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, Path]:
@@ -47,12 +37,6 @@ def inferencer(folder: Path) -> PanopticInferencer:
     """Of what :func:`write_model` left."""
     config = Config.fromfile(folder / 'model.py')
     return PanopticInferencer(config, str(folder / 'model.pth'), 'cpu', show_progress=False)
-
-
-def run(tool: str, *arguments: object, **options) -> subprocess.CompletedProcess:
-    """A tool of tools/deployment in a process of its own."""
-    command = [sys.executable, TOOLS / tool, *arguments]
-    return subprocess.run([str(x) for x in command], capture_output=True, text=True, **options)
 
 
 def assert_same(theirs: object, ours: object, cell_pixels: float = 0) -> None:

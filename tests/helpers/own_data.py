@@ -30,6 +30,13 @@ def failure(tool: str, *arguments, out: Path) -> str:
     return caught.value.code
 
 
+def assert_names(message: str, parts: list[str]) -> None:
+    """It is one of an error, and says all of these."""
+    assert message.startswith('error: ')
+    for part in parts:
+        assert part in message
+
+
 class Made(NamedTuple):
     """A panoptic data set: its JSON, and by image name the ids (H, W) and the annotation."""
 

@@ -156,9 +156,7 @@ def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _assigned(node: ast.Assign | ast.AnnAssign) -> set[str]:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return {
-        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
-    }
+    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
 
 
 def _parameters(node: ast.FunctionDef) -> str:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from mmdet.registry import DATASETS
 
+from helpers.oracle import coco200
 from mmpfcn.formats import write_panoptic_png
 
 CATEGORIES = (
@@ -38,13 +39,10 @@ def segments(rows: tuple[str, ...] = ROWS) -> list[dict]:
         box = [x, y, int(xs.max()) - x + 1, int(ys.max()) - y + 1]
         found.append(
             dict(
-                id=IDS[letter],
-                category_id=CATEGORY[letter],
-                area=len(xs),
-                bbox=box,
+                id=IDS[letter], category_id=CATEGORY[letter], area=len(xs), bbox=box,
                 iscrowd=int(letter == 'g'),
             )
-        )
+        )  # fmt: skip
     return found
 
 
@@ -68,23 +66,25 @@ def write(root: Path, images: dict[str, tuple[str, ...]] | None = None, **change
         write_panoptic_png(root / 'pngs' / png, draw(rows))
         image_id = f'image-{number}'
         content['images'].append(dict(id=image_id, file_name=name, height=height, width=width))
-        content['annotations'].append(
-            dict(image_id=image_id, file_name=png, segments_info=segments(rows))
-        )
+        content['annotations'].append(dict(image_id=image_id, file_name=png, segments_info=segments(rows)))
     content.update(changes)
     (root / 'panoptic.json').write_text(json.dumps(content))
     return root
 
 
-def build(root: Path, pipeline: tuple = (), **settings):
+def coco(*pipeline: dict, kind: str = 'PanopticDataset', split: str = 'val', **settings):
+    """COCO photos as a data set."""
+    name = f'annotations/panoptic_{split}2017'
+    prefix = dict(img=f'{split}2017/', seg=f'{name}/')
+    where = dict(data_root=str(coco200()), ann_file=f'{name}.json', data_prefix=prefix)
+    return DATASETS.build(dict(type=kind, **where, pipeline=list(pipeline), **settings))
+
+
+def build(root: Path, pipeline: tuple = (), kind: str = 'PanopticDataset', **settings):
     """The data set of :func:`write`."""
     return DATASETS.build(
         dict(
-            type='PanopticDataset',
-            data_root=str(root),
-            ann_file='panoptic.json',
-            data_prefix=dict(img='images', seg='pngs'),
-            pipeline=list(pipeline),
-            **settings,
+            type=kind, data_root=str(root), ann_file='panoptic.json',
+            data_prefix=dict(img='images', seg='pngs'), pipeline=list(pipeline), **settings,
         )
-    )
+    )  # fmt: skip

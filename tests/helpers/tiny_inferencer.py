@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -13,6 +15,13 @@ from mmpfcn import PanopticInferencer
 CLASSES = ['disc', 'square', 'star', 'cross', 'ring', 'bar', 'sand', 'sea', 'sky', 'grass']
 ANY_PREDICTION = dict(center_thr=0.0, region_thr=0.0, score_thr=0.0, panoptic_score_thr=0.0)
 """Thresholds after which even an untrained model predicts something."""
+
+
+def picture(height: int = 64, width: int = 96, seed: int = 0) -> np.ndarray:
+    """Coarse noise, BGR."""
+    shape = (-(-height // 8), -(-width // 8), 3)
+    noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def config(**test_cfg) -> Config:
@@ -47,6 +56,4 @@ def write_checkpoint(folder: Path, **dataset_meta) -> str:
 
 def inferencer(folder: Path, **test_cfg) -> PanopticInferencer:
     settings = {**ANY_PREDICTION, **test_cfg}
-    return PanopticInferencer(
-        config(**settings), write_checkpoint(folder), 'cpu', show_progress=False
-    )
+    return PanopticInferencer(config(**settings), write_checkpoint(folder), 'cpu', show_progress=False)

@@ -46,13 +46,9 @@ def start(*command, cwd: Path, **environment) -> subprocess.Popen | Program:
     if path.suffix == '.py':
         return Program(path, *command[1:], cwd=cwd, **environment)
     return subprocess.Popen(
-        ['bash', str(path), *map(str, command[1:])],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=cwd,
-        env={**ENVIRONMENT, **environment},
-    )
+        ['bash', str(path), *map(str, command[1:])], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, cwd=cwd, env={**ENVIRONMENT, **environment},
+    )  # fmt: skip
 
 
 def finish(process: subprocess.Popen | Program, timeout: float = 300) -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from mmengine.registry import init_default_scope
 
 from helpers import tiny_inferencer
 from helpers.oracle import ROOT
+from helpers.shell import environment, free_port
 from helpers.tiny_inferencer import ANY_PREDICTION
 
 TOOL = ROOT / 'tools' / 'web_demo.py'
@@ -43,9 +43,7 @@ class Server:
     """The running tool: its address, what it wrote."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            self.port = free.getsockname()[1]
+        self.port = int(free_port())
         self.url, self.log = f'http://127.0.0.1:{self.port}/', folder / 'log.txt'
         (folder / 'sitecustomize.py').write_text(TELL_CONNECTIONS)
         init_default_scope('mmdet')
@@ -63,7 +61,7 @@ class Server:
                 [sys.executable, str(TOOL), *models, *limits],
                 stdout=log,
                 stderr=log,
-                env=dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1'),
+                env=environment(PYTHONPATH=paths),
             )
         while self.url not in self.text():
             assert self.process.poll() is None, self.text()
@@ -137,12 +135,8 @@ def ask(server: Server, file: dict, session: str) -> dict:
     """What a page with this file gets, as the browser asks for it."""
     number, values = shown_by(server)
     body = dict(data=[file, *values[1:]], fn_index=number, session_hash=session)
-    answer(
-        server,
-        '/gradio_api/queue/join',
-        json.dumps(body).encode(),
-        **{'Content-Type': 'application/json'},
-    )
+    kind = {'Content-Type': 'application/json'}
+    answer(server, '/gradio_api/queue/join', json.dumps(body).encode(), **kind)
     messages = {message['msg']: message for message in listen(server, session)}
     return dict(messages['process_completed'], shown=messages.get('process_generating'))
 

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import subprocess
 import sys
 import zipfile
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from helpers.malicious import Call
 from helpers.oracle import ROOT
+from helpers.shell import environment, run
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, load_checkpoint
@@ -28,7 +28,7 @@ from mmpfcn.apis.checkpoint import (
 WEIGHTS = dict(weight=torch.ones(2, 3), bias=torch.zeros(2))
 
 
-def test_code_in_the_file_is_not_run(tmp_path):
+def test_code_in_a_file_is_not_run(tmp_path, schemes):
     trap = tmp_path / 'run'
     torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
     with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir.*--trust'):
@@ -36,6 +36,16 @@ def test_code_in_the_file_is_not_run(tmp_path):
     assert not trap.exists()
     read_checkpoint(tmp_path / 'evil.pth', trust=True)
     assert trap.exists()
+    # train.py (load_from, --resume), test.py and init_cfg load by this function.
+    use_safe_loader()
+    trap.rmdir()
+    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
+        load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
+    assert not trap.exists()
+    torch.save(WEIGHTS, tmp_path / 'bare.pth')
+    model = nn.Linear(3, 2)
+    load_checkpoint(model, str(tmp_path / 'bare.pth'), strict=True)
+    assert model.weight.eq(1).all()
 
 
 @pytest.fixture
@@ -46,11 +56,8 @@ def schemes(monkeypatch):
 
 
 def in_a_fresh_process(code: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-    )  # fmt: skip
+    python = sys.executable, '-W', 'ignore'
+    done = run(*python, '-c', code, cwd=ROOT, timeout=120, env=environment(PYTHONPATH=ROOT))
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.splitlines()[-1].split()  # the libraries say something before
 
@@ -63,7 +70,7 @@ def schemes():
 
 
 @pytest.mark.ops  # all of mmdet, before mmpfcn
-def test_importing_changes_nothing_in_mmengine():
+def test_importing_changes_nothing_and_registering_twice_neither():
     """Not in its loaders, and in its registries nothing that was there."""
     code = f"""{SCHEMES}
 import mmengine.registry, mmdet.registry, mmdet.utils
@@ -78,6 +85,20 @@ for registry, old in zip(registries, modules):
 print(len(before), len(registries))
 """
     assert [int(n) > 3 for n in in_a_fresh_process(code)] == [True, True]
+    code = """
+from mmdet.utils import register_all_modules
+from mmengine.utils import import_modules_from_strings
+from mmdet.registry import HOOKS, MODELS
+register_all_modules()
+import_modules_from_strings(['mmpfcn', 'mmpfcn'])
+once = dict(MODELS.module_dict), dict(HOOKS.module_dict)
+import_modules_from_strings(['mmpfcn', 'mmdet.models', 'mmpfcn.apis.safe_loading'])
+register_all_modules()
+assert (dict(MODELS.module_dict), dict(HOOKS.module_dict)) == once
+print(MODELS.get('PanopticFCN').__module__, MODELS.get('PanopticFPN').__module__)
+"""
+    found = in_a_fresh_process(code)
+    assert found == ['mmpfcn.models.panoptic_fcn', 'mmdet.models.detectors.panoptic_fpn']
 
 
 def test_our_configs_ask_for_the_safe_loader_and_other_plug_ins_stay():
@@ -105,38 +126,6 @@ def test_asking_twice_is_asking_once(schemes):
     assert schemes() == dict(once, **{'other://': dict})
 
 
-@pytest.mark.ops  # all of mmdet, before mmpfcn
-def test_registering_twice_and_beside_other_plug_ins():
-    code = """
-from mmdet.utils import register_all_modules
-from mmengine.utils import import_modules_from_strings
-from mmdet.registry import HOOKS, MODELS
-register_all_modules()
-import_modules_from_strings(['mmpfcn', 'mmpfcn'])
-once = dict(MODELS.module_dict), dict(HOOKS.module_dict)
-import_modules_from_strings(['mmpfcn', 'mmdet.models', 'mmpfcn.apis.safe_loading'])
-register_all_modules()
-assert (dict(MODELS.module_dict), dict(HOOKS.module_dict)) == once
-print(MODELS.get('PanopticFCN').__module__, MODELS.get('PanopticFPN').__module__)
-"""
-    found = in_a_fresh_process(code)
-    assert found == ['mmpfcn.models.panoptic_fcn', 'mmdet.models.detectors.panoptic_fpn']
-
-
-def test_mmengine_runs_no_code_either(tmp_path, schemes):
-    """train.py (load_from, --resume), test.py and init_cfg load by this function."""
-    use_safe_loader()
-    trap = tmp_path / 'run'
-    torch.save(dict(state_dict=WEIGHTS, meta=Call(os.mkdir, str(trap))), tmp_path / 'evil.pth')
-    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
-        load_checkpoint(nn.Linear(3, 2), str(tmp_path / 'evil.pth'))
-    assert not trap.exists()
-    torch.save(WEIGHTS, tmp_path / 'bare.pth')
-    model = nn.Linear(3, 2)
-    load_checkpoint(model, str(tmp_path / 'bare.pth'), strict=True)
-    assert model.weight.eq(1).all()
-
-
 @pytest.mark.parametrize('numpy', [1, 2])
 def test_what_mmengine_writes_is_read(tmp_path, numpy):
     path, log = tmp_path / 'iter_3.pth', HistoryBuffer([1.0, 2.0], [1, 1])
@@ -160,12 +149,9 @@ def as_numpy_1_wrote_it(path):
             file.writestr(name, content)
 
 
-def test_bare_weights(tmp_path):
+def test_bare_weights_and_unusable_files(tmp_path):
     torch.save(WEIGHTS, tmp_path / 'weights.pth')
     assert read_checkpoint(tmp_path / 'weights.pth')['state_dict'].keys() == WEIGHTS.keys()
-
-
-def test_unusable_files(tmp_path):
     path = tmp_path / 'a.pth'
     with pytest.raises(FileNotFoundError, match='a.pth is not there'):
         read_checkpoint(path)
@@ -201,7 +187,7 @@ def test_full_disk_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ['a.pth']
 
 
-def test_weights_of_another_model_are_refused():
+def test_weights_of_another_model_and_configs_that_are_code_are_refused(tmp_path):
     model = nn.Linear(3, 2)
     load_weights(model, {f'module.{key}': value for key, value in WEIGHTS.items()}, 'a.pth')
     assert model.weight.eq(1).all()
@@ -212,9 +198,6 @@ def test_weights_of_another_model_are_refused():
     )
     with pytest.raises(ValueError, match=message):
         load_weights(model, wrong, 'a.pth')
-
-
-def test_config_in_a_checkpoint_is_read_and_not_run(tmp_path):
     config = Config(dict(model=dict(type='X', scales=[(1, 2.5), (-3, None)]), a={'b c': 'd'}))
     checkpoint = dict(message_hub=dict(runtime_info=dict(cfg=config.pretty_text)))
     assert config_of(checkpoint, 'a.pth') == config._cfg_dict

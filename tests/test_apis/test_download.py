@@ -86,7 +86,7 @@ def test_the_same_name_at_another_address(server, tmp_path):
     assert 'resnet-0676ba61.pth' in kept(tmp_path)
 
 
-def test_what_is_not_had_or_broken_is_not_kept(server, tmp_path):
+def test_what_is_not_had_broken_or_code_is_not_kept(server, tmp_path):
     address = f'{server.address}/a.pth'
     with pytest.raises(CheckpointError, match=r'a.pth could not be downloaded to .*404'):
         read_checkpoint(address)
@@ -96,6 +96,10 @@ def test_what_is_not_had_or_broken_is_not_kept(server, tmp_path):
     assert kept(tmp_path) == []
     server.missing = 0
     assert value(address) == 1
+    server.files['/evil.pth'] = saved(Call(os.mkdir, str(tmp_path / 'trap')))
+    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
+        read_checkpoint(f'{server.address}/evil.pth')
+    assert not (tmp_path / 'trap').exists()
 
 
 def test_a_folder_that_can_not_be_made(server, tmp_path):
@@ -103,10 +107,3 @@ def test_a_folder_that_can_not_be_made(server, tmp_path):
     server.files['/a.pth'] = saved(1)
     with pytest.raises(CheckpointError, match='a.pth could not be downloaded to .*torch'):
         read_checkpoint(f'{server.address}/a.pth')
-
-
-def test_no_code_of_it_is_run(server, tmp_path):
-    server.files['/evil.pth'] = saved(Call(os.mkdir, str(tmp_path / 'trap')))
-    with pytest.raises(CheckpointError, match=r'evil.pth is refused.*would run \w+.mkdir'):
-        read_checkpoint(f'{server.address}/evil.pth')
-    assert not (tmp_path / 'trap').exists()

@@ -1,7 +1,5 @@
 """From images to results with a tiny model."""
 
-import json
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,35 +7,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import tiny, tiny_inferencer
+from helpers import tiny_inferencer
+from helpers.files import read_json
+from helpers.onnx_model import IDS
 from helpers.oracle import ROOT
+from helpers.shell import run
+from helpers.tiny_inferencer import picture
 from mmengine.hub import get_config
-from pycocotools import mask as coco_mask
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import PanopticResult, explain
 from mmpfcn.datasets import PanopticDataset
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return tiny_inferencer.write_checkpoint(tmp_path_factory.mktemp('weights'), category_ids=IDS)
-
-
-IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
-
-
-@pytest.fixture(scope='module')
-def inferencer(checkpoint):
-    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
-    return PanopticInferencer(config, checkpoint, 'cpu', show_progress=False)
-
-
-def picture(height=64, width=96, seed=0):
-    noise = np.random.default_rng(seed).integers(
-        0, 256, (-(-height // 8), -(-width // 8), 3), np.uint8
-    )
-    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def same(a: PanopticResult, b: PanopticResult) -> bool:
@@ -66,36 +46,6 @@ def test_result_is_what_the_detector_predicts(inferencer):
     assert sum(s['num_kernels'] > 1 for s in result.segments_info) > 0
 
 
-def test_segments_describe_the_map(inferencer):
-    result = inferencer(picture())['predictions'][0]
-    assert np.array_equal(result.image, picture()[..., ::-1])
-    assert result.panoptic_seg.dtype == np.int32
-    assert {0, *(s['id'] for s in result.segments_info)} == set(np.unique(result.panoptic_seg))
-    kinds = [s['isthing'] for s in result.segments_info]
-    assert kinds == sorted(kinds, reverse=True) and len(set(kinds)) == 2
-    for segment in result.segments_info:
-        y, x = np.nonzero(result.panoptic_seg == segment['id'])
-        assert segment['area'] == len(y)
-        box = [x.min(), y.min(), x.max() + 1 - x.min(), y.max() + 1 - y.min()]
-        assert segment['bbox'] == box
-        assert segment['name'] == tiny_inferencer.CLASSES[segment['label']]
-        assert segment['isthing'] == (segment['label'] < tiny.NUM_THINGS)
-
-
-def test_instances_and_semantic_map_only_if_asked_for(inferencer):
-    result = inferencer(picture())['predictions'][0]
-    assert result.instances is None and result.semantic_seg is None
-    result = inferencer(picture(), instances=True, semantic=True)['predictions'][0]
-    assert result.semantic_seg.shape == (64, 96) and len(result.instances) > 1
-    for instance in result.instances:
-        mask = coco_mask.decode(instance['segmentation'])
-        y, x = np.nonzero(mask)
-        assert instance['bbox'][:2] == [x.min(), y.min()]
-        assert instance['category_id'] == IDS[instance['label']]
-    scores = [instance['score'] for instance in result.instances]
-    assert scores == sorted(scores, reverse=True)
-
-
 @pytest.mark.parametrize('batch_size', [2, 3])
 def test_batches_equal_single_images_of_any_sizes(inferencer, batch_size):
     sizes = [(64, 96), (64, 96), (40, 96), (96, 40), (64, 96), (64, 90)]
@@ -106,7 +56,8 @@ def test_batches_equal_single_images_of_any_sizes(inferencer, batch_size):
     assert all(same(a, b) for a, b in zip(single, batched, strict=True))
 
 
-def test_thresholds_without_running_the_network_again(inferencer, checkpoint):
+def test_finishing_an_output(inferencer, checkpoint):
+    """With other thresholds, and again: an output stays as it was."""
     output = inferencer.run_network(picture())
     assert same(inferencer.finish(output), inferencer(picture())['predictions'][0])
     none = inferencer.finish(output, center_thr=1.0, region_thr=1.0)
@@ -116,27 +67,22 @@ def test_thresholds_without_running_the_network_again(inferencer, checkpoint):
     assert same(inferencer.finish(output, similarity_thr=0.99), other(picture())['predictions'][0])
     with pytest.raises(ValueError, match="unknown key 'centre_thr'.*did you mean 'center_thr'"):
         inferencer.finish(output, centre_thr=0.3)
-
-
-def test_finishing_leaves_the_output_as_it_was(inferencer):
-    """A second call, an explanation and the data sample's own fields."""
+    # A second call, an explanation and the data sample's own fields.
     output = inferencer.run_network(picture())
     fields = set(output.data_sample.all_keys()), dict(output.data_sample.metainfo_items())
     levels = [maps.clone() for level in output.levels for maps in level]
     first = inferencer.finish(output, instances=True, semantic=True)
     found = set(output.data_sample.all_keys()), dict(output.data_sample.metainfo_items())
     assert found == fields and 'pred_panoptic_seg' not in str(output.data_sample)
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(levels, (m for level in output.levels for m in level), strict=True)
-    )
+    after = [maps for level in output.levels for maps in level]
+    assert all(torch.equal(a, b) for a, b in zip(levels, after, strict=True))
     again = inferencer.finish(output)
     assert same(first, again) and again.instances is None and again.semantic_seg is None
     explain(inferencer, output)
     assert same(first, inferencer.finish(output, instances=True, semantic=True))
 
 
-def test_threads_share_an_output_with_different_tasks(inferencer):
+def test_threads_share_an_output(inferencer):
     output = inferencer.run_network(picture())
     tasks = [dict(instances=bool(n & 1), semantic=bool(n & 2)) for n in range(32)]
     alone = inferencer.finish(output)
@@ -146,9 +92,6 @@ def test_threads_share_an_output_with_different_tasks(inferencer):
         assert same(alone, result)
         found = result.instances is not None, result.semantic_seg is not None
         assert found == (task['instances'], task['semantic'])
-
-
-def test_threads_with_different_thresholds_do_not_mix(inferencer):
     output = inferencer.run_network(picture())
     thresholds = [0.0, 1.0, 0.3, 0.02] * 8
     alone = {t: inferencer.finish(output, center_thr=t) for t in set(thresholds)}
@@ -157,23 +100,9 @@ def test_threads_with_different_thresholds_do_not_mix(inferencer):
         assert all(same(alone[t], r) for t, r in zip(thresholds, together, strict=True))
 
 
-@pytest.mark.parametrize(
-    'array',
-    [picture(1, 1), picture(50, 2000), picture(8, 8)[..., 0], picture(2, 64)],
-    ids=['1x1', '50x2000', 'grey', '2x64'],
-)
-def test_images_of_odd_shapes(inferencer, array):
-    result = inferencer(array)['predictions'][0]
-    assert result.panoptic_seg.shape == array.shape[:2]
-    assert result.draw().ndim == 3
-
-
-def test_an_image_that_is_too_flat_for_the_pipeline(inferencer):
+def test_bad_images(inferencer, tmp_path):
     with pytest.raises(ValueError, match=r'image is 2000 x 8 pixels .*crop it'):
         list(inferencer.stream(picture(8, 2000)))
-
-
-def test_bad_images_do_not_stop_the_others(inferencer, tmp_path):
     for name in ('a.png', 'c.png'):
         cv2.imwrite(str(tmp_path / name), picture())
     (tmp_path / 'b.jpg').write_text('no image')
@@ -213,6 +142,38 @@ def test_results_do_not_replace_inputs(inferencer, tmp_path, given):
     assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
 
 
+def test_models_by_name_from_a_training_and_wrong_ones(checkpoint, inferencer, tmp_path):
+    with pytest.raises(ValueError, match='r50_cocoo is neither a config.*did you mean r50_coco'):
+        PanopticInferencer('r50_cocoo')
+    with pytest.raises(ValueError, match='belongs to another model than the config'):
+        PanopticInferencer('r18_shapes', checkpoint, 'cpu')
+    stock = get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py')
+    with pytest.raises(TypeError, match='PanopticFPN without PanopticFCNHead'):
+        PanopticInferencer(stock, None, 'cpu')
+    # The config that mmengine keeps in it, and the names of the data set.
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    content = torch.load(tiny_inferencer.write_checkpoint(tmp_path))
+    content['message_hub'] = dict(runtime_info=dict(cfg=config.pretty_text))
+    torch.save(content, tmp_path / 'iter_1.pth')
+    alone = PanopticInferencer(None, str(tmp_path / 'iter_1.pth'), 'cpu', show_progress=False)
+    image = picture()
+    assert same(alone(image)['predictions'][0], inferencer(image)['predictions'][0])
+
+
+def test_works_without_panopticapi(checkpoint, tmp_path):
+    """In a process in which it can not be imported."""
+    cv2.imwrite(str(tmp_path / 'a.png'), picture())
+    code = (
+        'import sys; sys.modules["panopticapi"] = None; sys.path[:0] = ["tests"]\n'
+        'from helpers import tiny_inferencer\n'
+        'from mmpfcn import PanopticInferencer\n'
+        f'i = PanopticInferencer(tiny_inferencer.config(), {checkpoint!r}, "cpu")\n'
+        f'print(len(i({str(tmp_path / "a.png")!r}, out_dir={str(tmp_path)!r})["predictions"]))'
+    )
+    done = run(sys.executable, '-c', code, cwd=ROOT, timeout=120)
+    assert done.stdout.split()[-1:] == ['1'], done.stderr[-2000:]
+
+
 def test_files_are_a_panoptic_data_set(inferencer, tmp_path):
     """PanopticDataset reads what was written; the ids and categories are those of the results."""
     (tmp_path / 'in' / 'sub').mkdir(parents=True)
@@ -236,7 +197,7 @@ def test_files_are_a_panoptic_data_set(inferencer, tmp_path):
         read = {s['label']: s['area'] for s in record['gt_panoptic_segments'] if not s['isthing']}
         assert read == areas
         assert len(record['gt_masks']) == sum(s['isthing'] for s in result.segments_info)
-    instances = json.loads((tmp_path / 'out' / 'instances.json').read_text())
+    instances = read_json(tmp_path / 'out' / 'instances.json')
     assert len(instances) == sum(len(r.instances) for r in answer['predictions'])
     drawn = cv2.imread(str(tmp_path / 'out' / 'vis' / 'a.jpg'))[..., ::-1]
     assert abs(drawn.astype(int) - answer['visualization'][0]).mean() < 8
@@ -249,57 +210,6 @@ def test_results_so_far_are_kept_when_a_run_is_broken_off(inferencer, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         inferencer(images(), out_dir=tmp_path)
-    content = json.loads((tmp_path / 'panoptic.json').read_text())
+    content = read_json(tmp_path / 'panoptic.json')
     assert [a['file_name'] for a in content['annotations']] == ['000000.png']
     assert (tmp_path / 'panoptic' / '000000.png').is_file()
-
-
-def test_model_by_name_and_wrong_models(checkpoint):
-    with pytest.raises(ValueError, match='r50_cocoo is neither a config.*did you mean r50_coco'):
-        PanopticInferencer('r50_cocoo')
-    with pytest.raises(ValueError, match='belongs to another model than the config'):
-        PanopticInferencer('r18_shapes', checkpoint, 'cpu')
-    stock = get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py')
-    with pytest.raises(TypeError, match='PanopticFPN without PanopticFCNHead'):
-        PanopticInferencer(stock, None, 'cpu')
-
-
-def test_random_weights_only_with_a_warning():
-    with pytest.warns(UserWarning, match='randomly initialized'):
-        inferencer = PanopticInferencer(tiny_inferencer.config(), None, 'cpu', show_progress=False)
-    assert inferencer.dataset_meta['classes'][0] == 'thing 0'
-
-
-def test_class_names_of_another_count(tmp_path):
-    path = tmp_path / 'a.pth'
-    weights = torch.load(tiny_inferencer.write_checkpoint(tmp_path))['state_dict']
-    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=['a', 'b']))), path)
-    with pytest.raises(ValueError, match='6 thing and 4 stuff classes, but its data set has 2'):
-        PanopticInferencer(tiny_inferencer.config(), str(path), 'cpu')
-
-
-def test_config_from_a_training_checkpoint(inferencer, tmp_path):
-    """The config that mmengine keeps in it, and the names of the data set."""
-    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
-    content = torch.load(tiny_inferencer.write_checkpoint(tmp_path))
-    content['message_hub'] = dict(runtime_info=dict(cfg=config.pretty_text))
-    torch.save(content, tmp_path / 'iter_1.pth')
-    alone = PanopticInferencer(None, str(tmp_path / 'iter_1.pth'), 'cpu', show_progress=False)
-    image = picture()
-    assert same(alone(image)['predictions'][0], inferencer(image)['predictions'][0])
-
-
-def test_works_without_panopticapi(checkpoint, tmp_path):
-    """In a process in which it can not be imported."""
-    cv2.imwrite(str(tmp_path / 'a.png'), picture())
-    code = (
-        'import sys; sys.modules["panopticapi"] = None; sys.path[:0] = ["tests"]\n'
-        'from helpers import tiny_inferencer\n'
-        'from mmpfcn import PanopticInferencer\n'
-        f'i = PanopticInferencer(tiny_inferencer.config(), {checkpoint!r}, "cpu")\n'
-        f'print(len(i({str(tmp_path / "a.png")!r}, out_dir={str(tmp_path)!r})["predictions"]))'
-    )
-    done = subprocess.run(
-        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.split()[-1:] == ['1'], done.stderr[-2000:]

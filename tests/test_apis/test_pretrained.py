@@ -168,9 +168,7 @@ def test_names_of_the_hub_that_are_not_in_the_cache(published, tmp_path):
     assert lines[:2] == [str(segments(load(published))[0])] * 2
     for name, line in zip(wrong[:2], lines[2:4], strict=True):
         assert line.startswith(f'CheckpointError {name} could not be downloaded, and is not in the')
-    assert lines[4] == (
-        'CheckpointError hf://tiny names no repository: expected hf://user/name[@revision]'
-    )
+    assert lines[4] == ('CheckpointError hf://tiny names no repository: expected hf://user/name[@revision]')
 
 
 def test_weights_of_the_authors_that_are_not_here(tmp_path, monkeypatch):
@@ -203,16 +201,13 @@ def test_converted_weights_of_the_authors_come_with_their_config(by, tmp_path, m
     assert torch.equal(inferencer.model.state_dict()[name], state[name])
 
 
-@pytest.mark.parametrize(
-    ('name', 'message'),
-    [
-        ('r50_coco', r'r50_coco is not there .* a config without published weights'),
-        ('published/r50_coco_2x', 'did you mean published/r50_coco_3x'),
-        ('empty', 'empty has neither model.safetensors nor model.pth: mmpfcn publish writes'),
-        ('run', 'run has neither .*: name one of iter_3.pth'),
-        ('none.pth', r'none.pth is not there \(looked for in'),
-    ],
-)
+@pytest.mark.parametrize('name, message', [
+    ('r50_coco', r'r50_coco is not there .* a config without published weights'),
+    ('published/r50_coco_2x', 'did you mean published/r50_coco_3x'),
+    ('empty', 'empty has neither model.safetensors nor model.pth: mmpfcn publish writes'),
+    ('run', 'run has neither .*: name one of iter_3.pth'),
+    ('none.pth', r'none.pth is not there \(looked for in'),
+])  # fmt: skip
 def test_a_name_without_weights(name, message, training, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty').mkdir()

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 from collections import OrderedDict
 from functools import cache
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import oracle
+from helpers import oracle, shell
+from helpers.files import cut
 from helpers.malicious import Call
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -49,13 +49,15 @@ def run(capsys):
     return call
 
 
-def write_pkl(content: object, path: Path) -> Path:
-    path.write_bytes(pickle.dumps(content, protocol=2))
-    return path
+SUFFIXES = pytest.mark.parametrize('suffix', ['pkl', 'pth'])
 
 
-def write_pth(content: object, path: Path) -> Path:
-    torch.save(content, path)
+def write(content: object, path: Path) -> Path:
+    """As detectron2 or as PyTorch does, by the suffix."""
+    if path.suffix == '.pkl':
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    else:
+        torch.save(content, path)
     return path
 
 
@@ -70,18 +72,10 @@ def as_training_checkpoint(weights: dict[str, Tensor]) -> dict:
     return dict(model=OrderedDict(weights), optimizer=optimizer, iteration=89999)
 
 
-# ---- what fits ----
-
-
 def test_from_the_shell(published, tmp_path):
-    source = write_pkl(as_detectron2(published[True]), tmp_path / 'published.pkl')
+    source = write(as_detectron2(published[True]), tmp_path / 'published.pkl')
     target = tmp_path / 'ours' / 'weights.pth'
-    result = subprocess.run(
-        [sys.executable, str(TOOL), str(source), str(target), '--star'],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
+    result = shell.run(sys.executable, TOOL, source, target, '--star', env=shell.environment())
     assert result.returncode == 0, result.stderr
     assert f'352 entries of {source} converted to {target}' in result.stdout
     assert [path.name for path in target.parent.iterdir()] == ['weights.pth']
@@ -119,56 +113,42 @@ def test_every_entry_is_accounted_for(published, star):
 def test_all_containers_give_the_same(published, run, tmp_path):
     weights = published[False]
     golden = converter.convert(weights, converter.build_model(False).state_dict())
-    for write, content in (
-        (write_pth, weights),
-        (write_pth, as_training_checkpoint(weights)),
-        (write_pkl, as_detectron2(weights)),
-    ):
-        source = write(content, tmp_path / f'published.{write.__name__[-3:]}')
+    for suffix, content in (
+        ('pth', weights), ('pth', as_training_checkpoint(weights)), ('pkl', as_detectron2(weights)),
+    ):  # fmt: skip
+        source = write(content, tmp_path / f'published.{suffix}')
         code, output = run(source, tmp_path / 'ours.pth')
         assert code == 0 and f'346 entries of {source}' in output, output
         result = torch.load(tmp_path / 'ours.pth', weights_only=True)['state_dict']
         assert result.keys() == golden.keys()
         assert all(torch.equal(result[name], golden[name]) for name in golden)
     assert_loads_strictly(tmp_path / 'ours.pth', 'r50_coco.py', weights)
+    # Older checkpoints of detectron2 hold the normalisation, which is in our config.
+    statistics = dict(pixel_mean=torch.zeros(3, 1, 1), pixel_std=torch.ones(3, 1, 1))
+    source = write(published[False] | statistics, tmp_path / 'a.pth')
+    assert run(source, tmp_path / 'b.pth')[0] == 0
 
 
-def test_pixel_statistics_are_left_out(published, run, tmp_path):
-    """Older checkpoints of detectron2 hold the normalisation, which is in our config."""
-    weights = published[False] | dict(
-        pixel_mean=torch.zeros(3, 1, 1), pixel_std=torch.ones(3, 1, 1)
-    )
-    assert run(write_pth(weights, tmp_path / 'a.pth'), tmp_path / 'b.pth')[0] == 0
+NAME, OURS = 'kernel_head.out_conv.bias', 'panoptic_head.kernel_generator.kernel_out.bias'
+ROI = 'roi_head.mask.weight'
+MISFITS = {
+    # weights that are other or (None) left out, and what the message must name
+    'extra': ({ROI: torch.zeros(2, 5)}, [f'{ROI} (2, 5)', '1 entries do not fit']),
+    'missing': ({NAME: None}, [f'{OURS} (256,)', '1 entries do not fit']),
+    'misshaped': ({NAME: torch.zeros(255)}, [f'{NAME} (255,)', f'{OURS} (256,)', '1 entries do not fit']),
+    'all three': (
+        {NAME: torch.zeros(255), 'kernel_head.out_conv.weight': None, ROI: torch.zeros(2, 5)},
+        ['kernel_out.weight', f'{NAME} (255,)', 'roi_head', '3 entries do not fit'],
+    ),
+}
 
 
-# ---- what does not fit ----
-
-
-def changed(weights: dict[str, Tensor], change: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights with one flaw, and what the message must name."""
-    name = 'kernel_head.out_conv.bias'
-    ours = 'panoptic_head.kernel_generator.kernel_out.bias'
-    weights = dict(weights)
-    if change == 'extra':
-        weights['roi_head.mask.weight'] = torch.zeros(2, 5)
-        return weights, ['roi_head.mask.weight (2, 5)', '1 entries do not fit']
-    if change == 'missing':
-        del weights[name]
-        return weights, [f'{ours} (256,)', '1 entries do not fit']
-    if change == 'misshaped':
-        weights[name] = torch.zeros(255)
-        return weights, [f'{name} (255,)', f'{ours} (256,)', '1 entries do not fit']
-    weights[name] = torch.zeros(255)
-    del weights['kernel_head.out_conv.weight']
-    weights['roi_head.mask.weight'] = torch.zeros(2, 5)
-    return weights, ['kernel_out.weight', f'{name} (255,)', 'roi_head', '3 entries do not fit']
-
-
-@pytest.mark.parametrize('change', ['extra', 'missing', 'misshaped', 'all three'])
+@pytest.mark.parametrize('change', MISFITS)
 @pytest.mark.parametrize('star', [False, True])
 def test_every_misfit_is_named(published, run, change, star, tmp_path):
-    weights, messages = changed(published[star], change)
-    source = write_pth(weights, tmp_path / 'published.pth')
+    changes, messages = MISFITS[change]
+    weights = {k: v for k, v in (published[star] | changes).items() if v is not None}
+    source = write(weights, tmp_path / 'published.pth')
     code, output = run(source, tmp_path / 'ours.pth', *(['--star'] if star else []))
     assert code == 1
     for message in (*messages, 'Nothing was written'):
@@ -178,23 +158,18 @@ def test_every_misfit_is_named(published, run, change, star, tmp_path):
 
 @pytest.mark.parametrize('star', [False, True])
 def test_the_other_variant_is_suggested(published, run, star, tmp_path):
-    source = write_pth(published[star], tmp_path / 'published.pth')
+    source = write(published[star], tmp_path / 'published.pth')
     code, output = run(source, tmp_path / 'ours.pth', *([] if star else ['--star']))
     assert code == 1
     assert f'Try {"with" if star else "without"} --star' in output
     assert 'feature_encoder' in output
 
 
-# ---- files that are no weights ----
-
-
-@pytest.mark.parametrize('write', [write_pkl, write_pth])
-def test_code_in_a_file_is_refused(run, write, tmp_path):
+@SUFFIXES
+def test_code_in_a_file_is_refused(run, suffix, tmp_path):
     touched = tmp_path / 'touched'
-    source = write(
-        dict(model={}, evil=Call(os.system, f'touch {touched}')),
-        tmp_path / f'a.{write.__name__[-3:]}',
-    )
+    evil = dict(model={}, evil=Call(os.system, f'touch {touched}'))
+    source = write(evil, tmp_path / f'a.{suffix}')
     code, output = run(source, tmp_path / 'ours.pth')
     assert code == 1
     assert not touched.exists()
@@ -202,11 +177,11 @@ def test_code_in_a_file_is_refused(run, write, tmp_path):
     assert not (tmp_path / 'ours.pth').exists()
 
 
-@pytest.mark.parametrize('write', [write_pkl, write_pth])
-def test_trust_loads_other_objects(published, run, write, tmp_path):
+@SUFFIXES
+def test_trust_loads_other_objects(published, run, suffix, tmp_path):
     weights = published[False]
-    content = as_detectron2(weights) if write is write_pkl else as_training_checkpoint(weights)
-    source = write(content | dict(folder=Path('work')), tmp_path / f'a.{write.__name__[-3:]}')
+    content = as_detectron2(weights) if suffix == 'pkl' else as_training_checkpoint(weights)
+    source = write(content | dict(folder=Path('work')), tmp_path / f'a.{suffix}')
     code, output = run(source, tmp_path / 'ours.pth')
     assert code == 1 and 'pathlib' in output and '--trust' in output
     code, output = run(source, tmp_path / 'ours.pth', '--trust')
@@ -216,25 +191,19 @@ def test_trust_loads_other_objects(published, run, write, tmp_path):
 
 NO_CHECKPOINTS = {
     'text': b'Not weights, but a page that says: 404\n',
-    'page': b'<!doctype html>\n<html></html>\n',
-    'picture': b'\x89PNG\r\n\x1a\n' + bytes(100),
-    'archive': b'PK\x03\x04' + bytes(100),
-    'zeros': bytes(100),
-    'empty': b'',
-}
+    'page': b'<!doctype html>\n<html></html>\n', 'picture': b'\x89PNG\r\n\x1a\n' + bytes(100),
+    'archive': b'PK\x03\x04' + bytes(100), 'zeros': bytes(100), 'empty': b'',
+}  # fmt: skip
 
 
-@pytest.mark.parametrize('suffix', ['pth', 'pkl'])
+@SUFFIXES
 @pytest.mark.parametrize('flaw', ['truncated', *NO_CHECKPOINTS])
 def test_no_checkpoint(published, run, suffix, flaw, tmp_path):
     source = tmp_path / f'published.{suffix}'
     if flaw == 'truncated':
         weights = dict(list(published[False].items())[:5])
-        if suffix == 'pth':
-            write_pth(weights, source)
-        else:
-            write_pkl(as_detectron2(weights), source)
-        os.truncate(source, source.stat().st_size // 2)
+        write(weights if suffix == 'pth' else as_detectron2(weights), source)
+        cut(source)
     else:
         source.write_bytes(NO_CHECKPOINTS[flaw])
     code, output = run(source, tmp_path / 'ours.pth')
@@ -244,44 +213,45 @@ def test_no_checkpoint(published, run, suffix, flaw, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [source.name]
 
 
-@pytest.mark.parametrize(
-    'content', [[1, 2], dict(), dict(model={}), dict(epoch=3, lr=0.1)], ids=str
-)
+@pytest.mark.parametrize('content', [[1, 2], dict(), dict(model={}), dict(epoch=3, lr=0.1)], ids=str)
 def test_a_file_without_weights(run, content, tmp_path):
-    code, output = run(write_pth(content, tmp_path / 'a.pth'), tmp_path / 'b.pth')
+    code, output = run(write(content, tmp_path / 'a.pth'), tmp_path / 'b.pth')
     assert code == 1
     assert 'holds no weights, neither at its top level nor under "model"' in output
 
 
-def test_missing_source(run, tmp_path):
+def test_wrong_paths(run, tmp_path):
     code, output = run(tmp_path / 'none.pth', tmp_path / 'ours.pth')
     assert code == 2
     assert f'SRC {tmp_path / "none.pth"} is not a file' in output
-
-
-def test_the_source_is_not_overwritten(run, tmp_path):
-    source = write_pth(dict(a=torch.ones(1)), tmp_path / 'a.pth')
+    source = write(dict(a=torch.ones(1)), tmp_path / 'a.pth')
     before = source.read_bytes()
     code, output = run(source, tmp_path / '..' / tmp_path.name / 'a.pth')
     assert code == 2 and 'is SRC, which would be lost' in output
     assert source.read_bytes() == before
 
 
-# ---- writing ----
-
-
 @pytest.fixture
 def source(published, tmp_path) -> Path:
-    return write_pth(published[False], tmp_path / 'published.pth')
+    return write(published[False], tmp_path / 'published.pth')
 
 
-def test_a_missing_folder_is_made(run, source, tmp_path):
+def test_folders_are_made_and_a_full_disk_is_a_message(run, source, tmp_path, monkeypatch):
     assert run(source, tmp_path / 'a' / 'b' / 'ours.pth')[0] == 0
     assert (tmp_path / 'a' / 'b' / 'ours.pth').is_file()
 
+    def full(content, path) -> None:
+        Path(path).write_bytes(b'half')
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(converter.torch, 'save', full)
+    code, output = run(source, tmp_path / 'ours.pth')
+    assert code == 1 and 'No space left on device' in output
+    assert [path.name for path in tmp_path.iterdir()] == ['published.pth']
+
 
 @pytest.mark.parametrize('obstacle', ['a file as folder', 'a folder as file', 'no permission'])
-def test_a_target_that_can_not_be_written(run, source, obstacle, tmp_path, monkeypatch):
+def test_a_target_that_can_not_be_written(run, source, obstacle, tmp_path):
     target = tmp_path / 'place' / 'ours.pth'
     if obstacle == 'a file as folder':
         target.parent.write_text('a file')
@@ -313,14 +283,3 @@ def test_an_interrupted_save_leaves_the_old_file(run, source, tmp_path, monkeypa
         converter.main([str(source), str(target)])
     assert target.read_bytes() == b'the older one'
     assert {path.name for path in tmp_path.iterdir()} == {'ours.pth', 'published.pth'}
-
-
-def test_a_full_disk_is_a_message(run, source, tmp_path, monkeypatch):
-    def full(content, path) -> None:
-        Path(path).write_bytes(b'half')
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr(converter.torch, 'save', full)
-    code, output = run(source, tmp_path / 'ours.pth')
-    assert code == 1 and 'No space left on device' in output
-    assert [path.name for path in tmp_path.iterdir()] == ['published.pth']

@@ -28,14 +28,11 @@ def test_the_features_are_those_of_the_original_layers(tmp_path):
     assert torch.allclose(feats[-1], last[0], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['lite3', 'x.pth'], 'pip install efficientnet_lite3_pytorch_model'),
-        (['lite7', 'x.pth'], "invalid choice: 'lite7'"),
-        (['lite0', 'folder'], 'folder'),
-    ],
-)
+@pytest.mark.parametrize('arguments, message', [
+    (['lite3', 'x.pth'], 'pip install efficientnet_lite3_pytorch_model'),
+    (['lite7', 'x.pth'], "invalid choice: 'lite7'"),
+    (['lite0', 'folder'], 'folder'),
+])  # fmt: skip
 def test_wrong_input(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'folder').mkdir()

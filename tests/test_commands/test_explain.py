@@ -1,7 +1,6 @@
 """The page that explains an image opens anywhere, and says what the explanation says."""
 
 import re
-import sys
 
 import cv2
 import numpy as np
@@ -9,25 +8,15 @@ import pytest
 import torch
 from helpers import tiny_inferencer
 from helpers.browser import Visit, chromium
-from helpers.oracle import ROOT
 from mmengine.registry import init_default_scope
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Explanation, Outcome, explain
+from mmpfcn.commands.explain.command import main
 
 THRESHOLDS = dict(center_thr=0.2, region_thr=0.25, score_thr=0.1, panoptic_score_thr=0.3)
 OPTIONS = [f'model.test_cfg.{key}={value}' for key, value in THRESHOLDS.items()]
 NAME = 'b & <b>.png'
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """The module; it puts tools/ into the path."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
-    monkeypatch.setattr(sys, 'argv', ['explain.py'])
-    from mmpfcn.commands.explain import command as explain
-
-    return explain
 
 
 @pytest.fixture(scope='module')
@@ -49,8 +38,8 @@ def arguments(folder, out, *more, image=NAME, checkpoint='tiny.pth'):
 
 
 @pytest.fixture
-def page(tool, folder, tmp_path):
-    tool.main(arguments(folder, tmp_path / 'page.html', '--cfg-options', *OPTIONS))
+def page(folder, tmp_path):
+    main(arguments(folder, tmp_path / 'page.html', '--cfg-options', *OPTIONS))
     return tmp_path / 'page.html'
 
 
@@ -81,9 +70,8 @@ def test_the_page_in_a_browser(page, explanation):
             assert [a for a in visit.addresses if not a.startswith('data:')] == [page.as_uri()]
             background = run('getComputedStyle(document.body).backgroundColor')
             assert background == ('rgb(20, 23, 27)' if scheme == 'dark' else 'rgb(255, 255, 255)')
-            assert (
-                set(run('[...document.querySelectorAll("figure[id]")].map(f => f.id)')) == kernels
-            )
+            figures = run('[...document.querySelectorAll("figure[id]")].map(f => f.id)')
+            assert set(figures) == kernels
             ids = run('[...document.querySelectorAll("[id]")].map(x => x.id)')
             targets = run('[...document.querySelectorAll("a")].map(a => a.hash.slice(1))')
             assert len(ids) == len(set(ids)) and set(targets) <= set(ids)
@@ -118,41 +106,32 @@ def test_the_page_says_what_the_explanation_says(page, explanation):
             assert f'{100 * kernel.taken / kernel.area:.1f}\u00a0% taken, more than' in text
 
 
-def test_nothing_found(tool, folder, tmp_path):
+def test_nothing_found(folder, tmp_path):
     """A page all the same."""
     options = ['model.test_cfg.center_thr=1.0', 'model.test_cfg.region_thr=1.0']
-    tool.main(arguments(folder, tmp_path / 'page.html', '--cfg-options', *options))
+    main(arguments(folder, tmp_path / 'page.html', '--cfg-options', *options))
     text = (tmp_path / 'page.html').read_text()
     assert '0 segments' in text and 'Void: 100.0\u00a0% of the image' in text
 
 
-def fails(tool, capsys, *argv):
-    """The message of a run that must fail with code 2."""
-    with pytest.raises(SystemExit) as error:
-        tool.main(list(argv))
-    text = capsys.readouterr().err.strip()
-    assert error.value.code == 2 and 'Traceback' not in text and text.count('error: ') == 1
-    return text.splitlines()[-1]
-
-
-def test_bad_input(tool, folder, tmp_path, capsys):
-    out = tmp_path / 'page.html'
+def test_bad_input(folder, tmp_path, refused):
     whole = (folder / NAME).read_bytes()
     (folder / 'cut.png').write_bytes(whole[: len(whole) // 2])
     (folder / 'no_image.png').write_text('no image')
     (folder / 'several.txt').write_text(f'{folder / NAME}\n{folder / NAME}\n')
-    assert 'is not a file' in fails(tool, capsys, *arguments(folder, out, image='x.png'))
-    assert 'cut.png' in fails(tool, capsys, *arguments(folder, out, image='cut.png'))
-    assert 'no_image.png' in fails(tool, capsys, *arguments(folder, out, image='no_image.png'))
-    assert 'several images' in fails(tool, capsys, *arguments(folder, out, image='several.txt'))
-    assert 'is not a file' in fails(tool, capsys, *arguments(folder, out, checkpoint='x.pth'))
     torch.save(dict(state_dict=dict(weight=torch.zeros(1))), folder / 'other.pth')
-    text = fails(tool, capsys, *arguments(folder, out, checkpoint='other.pth'))
-    assert 'another model' in text
-    option = 'model.test_cfg.centre_thr=0.1'
-    text = fails(tool, capsys, *arguments(folder, out, '--cfg-options', option))
-    assert "did you mean 'center_thr'" in text
-    assert 'is a folder' in fails(tool, capsys, *arguments(folder, tmp_path))
-    blocked = folder / NAME / 'page.html'
-    assert 'can not be written' in fails(tool, capsys, *arguments(folder, blocked))
+    typo = '--cfg-options', 'model.test_cfg.centre_thr=0.1'
+    out = tmp_path / 'page.html'
+    for message, argv in (
+        ('is not a file', arguments(folder, out, image='x.png')),
+        ('cut.png', arguments(folder, out, image='cut.png')),
+        ('no_image.png', arguments(folder, out, image='no_image.png')),
+        ('several images', arguments(folder, out, image='several.txt')),
+        ('is not a file', arguments(folder, out, checkpoint='x.pth')),
+        ('another model', arguments(folder, out, checkpoint='other.pth')),
+        ("did you mean 'center_thr'", arguments(folder, out, *typo)),
+        ('is a folder', arguments(folder, tmp_path)),
+        ('can not be written', arguments(folder, folder / NAME / 'page.html')),
+    ):
+        assert message in refused(main, *argv)
     assert not list(tmp_path.iterdir())

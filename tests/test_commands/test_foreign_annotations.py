@@ -62,39 +62,33 @@ def refusal(images, data, *arguments, tool='coco_panoptic') -> str:
     return message
 
 
-@pytest.mark.parametrize(
-    'form',
-    [
-        [CORNERS], CORNERS, POINTS, [[CORNERS]], [POINTS], [[CORNERS, CORNERS]],
-        dict(size=[H, W], counts=RUNS), [dict(size=[H, W], counts=RUNS)],
-        dict(size=[H, W], counts=COMPRESSED), [CORNERS, dict(size=[H, W], counts=COMPRESSED)],
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('form', [
+    [CORNERS], CORNERS, POINTS, [[CORNERS]], [POINTS], [[CORNERS, CORNERS]],
+    dict(size=[H, W], counts=RUNS), [dict(size=[H, W], counts=RUNS)],
+    dict(size=[H, W], counts=COMPRESSED), [CORNERS, dict(size=[H, W], counts=COMPRESSED)],
+])  # fmt: skip
 def test_forms_of_a_mask(form):
     assert np.array_equal(mask_utils.decode(encode(parts_of(form, 'x'), H, W, 'x')), BOX)
 
 
-@pytest.mark.parametrize(
-    ('form', 'message'),
-    [
-        ([[1, 2, 3, 4, 5, 6, 7]], '7 numbers, expected x and y in turn'),
-        ([[1, 2, 3, float('nan'), 5, 6]], 'finite numbers'),
-        ([[1, 2, 3, 1e12, 5, 6]], 'finite numbers'),
-        ([[1, 2, '3', 4, 5, 6]], 'expected polygons'),
-        ('a mask', 'expected polygons'),
-        ([dict(x=1, y=2)], 'has no "size"'),
-        (dict(size=[H, W]), '"counts" of the RLE is None'),
-        (dict(size=[W, H], counts=RUNS), 'is 30 x 40, its image 40 x 30'),
-        (dict(size=['a'], counts=RUNS), 'its image 40 x 30'),
-        (dict(size=[H, W], counts=[5, 5, 5, 5]), 'covers 20 pixels, its image has 40 x 30'),
-        (dict(size=[H, W], counts=[*RUNS, 1]), 'covers 1201 pixels'),
-        (dict(size=[H, W], counts=[-5, 5 + H * W]), 'expected whole numbers from 0'),
-        (dict(size=[H, W], counts=[0.5, 1199.5]), 'expected whole numbers from 0'),
-        (dict(size=[H, W], counts='0'), 'covers 0 pixels'),
-        (dict(size=[H, W], counts='o'), 'is cut off'),
-        (dict(size=[H, W], counts='\x7f'), 'counts'),
-    ],
-)
+@pytest.mark.parametrize('form, message', [
+    ([[1, 2, 3, 4, 5, 6, 7]], '7 numbers, expected x and y in turn'),
+    ([[1, 2, 3, float('nan'), 5, 6]], 'finite numbers'),
+    ([[1, 2, 3, 1e12, 5, 6]], 'finite numbers'),
+    ([[1, 2, '3', 4, 5, 6]], 'expected polygons'),
+    ('a mask', 'expected polygons'),
+    ([dict(x=1, y=2)], 'has no "size"'),
+    (dict(size=[H, W]), '"counts" of the RLE is None'),
+    (dict(size=[W, H], counts=RUNS), 'is 30 x 40, its image 40 x 30'),
+    (dict(size=['a'], counts=RUNS), 'its image 40 x 30'),
+    (dict(size=[H, W], counts=[5, 5, 5, 5]), 'covers 20 pixels, its image has 40 x 30'),
+    (dict(size=[H, W], counts=[*RUNS, 1]), 'covers 1201 pixels'),
+    (dict(size=[H, W], counts=[-5, 5 + H * W]), 'expected whole numbers from 0'),
+    (dict(size=[H, W], counts=[0.5, 1199.5]), 'expected whole numbers from 0'),
+    (dict(size=[H, W], counts='0'), 'covers 0 pixels'),
+    (dict(size=[H, W], counts='o'), 'is cut off'),
+    (dict(size=[H, W], counts='\x7f'), 'counts'),
+])  # fmt: skip
 def test_forms_that_are_refused(form, message):
     with pytest.raises(ValueError, match=message) as caught:
         encode(parts_of(form, 'file: annotation 7'), H, W, 'file: annotation 7')
@@ -117,33 +111,28 @@ def test_a_field_of_an_annotation(images, key, value):
     assert 'in.json: annotation 1' in message and f'"{key}"' in message
 
 
-@pytest.mark.parametrize(
-    ('parts', 'words'),
-    [
-        (dict(images=[dict(id=1)]), 'image 1 has no "file_name"'),
-        (dict(images=[dict(file_name='a.jpg')]), 'image 1 has no "id"'),
-        (dict(images=[7]), 'image 1 is 7, expected an object'),
-        (dict(images=[dict(id=1, file_name='a.jpg', width='40')]), '"width" is \'40\''),
-        (dict(categories=[dict(id=1)]), 'category 1 has no "name"'),
-        (dict(categories=[dict(id=1, name=5)]), 'category 1: "name" is 5, expected a text'),
-        (dict(categories=[dict(name='cat')]), 'category number 1 has no "id"'),
-        (dict(categories=['cat']), "category number 1 is 'cat', expected an object"),
-        (dict(categories=[dict(id=1, name='cat', supercategory=['x'])]), '"supercategory" is'),
-        (dict(categories=[dict(id=1, name='cat', color='#ff0000')]), '"color" is \'#ff0000\''),
-        (dict(categories=[dict(id=1, name='cat', color=[1, 2])]), '"color" is [1, 2], expected'),
-        (dict(categories=[dict(id=1, name='cat', isthing='1')]), '"isthing" is \'1\', expected 1'),
-        (dict(annotations=[7]), 'annotation number 1 is 7, expected an object'),
-        (dict(annotations=[annotation(iscrowd='0')]), '"iscrowd" is \'0\', expected 0 or 1'),
-    ],
-)
+@pytest.mark.parametrize('parts, words', [
+    (dict(images=[dict(id=1)]), 'image 1 has no "file_name"'),
+    (dict(images=[dict(file_name='a.jpg')]), 'image 1 has no "id"'),
+    (dict(images=[7]), 'image 1 is 7, expected an object'),
+    (dict(images=[dict(id=1, file_name='a.jpg', width='40')]), '"width" is \'40\''),
+    (dict(categories=[dict(id=1)]), 'category 1 has no "name"'),
+    (dict(categories=[dict(id=1, name=5)]), 'category 1: "name" is 5, expected a text'),
+    (dict(categories=[dict(name='cat')]), 'category number 1 has no "id"'),
+    (dict(categories=['cat']), "category number 1 is 'cat', expected an object"),
+    (dict(categories=[dict(id=1, name='cat', supercategory=['x'])]), '"supercategory" is'),
+    (dict(categories=[dict(id=1, name='cat', color='#ff0000')]), '"color" is \'#ff0000\''),
+    (dict(categories=[dict(id=1, name='cat', color=[1, 2])]), '"color" is [1, 2], expected'),
+    (dict(categories=[dict(id=1, name='cat', isthing='1')]), '"isthing" is \'1\', expected 1'),
+    (dict(annotations=[7]), 'annotation number 1 is 7, expected an object'),
+    (dict(annotations=[annotation(iscrowd='0')]), '"iscrowd" is \'0\', expected 0 or 1'),
+])  # fmt: skip
 def test_fields_of_images_and_categories(images, parts, words):
     message = refusal(images, dict(coco(annotation()), **parts))
     assert message.startswith(f'error: {images.parent / "in.json"}: ') and words in message
 
 
-@pytest.mark.parametrize(
-    'wrong', [dict(color='red'), dict(name=3), dict(isthing='yes'), dict(id='x')]
-)
+@pytest.mark.parametrize('wrong', [dict(color='red'), dict(name=3), dict(isthing='yes'), dict(id='x')])
 def test_fields_of_a_class_file(images, wrong):
     classes = images.parent / 'classes.json'
     classes.write_text(json.dumps([dict(dict(name='cat', isthing=1), **wrong)]))
@@ -154,21 +143,16 @@ def test_fields_of_a_class_file(images, wrong):
 PETS = dict(id=0, name='pets', supercategory='none')
 
 
-@pytest.mark.parametrize(
-    ('categories', 'used', 'names'),
-    [
-        ([dict(id='1', name='cat')], '1', ['cat']),
-        ([dict(id='1', name='cat', isthing=None, color=None)], 1, ['cat']),
-        ([dict(id='c', name='cat'), dict(id='d', name='dog')], 'd', ['cat', 'dog']),
-        ([dict(id=1, name='cat')] * 3, '1', ['cat']),
-        ([dict(PETS, name='cat'), dict(id=1, name='cat', supercategory='cat')], 1, ['cat']),
-        ([PETS, dict(id=1, name='cat', supercategory='pets')], 1, ['cat']),
-    ],
-)
+@pytest.mark.parametrize('categories, used, names', [
+    ([dict(id='1', name='cat')], '1', ['cat']),
+    ([dict(id='1', name='cat', isthing=None, color=None)], 1, ['cat']),
+    ([dict(id='c', name='cat'), dict(id='d', name='dog')], 'd', ['cat', 'dog']),
+    ([dict(id=1, name='cat')] * 3, '1', ['cat']),
+    ([dict(PETS, name='cat'), dict(id=1, name='cat', supercategory='cat')], 1, ['cat']),
+    ([PETS, dict(id=1, name='cat', supercategory='pets')], 1, ['cat']),
+])  # fmt: skip
 def test_categories(images, categories, used, names):
-    result = convert(
-        images, coco(annotation(category_id=used, image_id='1'), categories=categories)
-    )
+    result = convert(images, coco(annotation(category_id=used, image_id='1'), categories=categories))
     assert [category['name'] for category in result.data['categories']] == names
     (segment,) = result.segments['a.jpg']
     assert segment['category_id'] == result.category(names[-1]) and segment['area'] == BOX.sum()
@@ -178,9 +162,7 @@ def test_categories(images, categories, used, names):
 LFS = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n'
 
 
-@pytest.mark.parametrize(
-    ('text', 'words'), [(LFS, 'a Git LFS pointer'), ('[' * 99999, 'not valid JSON')]
-)
+@pytest.mark.parametrize(('text', 'words'), [(LFS, 'a Git LFS pointer'), ('[' * 99999, 'not valid JSON')])
 def test_files_that_are_no_json(images, text, words):
     path = images.parent / 'in.json'
     path.write_text(text)
@@ -276,20 +258,17 @@ def test_via_without_an_attribute(images):
     assert '--attribute NAME, or, without any, give exactly one class' in message
 
 
-@pytest.mark.parametrize(
-    ('shape', 'words'),
-    [
-        (dict(name='polygon', all_points_x=[1, 2, 3]), 'has no "all_points_y"'),
-        (dict(name='rect', x=1, y=2, width=3), 'has no "height"'),
-        (dict(name='circle', cx=1, cy='2', r=3), '"cy" is \'2\', expected a number'),
-        (dict(name='circle', cx=1, cy=2, r=1e30), '"r" is 1e+30, expected a number'),
-        (dict(name='polyline', all_points_x=[1, 9, 9], all_points_y=[1, 1, 9]), 'has no area'),
-        (dict(name='point', cx=1, cy=2), 'has no area'),
-        (dict(POLYGON, all_points_y=[1, 2]), '4 x and 2 y'),
-        (dict(POLYGON, all_points_y=[1, 2, 3, float('nan')]), 'finite numbers'),
-        ({}, 'is a None'),
-    ],
-)
+@pytest.mark.parametrize('shape, words', [
+    (dict(name='polygon', all_points_x=[1, 2, 3]), 'has no "all_points_y"'),
+    (dict(name='rect', x=1, y=2, width=3), 'has no "height"'),
+    (dict(name='circle', cx=1, cy='2', r=3), '"cy" is \'2\', expected a number'),
+    (dict(name='circle', cx=1, cy=2, r=1e30), '"r" is 1e+30, expected a number'),
+    (dict(name='polyline', all_points_x=[1, 9, 9], all_points_y=[1, 1, 9]), 'has no area'),
+    (dict(name='point', cx=1, cy=2), 'has no area'),
+    (dict(POLYGON, all_points_y=[1, 2]), '4 x and 2 y'),
+    (dict(POLYGON, all_points_y=[1, 2, 3, float('nan')]), 'finite numbers'),
+    ({}, 'is a None'),
+])  # fmt: skip
 def test_regions_that_are_refused(images, shape, words):
     message = refusal(images, via(shape, kind='cat'), SKIP, '--things', 'cat', **VIA)
     assert 'in.json: a.jpg: region 1' in message and words in message
@@ -328,30 +307,25 @@ def test_ellipses_closed_lines_and_the_output_beside_the_input(images, capsys):
     assert 'already complete' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ('shape', 'words'),
-    [
-        (dict(MASK, mask=None), '"mask" is None'),
-        (dict(MASK, mask='no'), 'no image in base64'),
-        (dict(MASK, mask=base64.b64encode(b'no').decode()), 'no image in base64'),
-        (dict(points=POINTS), 'has no "label"'),
-        (dict(label='cat', points=[[1, 1], [9, 1]]), 'has no area'),
-        (dict(label='cat', points=[[1, 1], [9, None], [9, 9]]), 'no list of x, y points'),
-        (dict(label='cat', points=[[1, 1], [9, 1e9], [9, 9]]), 'no list of x, y points'),
-        (dict(label='cat', shape_type='line', points=[[1, 1], [9, 1]]), 'has no area'),
-        (dict(label='cat', shape_type='point', points=[[1, 1]]), 'has no area'),
-        ('cat', "is 'cat', expected an object"),
-    ],
-)
+@pytest.mark.parametrize('shape, words', [
+    (dict(MASK, mask=None), '"mask" is None'),
+    (dict(MASK, mask='no'), 'no image in base64'),
+    (dict(MASK, mask=base64.b64encode(b'no').decode()), 'no image in base64'),
+    (dict(points=POINTS), 'has no "label"'),
+    (dict(label='cat', points=[[1, 1], [9, 1]]), 'has no area'),
+    (dict(label='cat', points=[[1, 1], [9, None], [9, 9]]), 'no list of x, y points'),
+    (dict(label='cat', points=[[1, 1], [9, 1e9], [9, 9]]), 'no list of x, y points'),
+    (dict(label='cat', shape_type='line', points=[[1, 1], [9, 1]]), 'has no area'),
+    (dict(label='cat', shape_type='point', points=[[1, 1]]), 'has no area'),
+    ('cat', "is 'cat', expected an object"),
+])  # fmt: skip
 def test_shapes_that_are_refused(images, shape, words):
     labelme(images / 'a.json', shape)
-    message = failure(
-        'polygons_panoptic', images, images, '--things', 'cat', SKIP, out=images.parent / 'out'
-    )
+    message = failure('polygons_panoptic', images, images, '--things', 'cat', SKIP, out=images.parent / 'out')
     assert 'a.json: shape 1' in message and words in message
 
 
-@pytest.mark.parametrize(('x', 'y', 'area'), [(3, 3, 24), (-2, -1, 12), (37, 28, 6), (50, 3, 0)])
+@pytest.mark.parametrize('x, y, area', [(3, 3, 24), (-2, -1, 12), (37, 28, 6), (50, 3, 0)])
 def test_a_mask_of_labelme(images, capsys, x, y, area):
     mask = in_base64(np.full((4, 6), 255, np.uint8))
     labelme(images / 'a.json', dict(MASK, points=[[x, y], [x + 6, y + 4]], mask=mask))

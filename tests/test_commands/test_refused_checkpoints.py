@@ -16,9 +16,7 @@ from helpers.web_server import import_web_demo
 PROCESSES = {
     'train.py': ('train.py', 'tiny.py', '--resume=evil.pth'),
     'test.py': ('test.py', 'tiny.py', 'evil.pth'),
-    'demo.py': (
-        'demo.py', 'photo.png', '--config=tiny.py', '--checkpoint=evil.pth', '--out-dir=out',
-    ),
+    'demo.py': ('demo.py', 'photo.png', '--config=tiny.py', '--checkpoint=evil.pth', '--out-dir=out'),
     'publish_model.py': ('model_converters/publish_model.py', 'evil.pth', 'out.pth'),
 }  # fmt: skip
 
@@ -33,9 +31,7 @@ def folder(tmp_path_factory) -> Path:
     content = torch.load(tiny_inferencer.write_checkpoint(folder))
     trap = Call(os.mkdir, str(folder / 'trap'))
     for name, key in (('evil.pth', 'state_dict'), ('published.pth', 'model')):
-        torch.save(
-            {key: content['state_dict'], 'meta': dict(content['meta'], a=trap)}, folder / name
-        )
+        torch.save({key: content['state_dict'], 'meta': dict(content['meta'], a=trap)}, folder / name)
     return folder
 
 
@@ -82,21 +78,15 @@ def test_each_process_of_a_distributed_run_says_so(folder):
     assert re.search(r'exitcode *: 2 ', output)
 
 
-@pytest.mark.parametrize(
-    'tool, arguments',
-    [
-        ('analysis_tools/compare_precision.py', ('tiny.py', 'evil.pth')),
-        (
-            'analysis_tools/explain.py',
-            ('photo.png', '--config=tiny.py', '--checkpoint=evil.pth', '--out=out.html'),
-        ),
-        ('deployment/export_onnx.py', ('tiny.py', 'evil.pth', '--out=out.onnx')),
-        ('model_converters/detectron2_to_mmpfcn.py', ('published.pth', 'out.pth')),
-    ],
-)
+@pytest.mark.parametrize('tool, arguments', [
+    ('analysis_tools/compare_precision.py', 'tiny.py evil.pth'),
+    ('analysis_tools/explain.py', 'photo.png --config=tiny.py --checkpoint=evil.pth --out=out.html'),
+    ('deployment/export_onnx.py', 'tiny.py evil.pth --out=out.onnx'),
+    ('model_converters/detectron2_to_mmpfcn.py', 'published.pth out.pth'),
+])  # fmt: skip
 def test_in_this_process(folder, inside, monkeypatch, tool, arguments):
     monkeypatch.syspath_prepend(str((tiny_run.TOOLS / tool).parent))
-    inside(import_file(tiny_run.TOOLS / tool).main, *arguments)
+    inside(import_file(tiny_run.TOOLS / tool).main, *arguments.split())
     assert not list(folder.glob('out*'))
 
 

@@ -4,13 +4,13 @@ import html
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from helpers import panoptic_files
 from helpers.browser import Visit, chromium
+from helpers.files import read_json
 from helpers.oracle import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -18,7 +18,9 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from test_end_to_end import QUICK, ran
 
-from mmpfcn.commands.report import command
+from mmpfcn.commands.report.charts import ticks
+from mmpfcn.commands.report.command import main
+from mmpfcn.commands.report.curves import MOST_POINTS, find_logs, read_logs
 from mmpfcn.evaluation import PanopticQualityMetric
 
 TRUTH = {
@@ -44,12 +46,6 @@ test_dataloader = dict(dataset=dict(
     type='PanopticDataset', data_root='{root}', ann_file='panoptic.json', test_mode=True,
     data_prefix=dict(img='images', seg='pngs'), pipeline=[]))
 """
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['report.py'])
-    return command
 
 
 @pytest.fixture(scope='module')
@@ -84,24 +80,12 @@ def results() -> list[dict]:
     return items
 
 
-def write_report(
-    tool, folder: Path, *arguments, results: str | Path = 'results.panoptic.json'
-) -> Path:
+def write_report(folder: Path, *arguments, results: str | Path = 'results.panoptic.json') -> Path:
     """The page."""
     out = folder / 'report.html'
     fixed = [folder / 'config.py', folder / results, '--workers', 1, '--out', out]
-    tool.main([str(argument) for argument in (*fixed, *arguments)])
+    main([str(argument) for argument in (*fixed, *arguments)])
     return out
-
-
-def fails(tool, capsys, *arguments) -> str:
-    """The message of a run that must fail with one."""
-    with pytest.raises(SystemExit) as error:
-        tool.main([*map(str, arguments)])
-    text = capsys.readouterr().err.strip()
-    assert error.value.code == 2
-    assert 'Traceback' not in text and text.count('error: ') == 1
-    return text.splitlines()[-1]
 
 
 def read_tables(page: Path) -> dict[str, dict[str, list[str]]]:
@@ -118,9 +102,9 @@ def read_tables(page: Path) -> dict[str, dict[str, list[str]]]:
     return tables
 
 
-def test_numbers_of_two_hand_made_images(tool, two):
+def test_numbers_of_two_hand_made_images(two):
     """Worked out by hand: persons 1 / 2.5, cars 0, sky 1.75 / 2, road (1 + 32 / 38) / 2."""
-    page = write_report(tool, two)
+    page = write_report(two)
     tables = read_tables(page)
     assert tables['Means over'] == {
         'All': ['54.9', '69.9', '60.0', '4'],
@@ -159,9 +143,9 @@ def test_numbers_of_two_hand_made_images(tool, two):
     assert 'wrong class: person, car; predicted person, car' in text
 
 
-def test_a_json_with_pngs_gives_the_same(tool, two):
+def test_a_json_with_pngs_gives_the_same(two):
     """That of the metric for COCO's server, and one that names images and categories itself."""
-    expected = read_tables(write_report(tool, two))
+    expected = read_tables(write_report(two))
     dataset = panoptic_files.build(two / 'data', test_mode=True)
     metric = PanopticQualityMetric(outfile_prefix=str(two / 'coco'))
     metric.dataset_meta = dataset.metainfo
@@ -169,9 +153,9 @@ def test_a_json_with_pngs_gives_the_same(tool, two):
         metric.process({}, [{**dataset.get_data_info(index), **item}])
     figures = metric.evaluate(2)
     assert f'{figures["coco_panoptic/PQ"]:.1f}' == expected['Means over']['All'][0]
-    assert read_tables(write_report(tool, two, results='coco.panoptic.json')) == expected
+    assert read_tables(write_report(two, results='coco.panoptic.json')) == expected
 
-    content = json.loads((two / 'coco.panoptic.json').read_text())
+    content = read_json(two / 'coco.panoptic.json')
     names, content['images'] = iter(TRUTH), []
     for number, annotation in enumerate(content['annotations']):
         annotation['image_id'] = number
@@ -181,12 +165,12 @@ def test_a_json_with_pngs_gives_the_same(tool, two):
     content['categories'] = [{**c, 'id': c['id'] + 1000} for c in panoptic_files.CATEGORIES]
     (two / 'named.json').write_text(json.dumps(content))
     arguments = ('--png', two / 'coco.panoptic')
-    assert read_tables(write_report(tool, two, *arguments, results='named.json')) == expected
+    assert read_tables(write_report(two, *arguments, results='named.json')) == expected
 
 
-def test_classes_are_known_by_their_names_not_by_their_ids(tool, two, tmp_path, capsys):
+def test_classes_are_known_by_their_names_not_by_their_ids(two, tmp_path, refused):
     """The config names another data set, whose ids mean other classes, or which has others."""
-    expected = read_tables(write_report(tool, two))
+    expected = read_tables(write_report(two))
     shutil.copytree(two / 'data', tmp_path / 'data')
     path = tmp_path / 'data' / 'panoptic.json'
     content = json.loads(path.read_text())
@@ -199,14 +183,14 @@ def test_classes_are_known_by_their_names_not_by_their_ids(tool, two, tmp_path, 
             segment['category_id'] = turned[segment['category_id']]
     root = ('--cfg-options', f'test_dataloader.dataset.data_root={tmp_path / "data"}')
     path.write_text(json.dumps(content))
-    assert read_tables(write_report(tool, two, *root)) == expected
+    assert read_tables(write_report(two, *root)) == expected
     content['categories'][0]['name'] = 'ship'
     path.write_text(json.dumps(content))
-    text = fails(tool, capsys, two / 'config.py', two / 'results.panoptic.json', *root)
+    text = refused(main, two / 'config.py', two / 'results.panoptic.json', *root)
     assert "differ in ['ship', 'sky']" in text
 
 
-def test_files_behind_a_byte_order_mark(tool, two):
+def test_files_behind_a_byte_order_mark(two):
     """As some editors save them: the page is that of the same files without."""
     (two / 'work').mkdir()
     log = two / 'work' / 'scalars.json'
@@ -216,65 +200,56 @@ def test_files_behind_a_byte_order_mark(tool, two):
         content = (two / 'results.panoptic.json').read_bytes()
         (two / f'{results}.panoptic.json').write_bytes(mark + content)
         log.write_bytes(mark + lines(dict(iter=1, step=1, loss=2.5)).encode())
-        page = write_report(tool, two, '--log', log, results=f'{results}.panoptic.json')
+        page = write_report(two, '--log', log, results=f'{results}.panoptic.json')
         pages.append(page.read_text('utf-8').replace(f'{results}.panoptic.json', ''))
     assert pages[0] == pages[1] and 'loss from 2.5 at 1' in pages[0]
     shutil.rmtree(two / 'work')
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
-        (lambda r: r[0].update(image_id=139), "no prediction for 1 of the 2 images"),
-        (lambda r: r.append({**r[0], 'image_id': 'x'}), "1 predictions for images that the data"),
-        (lambda r: r.append(r[0]), "several images 'image-0'"),
-        (lambda r: r[0].pop('image_id'), 'image_id'),
-        (lambda r: r[0].pop('segments_info'), 'segments_info'),
-        (lambda r: r[0]['segments_info'][0].update(category_id=77), 'category_id 77, which'),
-        (lambda r: r[0]['segments_info'].pop(), 'which its segments_info in the JSON lacks'),
-    ],
-)  # fmt: skip
-def test_results_that_do_not_fit_the_data_set(tool, two, tmp_path, capsys, change, message):
-    content = json.loads((two / 'results.panoptic.json').read_text())
+@pytest.mark.parametrize('change, message', [
+    (lambda r: r.pop(), "no prediction for 1 of the 2 images of the data set, such as 'im"),
+    (lambda r: r[0].update(image_id=139), "no prediction for 1 of the 2 images"),
+    (lambda r: r.append({**r[0], 'image_id': 'x'}), "1 predictions for images that the data"),
+    (lambda r: r.append(r[0]), "several images 'image-0'"),
+    (lambda r: r[0].pop('image_id'), 'image_id'),
+    (lambda r: r[0].pop('segments_info'), 'segments_info'),
+    (lambda r: r[0]['segments_info'][0].update(category_id=77), 'category_id 77, which'),
+    (lambda r: r[0]['segments_info'].pop(), 'which its segments_info in the JSON lacks'),
+])  # fmt: skip
+def test_results_that_do_not_fit_the_data_set(two, tmp_path, refused, change, message):
+    content = read_json(two / 'results.panoptic.json')
     change(content['annotations'])
     path = tmp_path / 'results.json'
     path.write_text(json.dumps(content))
     pngs = ('--png', two / 'results.panoptic')
-    text = fails(tool, capsys, two / 'config.py', path, *pngs, '--workers', 1)
+    text = refused(main, two / 'config.py', path, *pngs, '--workers', 1)
     assert re.search(message, text), text
     assert [file.name for file in tmp_path.iterdir()] == ['results.json']
 
 
-def test_a_png_of_another_size(tool, two, tmp_path, capsys):
-    shutil.copytree(two / 'results.panoptic', tmp_path / 'pngs')
-    name = json.loads((two / 'results.panoptic.json').read_text())['annotations'][0]['file_name']
-    with Image.open(tmp_path / 'pngs' / name) as image:
-        image.crop((0, 1, 8, 6)).save(tmp_path / 'pngs' / name)
-    json_file = two / 'results.panoptic.json'
-    text = fails(tool, capsys, two / 'config.py', json_file, '--png', tmp_path / 'pngs')
-    assert 'is (5, 8) (H, W), its' in text
-
-
-def test_scores_are_in_the_files_and_the_map_is_not_changed(two):
-    content = json.loads((two / 'results.panoptic.json').read_text())
+def test_a_png_of_another_size_and_scores(two, tmp_path, refused):
+    content = read_json(two / 'results.panoptic.json')
     infos = [info for a in content['annotations'] for info in a['segments_info']]
     assert [info['score'] for info in infos] == [0.7] * 10
     items = results()
     write_results(two, items)
     for item, same in zip(items, results(), strict=True):
         assert torch.equal(seg([item])['sem_seg'], seg([same])['sem_seg'])
+    shutil.copytree(two / 'results.panoptic', tmp_path / 'pngs')
+    name = read_json(two / 'results.panoptic.json')['annotations'][0]['file_name']
+    with Image.open(tmp_path / 'pngs' / name) as image:
+        image.crop((0, 1, 8, 6)).save(tmp_path / 'pngs' / name)
+    json_file = two / 'results.panoptic.json'
+    text = refused(main, two / 'config.py', json_file, '--png', tmp_path / 'pngs')
+    assert 'is (5, 8) (H, W), its' in text
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        (lambda r: r[0].pop('pred_panoptic_seg'), 'no pred_panoptic_seg for'),
-        (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
-        (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
-        (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('change, message', [
+    (lambda r: r[0].pop('pred_panoptic_seg'), 'no pred_panoptic_seg for'),
+    (lambda r: seg(r).update(sem_seg=torch.full((1, 6, 8), 7)), 'has the value 7, label 7'),
+    (lambda r: seg(r)['segments_info'].pop(), 'none of its segments_info: 4 is void for the 4'),
+    (lambda r: seg(r).update(sem_seg=torch.rand(1, 6, 8)), r'expected \(1, H, W\) integers'),
+])  # fmt: skip
 def test_what_a_test_run_does_not_write(two, change, message):
     items = results()
     change(items)
@@ -288,82 +263,48 @@ def seg(items: list[dict]) -> dict:
     return items[0]['pred_panoptic_seg']
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (['none.json'], 'none.json is not a file'),
-        (['config.py'], 'expected the .panoptic.json of tools/test.py --out'),
-        (['results.panoptic.json', '--png', 'none'], 'PNGs of .* are not in none: give --png'),
-        (['results.panoptic.json', '--out', 'data'], 'is a folder'),
-        (['results.panoptic.json', '--out', 'config.py/x.html'], 'give another --out'),
-        (
-            ['results.panoptic.json', '--num-images', '0'],
-            'got 0, expected a whole number from 1 on',
-        ),
-        (['results.panoptic.json', '--log', 'data'], 'has no log of a training'),
-        (['results.panoptic.json', '--log', 'config.py'], 'line 1 is no JSON object'),
-        (['data/panoptic.json'], 'the PNGs of .*panoptic are not in|are not in .*give --png'),
-        (['empty.json'], 'empty.json is no complete JSON'),
-        (['list.json'], 'list.json has no annotations'),
-        (
-            ['results.panoptic.json', '--cfg-options', 'test_dataloader=None'],
-            'has no test_dataloader',
-        ),
-        (
-            ['results.panoptic.json', '--cfg-options', 'test_dataloader.dataset.ann_file=no.json'],
-            'can not be built: annotation file .*no.json is not there',
-        ),
-        (
-            [
-                'results.panoptic.json',
-                '--cfg-options',
-                'test_dataloader.dataset.data_prefix.seg=no',
-            ],
-            'panoptic PNG .* is not there',
-        ),
-        (
-            [
-                'results.panoptic.json',
-                '--cfg-options',
-                'test_dataloader.dataset.data_prefix.img=no',
-            ],
-            'image .* is not there',
-        ),
-        (
-            [
-                'results.panoptic.json',
-                '--cfg-options',
-                'test_dataloader.dataset.type=BaseDetDataset',
-            ],
-            'can not be built',
-        ),
-    ],
-)
-def test_wrong_arguments(tool, two, capsys, monkeypatch, arguments, message):
+FOUND_JSON = 'results.panoptic.json'
+DATASET = f'{FOUND_JSON} --cfg-options test_dataloader.dataset'
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ('none.json', 'none.json is not a file'),
+    ('config.py', 'expected the .panoptic.json of tools/test.py --out'),
+    (f'{FOUND_JSON} --png none', 'PNGs of .* are not in none: give --png'),
+    (f'{FOUND_JSON} --out data', 'is a folder'),
+    (f'{FOUND_JSON} --out config.py/x.html', 'give another --out'),
+    (f'{FOUND_JSON} --num-images 0', 'got 0, expected a whole number from 1 on'),
+    (f'{FOUND_JSON} --log data', 'has no log of a training'),
+    (f'{FOUND_JSON} --log config.py', 'line 1 is no JSON object'),
+    ('data/panoptic.json', 'the PNGs of .*panoptic are not in|are not in .*give --png'),
+    ('empty.json', 'empty.json is no complete JSON'),
+    ('list.json', 'list.json has no annotations'),
+    (f'{FOUND_JSON} --cfg-options test_dataloader=None', 'has no test_dataloader'),
+    (f'{DATASET}.ann_file=no.json', 'built: annotation file .*no.json is not there'),
+    (f'{DATASET}.data_prefix.seg=no', 'panoptic PNG .* is not there'),
+    (f'{DATASET}.data_prefix.img=no', 'image .* is not there'),
+    (f'{DATASET}.type=BaseDetDataset', 'can not be built'),
+])  # fmt: skip
+def test_wrong_arguments(two, refused, monkeypatch, arguments, message):
     monkeypatch.chdir(two)
     Path('empty.json').touch()
     Path('list.json').write_text('[]')
     before = sorted(two.rglob('*'))
-    text = fails(tool, capsys, 'config.py', *arguments, '--workers', 1)
+    text = refused(main, 'config.py', *arguments.split(), '--workers', 1)
     assert re.search(message, text), text
     assert sorted(two.rglob('*')) == before
 
 
-@pytest.mark.parametrize(
-    'changes, message',
-    [
-        (dict(images=[], annotations=[]), 'can not be built: .* has no images'),
-        (dict(annotations=[]), 'the test data set has no panoptic annotations'),
-    ],
-)
-def test_a_data_set_without_images_or_annotations(tool, two, tmp_path, capsys, changes, message):
-    content = json.loads((two / 'data' / 'panoptic.json').read_text())
+@pytest.mark.parametrize('changes, message', [
+    (dict(images=[], annotations=[]), 'can not be built: .* has no images'),
+    (dict(annotations=[]), 'the test data set has no panoptic annotations'),
+])  # fmt: skip
+def test_a_data_set_without_images_or_annotations(two, tmp_path, refused, changes, message):
+    content = read_json(two / 'data' / 'panoptic.json')
     path = tmp_path / 'empty.json'
     path.write_text(json.dumps({**content, **changes}))
-    option = f'test_dataloader.dataset.ann_file={path}'
-    text = fails(
-        tool, capsys, two / 'config.py', two / 'results.panoptic.json', '--cfg-options', option
-    )
+    option = '--cfg-options', f'test_dataloader.dataset.ann_file={path}'
+    text = refused(main, two / 'config.py', two / FOUND_JSON, *option)
     assert re.search(message, text), text
 
 
@@ -371,9 +312,16 @@ def lines(*records: dict) -> str:
     return ''.join(json.dumps(record) + '\n' for record in records)
 
 
-def test_curves_of_a_resumed_training(tool, tmp_path):
-    from mmpfcn.commands.report.curves import find_logs, read_logs
+def test_curves_of_a_long_training(tmp_path):
+    path = tmp_path / 'scalars.json'
+    path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
+    (chart,) = read_logs([path]).charts
+    (curve,) = chart.curves
+    assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
+    assert curve.values == pytest.approx(2 * curve.steps)
 
+
+def test_curves_of_a_resumed_training(tmp_path):
     def train(step, loss):
         return dict(iter=step, step=step, lr=0.1, loss=loss, loss_thing=1.0, time=0.5)
 
@@ -401,29 +349,13 @@ def test_curves_of_a_resumed_training(tool, tmp_path):
     assert len(find_logs(tmp_path / '20260102_000000')) == len(find_logs(path)) == 1
 
 
-def test_long_curves_are_thinned_without_a_shift(tool, tmp_path):
-    from mmpfcn.commands.report.curves import MOST_POINTS, read_logs
-
-    path = tmp_path / 'scalars.json'
-    path.write_text(lines(*(dict(iter=i, step=i, epoch=1, loss=2 * i) for i in range(1, 1000))))
-    (chart,) = read_logs([path]).charts
-    (curve,) = chart.curves
-    assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
-    assert curve.values == pytest.approx(2 * curve.steps)
-
-
-@pytest.mark.parametrize(
-    'largest, number, expected',
-    [
-        (100, 4, [0, 25, 50, 75, 100]),
-        (0.19, 4, [0, 0.05, 0.1, 0.15, 0.2]),
-        (800, 5, [0, 200, 400, 600, 800]),
-        (0, 4, [0, 1]),
-    ],
-)
-def test_ticks(tool, largest, number, expected):
-    from mmpfcn.commands.report.charts import ticks
-
+@pytest.mark.parametrize('largest, number, expected', [
+    (100, 4, [0, 25, 50, 75, 100]),
+    (0.19, 4, [0, 0.05, 0.1, 0.15, 0.2]),
+    (800, 5, [0, 200, 400, 600, 800]),
+    (0, 4, [0, 1]),
+])  # fmt: skip
+def test_ticks(largest, number, expected):
     assert ticks(largest, number) == pytest.approx(expected)
 
 
@@ -452,17 +384,14 @@ def shapes(tmp_path_factory) -> Path:
     return folder
 
 
-def test_numbers_are_those_of_the_test_run(shapes):
+def test_numbers_and_page_of_a_real_run(shapes):
     (path,) = (shapes / 'work_dirs' / 'r18_shapes').glob('*/*.json')
-    figures = json.loads(path.read_text())
+    figures = read_json(path)
     rows = read_tables(shapes / 'results.panoptic.html')['Means over']
     for name, suffix in (('All', ''), ('Things', '_th'), ('Stuff', '_st')):
         expected = [f'{figures[f"coco_panoptic/{key}{suffix}"]:.1f}' for key in ('PQ', 'SQ', 'RQ')]
         assert rows[name][:3] == expected
     assert float(rows['Stuff'][0]) > 0
-
-
-def test_the_page_needs_nothing_else(shapes):
     text = (shapes / 'results.panoptic.html').read_text()
     assert not re.search('<link|@import|<script src|url\\(', text)
     addresses = re.findall(r'(?:src|href)="(.*?)"', text)

@@ -26,15 +26,11 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         tiny_run.write_config(
-            folder,
-            model__test_cfg__region_thr=0.4,
-            model__test_cfg__center_thr=0.3,
+            folder, model__test_cfg__region_thr=0.4, model__test_cfg__center_thr=0.3,
             val_evaluator=[dict(type='PanopticQualityMetric')],
-            test_evaluator=[dict(type='PanopticQualityMetric')],
-            train_cfg__max_iters=80,
-            param_scheduler=[],
-            optim_wrapper__optimizer__lr=0.006,
-        )
+            test_evaluator=[dict(type='PanopticQualityMetric')], train_cfg__max_iters=80,
+            param_scheduler=[], optim_wrapper__optimizer__lr=0.006,
+        )  # fmt: skip
         cfg = Config.fromfile('tiny.py')
         cfg.work_dir = 'run'
         Runner.from_cfg(cfg).train()
@@ -93,19 +89,8 @@ def test_wrong_input(folder, monkeypatch, capsys):
         (['tiny.py', 'other.pth'], 'belongs to another model'),
         ([*WHOLE, '--images=0'], '--images 0, expected at least 1'),
         ([*WHOLE, '--out=a.txt'], '--out must end in .py, got a.txt'),
-        (
-            ['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader=None'],
-            'no val_dataloader',
-        ),
-        (
-            [
-                'tiny.py',
-                'run/iter_80.pth',
-                '--cfg-options',
-                'val_dataloader.dataset.ann_file=x.json',
-            ],
-            'x.json',
-        ),
+        (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader=None'], 'no val_dataloader'),
+        (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader.dataset.ann_file=x.json'], 'x.json'),
     ):
         with pytest.raises(SystemExit) as error:
             tune.main(arguments)

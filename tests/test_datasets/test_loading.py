@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import panoptic_files as files
-from helpers.oracle import coco200
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from mmdet.evaluation import INSTANCE_OFFSET
-from mmdet.registry import DATASETS
-
-from mmpfcn.formats import read_panoptic_png, write_panoptic_png
-from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
 
 LOAD = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth', panoptic=True)]
 
@@ -21,14 +14,11 @@ def loaded(tmp_path):
     return files.build(files.write(tmp_path), LOAD)[0]
 
 
-def test_semantic_map(loaded):
+def test_ground_truth(loaded):
     labels = {'.': 255, 'p': 0, 'q': 0, 'c': 1, 'g': 1, 's': 2, 'r': 3}
     expected = [[labels[cell] for cell in row] for row in files.ROWS]
     assert loaded['gt_seg_map'].tolist() == expected
     assert loaded['gt_seg_map'].dtype == np.uint8
-
-
-def test_instances_are_aligned_and_without_the_crowd(loaded):
     cells = np.array([list(row) for row in files.ROWS])
     order = [letter for letter in 'spqrcg' if letter in 'pqc']  # of the JSON
     assert loaded['gt_bboxes_labels'].tolist() == [0, 0, 1]
@@ -48,35 +38,23 @@ def test_panoptic_ground_truth_reaches_the_data_sample(tmp_path):
     assert gt.sem_seg.dtype == torch.int32 and gt.metainfo['ignore_index'] == 255
     infos = {info['id']: info for info in gt.segments_info}
     assert len(infos) == len(gt.segments_info) == 6
-    assert infos[1 + 2 * offset] == dict(
-        id=1 + 2 * offset, label=1, isthing=False, iscrowd=True, area=4
-    )
+    crowd = dict(id=1 + 2 * offset, label=1, isthing=False, iscrowd=True, area=4)
+    assert infos[1 + 2 * offset] == crowd
     assert infos[2] == dict(id=2, label=2, isthing=False, iscrowd=False, area=18)
 
 
 def test_equal_to_mmdet_on_photos():
     """Where mmdet's way is right: COCO, whose JSON has things first and names PNGs as images."""
-    root = str(coco200())
-    common = dict(
-        data_root=root,
-        ann_file='annotations/panoptic_val2017.json',
-        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'),
-        test_mode=True,
-        indices=25,
-    )
     resize = [
         dict(type='Resize', scale=(333, 200), keep_ratio=True),
         dict(type='RandomFlip', prob=1.0),
         dict(type='Pad', size_divisor=32),
     ]
     stock, ours = (
-        DATASETS.build(dict(common, type=kind, pipeline=[*load, *resize]))
-        for kind, load in (
-            (
-                'CocoPanopticDataset',
-                [dict(type='LoadImageFromFile'), dict(type='LoadPanopticAnnotations')],
-            ),
-            ('PanopticDataset', LOAD[:1] + [dict(type='LoadPanopticGroundTruth')]),
+        files.coco(*(dict(type=x) for x in load), *resize, kind=kind, test_mode=True, indices=25)
+        for kind, *load in (
+            ('CocoPanopticDataset', 'LoadImageFromFile', 'LoadPanopticAnnotations'),
+            ('PanopticDataset', 'LoadImage', 'LoadPanopticGroundTruth'),
         )
     )
     assert ours.metainfo['classes'] == stock.metainfo['classes']
@@ -88,42 +66,3 @@ def test_equal_to_mmdet_on_photos():
         assert np.array_equal(a['gt_masks'].masks, b['gt_masks'].masks)
         assert np.array_equal(a['gt_bboxes_labels'], b['gt_bboxes_labels'])
         assert torch.equal(a['gt_bboxes'].tensor, b['gt_bboxes'].tensor)
-
-
-MAPS = st.integers(0, 2**32 - 1).map(
-    lambda seed: np.random.default_rng(seed).integers(
-        0, 6, np.random.default_rng(seed).integers(1, 12, 2), np.int32
-    )
-)
-
-
-@given(MAPS, st.lists(st.integers(1, 9), unique=True, max_size=6))
-@settings(max_examples=100, deadline=None)
-def test_look_up_is_the_plain_comparison(ids, segment_ids):
-    index = segment_index(ids, segment_ids)
-    areas = segment_areas(index, len(segment_ids))
-    boxes = segment_boxes(index, len(segment_ids))
-    assert areas[0] == (index == 0).sum() and areas.sum() == ids.size
-    for number, id_ in enumerate(segment_ids, start=1):
-        mask = ids == id_
-        assert np.array_equal(index == number, mask) and areas[number] == mask.sum()
-        ys, xs = np.nonzero(mask)
-        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1] if len(ys) else [0, 0, 0, 0]
-        assert boxes[number - 1].tolist() == box
-
-
-@given(MAPS)
-@settings(max_examples=50, deadline=None)
-def test_runs_cover_the_map_row_by_row(ids):
-    runs = find_runs(ids)
-    assert np.array_equal(np.repeat(runs.values, runs.lengths), ids.ravel())
-    assert (runs.starts % ids.shape[1] + runs.lengths <= ids.shape[1]).all()
-
-
-def test_png_round_trip(tmp_path):
-    ids = np.array([[0, 1, 255, 256], [65535, 65536, 2**24 - 1, 7]], np.int32)
-    write_panoptic_png(tmp_path / 'sub/x.png', ids)
-    assert np.array_equal(read_panoptic_png(str(tmp_path / 'sub/x.png')), ids)
-    with pytest.raises(ValueError, match='run from 0 to 16777216, .*0 to 16777215'):
-        write_panoptic_png(tmp_path / 'y.png', np.array([[0, 2**24]]))
-    assert [path.name for path in tmp_path.rglob('*.png')] == ['x.png']

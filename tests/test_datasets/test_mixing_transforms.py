@@ -52,9 +52,6 @@ def test_copy_paste_and_painting_give_the_drawn_map():
     assert [mask.sum() for mask in results['gt_masks'].masks] == [32 * 40 - 12 * 20, 40 * 28]
     sem = PACK(results)['data_samples'].gt_sem_seg.sem_seg
     np.testing.assert_array_equal(sem[0], expected)
-
-
-def test_a_semantic_map_that_was_left_behind_is_refused():
     PACK(sample((0, 0, 32, 40), CAR))
     with pytest.raises(ValueError, match='1 of 2 masks .* the one of label 1: .*PaintThings'):
         PACK(pasted())

@@ -1,12 +1,11 @@
 """Labels, names and records of a data set in COCO's panoptic format."""
 
-import json
-
 import pytest
 from helpers import panoptic_files as files
+from helpers.files import edited
 
 
-def test_things_come_first_whatever_the_order_in_the_json(tmp_path):
+def test_things_come_first_and_isthing_may_come_from_the_config(tmp_path):
     dataset = files.build(files.write(tmp_path))
     meta = dataset.metainfo
     assert meta['classes'] == ('person', 'car', 'sky', 'road')
@@ -14,6 +13,12 @@ def test_things_come_first_whatever_the_order_in_the_json(tmp_path):
     assert meta['category_ids'] == [7, 2, 90, 23]
     assert dataset.cat2label == {7: 0, 2: 1, 90: 2, 23: 3}
     assert len(meta['palette']) == 4
+    categories = [dict(id=c['id'], name=c['name']) for c in files.CATEGORIES]
+    root = files.write(tmp_path, categories=categories)
+    with pytest.raises(ValueError, match='panoptic.json.*have no "isthing": add 1.*thing_classes='):
+        files.build(root)
+    meta = dict(thing_classes=['person', 'car'], stuff_classes=['sky', 'road'])
+    assert files.build(root, metainfo=meta).cat2label == {7: 0, 2: 1, 90: 2, 23: 3}
 
 
 def test_record(tmp_path):
@@ -40,16 +45,13 @@ def test_equal_names_in_different_folders_and_any_extension(tmp_path):
     assert names == ['a/x_ids.png', 'b/x_ids.png', 'x.jpg_ids.png']
 
 
-@pytest.mark.parametrize(
-    'metainfo, things, stuff',
-    [
-        (dict(classes=['road', 'car', 'person']), ('car', 'person'), ('road',)),
-        (dict(thing_classes=['car'], stuff_classes=['road', 'sky']), ('car',), ('road', 'sky')),
-        (dict(thing_classes=['sky']), ('sky',), ()),
-        (dict(stuff_classes=['person', 'sky']), (), ('person', 'sky')),
-        (dict(classes=['sky', 'car', 'road'], thing_classes=['car']), ('car',), ('sky', 'road')),
-    ],
-)
+@pytest.mark.parametrize('metainfo, things, stuff', [
+    (dict(classes=['road', 'car', 'person']), ('car', 'person'), ('road',)),
+    (dict(thing_classes=['car'], stuff_classes=['road', 'sky']), ('car',), ('road', 'sky')),
+    (dict(thing_classes=['sky']), ('sky',), ()),
+    (dict(stuff_classes=['person', 'sky']), (), ('person', 'sky')),
+    (dict(classes=['sky', 'car', 'road'], thing_classes=['car']), ('car',), ('sky', 'road')),
+])  # fmt: skip
 def test_the_config_chooses_and_orders_classes(tmp_path, metainfo, things, stuff):
     dataset = files.build(files.write(tmp_path), metainfo=metainfo)
     assert dataset.metainfo['thing_classes'] == things
@@ -59,16 +61,7 @@ def test_the_config_chooses_and_orders_classes(tmp_path, metainfo, things, stuff
     assert found == set(range(len(things) + len(stuff)))  # what is left out is void
 
 
-def test_isthing_may_come_from_the_config(tmp_path):
-    categories = [dict(id=c['id'], name=c['name']) for c in files.CATEGORIES]
-    root = files.write(tmp_path, categories=categories)
-    with pytest.raises(ValueError, match='panoptic.json.*have no "isthing": add 1.*thing_classes='):
-        files.build(root)
-    meta = dict(thing_classes=['person', 'car'], stuff_classes=['sky', 'road'])
-    assert files.build(root, metainfo=meta).cat2label == {7: 0, 2: 1, 90: 2, 23: 3}
-
-
-def test_palette_goes_with_its_class(tmp_path):
+def test_names_and_palette_of_classes(tmp_path):
     coloured = [dict(c, color=[i, i, i]) for i, c in enumerate(files.CATEGORIES)]
     root = files.write(tmp_path, categories=coloured)
     assert files.build(root).metainfo['palette'] == [(1, 1, 1), (3, 3, 3), (0, 0, 0), (2, 2, 2)]
@@ -76,45 +69,35 @@ def test_palette_goes_with_its_class(tmp_path):
     assert files.build(root, metainfo=meta).metainfo['palette'] == [(8, 8, 8), (9, 9, 9)]
     with pytest.raises(ValueError, match='1 colours in its palette for 2 classes'):
         files.build(root, metainfo=dict(meta, palette=[(9, 9, 9)]))
+    dataset = files.build(tmp_path, lazy_init=True, metainfo=dict(classes=['car']))
+    assert dataset.metainfo == dict(classes=['car'])
+    files.write(tmp_path)
+    assert len(dataset) == 1 and dataset.metainfo['category_ids'] == [2]
 
 
-@pytest.mark.parametrize(
-    'metainfo, message',
-    [
-        (
-            dict(classes=['persons']),
-            "'persons', which .*lacks: did you mean 'person'",
-        ),
-        (dict(classes=['car', 'car']), 'names a class twice'),
-        (
-            dict(thing_classes=['car'], stuff_classes=['car']),
-            "'car'. as thing_classes and",
-        ),
-    ],
-)
+@pytest.mark.parametrize('metainfo, message', [
+    (dict(classes=['persons']), "'persons', which .*lacks: did you mean 'person'"),
+    (dict(classes=['car', 'car']), 'names a class twice'),
+    (dict(thing_classes=['car'], stuff_classes=['car']), "'car'. as thing_classes and"),
+])  # fmt: skip
 def test_wrong_metainfo(tmp_path, metainfo, message):
     with pytest.raises(ValueError, match=message):
         files.build(files.write(tmp_path), metainfo=metainfo)
 
 
-def test_a_file_without_annotations_is_a_test_set(tmp_path):
+def test_without_annotations(tmp_path, caplog):
     root = files.write(tmp_path)
-    content = json.loads((root / 'panoptic.json').read_text())
-    del content['annotations']
-    (root / 'panoptic.json').write_text(json.dumps(content))
+    with edited(root / 'panoptic.json') as content:
+        del content['annotations']
     pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth'),
                 dict(type='PackPanopticInputs')]  # fmt: skip
     dataset = files.build(root, pipeline, test_mode=True)
     sample = dataset[0]['data_samples']
     assert sample.seg_map_path is None and sample.seg_file_name == 'a/one.png'
     assert 'gt_panoptic_seg' not in sample
-
-
-def test_images_without_annotation_are_left_out_with_a_warning(tmp_path, caplog):
     root = files.write(tmp_path, {'a.png': files.ROWS, 'b.png': files.ROWS})
-    content = json.loads((root / 'panoptic.json').read_text())
-    content['annotations'].pop()
-    (root / 'panoptic.json').write_text(json.dumps(content))
+    with edited(root / 'panoptic.json') as content:
+        content['annotations'].pop()
     assert len(files.build(root, test_mode=True)) == 1
 
 
@@ -134,10 +117,3 @@ def test_filter(tmp_path):
     stuff = dict(stuff_classes=['sky', 'road'])
     with pytest.raises(ValueError, match='none of the 3 images.*filter_empty_gt=True leaves out'):
         names(filter_cfg=things_only, metainfo=stuff)
-
-
-def test_lazy_init_reads_nothing(tmp_path):
-    dataset = files.build(tmp_path, lazy_init=True, metainfo=dict(classes=['car']))
-    assert dataset.metainfo == dict(classes=['car'])
-    files.write(tmp_path)
-    assert len(dataset) == 1 and dataset.metainfo['category_ids'] == [2]

@@ -101,15 +101,12 @@ def assert_uniform(found: Counter, expected: set[tuple[int, int]]) -> None:
     assert max(abs(count - mean) for count in found.values()) < 5 * mean**0.5
 
 
-def test_all_positions_with_the_center_are_equally_likely():
+def test_all_positions_are_equally_likely():
     index_map = np.zeros((9, 12), np.uint16)
     index_map[5:8, 1:5] = 1  # centre (3, 6.5)
     found = corners(lambda: sample(index_map, SegmentMasks), (4, 3), 4000)
     # of the windows 4 wide and 3 high that hold column 3 and row 6
     assert_uniform(found, {(top, left) for top in range(4, 7) for left in range(0, 4)})
-
-
-def test_without_objects_all_positions_are_equally_likely():
     index_map = np.zeros((5, 6), np.uint16)
     found = corners(lambda: sample(index_map, BitmapMasks), (4, 3), 2000)
     assert_uniform(found, {(top, left) for top in range(3) for left in range(3)})
@@ -127,7 +124,7 @@ def test_each_object_is_equally_likely_and_ignored_ones_are_not_drawn():
     assert_uniform(corners(results, (1, 1), 1000), {(0, 3), (0, 36)})
 
 
-def test_boxes_alone_are_clipped():
+def test_what_is_not_a_mask_is_cropped_too():
     boxes = HorizontalBoxes(np.array([[0, 0, 8, 8], [30, 0, 40, 8]], np.float32))
     results = dict(img=np.zeros((8, 40, 3), np.uint8), gt_bboxes=boxes)
     results['gt_bboxes_labels'] = np.array([1, 2])
@@ -138,9 +135,6 @@ def test_boxes_alone_are_clipped():
     expected = np.clip(np.array([box]), 0, [12, 8, 12, 8])
     assert (after['gt_bboxes'].numpy() == expected).all()
     assert after['gt_bboxes_labels'].tolist() == [kept]
-
-
-def test_polygons():
     square = np.array([2, 2, 6, 2, 6, 6, 2, 6], np.float32)
     masks = PolygonMasks([[square], [square + 20]], 30, 30)
     results = dict(
@@ -152,28 +146,22 @@ def test_polygons():
     after = RandomCropWithInstance((8, 8))(results)
     assert len(after['gt_masks']) == len(after['gt_bboxes']) == len(after['gt_bboxes_labels']) == 1
     assert after['gt_masks'].areas[0] > 0
-
-
-def test_only_an_image():
     after = RandomCropWithInstance((4, 3))(dict(img=np.zeros((9, 9, 3), np.uint8)))
     assert after['img'].shape == (3, 4, 3)
-
-
-def test_array_boxes_stay_arrays():
     results = sample(np.ones((6, 6), np.uint16), BitmapMasks)
     results['gt_bboxes'] = results['gt_bboxes'].numpy()
     after = RandomCropWithInstance((4, 4))(results)
     assert isinstance(after['gt_bboxes'], np.ndarray)
     assert after['gt_bboxes'].tolist() == [[0, 0, 4, 4]]
+    crop = TRANSFORMS.build(dict(type='RandomCropWithInstance', crop_size=(1024, 512)))
+    assert repr(crop) == 'RandomCropWithInstance(crop_size=(1024, 512))'
 
 
 def test_randomness_can_be_shared_and_matrices_add_up():
     crop = RandomCropWithInstance((3, 3))
     with cache_random_params(crop):
-        firsts = {
-            tuple(crop(sample(np.ones((20, 20), np.uint16), BitmapMasks))['img'][0, 0])
-            for _ in range(5)
-        }
+        images = [crop(sample(np.ones((20, 20), np.uint16), BitmapMasks))['img'] for _ in range(5)]
+        firsts = {tuple(image[0, 0]) for image in images}
     assert len(firsts) == 1
     twice = crop(crop(sample(np.ones((20, 20), np.uint16), BitmapMasks)))
     shift = twice['img'][0, 0, 1::-1]  # (left, top)
@@ -184,8 +172,3 @@ def test_randomness_can_be_shared_and_matrices_add_up():
 def test_wrong_size_is_named(crop_size):
     with pytest.raises(ValueError, match=r'crop_size=.*expected \(width, height\)'):
         RandomCropWithInstance(crop_size)
-
-
-def test_is_registered():
-    crop = TRANSFORMS.build(dict(type='RandomCropWithInstance', crop_size=(1024, 512)))
-    assert repr(crop) == 'RandomCropWithInstance(crop_size=(1024, 512))'

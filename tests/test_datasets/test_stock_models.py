@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import panoptic_files as files
 from mmdet.evaluation import INSTANCE_OFFSET
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
@@ -84,9 +84,7 @@ def _mmdet_config(name: str) -> str:
 @pytest.mark.parametrize('make', [maskformer, pytest.param(panoptic_fpn, marks=pytest.mark.ops)])
 def test_trains_predicts_and_is_measured(make, root):
     config = make()
-    config.backbone.update(
-        depth=18, base_channels=16, init_cfg=None, style='pytorch', frozen_stages=-1
-    )
+    config.backbone.update(depth=18, base_channels=16, init_cfg=None, style='pytorch', frozen_stages=-1)
     config.data_preprocessor.update(batch_augments=None)
     config.panoptic_fusion_head.update(CLASSES)
     model = MODELS.build(config)
@@ -116,17 +114,9 @@ def test_crowds_of_the_stock_data_set_are_crowds_for_our_metric(tmp_path):
     (root / 'pngs/x_ids.png').rename(root / 'pngs/x.png')
     names = [category['name'] for category in things_first]
     load = dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True)
-    dataset = DATASETS.build(
-        dict(
-            type='CocoPanopticDataset',
-            data_root=str(root),
-            ann_file='panoptic.json',
-            data_prefix=dict(img='images', seg='pngs'),
-            metainfo=dict(classes=names, thing_classes=names[:2], stuff_classes=names[2:]),
-            test_mode=True,
-            pipeline=[dict(type='LoadImage'), load, dict(type='PackPanopticInputs')],
-        )
-    )
+    pipeline = dict(type='LoadImage'), load, dict(type='PackPanopticInputs')
+    meta = dict(classes=names, thing_classes=names[:2], stuff_classes=names[2:])
+    dataset = files.build(root, pipeline, kind='CocoPanopticDataset', metainfo=meta, test_mode=True)
     sample = dataset[0]['data_samples']
     prediction = sample.gt_panoptic_seg.sem_seg.clone()
     prediction[prediction % INSTANCE_OFFSET == 1] = 4  # void instead of the group of cars

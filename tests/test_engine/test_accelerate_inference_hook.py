@@ -15,7 +15,7 @@ from mmpfcn import AccelerateInferenceHook, accelerate_inference
 from mmpfcn.ops.winograd import WinogradConv2d
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def models():
     """A plain one with wide convolutions, and the same accelerated."""
     torch.manual_seed(0)
@@ -33,28 +33,19 @@ def models():
     return plain, faster
 
 
-def test_it_predicts_the_same(models):
+def test_it_predicts_and_trains_the_same(models):
     num_faster = sum(isinstance(module, WinogradConv2d) for module in models[1].modules())
     assert num_faster > 10
     theirs, ours = (tiny.predict(model, tiny.sample((128, 160)))[0] for model in models)
     torch.testing.assert_close(ours.pred_instances.scores, theirs.pred_instances.scores)
     a, b = (result.pred_panoptic_seg.sem_seg % INSTANCE_OFFSET for result in (ours, theirs))
     assert (a != b).float().mean() < 0.01
-
-
-def test_names_and_values_of_the_parameters_stay(models):
     plain, faster = (model.state_dict() for model in models)
     assert list(plain) == list(faster)
     assert all(torch.equal(plain[name], faster[name]) for name in plain)
-
-
-def test_a_second_time_changes_nothing(models):
     before = list(models[1].modules())
     AccelerateInferenceHook().before_test(SimpleNamespace(model=models[1]))
     assert all(a is b for a, b in zip(before, models[1].modules(), strict=True))
-
-
-def test_it_trains_as_before(models):
     gradients = []
     for model in models:
         model.zero_grad()
@@ -88,17 +79,14 @@ def test_modules_hooks_and_computed_weights_stay():
     assert sum(isinstance(module, WinogradConv2d) for module in model.modules()) == 3
 
 
-def test_a_convolution_alone():
+def test_a_convolution_alone_and_its_moving_average():
     conv, x = nn.Conv2d(128, 128, 3, padding=1), torch.randn(1, 128, 32, 32)
     with torch.no_grad():
         expected = conv(x)
         accelerate_inference(conv)
         assert isinstance(conv, WinogradConv2d)
         torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-4)
-
-
-def test_a_moving_average_is_what_runs():
-    """mmengine's EMA hook swaps weights in place before a test and back after it."""
+    # mmengine's EMA hook swaps weights in place before a test and back after it.
     model = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1))
     accelerate_inference(model)
     ema, x = ExponentialMovingAverage(model, momentum=0.5), torch.randn(1, 128, 32, 32)
@@ -116,22 +104,17 @@ def test_a_moving_average_is_what_runs():
         torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    'wrapped',
-    [
-        nn.utils.weight_norm,
-        nn.utils.spectral_norm,
-        nn.utils.parametrizations.weight_norm,
-        nn.utils.parametrizations.spectral_norm,
-        lambda conv: conv,
-    ],
-)
+@pytest.mark.parametrize('wrapped', [
+    nn.utils.weight_norm,
+    nn.utils.spectral_norm,
+    nn.utils.parametrizations.weight_norm,
+    nn.utils.parametrizations.spectral_norm,
+    lambda conv: conv,
+])  # fmt: skip
 @pytest.mark.filterwarnings('ignore:.*weight_norm. is deprecated')
 def test_computed_weights_and_unbatched_images(wrapped):
     """Also after a training step, which changes what the weight is computed from."""
-    plain, faster = (
-        nn.Sequential(wrapped(nn.Conv2d(128, 128, 3, padding=1))).eval() for _ in range(2)
-    )
+    plain, faster = (nn.Sequential(wrapped(nn.Conv2d(128, 128, 3, padding=1))).eval() for _ in range(2))
     faster.load_state_dict(plain.state_dict())
     accelerate_inference(faster)
     x = torch.randn(2, 128, 16, 16)

@@ -21,15 +21,9 @@ def runner(things: int, stuff: int, **metainfo):
 def runner_with(dataset: BaseDataset, *metrics):
     loader, evaluator = SimpleNamespace(dataset=dataset), Evaluator(list(metrics))
     return SimpleNamespace(
-        model=tiny.build(),
-        _resume=False,
-        val_loop=object(),
-        train_dataloader=loader,
-        val_dataloader=loader,
-        test_dataloader=loader,
-        val_evaluator=evaluator,
-        test_evaluator=evaluator,
-    )
+        model=tiny.build(), _resume=False, val_loop=object(), train_dataloader=loader,
+        val_dataloader=loader, test_dataloader=loader, val_evaluator=evaluator, test_evaluator=evaluator,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize('when', ['before_train', 'before_val', 'before_test'])
@@ -56,9 +50,7 @@ def write_json(path, names: str, **content) -> str:
 
 def dataset_of(kind: str, ann_file: str) -> BaseDataset:
     meta = dict(classes=[*'ABCDEFwxyz'], thing_classes=[*'ABCDEF'], stuff_classes=[*'wxyz'])
-    annotations = dict(
-        type=kind, ann_file=ann_file, metainfo=meta, data_prefix=dict(img='', seg='')
-    )
+    annotations = dict(type=kind, ann_file=ann_file, metainfo=meta, data_prefix=dict(img='', seg=''))
     return DATASETS.build(dict(annotations, test_mode=True))
 
 
@@ -109,7 +101,7 @@ def checkpoint_of(order: str, key: str = 'classes') -> dict:
     return dict(meta=dict(dataset_meta={key: tuple(ORDERS[order])}))
 
 
-def test_names_of_training_and_validation_are_compared_in_order():
+def test_names_of_training_and_checkpoint_are_compared_in_order():
     run = runner_with(named('train'))
     for order, wrong in (('same', []), ('swapped', ['2', '3']), ('renamed', ['9'])):
         run.val_dataloader = SimpleNamespace(dataset=named(order))
@@ -124,6 +116,14 @@ def test_names_of_training_and_validation_are_compared_in_order():
         assert 'allow_other_names=True' in str(error.value)
     run.val_loop = None  # a training without validation
     ClassCountHook().before_train(run)
+    hook, run = ClassCountHook(), runner_with(named('swapped'))
+    hook.after_load_checkpoint(run, checkpoint_of('train'))
+    hook.before_train(run)
+    hook.before_val(run)  # within this training
+    hook.after_load_checkpoint(run, checkpoint_of('train'))
+    run._resume = True
+    with pytest.raises(ValueError, match='checkpoint and of training data'):
+        hook.before_train(run)
 
 
 @pytest.mark.parametrize('when', ['before_val', 'before_test'])
@@ -140,14 +140,3 @@ def test_names_of_the_checkpoint_are_compared(when, key):
             getattr(hook, when)(run)
     hook.after_load_checkpoint(run, dict(meta={}))  # one that does not name its classes
     getattr(hook, when)(run)
-
-
-def test_weights_of_other_classes_are_a_start_but_no_run_to_resume():
-    hook, run = ClassCountHook(), runner_with(named('swapped'))
-    hook.after_load_checkpoint(run, checkpoint_of('train'))
-    hook.before_train(run)
-    hook.before_val(run)  # within this training
-    hook.after_load_checkpoint(run, checkpoint_of('train'))
-    run._resume = True
-    with pytest.raises(ValueError, match='checkpoint and of training data'):
-        hook.before_train(run)

@@ -2,17 +2,16 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import tiny, tiny_run
+from helpers import shell, tiny, tiny_run
+from helpers.shell import environment, free_port
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
-from test_distributed_runs import free_port
 
 from mmpfcn.engine import FiniteHook
 
@@ -38,6 +37,20 @@ def clipped(model: torch.nn.Module, **settings) -> OptimWrapper:
 def with_hook(skip: bool, wrapper: OptimWrapper, model: torch.nn.Module) -> None:
     runner = SimpleNamespace(model=model.train(), optim_wrapper=wrapper, iter=11)
     FiniteHook(skip).before_train(runner)
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    """A model, and a wrapper with a loss scale."""
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    model = tiny.build()
+    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    wrapper.loss_scaler = torch.amp.GradScaler('cpu')
+    return model, wrapper
+
+
+def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
 def poison_loss(model: torch.nn.Module, factor: float) -> None:
@@ -89,7 +102,7 @@ def test_a_step_that_is_left_out_changes_neither_weight_nor_statistics(poison):
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
 
 
-def test_a_finite_step_is_that_without_the_hook():
+def test_steps_that_are_finite_and_accumulated():
     torch.manual_seed(0)
     model = tiny.build()
     other = tiny.build()
@@ -100,9 +113,6 @@ def test_a_finite_step_is_that_without_the_hook():
         torch.manual_seed(0)
         net.train().train_step(batch(37), optim)
     assert changed(model, state(other)) == []
-
-
-def test_accumulated_batches_are_all_named_and_dropped_together():
     model = tiny.build()
     wrapper = clipped(model, accumulative_counts=2)
     wrapper.initialize_count_status(model, 0, 4)
@@ -121,15 +131,13 @@ def test_accumulated_batches_are_all_named_and_dropped_together():
 
 
 @pytest.mark.parametrize('enabled', [True, False])
-def test_infinite_gradients_belong_to_a_loss_scale(monkeypatch, enabled):
+def test_infinite_gradients_belong_to_a_loss_scale(scaled, enabled):
     """With a scaler it leaves the step out by itself; a disabled one (bfloat16) does not."""
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    model = tiny.build()
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    model, wrapper = scaled
     wrapper.loss_scaler = torch.amp.GradScaler('cpu', enabled=enabled)
     poison_gradient(model, INF)
     with_hook(False, wrapper, model)
-    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    weights = weights_of(model)
     if enabled:
         model.train_step(batch(37), wrapper)
         assert wrapper.loss_scaler.get_scale() == 2.0**15  # half of that at the start
@@ -139,26 +147,21 @@ def test_infinite_gradients_belong_to_a_loss_scale(monkeypatch, enabled):
     assert changed(model, weights) == []
 
 
-def test_a_loss_is_checked_under_a_loss_scale(monkeypatch):
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    model = tiny.build()
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
-    wrapper.loss_scaler = torch.amp.GradScaler('cpu')
+def test_a_loss_is_checked_under_a_loss_scale(scaled):
+    model, wrapper = scaled
     poison_loss(model, NAN)
     with_hook(False, wrapper, model)
     with pytest.raises(FloatingPointError, match='loss_thing=nan'):
         model.train_step(batch(37), wrapper)
 
 
-def test_gradients_that_no_loss_scale_makes_finite_stop_the_run(monkeypatch):
+def test_gradients_that_no_loss_scale_makes_finite_stop_the_run(scaled):
     """The scaler leaves out two steps, at 2 and 1; below 1 it is not the scale's doing."""
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    model = tiny.build()
-    wrapper = AmpOptimWrapper(optimizer=sgd(model), dtype='bfloat16')
+    model, wrapper = scaled
     wrapper.loss_scaler = torch.amp.GradScaler('cpu', init_scale=2.0)
     poison_gradient(model, NAN)
     with_hook(False, wrapper, model)
-    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    weights = weights_of(model)
     for _ in range(2):
         model.train_step(batch(37), wrapper)
     with pytest.raises(FloatingPointError, match=rf'images: 37 \(37.jpg\); .*{EMBED}'):
@@ -201,13 +204,9 @@ def all_finite(checkpoint: Path) -> bool:
 
 def test_a_run_with_an_absurd_learning_rate_stops(folder):
     tiny_run.write_config(
-        folder,
-        'absurd.py',
-        optim_wrapper__optimizer__lr=1e30,
-        param_scheduler=[],
-        train_cfg__max_iters=5,
-        default_hooks__checkpoint__interval=1,
-    )
+        folder, 'absurd.py', optim_wrapper__optimizer__lr=1e30, param_scheduler=[],
+        train_cfg__max_iters=5, default_hooks__checkpoint__interval=1,
+    )  # fmt: skip
     process = tiny_run.start('train.py', 'absurd.py', '--work-dir=absurd', cwd=folder)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1
@@ -221,29 +220,20 @@ def test_a_run_with_an_absurd_learning_rate_stops(folder):
 def test_two_processes_decide_together_about_the_bad_image_of_one(folder):
     """First they leave its step out, then another run stops at it."""
     for skip in (True, False):
+        average = dict(type='EMAHook', momentum=0.1, priority='NORMAL')
         tiny_run.write_config(
-            folder,
-            f'skip_{skip}.py',
-            custom_imports=dict(imports=['mmpfcn', 'poison'], allow_failed_imports=False),
-            custom_hooks=[
-                dict(type='FiniteHook', skip=skip),
-                dict(type='EMAHook', momentum=0.1, priority='NORMAL'),
-            ],
-            train_dataloader__batch_size=1,
-            train_dataloader__dataset__pipeline=pipeline(),
-            train_cfg__max_iters=4,
+            folder, f'skip_{skip}.py', train_dataloader__batch_size=1,
+            train_dataloader__dataset__pipeline=pipeline(), train_cfg__max_iters=4,
             train_cfg__val_begin=5,  # no validation
+            custom_imports=dict(imports=['mmpfcn', 'poison'], allow_failed_imports=False),
+            custom_hooks=[dict(type='FiniteHook', skip=skip), average],
             default_hooks__checkpoint=dict(interval=1, max_keep_ckpts=-1),
-        )
-    process = subprocess.Popen(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-            f'--master_port={free_port()}', f'{tiny.ROOT}/tests/helpers/train_each.py',
-            'skip_True.py', free_port(), 'skip_False.py', free_port(),
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
-        env={**tiny_run.ENVIRONMENT, 'PYTHONPATH': f'{folder}:{tiny.ROOT}'},
-    )  # fmt: skip
+        )  # fmt: skip
+    launcher = '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}'
+    runs = 'skip_True.py', free_port(), 'skip_False.py', free_port()
+    env = environment(PYTHONPATH=f'{folder}:{tiny.ROOT}', PYTHON=sys.executable)
+    script = tiny.ROOT / 'tests' / 'helpers' / 'train_each.py'
+    process = shell.start(sys.executable, *launcher, script, *runs, cwd=folder, env=env)
     output, _ = process.communicate(timeout=300)
     assert process.returncode != 0, output[-3000:]
     assert (folder / 'skip_False').exists()  # the first run ended well

@@ -22,7 +22,7 @@ def statistics(model, *samples) -> dict[str, float]:
     return watch.finish()
 
 
-def test_targets_and_positives_are_those_of_the_image():
+def test_targets_and_positives_are_those_of_the_images():
     """Objects of 32 and 40 pixels belong to P3 and P4; stuff is two halves of the image."""
     found = statistics(tiny.build(), tiny.sample())
     assert [found[f'things_p{i}'] for i in range(3, 8)] == [2, 2, 0, 0, 0]
@@ -30,28 +30,19 @@ def test_targets_and_positives_are_those_of_the_image():
     assert found['positives_per_object'] == 14  # k = 7 on each level
     assert found['unguided_objects'] == 0
     assert 0.05 < found['positive_score'] < 0.2  # 0.1 before training
-
-
-def test_objects_that_no_level_takes_are_unguided():
-    ranges = [(0, 36), (500, 600), (500, 600), (500, 600), (500, 600)]  # 32 fits, 40 does not
-    model = tiny.build(train_cfg=dict(assigner=dict(scale_ranges=ranges)))
-    found = statistics(model, tiny.sample())
-    assert found['unguided_objects'] == 0.5
-    assert found['positives_per_object'] == 3.5
-
-
-def test_an_image_without_ground_truth():
     found = statistics(tiny.build(), tiny.sample(boxes=[], stuff=False))
     assert found['things_p3'] == found['stuff_p3'] == 0
     assert math.isnan(found['unguided_objects']) and math.isnan(found['thing_kernel_norm'])
-
-
-def test_several_images_add_up():
     one, other = tiny.sample(), tiny.sample(boxes=[(4, 4, 30, 30)])  # 26 pixels: P3 alone
     model = tiny.build()
     found = statistics(model, one, other)
     assert found['things_p3'] == 3
     assert found['positives_per_object'] == pytest.approx((14 + 14 + 7) / 3)
+    ranges = [(0, 36), (500, 600), (500, 600), (500, 600), (500, 600)]  # 32 fits, 40 does not
+    model = tiny.build(train_cfg=dict(assigner=dict(scale_ranges=ranges)))
+    found = statistics(model, tiny.sample())
+    assert found['unguided_objects'] == 0.5
+    assert found['positives_per_object'] == 3.5
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
@@ -86,24 +77,6 @@ def test_the_losses_are_the_same_and_nothing_stays():
     assert 'get_targets' not in vars(model.panoptic_head)
     assert model.panoptic_head.observer is None
     assert not any(module._forward_hooks for module in model.modules())
-
-
-def test_several_batches_of_a_step_add_up():
-    """As in a model with labelled and pseudo-labelled images."""
-    model = tiny.build()
-    watch = Watch(model.panoptic_head)
-    for _ in range(2):
-        tiny.losses(model, tiny.sample())
-    found = watch.finish()
-    assert found['things_p3'] == 4
-    assert found['positives_per_object'] == 14
-
-
-def test_a_head_that_trains_in_another_way_has_no_statistics():
-    assert Watch(tiny.build().panoptic_head).finish() == {}
-
-
-def test_the_head_of_a_model_of_ones_own_is_found():
     model = tiny.build()
     runner = SimpleNamespace(
         model=torch.nn.ModuleDict(dict(student=model)),
@@ -115,6 +88,18 @@ def test_the_head_of_a_model_of_ones_own_is_found():
     tiny.losses(model, tiny.sample())
     hook.after_train_iter(runner, 0)
     assert runner.message_hub.get_scalar('train/things_p3').current() == 2
+
+
+def test_a_step_has_the_batches_of_one_head():
+    """As in a model with labelled and pseudo-labelled images."""
+    model = tiny.build()
+    watch = Watch(model.panoptic_head)
+    for _ in range(2):
+        tiny.losses(model, tiny.sample())
+    found = watch.finish()
+    assert found['things_p3'] == 4
+    assert found['positives_per_object'] == 14
+    assert Watch(tiny.build().panoptic_head).finish() == {}
 
 
 def test_log_json_and_tensorboard(tmp_path):

@@ -56,9 +56,6 @@ def test_each_of_several_scores_has_its_best(tmp_path):
     validate(hook, run, 1, 10.0, 50.0)
     best = ['best_coco_panoptic_PQ_iter_2.pth', 'best_coco_panoptic_SQ_th_iter_1.pth']
     assert validate(hook, run, 2, 20.0, 40.0) == best
-
-
-def test_a_score_that_is_not_measured_is_named(tmp_path):
     hook, run = start(tmp_path, 'none', save_best='coco_panoptic/PQ_thing', rule='greater')
     with pytest.raises(ValueError, match=r"no \['coco_panoptic/PQ_thing'\].*'coco_panoptic/PQ'"):
         validate(hook, run, 1, 10.0)

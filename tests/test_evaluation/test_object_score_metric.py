@@ -21,15 +21,13 @@ def sample(folder, gt: np.ndarray, labels: dict, pred: np.ndarray, crowds: tuple
     """Ids (H, W) with the label of each, and a predicted map of ``label + 1000 * instance``."""
     path = folder / f'{len(list(folder.iterdir()))}.png'
     write_panoptic_png(path, gt)
-    return dict(
-        img_path='a.jpg',
-        seg_map_path=str(path),
-        segments_info=[
-            dict(id=i, category=c, is_thing=c < 2 and i not in crowds, iscrowd=i in crowds)
-            for i, c in labels.items()
-        ],
-        pred_panoptic_seg=dict(sem_seg=torch.tensor(pred)[None]),
-    )
+    infos = [
+        dict(id=i, category=c, is_thing=c < 2 and i not in crowds, iscrowd=i in crowds)
+        for i, c in labels.items()
+    ]
+    found = dict(sem_seg=torch.tensor(pred)[None])
+    where = dict(img_path='a.jpg', seg_map_path=str(path))
+    return dict(where, segments_info=infos, pred_panoptic_seg=found)
 
 
 def score_of_masks(gt: list[set], pred: list[set]) -> list[float]:
@@ -76,7 +74,7 @@ def test_a_count_from_scratch(tmp_path):
     assert result['objects/AP75'] == pytest.approx(expected[5], abs=1e-12)
 
 
-def test_crowds_excuse_and_images_without_objects_do_not_count(tmp_path):
+def test_crowds_excuse_and_parts_of_processes_give_the_whole(tmp_path):
     gt = np.full((8, 8), 9)
     gt[:4, :4], gt[4:, :4] = 1, 2
     pred = np.full((8, 8), 2)
@@ -89,10 +87,7 @@ def test_crowds_excuse_and_images_without_objects_do_not_count(tmp_path):
     measured = metric()
     measured.process({}, [nothing])
     assert np.isnan(measured.evaluate(1)['objects/score'])
-
-
-def test_the_parts_of_two_processes_give_the_whole(tmp_path):
-    """What mmengine collects of the processes is a list with an entry of each image."""
+    # What mmengine collects of the processes is a list with an entry of each image.
     gt = np.full((8, 8), 9)
     gt[:6, :6] = 1
     samples = []

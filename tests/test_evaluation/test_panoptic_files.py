@@ -10,18 +10,15 @@ from mmpfcn.formats.panoptic_png import read_panoptic_png
 from mmpfcn.formats.safe_names import name_below
 
 
-@pytest.mark.parametrize(
-    ('name', 'expected'),
-    [
-        ('a.png', 'a.png'),
-        ('town/a.png', 'town/a.png'),
-        ('/data/town/a.png', 'data/town/a-????????.png'),
-        ('../../a.png', 'a-????????.png'),
-        ('town/../../a.png', 'town/a-????????.png'),
-        ('C:\\data\\..\\a.png', 'data/a-????????.png'),
-        ('./a..b.png', 'a..b.png'),
-    ],
-)
+@pytest.mark.parametrize('name, expected', [
+    ('a.png', 'a.png'),
+    ('town/a.png', 'town/a.png'),
+    ('/data/town/a.png', 'data/town/a-????????.png'),
+    ('../../a.png', 'a-????????.png'),
+    ('town/../../a.png', 'town/a-????????.png'),
+    ('C:\\data\\..\\a.png', 'data/a-????????.png'),
+    ('./a..b.png', 'a..b.png'),
+])  # fmt: skip
 def test_names_are_made_relative(name, expected, tmp_path):
     """What has to be changed gets a hash, so that it is no other image's name."""
     assert fnmatch(name_below(name), expected)

@@ -6,7 +6,6 @@ Random maps, crowds and void: test_fuzz/test_any_panoptic_map.py.
 import csv
 import json
 import os
-import socket
 import weakref
 from pathlib import Path
 
@@ -14,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from helpers import panoptic_files
+from helpers.files import read_json
 from helpers.forked import run_processes
-from helpers.oracle import coco200
-from mmdet.datasets import CocoPanopticDataset
+from helpers.shell import free_port
 from mmdet.evaluation import CocoPanopticMetric
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
@@ -25,7 +25,6 @@ from panopticapi.evaluation import pq_compute
 
 from mmpfcn.datasets import PanopticDataset
 from mmpfcn.evaluation import PanopticQualityMetric
-from mmpfcn.evaluation.panoptic_quality import CHUNK_PIXELS, count_pairs
 from mmpfcn.formats.panoptic_png import read_panoptic_png, write_panoptic_png
 
 NAMES = ('car', 'cat', 'sky', 'sea', 'road')
@@ -53,13 +52,8 @@ def write_image(folder: Path, name: str, ids: np.ndarray, segments: list[tuple])
         img=np.zeros((height, width, 3), np.uint8),
         img_id=name.removesuffix('.png'),
         img_path=f'images/{name.replace(".png", ".jpg")}',
-        ori_shape=(height, width),
-        img_shape=(height, width),
-        height=height,
-        width=width,
-        seg_map_path=str(folder / name),
-        seg_file_name=name,
-        segments_info=infos,
+        **dict(ori_shape=ids.shape, img_shape=ids.shape, height=height, width=width),
+        **dict(seg_map_path=str(folder / name), seg_file_name=name, segments_info=infos),
     )
 
 
@@ -67,7 +61,7 @@ def with_prediction(sample: dict, pred: np.ndarray, **metainfo) -> dict:
     return dict(sample, pred_panoptic_seg=dict(sem_seg=torch.tensor(pred)[None], **metainfo))
 
 
-def test_only_the_last_crowd_of_a_class_excuses(tmp_path):
+def test_crowds_and_void(tmp_path):
     """As in panopticapi: the same case is an example in test_fuzz/test_any_panoptic_map.py."""
     gt, pred = np.array([[5, 5, 5, 9, 9, 9]]), np.array([[1000, 1000, 1000, 2000, 2000, 2000]])
     record = write_image(tmp_path, 'a.png', gt, [(9, 0, True), (5, 0, True)])
@@ -75,10 +69,7 @@ def test_only_the_last_crowd_of_a_class_excuses(tmp_path):
     measured.process({}, [with_prediction(record, pred)])
     (image,) = measured._images
     assert image.labels.tolist() == [0] and image.statistics.tolist() == [[0, 0, 1, 0]]
-
-
-def test_crowds_of_mmdets_data_sets(tmp_path):
-    """``is_thing`` False on a thing class is all that they say; stuff says the same, being none."""
+    # ``is_thing`` False on a thing class is all that they say; stuff says the same, being none.
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 8, 8]]), [(5, 0, True), (8, 2, False)])
     for info in record['segments_info']:
         del info['iscrowd']
@@ -87,16 +78,10 @@ def test_crowds_of_mmdets_data_sets(tmp_path):
     (image,) = measured._images
     missed = dict(zip(image.labels.tolist(), image.statistics[:, 3].tolist(), strict=True))
     assert missed.pop(2) == 1 and not any(missed.values())  # only the stuff is missed
-
-
-@pytest.mark.parametrize('dtype', [np.int32, np.int64])
-def test_count_pairs_over_chunks(dtype):
-    rng = np.random.default_rng(0)
-    gt = rng.integers(0, 3, (5, CHUNK_PIXELS // 4)) * 2**22
-    pred = rng.integers(-2, 2, gt.shape)
-    pairs, pixels = count_pairs(gt.astype(dtype), pred.astype(dtype))
-    expected = np.unique(np.stack([gt.ravel(), pred.ravel()], 1), axis=0, return_counts=True)
-    assert pairs.tolist() == expected[0].tolist() and pixels.tolist() == expected[1].tolist()
+    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
+    measured = metric()
+    measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
+    assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
 
 
 def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:
@@ -113,18 +98,9 @@ def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:
 
 @pytest.fixture(scope='module')
 def coco() -> PanopticDataset:
-    return PanopticDataset(
-        ann_file='annotations/panoptic_val2017.json',
-        data_root=str(coco200()),
-        data_prefix=dict(img='val2017', seg='annotations/panoptic_val2017'),
-        test_mode=True,
-        indices=10,
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
-            dict(type='PackPanopticInputs'),
-        ],
-    )
+    load = dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True)
+    pipeline = dict(type='LoadImage'), load, dict(type='PackPanopticInputs')
+    return panoptic_files.coco(*pipeline, test_mode=True, indices=10)
 
 
 def coco_samples(dataset: PanopticDataset, predict) -> list[dict]:
@@ -164,16 +140,10 @@ def test_coco_equals_mmdets_metric_and_the_files_for_the_server(coco, tmp_path):
     assert result == pytest.approx(expected, abs=1e-9)
     assert 10 < result['coco_panoptic/PQ'] < 90
 
-    server = pq_compute(
-        ann_file,
-        str(tmp_path / 'out' / 'r.panoptic.json'),
-        folder,
-        str(tmp_path / 'out/r.panoptic'),
-    )
+    ours = [str(tmp_path / 'out' / name) for name in ('r.panoptic.json', 'r.panoptic')]
+    server = pq_compute(ann_file, ours[0], folder, ours[1])
     assert 100 * server['All']['pq'] == pytest.approx(result['coco_panoptic/PQ'], abs=1e-9)
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-        'r.panoptic', 'r.panoptic.json'
-    ]  # fmt: skip
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'r.panoptic', 'r.panoptic.json'}
 
 
 def test_coco_perfect_predictions(coco):
@@ -184,26 +154,16 @@ def test_coco_perfect_predictions(coco):
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
     evaluator.dataset_meta = coco.metainfo
     result = evaluator.offline_evaluate(samples, chunk_size=4)
-    assert result == dict.fromkeys(
-        (f'coco_panoptic/{name}{group}' for name in ('PQ', 'SQ', 'RQ') for group in KEYS), 100
-    )
+    names = [f'coco_panoptic/{name}{group}' for name in ('PQ', 'SQ', 'RQ') for group in KEYS]
+    assert result == dict.fromkeys(names, 100)
 
 
 def test_coco_by_mmdets_data_set(coco):
     """The same ground truth read by the metric itself."""
-    stock = CocoPanopticDataset(
-        ann_file=coco.ann_file,
-        data_prefix=coco.data_prefix,
-        test_mode=True,
-        indices=10,
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(
-                type='PackDetInputs',
-                meta_keys=('img_id', 'img_path', 'seg_map_path', 'segments_info'),
-            ),
-        ],
-    )
+    keys = ('img_id', 'img_path', 'seg_map_path', 'segments_info')
+    pipeline = dict(type='LoadImageFromFile'), dict(type='PackDetInputs', meta_keys=keys)
+    usual = dict(kind='CocoPanopticDataset', test_mode=True, indices=10)
+    stock = panoptic_files.coco(*pipeline, **usual)
     samples = coco_samples(coco, perturbed)
     others = [
         dict(stock[i]['data_samples'].to_dict(), pred_panoptic_seg=sample['pred_panoptic_seg'])
@@ -252,26 +212,37 @@ def test_per_image_file_and_memory(tmp_path):
     rows = read_csv(path)
     assert [row['img_id'] for row in rows] == ['5', '7', '6', '3', '4', '1', '2', '0', 'nothing']
     assert rows[0] == dict(
-        img_id='5', img_path='images/5.jpg', PQ='37.500', SQ='37.500', RQ='50.000',
-        TP='1', FP='1', FN='1',
+        img_id='5', img_path='images/5.jpg', PQ='37.500', SQ='37.500', RQ='50.000', TP='1', FP='1', FN='1',
     )  # fmt: skip
     assert rows[-2]['PQ'] == '100.000'
     assert rows[-1]['PQ'] == '' and rows[-1]['FN'] == '0'
 
 
-def test_evaluate_starts_anew(tmp_path):
+def test_evaluate_starts_anew_and_leaves_nothing_half_written(tmp_path):
     samples = drawn_samples(tmp_path, 5)
     measured = metric()
     measured.process({}, samples)
     first = measured.evaluate(5)
     measured.process({}, samples[:1])
     assert measured.evaluate(1)['coco_panoptic/PQ'] == 100 != first['coco_panoptic/PQ']
+    samples = drawn_samples(tmp_path / 'gt', 3)
+    del samples[2]['pred_panoptic_seg']
+    measured = metric(per_image_file=str(tmp_path / 'out' / 'a.csv'))
+    with pytest.raises(ValueError, match='images/2.jpg'):
+        measured.process({}, samples)
+    del measured
+    assert list((tmp_path / 'out').iterdir()) == []
 
 
-def test_absent_groups_and_classes(tmp_path, monkeypatch):
-    logged = []
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    texts = []
     module = 'mmpfcn.evaluation.panoptic_quality_metric.print_log'
-    monkeypatch.setattr(module, lambda text, logger: logged.append(text))
+    monkeypatch.setattr(module, lambda text, logger: texts.append(text))
+    return texts
+
+
+def test_absent_groups_and_names_in_any_order(tmp_path, logged):
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 9]]), [(5, 3, False), (9, 2, True)])
     measured = metric(classwise=True)
     measured.process({}, [with_prediction(record, np.array([[3, 3, VOID, 2]]))])
@@ -281,13 +252,7 @@ def test_absent_groups_and_classes(tmp_path, monkeypatch):
     lines = [line.replace(' ', '').strip('|') for text in logged for line in text.splitlines()]
     assert {'Things|-|-|-|0', 'Stuff|66.667|66.667|100.000|1'} <= set(lines)
     assert {'car|-|-|-|0|0|0', 'sea|66.667|66.667|100.000|1|0|0', 'sky|-|-|-|0|0|0'} <= set(lines)
-
-
-def test_class_names_of_a_subset_in_any_order(tmp_path, monkeypatch):
-    """Stuff before things: a group is told by the name, not by the label."""
-    logged = []
-    module = 'mmpfcn.evaluation.panoptic_quality_metric.print_log'
-    monkeypatch.setattr(module, lambda text, logger: logged.append(text))
+    # Stuff before things: a group is told by the name, not by the label.
     meta = dict(classes=('sea', 'cat'), thing_classes=('cat',))
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 9]]), [(5, 0, False), (9, 1, False)])
     record['segments_info'][0]['is_thing'], record['segments_info'][1]['is_thing'] = False, True
@@ -298,13 +263,6 @@ def test_class_names_of_a_subset_in_any_order(tmp_path, monkeypatch):
     lines = [line.replace(' ', '').strip('|') for line in logged[-1].splitlines()]
     assert 'sea|100.000|100.000|100.000|1|0|0' in lines
     assert 'cat|0.000|0.000|0.000|0|0|1' in lines
-
-
-def test_ignore_index_is_void(tmp_path):
-    record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
-    measured = metric()
-    measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
-    assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
 
 
 def test_predictions_are_kept_apart_and_below_their_folder(tmp_path):
@@ -335,16 +293,9 @@ def test_format_only_needs_no_ground_truth(tmp_path):
     measured = metric(format_only=True, outfile_prefix=str(tmp_path / 'my results'))
     measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
     assert measured.evaluate(2) == {}
-    annotations = json.loads((tmp_path / 'my results.panoptic.json').read_text())['annotations']
-    assert annotations[1] == dict(
-        image_id='Süd',
-        file_name='Süd/x.png',
-        segments_info=[
-            dict(id=1, category_id=7, area=2),
-            dict(id=2, category_id=200, area=1),
-            dict(id=3, category_id=3, area=1),
-        ],
-    )
+    annotations = read_json(tmp_path / 'my results.panoptic.json')['annotations']
+    infos = [dict(id=i, category_id=c, area=a) for i, c, a in ((1, 7, 2), (2, 200, 1), (3, 3, 1))]
+    assert annotations[1] == dict(image_id='Süd', file_name='Süd/x.png', segments_info=infos)
     png = read_panoptic_png(str(tmp_path / 'my results.panoptic' / 'Süd' / 'x.png'))
     assert png.tolist() == [[1, 1, 3, 2, 0]]
 
@@ -354,7 +305,7 @@ def test_format_only_needs_no_ground_truth(tmp_path):
         measured.evaluate(2)
 
 
-def evaluate_part(rank: int, port: int, folder: str) -> None:
+def evaluate_part(rank: int, port: str, folder: str) -> None:
     """A process of a test: the loader's share of five images and of one, two at a time."""
     os.chdir(folder)
     torch.set_num_threads(1)
@@ -371,18 +322,13 @@ def evaluate_part(rank: int, port: int, folder: str) -> None:
 
 
 def test_two_processes_equal_one(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    run_processes(evaluate_part, port, str(tmp_path), number=2)
+    run_processes(evaluate_part, free_port(), str(tmp_path), number=2)
     for count in (5, 1):
-        measured = metric(
-            per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one')
-        )
+        measured = metric(per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one'))
         measured.process({}, drawn_samples(tmp_path / 'gt', count))
         expected = measured.evaluate(count)
         for rank in range(2):
-            result = json.loads((tmp_path / f'two{count}.{rank}.json').read_text())
+            result = read_json(tmp_path / f'two{count}.{rank}.json')
             assert result == pytest.approx(expected, abs=1e-12)
         for end in ('.csv', '.panoptic.json'):
             two, one = tmp_path / f'two{count}{end}', tmp_path / f'one{end}'
@@ -395,19 +341,16 @@ SAMPLE = dict(img_id=4, img_path='photos/four.jpg')
 GROUND_TRUTH = dict(sem_seg=torch.zeros(1, 2, 3, dtype=torch.int), segments_info=[])
 
 
-@pytest.mark.parametrize(
-    ('sample', 'message'),
-    [
-        ({}, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
-        (dict(pred=[[2, 2, 2]] * 2), 'no panoptic ground truth for photos/four.jpg.*'
-         "LoadPanopticGroundTruth.*'seg_map_path' and 'segments_info'"),
-        (dict(pred=[[2, 2]], gt=GROUND_TRUTH), r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
-        (dict(pred=[[2, 2, 2006]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value 2006, label 6, but'
-         ' labels run from 0 to 4 and 5 is void'),
-        (dict(pred=[[2, 2, -1]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value -1'),
-        (dict(pred=[[2.0, 2, 2]] * 2, gt=GROUND_TRUTH), r'four.jpg is \(1, 2, 3\) float32'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('sample, message', [
+    ({}, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
+    (dict(pred=[[2, 2, 2]] * 2), 'no panoptic ground truth for photos/four.jpg.*'
+     "LoadPanopticGroundTruth.*'seg_map_path' and 'segments_info'"),
+    (dict(pred=[[2, 2]], gt=GROUND_TRUTH), r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
+    (dict(pred=[[2, 2, 2006]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value 2006, label 6, but'
+     ' labels run from 0 to 4 and 5 is void'),
+    (dict(pred=[[2, 2, -1]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value -1'),
+    (dict(pred=[[2.0, 2, 2]] * 2, gt=GROUND_TRUTH), r'four.jpg is \(1, 2, 3\) float32'),
+])  # fmt: skip
 def test_what_is_wrong_with_a_sample(sample, message):
     bad = dict(SAMPLE)
     if 'pred' in sample:
@@ -418,38 +361,29 @@ def test_what_is_wrong_with_a_sample(sample, message):
         metric().process({}, [bad])
 
 
-def test_missing_png_names_the_file(tmp_path):
-    bad = dict(SAMPLE, seg_map_path=str(tmp_path / 'no such.png'), segments_info=[])
-    with pytest.raises(FileNotFoundError, match='no such.png'):
-        metric().process({}, [with_prediction(bad, np.array([[VOID]]))])
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(format_only=True), 'outfile_prefix'),
-        (dict(format_only=True, outfile_prefix='x', per_image_file='y'), "per_image_file='y'"),
-    ],
-)
-def test_contradictory_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        PanopticQualityMetric(**arguments)
-
-
-def test_metainfo_that_is_needed(tmp_path):
+def test_what_it_needs(tmp_path):
     sample = with_prediction(dict(SAMPLE, gt_panoptic_seg=GROUND_TRUTH), np.full((2, 3), 2))
     with pytest.raises(ValueError, match="needs thing_classes .* has .'classes'.*PanopticDataset"):
         metric(dict(classes=NAMES)).process({}, [sample])
     no_ids = {key: value for key, value in META.items() if key != 'category_ids'}
     with pytest.raises(ValueError, match='needs category_ids'):
         metric(no_ids, outfile_prefix=str(tmp_path / 'x')).process({}, [sample])
-
-
-def test_more_samples_than_the_data_set_has(tmp_path):
     measured = metric()
     measured.process({}, drawn_samples(tmp_path, 3))
     with pytest.raises(ValueError, match='3 samples came to process 0 of 1 for a data set of 1'):
         measured.evaluate(1)
+    bad = dict(SAMPLE, seg_map_path=str(tmp_path / 'no such.png'), segments_info=[])
+    with pytest.raises(FileNotFoundError, match='no such.png'):
+        metric().process({}, [with_prediction(bad, np.array([[VOID]]))])
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(format_only=True), 'outfile_prefix'),
+    (dict(format_only=True, outfile_prefix='x', per_image_file='y'), "per_image_file='y'"),
+])  # fmt: skip
+def test_contradictory_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PanopticQualityMetric(**arguments)
 
 
 @pytest.mark.parametrize('argument', ['per_image_file', 'outfile_prefix'])
@@ -458,13 +392,3 @@ def test_unwritable_target_is_told_at_the_first_batch(tmp_path, argument):
     target = str(tmp_path / 'file' / 'result')
     with pytest.raises(OSError, match=f'can not write {target}.*give per_image_file or outfile'):
         metric(**{argument: target}).process({}, drawn_samples(tmp_path, 1))
-
-
-def test_nothing_half_written_stays_after_an_error(tmp_path):
-    samples = drawn_samples(tmp_path / 'gt', 3)
-    del samples[2]['pred_panoptic_seg']
-    measured = metric(per_image_file=str(tmp_path / 'out' / 'a.csv'))
-    with pytest.raises(ValueError, match='images/2.jpg'):
-        measured.process({}, samples)
-    del measured
-    assert list((tmp_path / 'out').iterdir()) == []

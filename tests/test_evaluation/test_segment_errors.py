@@ -46,32 +46,29 @@ def names(kinds: np.ndarray) -> list[str | None]:
 ONE_CLASS = dict.fromkeys('abcABC', 0)
 
 
-@pytest.mark.parametrize(
-    'gt, pred, labels, missed, wrong',
-    [
-        ('aaaabb', 'AAAABB', {**ONE_CLASS, 'b': 1, 'B': 1}, [None, None], [None, None]),
-        ('aaaa', '....', ONE_CLASS, ['missed'], []),
-        # c is matched with 5 of 8 pixels; B lies where there is none of its class
-        ('cccccccc', 'CCCCCBBB', {'c': 2, 'C': 2, 'B': 0}, [None], [None, 'false']),
-        ('aaaabb', 'AAAABB', {**ONE_CLASS, 'A': 1}, ['wrong class', None], ['wrong class', None]),
-        # IoU 0.4, and 0.05
-        ('aaaaabbb', 'AA...BBB', ONE_CLASS, ['poor mask', None], ['poor mask', None]),
-        ('a' * 20, 'A' + 19 * '.', ONE_CLASS, ['missed'], ['false']),
-        # IoU 0.5 is no match
-        ('aabb', 'AAAA', ONE_CLASS, ['merged', 'merged'], ['merged']),
-        # A matches the larger one, and is right
-        ('aaaaabb', 'AAAAAAA', ONE_CLASS, [None, 'merged'], [None]),
-        ('aaaabb', 'AAAAAA', {**ONE_CLASS, 'b': 1}, [None, 'missed'], [None]),
-        ('aaaaaaaa', 'AAAABBBB', ONE_CLASS, ['split'], ['split', 'split']),
-        # a has its match, B is one part too many
-        ('aaaaaaaa', 'AAAAABBB', ONE_CLASS, [None], [None, 'split']),
-        # two parts, which cover only half
-        ('aaaaaaaa', 'AABB....', ONE_CLASS, ['poor mask'], ['split', 'split']),
-        # a crowd is never missed, and excuses what lies on it
-        ('aaaabb', 'AAA.BB', ONE_CLASS | {'a': 1, 'A': 1}, [None, None], [None, None]),
-        ('....bb', 'AA..BB', ONE_CLASS, [None], [None, None]),
-    ],
-)
+@pytest.mark.parametrize('gt, pred, labels, missed, wrong', [
+    ('aaaabb', 'AAAABB', {**ONE_CLASS, 'b': 1, 'B': 1}, [None, None], [None, None]),
+    ('aaaa', '....', ONE_CLASS, ['missed'], []),
+    # c is matched with 5 of 8 pixels; B lies where there is none of its class
+    ('cccccccc', 'CCCCCBBB', {'c': 2, 'C': 2, 'B': 0}, [None], [None, 'false']),
+    ('aaaabb', 'AAAABB', {**ONE_CLASS, 'A': 1}, ['wrong class', None], ['wrong class', None]),
+    # IoU 0.4, and 0.05
+    ('aaaaabbb', 'AA...BBB', ONE_CLASS, ['poor mask', None], ['poor mask', None]),
+    ('a' * 20, 'A' + 19 * '.', ONE_CLASS, ['missed'], ['false']),
+    # IoU 0.5 is no match
+    ('aabb', 'AAAA', ONE_CLASS, ['merged', 'merged'], ['merged']),
+    # A matches the larger one, and is right
+    ('aaaaabb', 'AAAAAAA', ONE_CLASS, [None, 'merged'], [None]),
+    ('aaaabb', 'AAAAAA', {**ONE_CLASS, 'b': 1}, [None, 'missed'], [None]),
+    ('aaaaaaaa', 'AAAABBBB', ONE_CLASS, ['split'], ['split', 'split']),
+    # a has its match, B is one part too many
+    ('aaaaaaaa', 'AAAAABBB', ONE_CLASS, [None], [None, 'split']),
+    # two parts, which cover only half
+    ('aaaaaaaa', 'AABB....', ONE_CLASS, ['poor mask'], ['split', 'split']),
+    # a crowd is never missed, and excuses what lies on it
+    ('aaaabb', 'AAA.BB', ONE_CLASS | {'a': 1, 'A': 1}, [None, None], [None, None]),
+    ('....bb', 'AA..BB', ONE_CLASS, [None], [None, None]),
+])  # fmt: skip
 def test_kinds_of_hand_made_cases(gt, pred, labels, missed, wrong):
     crowds = 'a' if labels.get('a') == 1 else ''
     matching = matching_of(gt, pred, labels, crowds)
@@ -138,9 +135,6 @@ def test_sizes_by_area():
     assert sizes[:, 0, 1].tolist() == [1, 1, 1]  # TP
     assert sizes[:, 0, 2].tolist() == [0, 1, 0]  # FP of 100 x 50 px
     assert sizes[:, 1, 3].tolist() == [0, 0, 1]  # FN of 200 x 100 px
-
-
-def test_what_segments_are_taken_for():
     labels = {'a': 0, 'b': 1, 'c': 2, 'A': 0, 'B': 1, 'D': 1, 'C': 2}
     matching = matching_of('aaaabbbbbcccc', 'AACCBDDAA....', labels)
     assert taken_for(matching, C).tolist() == [0, 1, C]  # a tie; two parts together; nothing

@@ -12,9 +12,7 @@ from mmpfcn.formats import image_size, read_image
 from mmpfcn.formats.image_header import avif_orientation, is_cut_off, read_header
 
 PICTURE = cv2.resize(np.arange(5 * 3 * 3, dtype=np.uint8).reshape(5, 3, 3) * 5, (48, 80))
-OPTIONS = dict(
-    JPEG=dict(quality=98), PNG={}, WEBP=dict(lossless=True), TIFF={}, BMP={}, GIF={}, PPM={}
-)
+OPTIONS = dict(JPEG=dict(quality=98), PNG={}, WEBP=dict(lossless=True), TIFF={}, BMP={}, GIF={}, PPM={})
 
 
 def encoded(kind: str, orientation: int | None = None, **options) -> bytes:
@@ -35,12 +33,9 @@ def jpegs() -> dict[str, bytes]:
     exif = b'Exif\0\0' + b'II*\0\x08\0\0\0\0\0\0\0\0\0' + plain
     thumbnail = b'\xff\xd8\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + plain[2:]
     return dict(
-        plain=plain,
-        progressive=encoded('JPEG', progressive=True),
-        restarts=restarts,
-        fill=plain[:2] + b'\xff' * 9 + plain[2:],
-        thumbnail=thumbnail,
-    )
+        plain=plain, progressive=encoded('JPEG', progressive=True), restarts=restarts,
+        fill=plain[:2] + b'\xff' * 9 + plain[2:], thumbnail=thumbnail,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize('name', jpegs())
@@ -96,20 +91,10 @@ def test_long_runs_of_ff_take_no_time():
     assert is_cut_off(b'\xff\xd8' + b'\xff' * 2_000_000 + b'\0')
 
 
-def test_a_git_lfs_pointer_is_named(tmp_path):
-    text = 'version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 12345\n'
-    (tmp_path / 'a.jpg').write_text(text)
-    for read in (read_image, image_size):
-        with pytest.raises(ValueError, match='a.jpg is a Git LFS pointer.*git lfs pull'):
-            read(tmp_path / 'a.jpg')
-
-
 def test_an_avif_that_is_turned_in_two_ways_is_refused():
     """As a collage may be; which of its images is decoded is not in the boxes alone."""
     turns = b''.join(b'\0\0\0\x09irot' + bytes([angle]) for angle in (1, 2))
-    content = (
-        b'\0\0\0\x10ftypavif' + bytes(4) + (8 + len(turns)).to_bytes(4, 'big') + b'meta' + turns
-    )
+    content = b'\0\0\0\x10ftypavif' + bytes(4) + (8 + len(turns)).to_bytes(4, 'big') + b'meta' + turns
     with pytest.raises(ValueError, match='image a is turned or mirrored in several ways'):
         avif_orientation(content, 'a')
     assert avif_orientation(content[:-9].replace(b'irot\1', b'irot\0'), 'a') == 1

@@ -19,29 +19,21 @@ def written(path, array, **options):
     return path
 
 
-def test_colour_file_array_and_pil_agree(tmp_path):
+def test_files_arrays_and_pil_agree(tmp_path):
+    """Grey becomes three equal channels, alpha is left out, 16 bits are scaled down."""
     path = written(tmp_path / 'a.png', COLOUR[..., ::-1])
     for source in (path, str(path), COLOUR, Image.fromarray(COLOUR[..., ::-1])):
         assert np.array_equal(read_image(source), COLOUR)
         assert read_image(source).flags.c_contiguous
-
-
-def test_grey_becomes_three_equal_channels(tmp_path):
     grey = COLOUR[..., 0]
     path = written(tmp_path / 'a.png', grey)
     for source in (path, grey, grey[..., None], Image.fromarray(grey)):
         assert np.array_equal(read_image(source), np.stack([grey] * 3, 2))
-
-
-def test_alpha_is_left_out(tmp_path):
     rgba = np.dstack([COLOUR[..., ::-1], np.full((4, 6), 7, np.uint8)])
     path = written(tmp_path / 'a.png', rgba)
     bgra = np.dstack([COLOUR, rgba[..., 3]])
     for source in (path, bgra, Image.fromarray(rgba)):
         assert np.array_equal(read_image(source), COLOUR)
-
-
-def test_sixteen_bits_are_scaled_down(tmp_path):
     deep = (COLOUR[..., 0].astype(np.uint16) << 8) + 255
     cv2.imwrite(str(tmp_path / 'a.png'), deep)
     expected = np.stack([COLOUR[..., 0]] * 3, 2)
@@ -61,12 +53,9 @@ def test_exif_orientation_turns_the_image_upright(tmp_path, orientation):
     assert abs(from_file.astype(int) - from_pil).max() <= 3  # two decoders
 
 
-def test_real_photo():
+def test_a_photo_and_half_of_it(tmp_path):
     path = min((coco200() / 'val2017').glob('*.jpg'))
     assert np.array_equal(read_image(path), cv2.imread(str(path)))
-
-
-def test_truncated_jpeg_is_refused(tmp_path):
     content = min((coco200() / 'val2017').glob('*.jpg')).read_bytes()
     path = tmp_path / 'half.jpg'
     path.write_bytes(content[: len(content) // 2])
@@ -74,42 +63,30 @@ def test_truncated_jpeg_is_refused(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize(
-    ('name', 'content', 'message'),
-    [
-        ('a.jpg', b'no image at all', 'a.jpg is no image'),
-        ('a.jpg', b'', 'a.jpg is cut off'),
-        ('a.mp4', b'no video', 'a.mp4 can not be read'),
-    ],
-)
+@pytest.mark.parametrize('name, content, message', [
+    ('a.jpg', b'no image at all', 'a.jpg is no image'),
+    ('a.jpg', b'', 'a.jpg is cut off'),
+    ('a.mp4', b'no video', 'a.mp4 can not be read'),
+])  # fmt: skip
 def test_files_that_are_no_images(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_image(tmp_path / name)
 
 
-def test_missing_file(tmp_path):
+def test_what_is_not_there_or_no_image(tmp_path):
     with pytest.raises(FileNotFoundError, match='nothing.jpg is not there'):
         read_image(tmp_path / 'nothing.jpg')
+    with pytest.raises(TypeError, match='got int'):
+        read_image(5)
 
 
 @pytest.mark.parametrize(
-    'array',
-    [
-        np.zeros((4, 6, 3)),
-        np.zeros((4, 6, 2), np.uint8),
-        np.zeros((0, 6, 3), np.uint8),
-        np.zeros(5, np.uint8),
-    ],
+    'shape, kind', [((4, 6, 3), 'f8'), ((4, 6, 2), 'u1'), ((0, 6, 3), 'u1'), ((5,), 'u1')]
 )
-def test_arrays_that_are_no_images(array):
+def test_arrays_that_are_no_images(shape, kind):
     with pytest.raises(ValueError, match='the image is an array of .* expected uint8'):
-        read_image(array)
-
-
-def test_other_types():
-    with pytest.raises(TypeError, match='got int'):
-        read_image(5)
+        read_image(np.zeros(shape, kind))
 
 
 def test_huge_images_are_refused_before_they_are_decoded():

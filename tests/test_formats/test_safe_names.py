@@ -31,9 +31,7 @@ def test_every_name_is_a_file_of_its_own_below_the_folder(tmp_path):
     assert len([*tmp_path.rglob('*.*')]) >= len(names)
     assert all(path.is_relative_to(tmp_path / 'out') for path in tmp_path.rglob('*.jpg'))
     for file in files.values():  # asked again, as by the next writer
-        assert name_below(str(file.relative_to(tmp_path / 'out'))) == str(
-            file.relative_to(tmp_path / 'out')
-        )
+        assert name_below(str(file.relative_to(tmp_path / 'out'))) == str(file.relative_to(tmp_path / 'out'))
 
 
 @pytest.mark.parametrize('name', [*LEADING_OUT, *NO_NAMES, 7, None, 256 * 'x'])

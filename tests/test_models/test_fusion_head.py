@@ -19,9 +19,7 @@ VOID = ANY = THINGS + STUFF
 
 
 def head(**changes) -> PanopticFCNFusionHead:
-    return PanopticFCNFusionHead(
-        THINGS, STUFF, {**tiny.config().test_cfg, 'stuff_area_limit': 2, **changes}
-    )
+    return PanopticFCNFusionHead(THINGS, STUFF, {**tiny.config().test_cfg, 'stuff_area_limit': 2, **changes})
 
 
 def merge(things: list[tuple], stuff: list[str], **changes):
@@ -48,13 +46,8 @@ def merge(things: list[tuple], stuff: list[str], **changes):
 
 def segment(id_: int, label: int, isthing: bool, score: float, area: int, num_kernels: int):
     return dict(
-        id=id_,
-        label=label,
-        isthing=isthing,
-        score=pytest.approx(score),
-        area=area,
-        num_kernels=num_kernels,
-    )
+        id=id_, label=label, isthing=isthing, score=pytest.approx(score), area=area, num_kernels=num_kernels,
+    )  # fmt: skip
 
 
 def ids(result, names: dict[int, str]) -> list[str]:
@@ -79,46 +72,29 @@ def test_things_cover_stuff_and_each_other_in_score_order():
     ]
 
 
-def test_more_than_half_taken_is_left_out_and_half_is_not():
+def test_what_is_taken():
+    """More than half of a thing, or the thing has no number; stuff counts its free pixels."""
     first = (0, 0.9, ['###.', '###.'])
     half = (0, 0.8, ['..##', '..##'])
     more = (0, 0.8, ['.###', '.##.'])
     assert ids(merge([first, half], ['....', '....']), NAMES) == ['1112', '1112']
     assert ids(merge([first, more], ['....', '....']), NAMES) == ['111.', '111.']
-
-
-def test_a_left_out_thing_takes_no_number():
-    result = merge(
-        [(0, 0.9, ['##..']), (1, 0.8, ['##..']), (1, 0.1, ['..##']), (1, 0.7, ['..##'])],
-        ['aaaa'],
-    )
+    result = merge([(0, 0.9, ['##..']), (1, 0.8, ['##..']), (1, 0.1, ['..##']), (1, 0.7, ['..##'])], ['aaaa'])
     assert ids(result, NAMES) == ['1122']
-
-
-def test_things_below_the_score_and_empty_masks():
     result = merge([(0, 0.19, ['##..']), (1, 0.9, ['....']), (0, 0.2, ['..##'])], ['aaaa'],
                    panoptic_score_thr=0.2)  # fmt: skip
     assert ids(result, NAMES) == ['aa11']
-
-
-def test_stuff_area_counts_only_free_pixels():
     thing = [(0, 0.9, ['###.', '....'])]
     assert ids(merge(thing, ['aaaa', 'bbbb'], stuff_area_limit=2), NAMES) == ['111.', 'bbbb']
     assert ids(merge(thing, ['aaaa', 'bbbb'], stuff_area_limit=1), NAMES) == ['111a', 'bbbb']
 
 
-def test_any_thing_is_never_a_segment():
+def test_regions_and_void_are_no_segments():
     result = merge([], ['..aa', '....'])
     assert ids(result, NAMES) == ['..aa', '....']
     assert [segment['label'] for segment in result.segments_info] == [2]
-
-
-def test_nothing_at_all():
     result = merge([], ['....'])
     assert result.segments_info == [] and result.sem_seg.dtype == torch.int32
-
-
-def test_a_region_of_a_thing_class_is_never_a_segment():
     result = merge([(0, 0.9, ['##..', '....'])], ['tttt', 'ttaa'])
     assert ids(result, NAMES) == ['11..', '..aa']
     assert [segment['id'] for segment in result.segments_info] == [INSTANCE_OFFSET, 2]
@@ -139,14 +115,11 @@ def predict(things=(), regions=(), img_shape=(16, 16), ori_shape=(16, 16), resca
     return head(**changes).predict(*([image] for image in images), [sample], rescale)[0]
 
 
-def test_rescoring_is_the_mean_probability_inside():
+def test_rescored_instances_are_sorted_limited_and_thresholded():
     logits = torch.full((1, 4, 4), -9.0)
     logits[0, 1, 1:3] = torch.tensor([0.0, 2.0])  # probabilities 0.5 and 0.88
     instances = predict(([0], logits))['ins_results']
     assert instances.scores.item() == pytest.approx((0.5 + 0.8808) / 2, abs=1e-4)
-
-
-def test_instances_are_sorted_limited_and_thresholded():
     logits = torch.tensor([0.5, 3.0, 1.0, -9.0])[:, None, None].expand(4, 4, 4)
     result = predict(([0, 1, 0, 1], logits), max_per_img=2)['ins_results']
     assert result.labels.tolist() == [1, 0]
@@ -154,13 +127,18 @@ def test_instances_are_sorted_limited_and_thresholded():
     assert len(predict(([0, 1, 0, 1], logits), score_thr=0.9)['ins_results']) == 1
 
 
-def test_semantic_map_takes_the_best_region():
+def test_best_regions_and_no_instances():
     logits = torch.full((3, 4, 4), -9.0)
     logits[0, :, :2], logits[1, :, 2:], logits[2, 2:] = 1.0, 1.0, 5.0
     for last in (ANY, 1):  # 1: a region of a thing class
         sem_seg = predict(regions=([2, 3, last], logits))['sem_results'].sem_seg[0]
         assert sem_seg[:4, :4].eq(2).all() and sem_seg[:4, 12:].eq(3).all()
         assert sem_seg[12:].eq(last).all()
+    logits = torch.randn(3, 4, 4)
+    with_masks = predict(([0, 1, 0], logits))
+    without = predict(([0, 1, 0], logits), instance_on=False)
+    assert 'ins_results' not in without
+    assert torch.equal(without['pan_results'].sem_seg, with_masks['pan_results'].sem_seg)
 
 
 @pytest.mark.parametrize('rescale, shape', [(True, (37, 21)), (False, (14, 9))])
@@ -187,17 +165,6 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     assert torch.equal(in_chunks['sem_results'].sem_seg, at_once['sem_results'].sem_seg)
     assert torch.equal(in_chunks['ins_results'].masks, at_once['ins_results'].masks)
     torch.testing.assert_close(in_chunks['ins_results'].scores, at_once['ins_results'].scores)
-
-
-def test_instances_are_not_kept_when_they_are_not_asked_for():
-    logits = torch.randn(3, 4, 4)
-    with_masks = predict(([0, 1, 0], logits))
-    without = predict(([0, 1, 0], logits), instance_on=False)
-    assert 'ins_results' not in without
-    assert torch.equal(without['pan_results'].sem_seg, with_masks['pan_results'].sem_seg)
-
-
-# ---- random images against maps of full size, one after the other ----
 
 
 def full_size(logits: torch.Tensor, img_shape: tuple, out_shape: tuple) -> torch.Tensor:
@@ -244,9 +211,7 @@ def random_image(seed: int) -> dict:
         things=(torch.randint(0, THINGS, (num_things,)).tolist(), logits[:num_things]),
         regions=(labels.tolist(), logits[num_things:]),
         img_shape=img_shape,
-        ori_shape=tuple(
-            max(int(side * scale), 1) for side, scale in zip(img_shape, scales, strict=True)
-        ),
+        ori_shape=tuple(max(int(side * scale), 1) for side, scale in zip(img_shape, scales, strict=True)),
         mask_thr_binary=float(0.3 + 0.4 * torch.rand(())),
         panoptic_score_thr=float(0.4 + 0.4 * torch.rand(())),
         mask_overlap=float(torch.rand(())),

@@ -27,39 +27,34 @@ def test_similar_kernels_of_a_class_are_averaged():
     assert out.labels.tolist() == [3, 3]
     assert out.num_kernels.tolist() == [2, 1]
     assert out.scores.tolist() == pytest.approx([1, 0.1])
-
-
-def test_classes_do_not_mix():
     assert len(fuse([[1, 0], [1, 0]], [0, 1])) == 2
-
-
-def test_last_of_a_chain_is_lost():
-    """u ~ v ~ w, u !~ w (cosines 0.94, 0.94, 0.77): w is neither kept nor averaged."""
-    out = fuse([angle(0), angle(20), angle(40)], [0, 0, 0])
-    expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
-    assert out.kernels.tolist() == [pytest.approx(expected)]
-    assert out.num_kernels.tolist() == [2]
-
-
-def test_a_kernel_joins_only_the_first_that_took_it():
-    out = fuse([angle(0), angle(40), angle(20)], [0, 0, 0])  # the last is similar to both others
-    expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
-    assert out.kernels.tolist() == [pytest.approx(expected), pytest.approx(angle(40))]
-
-
-def test_without_threshold_a_class_becomes_its_mean():
     out = fuse([[1, 0], [0, 2], [5, 5], [-1, 0]], [7, 7, 2, 7], None, [0.9, 0.6, 0.5, 0.3])
     assert out.labels.tolist() == [7, 2]
     assert out.kernels.tolist() == [pytest.approx([0, 2 / 3]), [5, 5]]
     assert out.scores.tolist() == pytest.approx([0.6, 0.5])
 
 
-def test_no_kernel_and_zero_kernel():
+def test_chains():
+    """u ~ v ~ w, u !~ w (cosines 0.94, 0.94, 0.77): w is neither kept nor averaged."""
+    out = fuse([angle(0), angle(20), angle(40)], [0, 0, 0])
+    expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
+    assert out.kernels.tolist() == [pytest.approx(expected)]
+    assert out.num_kernels.tolist() == [2]
+    out = fuse([angle(0), angle(40), angle(20)], [0, 0, 0])  # the last is similar to both others
+    expected = [(a + b) / 2 for a, b in zip(angle(0), angle(20), strict=True)]
+    assert out.kernels.tolist() == [pytest.approx(expected), pytest.approx(angle(40))]
+
+
+def test_no_kernel_zero_kernel_and_gradients():
     assert len(fuse([], [], None)) == 0
     out = fuse([], [])
     assert (len(out), out.kernels.shape) == (0, (0, 2))
     out = fuse([[0, 0], [0, 0], [1, 0]], [1, 1, 1])
     assert out.kernels.isfinite().all() and len(out) == 3
+    kernels = torch.eye(3).repeat(2, 1).requires_grad_()
+    data = InstanceData(kernels=kernels, labels=torch.zeros(6).long(), scores=torch.ones(6))
+    KernelFusion()(data, 0.9).kernels.sum().backward()
+    assert kernels.grad.eq(0.5).all()
 
 
 @pytest.mark.parametrize('similarity_thr', [0.9, None])
@@ -67,13 +62,6 @@ def test_fusing_distinct_kernels_twice_changes_nothing(similarity_thr):
     once = fuse(torch.randn(12, 8).tolist(), [0, 1, 2] * 4, similarity_thr, width=8)
     twice = KernelFusion()(once, similarity_thr)
     torch.testing.assert_close(twice.kernels, once.kernels)
-
-
-def test_gradient_reaches_every_averaged_kernel():
-    kernels = torch.eye(3).repeat(2, 1).requires_grad_()
-    data = InstanceData(kernels=kernels, labels=torch.zeros(6).long(), scores=torch.ones(6))
-    KernelFusion()(data, 0.9).kernels.sum().backward()
-    assert kernels.grad.eq(0.5).all()
 
 
 def test_look_alikes_that_draw_other_pixels_stay_apart():

@@ -20,10 +20,14 @@ def test_position_loss_is_the_sum_of_the_images(monkeypatch, name):
     torch.testing.assert_close(map_loss(loss, logits, targets, 7), expected)
 
 
-def test_focal_loss_by_hand():
+def test_focal_loss_by_hand_and_gradients_of_dice():
     """p = 0.5, t = 1: alpha (1 - p)^2 ln 2."""
     loss = map_loss(FocalLoss(), torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1), 1)
     assert loss.item() == pytest.approx(0.25 * 0.25 * 0.693147, rel=1e-5)
+    pred = torch.randn(3, 2, 4, 5, dtype=torch.double, requires_grad=True)
+    weight = torch.rand(3, 2, dtype=torch.double, requires_grad=True)
+    target = torch.rand(3, 4, 5, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda p, w: WeightedDiceLoss()(p, target, w), (pred, weight))
 
 
 def test_one_candidate_is_the_dice_loss_of_mmdet():
@@ -47,44 +51,27 @@ def test_candidates_count_by_their_share_of_the_scores():
     ]
     loss = WeightedDiceLoss()(pred, target, weight, reduction_override='none')
     torch.testing.assert_close(loss, torch.stack(expected))
-    assert WeightedDiceLoss()(pred, target, weight, avg_factor=4).item() == pytest.approx(
-        sum(expected).item() / 4
-    )
+    mean = WeightedDiceLoss()(pred, target, weight, avg_factor=4).item()
+    assert mean == pytest.approx(sum(expected).item() / 4)
 
 
-def test_perfect_and_empty_masks():
+def test_perfect_empty_and_no_masks():
     target = torch.zeros(2, 4, 4)
     target[0, :2] = 1
     logits = (target * 2 - 1) * 50
     loss = WeightedDiceLoss()(logits, target, reduction_override='none')
     assert loss[0].item() == pytest.approx(0, abs=1e-6)
     assert loss.isfinite().all()
-
-
-def test_objects_without_scores_contribute_nothing():
     pred = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = WeightedDiceLoss()(pred, torch.rand(2, 4, 4), torch.tensor([[0.0, 0, 0], [1, 1, 1]]))
     loss.backward()
     assert pred.grad[0].eq(0).all() and pred.grad[1].ne(0).any()
-
-
-def test_no_object():
     pred = torch.zeros(0, 7, 4, 4, requires_grad=True)
     loss = WeightedDiceLoss()(pred, torch.zeros(0, 4, 4), torch.zeros(0, 7))
     loss.backward()
     assert loss == 0 and pred.grad is not None
-
-
-def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r'logits \(2, 3, 4, 4\) and target \(3, 4, 4\)'):
         WeightedDiceLoss()(torch.zeros(2, 3, 4, 4), torch.zeros(3, 4, 4))
-
-
-def test_gradients_of_the_dice_loss():
-    pred = torch.randn(3, 2, 4, 5, dtype=torch.double, requires_grad=True)
-    weight = torch.rand(3, 2, dtype=torch.double, requires_grad=True)
-    target = torch.rand(3, 4, 5, dtype=torch.double)
-    assert torch.autograd.gradcheck(lambda p, w: WeightedDiceLoss()(p, target, w), (pred, weight))
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])

@@ -17,10 +17,7 @@ from mmpfcn.evaluation.panoptic_quality import (
 )
 
 NUM_CLASSES = tiny.NUM_THINGS + tiny.NUM_STUFF
-SCENES = (
-    [(4, 4, 36, 28), (54, 12, 90, 56)],
-    [(12, 26, 48, 60), (60, 4, 84, 44)],
-)
+SCENES = ([(4, 4, 36, 28), (54, 12, 90, 56)], [(12, 26, 48, 60), (60, 4, 84, 44)])
 """Boxes of the objects of two images of 64 x 96."""
 
 
@@ -65,15 +62,12 @@ def panoptic_quality(model: torch.nn.Module, scenes: list[tuple[dict, Tensor]]) 
     return 100 * float(quality[0])
 
 
-def test_panoptic_quality_is_that_of_single_precision(learned):
+def test_quality_and_precision(learned):
     model, scenes = learned
     expected = panoptic_quality(model, scenes)
     assert expected > 80
     with torch.autocast('cpu', dtype=torch.bfloat16):
         assert panoptic_quality(model, scenes) == pytest.approx(expected, abs=0.3)
-
-
-def test_only_the_network_is_in_half_precision(learned):
     model, scenes = learned
     item = scenes[0][0]
     with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):

@@ -11,7 +11,7 @@ from mmpfcn.models.layers import convolve
 from mmpfcn.models.sampling import select
 
 
-def test_select_keeps_the_order_of_each_image():
+def test_select_and_convolve():
     keep = torch.tensor([[True, False, True, True], [False, False, False, False]])
     kernels = torch.arange(16.0).view(2, 4, 2)
     labels, scores = torch.arange(8).view(2, 4), torch.rand(2, 4)
@@ -20,9 +20,6 @@ def test_select_keeps_the_order_of_each_image():
     assert first.kernels.tolist() == [[0, 1], [4, 5], [6, 7]]
     assert first.scores.tolist() == scores[0, [0, 2, 3]].tolist()
     assert len(second) == 0 and second.kernels.shape == (0, 2)
-
-
-def test_convolution_is_a_weighted_sum_of_the_features():
     kernels, feats = torch.randn(2, 5, 3), torch.randn(2, 3, 4, 6)
     logits = convolve(kernels, feats)
     for i in range(2):
@@ -56,7 +53,7 @@ def predict(levels: list[LevelMaps], mask_feats: torch.Tensor):
         return head.predict([], [])
 
 
-def test_images_of_a_batch_have_their_own_numbers_of_kernels():
+def test_batches_and_half_precision():
     counts = [7, 0, 20]
     levels, mask_feats = maps_with_peaks(counts)
     things, regions = predict(levels, mask_feats)
@@ -66,9 +63,6 @@ def test_images_of_a_batch_have_their_own_numbers_of_kernels():
             assert image.mask_logits.shape == (len(image), 32, 32)
             torch.testing.assert_close(image.mask_logits, convolve(image.kernels, mask_feats[i]))
     assert all(len(image) for image in regions)
-
-
-def test_predictions_from_half_precision_maps_are_computed_in_single_precision():
     levels, mask_feats = maps_with_peaks([6])
     levels = [LevelMaps(*(x.bfloat16() for x in level)) for level in levels]
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -81,7 +75,7 @@ def test_predictions_from_half_precision_maps_are_computed_in_single_precision()
             assert torch.equal(images[0][name], expected[0][name]), name
 
 
-@pytest.mark.parametrize(('max_per_img', 'warned'), [(2, True), (1000, False)])
+@pytest.mark.parametrize('max_per_img, warned', [(2, True), (1000, False)])
 def test_too_many_candidates_of_a_level_are_said(max_per_img, warned):
     model = tiny.build(test_cfg=dict(center_thr=0.0, max_per_img=max_per_img)).eval()
     with warnings.catch_warnings(record=True) as caught, torch.no_grad():

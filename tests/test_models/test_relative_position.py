@@ -33,9 +33,7 @@ def test_a_kernel_draws_a_paraboloid_around_its_cell(size):
     torch.nn.init.zeros_(generator.thing_embed.embed.weight)
     feats = [torch.randn(1, 8, size[0] >> i, size[1] >> i) for i in range(2, 7)]
     mask_feats = encoder(feats[:4])[0].double()
-    ys, xs = torch.meshgrid(
-        *((torch.arange(n) + 0.5) / 2 for n in mask_feats.shape[1:]), indexing='ij'
-    )
+    ys, xs = torch.meshgrid(*((torch.arange(n) + 0.5) / 2 for n in mask_feats.shape[1:]), indexing='ij')
     for number, maps in enumerate(generator(feats[1:])):
         h, w = maps.kernels.shape[-2:]
         row, column = h - 1, w // 2

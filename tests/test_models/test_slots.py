@@ -41,11 +41,24 @@ def build(**slots) -> torch.nn.Module:
     return model
 
 
-def test_examples_are_short():
+def test_examples_are_short_and_run():
     assert max(code.count('\n') for code in CODE) <= 25
+    metric = METRICS.build(dict(type='SegmentCount'))
+    sample = dict(pred_panoptic_seg=dict(segments_info=[1, 2, 3]))
+    metric.process(None, [sample, dict(pred_panoptic_seg=dict(segments_info=[1]))])
+    assert metric.evaluate(2) == dict(segments=2)
+    model = build(
+        feature_encoder=dict(type='PlainEncoder', in_channels=16, out_channels=8),
+        kernel_generator=dict(type='PlainGenerator', in_channels=16),
+    )
+    sum(tiny.losses(model, tiny.sample()).values()).backward()
+    assert all(p.grad is not None for p in model.panoptic_head.parameters())
 
 
-def test_a_loss_with_a_parameter_gets_the_gradient_of_finite_differences(names):
+def test_a_loss_with_a_parameter_is_trained_by_finite_differences(names):
+    model = build(**names[0]['head'])
+    sum(tiny.losses(model, tiny.sample()).values()).backward()
+    assert model.panoptic_head.loss_center.scale.grad != 0
     model = build(**names[0]['head']).double()
     scale = model.panoptic_head.loss_center.scale
     levels = [torch.randn(2, 3, 4, 5).double(), torch.randn(2, 3, 2, 3).double()]
@@ -63,22 +76,13 @@ def test_a_loss_with_a_parameter_gets_the_gradient_of_finite_differences(names):
     assert scale.grad.item() == pytest.approx(expected, rel=1e-7)
 
 
-def test_a_losss_parameter_is_trained(names):
-    model = build(**names[0]['head'])
-    sum(tiny.losses(model, tiny.sample()).values()).backward()
-    assert model.panoptic_head.loss_center.scale.grad != 0
-
-
-def test_mmdets_losses_fit_every_slot(names):
+def test_mmdets_losses_are_as_good(names):
     slots = names[1]['head']
     model = build(**slots)
     losses = tiny.losses(model, tiny.sample())
     sum(losses.values()).backward()
     assert all(loss.isfinite() and loss > 0 for loss in losses.values())
     assert all(p.grad is not None for p in model.panoptic_head.parameters())
-
-
-def test_the_dice_loss_of_mmdet_is_ours():
     model = build()
     before = tiny.losses(model, tiny.sample())
     dice = dict(type='DiceLoss', eps=1e-8, loss_weight=3.0)
@@ -86,25 +90,6 @@ def test_the_dice_loss_of_mmdet_is_ours():
     after = tiny.losses(model, tiny.sample())
     for name in before:
         torch.testing.assert_close(after[name], before[name])
-
-
-def test_own_encoder_and_generator():
-    model = build(
-        feature_encoder=dict(type='PlainEncoder', in_channels=16, out_channels=8),
-        kernel_generator=dict(type='PlainGenerator', in_channels=16),
-    )
-    sum(tiny.losses(model, tiny.sample()).values()).backward()
-    assert all(p.grad is not None for p in model.panoptic_head.parameters())
-
-
-def test_metric_counts_segments():
-    metric = METRICS.build(dict(type='SegmentCount'))
-    sample = dict(pred_panoptic_seg=dict(segments_info=[1, 2, 3]))
-    metric.process(None, [sample, dict(pred_panoptic_seg=dict(segments_info=[1]))])
-    assert metric.evaluate(2) == dict(segments=2)
-
-
-def test_loss_needs_train_cfg():
     config = tiny.config()
     config.train_cfg = None
     with pytest.raises(ValueError, match='built without train_cfg'):
@@ -125,9 +110,7 @@ def test_label_255_is_void(num_stuff_classes):
 def test_the_best_object_is_found_alone():
     torch.manual_seed(0)
     model = tiny.build(test_cfg=dict(center_thr=0.0, max_per_img=1))
-    levels, mask_feats = model.panoptic_head(
-        [torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)]
-    )
+    levels, mask_feats = model.panoptic_head([torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)])
     [things] = model.panoptic_head.thing_kernels(levels)
     assert len(things) == len(levels)
 
@@ -136,9 +119,7 @@ def test_the_best_object_is_found_alone():
 def test_not_finite_maps_are_an_error(field):
     model = tiny.build().eval()
     with torch.no_grad():
-        levels, feats = model.panoptic_head(
-            [torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)]
-        )
+        levels, feats = model.panoptic_head([torch.randn(1, 16, 64 >> i, 64 >> i) for i in range(6)])
         getattr(levels[0], field)[:, 0] = torch.nan
         with pytest.raises(ValueError, match='the network gave NaN'):
             model.panoptic_head.predict_by_feat(levels, feats)

@@ -47,26 +47,7 @@ def test_operators_do_not_depend_on_the_number_of_objects():
     assert counts(3) == counts(40)
 
 
-def test_chunks_of_objects_change_nothing(monkeypatch):
-    model = tiny.build()
-    sample = tiny.sample((128, 160), squares(20))
-    whole = tiny.losses(model, sample)
-    gradients = torch.autograd.grad(sum(whole.values()), trained(model))
-    monkeypatch.setattr(chunks, 'CHUNK_SIZE', 1)  # one object or image at a time
-    parts = tiny.losses(model, sample)
-    for name, loss in whole.items():
-        torch.testing.assert_close(parts[name], loss)
-    for ours, golden in zip(
-        torch.autograd.grad(sum(parts.values()), trained(model)), gradients, strict=True
-    ):
-        torch.testing.assert_close(ours, golden, rtol=1e-4, atol=1e-5)
-
-
-def trained(model) -> list[torch.Tensor]:
-    return [p for p in model.parameters() if p.requires_grad]
-
-
-def test_segment_masks_train_as_bitmap_masks():
+def test_chunks_and_segment_masks_change_nothing(monkeypatch):
     model = tiny.build()
     bitmaps, segments = tiny.sample((60, 90)), tiny.sample((60, 90))
     gt = segments['data_samples'].gt_instances
@@ -77,6 +58,21 @@ def test_segment_masks_train_as_bitmap_masks():
     expected, ours = tiny.losses(model, bitmaps), tiny.losses(model, segments)
     for name, loss in expected.items():
         torch.testing.assert_close(ours[name], loss)
+    model = tiny.build()
+    sample = tiny.sample((128, 160), squares(20))
+    whole = tiny.losses(model, sample)
+    gradients = torch.autograd.grad(sum(whole.values()), trained(model))
+    monkeypatch.setattr(chunks, 'CHUNK_SIZE', 1)  # one object or image at a time
+    parts = tiny.losses(model, sample)
+    for name, loss in whole.items():
+        torch.testing.assert_close(parts[name], loss)
+    found = torch.autograd.grad(sum(parts.values()), trained(model))
+    for ours, golden in zip(found, gradients, strict=True):
+        torch.testing.assert_close(ours, golden, rtol=1e-4, atol=1e-5)
+
+
+def trained(model) -> list[torch.Tensor]:
+    return [p for p in model.parameters() if p.requires_grad]
 
 
 @pytest.mark.filterwarnings('ignore:torch.utils.checkpoint')  # mmdet does not choose a variant

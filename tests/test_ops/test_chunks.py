@@ -32,20 +32,26 @@ def test_sum_over_chunks_is_the_sum(monkeypatch, chunk_size):
         torch.testing.assert_close(sum_over_chunks(function, x, index, row_size=3), expected)
 
 
-def test_sum_over_no_chunk_has_a_gradient():
+def test_gradients_of_no_chunk_of_parameters_and_twice(monkeypatch):
     x, shared = torch.randn(0, 3, requires_grad=True), torch.randn(3, requires_grad=True)
     function = partial(weighted_square, shared=shared)
     total = sum_over_chunks(function, x, torch.arange(0), row_size=3)
     total.backward()
     assert total == 0 and x.grad.shape == (0, 3) and shared.grad.tolist() == [0, 0, 0]
+    monkeypatch.setattr(chunks, 'CHUNK_SIZE', 2)
+    x = torch.randn(5, 3, dtype=torch.double, requires_grad=True)
+    scale = nn.Parameter(torch.tensor(1.5, dtype=torch.double))
+
+    def total(x, scale):
+        return sum_over_chunks(lambda x: (scale * x).sigmoid().square().sum(), x, row_size=1)
+
+    assert torch.autograd.gradcheck(total, (x, scale))
+    assert torch.autograd.gradgradcheck(total, (x, scale))
 
 
 def test_sum_over_chunks_keeps_the_inputs_only():
     """Inside are maps of 40 x 1000 numbers; kept for backward are none."""
-    kernels, feats = (
-        torch.randn(40, 1, requires_grad=True),
-        torch.randn(1, 1000, requires_grad=True),
-    )
+    kernels, feats = (torch.randn(40, 1, requires_grad=True), torch.randn(1, 1000, requires_grad=True))
 
     def function(kernels):
         return (kernels @ feats).sigmoid().square().sum()
@@ -73,15 +79,3 @@ def test_a_mean_loss_is_the_same_in_chunks(monkeypatch, chunk_size):
 
     total = sum_over_chunks(loss, pred, target, row_size=1)
     torch.testing.assert_close(total, dice(pred, target))
-
-
-def test_parameters_inside_get_their_gradient_and_double_backward_works(monkeypatch):
-    monkeypatch.setattr(chunks, 'CHUNK_SIZE', 2)
-    x = torch.randn(5, 3, dtype=torch.double, requires_grad=True)
-    scale = nn.Parameter(torch.tensor(1.5, dtype=torch.double))
-
-    def total(x, scale):
-        return sum_over_chunks(lambda x: (scale * x).sigmoid().square().sum(), x, row_size=1)
-
-    assert torch.autograd.gradcheck(total, (x, scale))
-    assert torch.autograd.gradgradcheck(total, (x, scale))

@@ -6,7 +6,6 @@ from mmcv.ops import modulated_deform_conv2d
 from mmengine.model import BaseModule
 
 from mmpfcn import ModulatedDeformConv
-from mmpfcn.models.layers import append_coordinates
 from mmpfcn.ops import deform_conv as layers
 from mmpfcn.ops.deform_conv import deform_conv_by_bags, deform_conv_by_sampling
 
@@ -29,21 +28,15 @@ def test_equal_to_the_operator_of_mmcv(shape, with_bias, run, monkeypatch):
     ours = {k: v.clone().requires_grad_() for k, v in inputs.items()}
     theirs = {k: v.clone().requires_grad_() for k, v in inputs.items()}
     out = run(*ours.values(), *([] if with_bias else [None]))
-    golden = modulated_deform_conv2d(
-        *theirs.values(), *([] if with_bias else [None]), 1, 1, 1, 1, 1
-    )
+    golden = modulated_deform_conv2d(*theirs.values(), *([] if with_bias else [None]), 1, 1, 1, 1, 1)
     torch.testing.assert_close(out, golden, rtol=1e-5, atol=1e-5)
     weights = torch.randn_like(out)
     (out * weights).sum().backward()
     (golden * weights).sum().backward()
     for name in inputs:
         torch.testing.assert_close(
-            ours[name].grad,
-            theirs[name].grad,
-            rtol=1e-4,
-            atol=1e-4,
-            msg=lambda m, n=name: f'{n}: {m}',
-        )
+            ours[name].grad, theirs[name].grad, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: f'{n}: {m}',
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize('learned', [True, False])
@@ -97,46 +90,45 @@ def test_layer_loads_the_weights_of_mmcv():
 
 
 @pytest.mark.ops
-@pytest.mark.parametrize(
-    'change', [dict(stride=2), dict(padding=0), dict(dilation=2), dict(deform_groups=2)]
-)
+@pytest.mark.parametrize('change', [dict(stride=2), dict(padding=0), dict(dilation=2), dict(deform_groups=2)])
 def test_unusual_settings_fall_back_to_mmcv(change):
     settings = dict(padding=1) | change
     conv = ModulatedDeformConv(6, 4, 3, **settings)
     x = torch.randn(1, 6, 9, 9)
-    out = conv(x)
-    assert (
-        out.shape[2:]
-        == torch.nn.functional.conv2d(
-            x, conv.weight, None, conv.stride, conv.padding, conv.dilation
-        ).shape[2:]
-    )
+    plain = torch.nn.functional.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation)
+    assert conv(x).shape[2:] == plain.shape[2:]
 
 
 @pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
-def test_zero_offsets_and_full_masks_are_a_plain_convolution(run):
+def test_a_plain_convolution_and_exact_positions(run):
     x, weight = torch.randn(2, 3, 6, 5), torch.randn(4, 3, 3, 3)
     out = run(x, torch.zeros(2, 18, 6, 5), torch.ones(2, 9, 6, 5), weight, None)
     golden = torch.nn.functional.conv2d(x, weight, padding=1)
     torch.testing.assert_close(out, golden, rtol=1e-5, atol=1e-5)
+    # Column 300 is no bfloat16 number; positions have to stay float32.
+    x = torch.zeros(1, 1, 1, 400)
+    x[..., 301] = 1
+    weight, mask = torch.zeros(1, 1, 3, 3), torch.ones(1, 9, 1, 400)
+    weight[..., 1, 1] = 1
+    args = [t.bfloat16() for t in (x, torch.zeros(1, 18, 1, 400), mask, weight)]
+    out = run(*args, None)
+    assert out.dtype == torch.bfloat16 and out[0, 0, 0].nonzero().tolist() == [[301]]
 
 
-def test_initialisation_moves_the_offsets():
-    """Unlike mmcv's layer the offsets do not start at zero; a parent's init_weights keeps it so."""
+def test_columns_are_not_kept_and_offsets_move():
+    """Unlike mmcv's layer the offsets do not start at zero; a parent's init_weights keeps it
+    so."""
     parent = BaseModule()
     parent.conv = ModulatedDeformConv(64, 64, 3, padding=1, bias=True)
     parent.init_weights()
-    assert parent.conv.conv_offset.weight.std().item() == pytest.approx(
-        1 / (3 * 64 * 9) ** 0.5, rel=0.05
-    )
+    assert parent.conv.conv_offset.weight.std().item() == pytest.approx(1 / (3 * 64 * 9) ** 0.5, rel=0.05)
     assert parent.conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
     assert parent.conv.bias.eq(0).all()
-
-
-def test_coordinates_of_one_row_or_column():
-    out = append_coordinates(torch.zeros(2, 1, 1, 3))
-    assert out[:, 1].eq(-1).all()
-    assert out[0, 2, 0].tolist() == [-1, 0, 1]
+    shapes = (1, 128, 12, 12), (1, 18, 12, 12), (1, 9, 12, 12), (8, 128, 3, 3)
+    inputs = [torch.rand(shape, requires_grad=True) for shape in shapes]
+    of_input = inputs[0].untyped_storage().nbytes()
+    assert saved_bytes(deform_conv_by_sampling, *inputs) > 9 * of_input
+    assert saved_bytes(deform_conv_by_bags, *inputs) < 3 * of_input
 
 
 def saved_bytes(run, *inputs) -> int:
@@ -153,14 +145,6 @@ def saved_bytes(run, *inputs) -> int:
     return sum(sizes.values())
 
 
-def test_columns_are_not_kept_for_the_backward_pass():
-    shapes = (1, 128, 12, 12), (1, 18, 12, 12), (1, 9, 12, 12), (8, 128, 3, 3)
-    inputs = [torch.rand(shape, requires_grad=True) for shape in shapes]
-    of_input = inputs[0].untyped_storage().nbytes()
-    assert saved_bytes(deform_conv_by_sampling, *inputs) > 9 * of_input
-    assert saved_bytes(deform_conv_by_bags, *inputs) < 3 * of_input
-
-
 def test_a_nan_stays_where_it_is():
     """As overflow in float16 makes it: no crash, and other cells are as they were."""
     torch.manual_seed(0)
@@ -173,18 +157,6 @@ def test_a_nan_stays_where_it_is():
     assert out[..., 2, 3].isnan().all() and out.isnan().sum() == 4
     changed = (out != clean).any(1)[0].nonzero().tolist()
     assert changed == [[2, 3], [4, 4]]
-
-
-@pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
-def test_bfloat16_keeps_positions_exact(run):
-    """Column 300 is no bfloat16 number; positions have to stay float32."""
-    x = torch.zeros(1, 1, 1, 400)
-    x[..., 301] = 1
-    weight, mask = torch.zeros(1, 1, 3, 3), torch.ones(1, 9, 1, 400)
-    weight[..., 1, 1] = 1
-    args = [t.bfloat16() for t in (x, torch.zeros(1, 18, 1, 400), mask, weight)]
-    out = run(*args, None)
-    assert out.dtype == torch.bfloat16 and out[0, 0, 0].nonzero().tolist() == [[301]]
 
 
 def test_the_layer_compiles_without_a_break_and_exports_ordinary_operators():

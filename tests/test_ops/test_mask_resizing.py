@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmpfcn.ops.label_tiles import TileGrid, best_labels
 from mmpfcn.ops.mask_resizing import FullMasks, MaskResizer, extents
 
 CPU = torch.device('cpu')
@@ -28,33 +27,25 @@ def whole(maps, img_shape, out_shape):
 
 
 @pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-def test_any_part_is_the_part_of_the_whole(cells, img_shape, out_shape):
+def test_parts_weights_and_boxes(cells, img_shape, out_shape):
+    """Any part is that of the whole, a pixel a mean of at most three cells, a box no larger
+    than needed."""
     maps = torch.rand(3, *cells)
     expected = whole(maps, img_shape, out_shape)
     resizer = MaskResizer(cells, img_shape, out_shape, CPU)
     for _ in range(20):
-        rows, columns = (
-            slice(*sorted(torch.randint(0, side + 1, (2,)).tolist())) for side in out_shape
-        )
+        rows, columns = (slice(*sorted(torch.randint(0, side + 1, (2,)).tolist())) for side in out_shape)
         part = resizer.resize(maps, rows, columns)
         torch.testing.assert_close(part, expected[:, rows, columns], rtol=0, atol=1e-6)
         if part.numel():
             clear = (part[0] - 0.5).abs() > 1e-6
             mask = resizer.exceeds(maps[0], rows, columns, 0.5)
             assert torch.equal(mask & clear, (part[0] > 0.5) & clear)
-
-
-@pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-def test_a_pixel_is_a_mean_of_at_most_three_neighbouring_cells(cells, img_shape, out_shape):
     resizer = MaskResizer(cells, img_shape, out_shape, CPU)
     for axis in (resizer.rows, resizer.columns):
         torch.testing.assert_close(axis.matrix.sum(1), torch.ones(len(axis.matrix)))
         used = extents(axis.matrix)
         assert (axis.matrix >= 0).all() and (used[:, 1] - used[:, 0]).max() <= 3
-
-
-@pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-def test_boxes_hold_all_that_a_cell_has_a_part_in(cells, img_shape, out_shape):
     maps = torch.zeros(30, *cells)
     spots = torch.stack([torch.randint(0, side, (30,)) for side in cells])
     maps[torch.arange(30), spots[0], spots[1]] = 1
@@ -64,27 +55,18 @@ def test_boxes_hold_all_that_a_cell_has_a_part_in(cells, img_shape, out_shape):
         assert image[box].gt(0).sum() == image[box].numel() == image.gt(0).sum()
 
 
-def test_a_map_without_support_has_an_empty_box():
+def test_extents_empty_boxes_and_full_masks(tmp_path):
+    rows = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
+    assert extents(rows).tolist() == [[1, 4], [5, 0], [0, 5], [4, 5]]
     resizer = MaskResizer((8, 8), (32, 32), (50, 50), CPU)
     rows, columns = resizer.boxes(torch.zeros(1, 8, 8))[0]
     assert resizer.exceeds(torch.zeros(8, 8), rows, columns, 0.5).numel() == 0
     assert resizer.boxes(torch.zeros(0, 8, 8)) == []
-
-
-def test_extents():
-    rows = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
-    assert extents(rows).tolist() == [[1, 4], [5, 0], [0, 5], [4, 5]]
-
-
-def test_full_masks_and_their_boxes():
     masks = FullMasks(3, (6, 8), CPU)
     masks.add(0, torch.tensor([[False, True], [False, False]]), slice(1, 3), slice(4, 6))
     masks.add(1, torch.zeros(0, 4, dtype=torch.bool), slice(2, 2), slice(0, 4))
     assert masks.masks.nonzero().tolist() == [[0, 1, 5]]
     assert masks.bboxes().tolist() == [[5, 1, 6, 2], [0, 0, 0, 0], [0, 0, 0, 0]]
-
-
-def test_full_masks_are_ordinary_tensors(tmp_path):
     masks = FullMasks(2, (5, 7), CPU)
     masks.add(1, torch.ones(2, 3, dtype=torch.bool), slice(0, 2), slice(1, 4))
     masks = masks.masks
@@ -108,42 +90,3 @@ def test_masks_take_memory_only_where_they_are_written():
         masks.add(i, torch.ones(1, 2000, dtype=torch.bool), slice(9, 10), slice(0, 2000))
     assert resident_bytes() - before < 32e6
     assert masks.masks.count_nonzero() == 64 * 2000
-
-
-# ---- the best of many maps ----
-
-
-@pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
-@pytest.mark.parametrize('noise', [0.0, 0.02, 1.0])
-def test_best_labels_are_those_of_the_whole_maps(cells, img_shape, out_shape, noise):
-    coarse = torch.rand(9, 1, 3, 3)
-    maps = F.interpolate(coarse, cells, mode='bilinear')[:, 0] + noise * torch.rand(9, *cells)
-    labels = torch.randperm(50)[:9].short()
-    found = best_labels(maps, labels, MaskResizer(cells, img_shape, out_shape, CPU))
-    best, channel = whole(maps, img_shape, out_shape).sort(dim=0, descending=True)
-    clear = best[0] - best[1] > 1e-5
-    assert clear.float().mean() > 0.9
-    assert found.dtype == torch.int16 and found.shape == out_shape
-    assert torch.equal(found[clear], labels[channel[0]][clear])
-
-
-def test_the_first_of_equal_maps_is_the_best():
-    maps = torch.rand(1, 16, 16).repeat(3, 1, 1)
-    resizer = MaskResizer((16, 16), (60, 64), (91, 33), CPU)
-    assert best_labels(maps, torch.tensor([7, 8, 9]), resizer).eq(7).all()
-    assert best_labels(torch.zeros(3, 16, 16), torch.tensor([7, 8, 9]), resizer).eq(7).all()
-
-
-def test_only_maps_that_can_win_are_resized(monkeypatch):
-    """Two of five maps, each the best on a half: only tiles at the border are computed, for two."""
-    maps = torch.full((5, 64, 64), 0.1)
-    maps[1], maps[3] = 0.2, 0.2
-    maps[1, :, :30], maps[3, :, 30:] = 0.9, 0.9
-    resizer = MaskResizer((64, 64), (256, 256), (300, 300), CPU)
-    seen, sample = [], TileGrid.sample
-    monkeypatch.setattr(
-        TileGrid, 'sample', lambda *args: seen.extend(args[2].tolist()) or sample(*args)
-    )
-    found = best_labels(maps, torch.arange(5), resizer)
-    assert torch.equal(found, whole(maps, (256, 256), (300, 300)).argmax(0))
-    assert sorted(seen) == [1] * 8 + [3] * 8  # 8 of the 64 tiles

@@ -34,23 +34,15 @@ def test_map_and_stack_are_interpolated(monkeypatch, size, chunk_size):
     assert torch.equal(soft_masks_of_stack(masks.byte(), (17, 26)), golden)
 
 
-def test_a_covered_cell_is_exactly_1():
-    labels = torch.ones(150, 101, dtype=torch.uint8)
-    soft = soft_masks_of_map(labels, torch.tensor([1, 0]), 1, (40, 26))
-    assert soft[0, :38, :25].eq(1).all() and soft.sum() == 38 * 25
-
-
-def test_labels_beyond_the_table_count_as_the_nearest():
+def test_labels_beyond_the_table_and_no_mask():
     labels = torch.tensor([-3, 9]).repeat_interleave(8).expand(16, 16)
     soft = soft_masks_of_map(labels, torch.tensor([1, 2, 0]), 2, (4, 4))
     assert soft[0].sum(0).tolist() == [0, 0, 4, 4] and soft[1].sum(0).tolist() == [4, 4, 0, 0]
-
-
-def test_no_mask_and_no_cell():
-    assert soft_masks_of_map(label_map((16, 16), 1), torch.zeros(1).long(), 0, (4, 4)).shape == (
-        0, 4, 4,
-    )  # fmt: skip
+    assert soft_masks_of_map(label_map((16, 16), 1), torch.zeros(1).long(), 0, (4, 4)).shape == (0, 4, 4)
     assert soft_masks_of_stack(torch.zeros(0, 16, 16, dtype=torch.uint8), (4, 4)).shape == (0, 4, 4)
+    labels = torch.ones(150, 101, dtype=torch.uint8)
+    soft = soft_masks_of_map(labels, torch.tensor([1, 0]), 1, (40, 26))
+    assert soft[0, :38, :25].eq(1).all() and soft.sum() == 38 * 25
 
 
 @pytest.mark.parametrize('length', [2, 7, 30, 569, 1333])

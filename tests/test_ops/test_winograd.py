@@ -27,14 +27,12 @@ def test_it_is_the_plain_convolution(size, chunk, monkeypatch):
     torch.testing.assert_close(without, F.conv2d(x, weight, padding=1), rtol=0, atol=1e-12)
 
 
-def test_rounding_in_single_precision():
+def test_rounding_and_which_convolutions_are_suitable():
     x, weight = torch.randn(1, 256, 32, 44).relu(), torch.randn(256, 256, 3, 3)
     exact = F.conv2d(x.double(), weight.double(), padding=1)
     out = winograd_conv(x, transform_weight(weight), None)
     assert (out - exact).abs().max() < 3e-5 * exact.abs().max()
 
-
-def test_which_convolutions_are_suitable():
     def conv(channels=128, kernel=3, **options):
         return nn.Conv2d(channels, 128, kernel, **(dict(padding=1) | options))
 
@@ -67,16 +65,24 @@ def test_it_follows_its_weight(pair):
     double = copy.deepcopy(other)
     double.weight.zero_()
     assert torch.equal(double(x)[0, :, 0, 0], conv.bias)
+    # As the EMA hook swaps weights: neither address nor version of the weight changes.
+    conv, other, x = pair
+    average, own = torch.randn_like(conv.weight) / 30, conv.weight.clone()
+    other(x)
+    before = conv.weight.data_ptr(), conv.weight._version
+    for weight in (average, own, average):
+        other.weight.data.copy_(weight)
+        assert (conv.weight.data_ptr(), conv.weight._version) == before
+        torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
+    other.weight.data.view(-1)[77] += 0.1
+    torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
 
 
-def test_parameters_have_their_names(pair):
+def test_it_is_the_plain_one_elsewhere(pair):
     conv, other, _ = pair
     assert list(other.state_dict()) == list(conv.state_dict()) == ['weight', 'bias']
     assert other.weight is conv.weight and other.bias is conv.bias
     assert other.training == conv.training
-
-
-def test_it_is_the_plain_one_elsewhere(pair):
     conv, other, x = pair
     assert torch.equal(other(x), conv(x))  # with gradient
     other(x).square().sum().backward()
@@ -90,37 +96,24 @@ def test_it_is_the_plain_one_elsewhere(pair):
 
 
 @torch.no_grad()
-def test_it_follows_what_is_written_past_autograd(pair):
-    """As the EMA hook swaps weights: neither address nor version of the weight changes."""
-    conv, other, x = pair
-    average, own = torch.randn_like(conv.weight) / 30, conv.weight.clone()
-    other(x)
-    before = conv.weight.data_ptr(), conv.weight._version
-    for weight in (average, own, average):
-        other.weight.data.copy_(weight)
-        assert (conv.weight.data_ptr(), conv.weight._version) == before
-        torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
-    other.weight.data.view(-1)[77] += 0.1
-    torch.testing.assert_close(other(x), conv(x), rtol=0, atol=1e-4)
-
-
-@torch.no_grad()
-def test_an_image_without_a_batch_and_wrong_channels(pair):
+def test_images_without_a_batch_wrong_channels_and_threads(pair):
     conv, other, x = pair
     assert torch.equal(other(x[0]), conv(x[0]))
     assert other(x[:0]).shape == (0, 128, 32, 32)
     with pytest.raises(RuntimeError, match='expected input.* to have 128 channels'):
         other(x[:, :64])
+    conv, other, x = pair
+    expected = conv(x)
+    with ThreadPoolExecutor(4) as pool:
+        for out in pool.map(torch.no_grad()(lambda _: other(x)), range(16)):
+            torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.filterwarnings('ignore::FutureWarning')
-@pytest.mark.parametrize(
-    'change',
-    [
-        nn.utils.weight_norm, nn.utils.spectral_norm,
-        nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize('change', [
+    nn.utils.weight_norm, nn.utils.spectral_norm,
+    nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm,
+])  # fmt: skip
 @torch.no_grad()
 def test_a_weight_that_is_computed(pair, change):
     """Such a module is left alone; a fast one that becomes such goes on being right."""
@@ -136,12 +129,3 @@ def test_a_weight_that_is_computed(pair, change):
         assert (faster(x) - expected).abs().max() < 3e-5 * expected.abs().max()
         for module in (plain, faster):
             next(p for p in module.parameters() if p.dim() == 4).data.mul_(1.5)
-
-
-@torch.no_grad()
-def test_threads_see_one_weight(pair):
-    conv, other, x = pair
-    expected = conv(x)
-    with ThreadPoolExecutor(4) as pool:
-        for out in pool.map(torch.no_grad()(lambda _: other(x)), range(16)):
-            torch.testing.assert_close(out, expected, rtol=0, atol=1e-4)

@@ -41,8 +41,7 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize(
-    'name',
-    [pytest.param(n, marks=pytest.mark.ops if n == 'crop and resize' else ()) for n in OPERATIONS],
+    'name', [pytest.param(n, marks=pytest.mark.ops if n == 'crop and resize' else ()) for n in OPERATIONS]
 )
 def test_as_bitmap_masks(pair, name):
     ours, theirs = (OPERATIONS[name](masks) for masks in pair)
@@ -54,20 +53,14 @@ def test_as_bitmap_masks(pair, name):
         assert torch.equal(ours.get_bboxes('hbox').tensor, theirs.get_bboxes('hbox').tensor)
 
 
-def test_tensor(pair):
+def test_tensors_memory_and_interpolation(pair):
     for dtype in (torch.uint8, torch.bool, torch.float32):
         ours, theirs = (masks.to_tensor(dtype, 'cpu') for masks in pair)
         assert ours.dtype == dtype and torch.equal(ours, theirs)
-
-
-def test_memory_does_not_grow_with_the_objects(pair):
-    """What a worker sends to the main process."""
+    # What a worker sends to the main process.
     import pickle
 
     many = SegmentMasks(pair[0].index_map, range(1, 200)).resize((280, 450))
     assert len(pickle.dumps(many)) < 2 * 280 * 450 + 2000
-
-
-def test_only_nearest(pair):
     with pytest.raises(ValueError, match="interpolation=.nearest., got 'bilinear'"):
         pair[0].resize((3, 3), 'bilinear')

@@ -1,6 +1,5 @@
 """The benchmark tool: what it makes models do, how it counts time, and what it writes."""
 
-import json
 import mmap
 import sys
 from types import SimpleNamespace
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny
-from helpers.oracle import ROOT
+from helpers.files import read_json
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -28,13 +27,12 @@ model = dict(
 )
 """
 PEERS = ['panoptic-fpn', 'maskformer', 'mask2former']
+SIZES = '--size 60 90 --out-size 40 70'
 QUICK = ['--repeats', '1', '--warmup', '1', '--threads', '1', '--device', 'cpu']
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    """The module; it puts tools/ into the path."""
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+def tool(analysis_tools):
     threads = torch.get_num_threads()
     import benchmark
 
@@ -58,11 +56,10 @@ def config(tmp_path):
     return str(path)
 
 
-def run(tool, tmp_path, *argv, status=0) -> tuple[dict, str]:
+def run(tool, tmp_path, options: str, *argv, status=0) -> tuple[dict, str]:
     """Content of the two files."""
-    assert tool.main([*argv, *QUICK, '--out', str(tmp_path / 'out')]) == status
-    out = tmp_path / 'out'
-    return json.loads((out / 'benchmark.json').read_text()), (out / 'benchmark.md').read_text()
+    assert tool.main([*argv, *options.split(), *QUICK, '--out', str(tmp_path / 'out')]) == status
+    return read_json(tmp_path / 'out/benchmark.json'), (tmp_path / 'out/benchmark.md').read_text()
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:
@@ -73,14 +70,9 @@ def table(text: str, title: str) -> list[dict[str, str]]:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
 
-# ---- whole runs ----
-
-
 def test_inference_of_ours(tool, part, config, tmp_path):
-    result, text = run(
-        tool, tmp_path, config, '--size', '60', '90', '--out-size', '40', '70', '--objects', '3',
-        '0', '--dtype', 'float32', 'bf16', '--batch-size', '1', '2', '--plain-convs',
-    )  # fmt: skip
+    options = '--dtype float32 bf16 --batch-size 1 2 --plain-convs'
+    result, text = run(tool, tmp_path, f'{SIZES} --objects 3 0 {options}', config)
     rows = result['times']
     assert len(rows) == 2 * 2 * 2 * 2  # objects, dtypes, batch sizes, models
     assert {row['model'] for row in rows} == {'small', 'small, plain convs'}
@@ -106,9 +98,8 @@ def test_inference_of_ours(tool, part, config, tmp_path):
 
 @pytest.mark.ops
 def test_inference_and_peers(tool, config, tmp_path):
-    result, text = run(
-        tool, tmp_path, config, '--size', '64', '64', '--objects', '2', '4', '--peers', *PEERS
-    )
+    options = f'--size 64 64 --objects 2 4 --peers {" ".join(PEERS)}'
+    result, text = run(tool, tmp_path, options, config)
     found = {(row['model'], row['setting']['num_objects']) for row in result['times']}
     assert found == {('small', 2), ('small', 4), *((peer, None) for peer in PEERS)}
     assert not any(row['error'] for row in result['times'])
@@ -126,27 +117,19 @@ def test_onnx_runtime(tool, config, tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match='does not name its classes'):
         inferencer = PanopticInferencer(config, str(tmp_path / 'small.pth'), 'cpu')
     export_onnx(inferencer, tmp_path / 'small.onnx')
-    result, text = run(
-        tool, tmp_path, config, '--size', '60', '90', '--out-size', '40', '70', '--objects', '3',
-        '--onnx', str(tmp_path / 'small.onnx'),
-    )  # fmt: skip
+    options = f'{SIZES} --objects 3 --onnx {tmp_path}/small.onnx'
+    result, text = run(tool, tmp_path, options, config)
     assert [row['model'] for row in result['times']] == ['small', 'small, ONNX Runtime']
     assert [row['num_found'] for row in result['times']] == [3, 3]
-    assert set(result['times'][1]['stages'][0]) == {
-        'preprocess',
-        'graph',
-        'post-processing',
-        'other',
-    }
+    stages = {'preprocess', 'graph', 'post-processing', 'other'}
+    assert set(result['times'][1]['stages'][0]) == stages
     assert table(text, 'Shares')[1]['after the network / network'].endswith('%')
 
 
 @pytest.mark.ops
 def test_training_and_peers(tool, part, config, tmp_path):
-    result, text = run(
-        tool, tmp_path, config, '--train', '--size', '64', '64', '--objects', '2', '--batch-size',
-        '1', '--peers', 'panoptic-fpn', 'mask2former',
-    )  # fmt: skip
+    options = '--train --size 64 64 --objects 2 --batch-size 1 --peers panoptic-fpn mask2former'
+    result, text = run(tool, tmp_path, options, config)
     models = [row['model'] for row in result['times']]
     assert models == ['small', 'panoptic-fpn', 'mask2former']
     for row in result['times']:
@@ -161,24 +144,19 @@ def test_training_and_peers(tool, part, config, tmp_path):
     assert [bool(row['targets + losses / step']) for row in shares] == [True, False, True]
 
 
-def test_training_without_objects(tool, config, tmp_path):
-    result, text = run(tool, tmp_path, config, '--train', '--size', '64', '96', '--objects', '0')
-    assert result['times'][0]['error'] is None
-
-
-def test_memory(tool, config, tmp_path):
-    result, text = run(tool, tmp_path, config, '--size', '64', '64', '--objects', '1', '--memory')
+def test_memory_and_training_without_objects(tool, config, tmp_path):
+    result, text = run(tool, tmp_path, '--size 64 64 --objects 1 --memory', config)
     assert [peak['what'] for peak in result['memory']] == ['network alone', 'inference']
     for peak in result['memory']:
         assert peak['error'] is None
         assert 0 < peak['growth'] < peak['process']
     assert table(text, 'Peak memory')[0]['it / first of its kind'] == '1.00'
+    result, text = run(tool, tmp_path, '--train --size 64 96 --objects 0', config)
+    assert result['times'][0]['error'] is None
 
 
 def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, capsys):
-    result, text = run(
-        tool, tmp_path, config, '--size', '64', '64', '--objects', '50', '1', status=1
-    )
+    result, text = run(tool, tmp_path, '--size 64 64 --objects 50 1', config, status=1)
     errors = [row['error'] for row in result['times']]
     assert errors[1] is None and result['times'][1]['num_found'] == 1
     assert errors[0] == 'ValueError: 50 objects do not fit into a lattice of 3 x 3: at most 6'
@@ -186,29 +164,42 @@ def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, 
     assert '1 figures could not be measured' in capsys.readouterr().err
 
 
-def test_errors_fit_into_a_cell(part):
+def test_stages_count_their_own_time_and_end(part, monkeypatch):
+    monkeypatch.setattr(part.stages, 'time', Clock())
+    stages = [
+        part.stages.Stage('', 'outer', 'a'),
+        part.stages.Stage('', 'inner', 'b'),
+        part.stages.Stage('child', 'forward', 'c'),  # is not there
+    ]
+    clock, nested = part.stages.StageClock(torch.device('cpu')), Nested()
+    with part.stages.watched(nested, stages, clock), clock.stage('other'):
+        assert nested.outer() == ['inner', 'inner']
+    # other 1, a 2, inner 3 .. 4 and 5 .. 6, a to 7, other to 8
+    assert clock.seconds == {'other': 2, 'a': 3, 'b': 2}
+    assert vars(nested) == {}  # nothing stays
+    nested.outer()
+    assert sum(clock.seconds.values()) == 7
+    nested = Nested()
+    nested.inner = lambda: 1 / 0
+    own = nested.inner
+    clock = part.stages.StageClock(torch.device('cpu'))
+    stages = [part.stages.Stage('', 'inner', 'b')]
+    with pytest.raises(ZeroDivisionError), part.stages.watched(nested, stages, clock):
+        nested.outer()
+    assert nested.inner is own and set(clock.seconds) == {'b'}
     assert part.runs.in_one_line(AssertionError()) == 'AssertionError'
     assert part.runs.in_one_line(RuntimeError('a | b\nc')) == 'RuntimeError: a / b'
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['--dtype', 'tf32'], '--dtype tf32 exists on CUDA only'),
-        (['--train', '--out-size', '9', '9'], '--out-size belongs to inference'),
-        (['--objects', '-1'], 'got -1, expected a whole number from 0 on'),
-        (['--batch-size', '0'], 'got 0, expected a whole number from 1 on'),
-        (['--peers', 'detr'], "invalid choice: 'detr'"),
-    ],
-)
-def test_wrong_arguments(tool, config, arguments, message, capsys):
-    with pytest.raises(SystemExit) as error:
-        tool.main([config, '--device', 'cpu', *arguments])
-    assert error.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-# ---- a known number of objects ----
+@pytest.mark.parametrize('arguments, message', [
+    ('--dtype tf32', '--dtype tf32 exists on CUDA only'),
+    ('--train --out-size 9 9', '--out-size belongs to inference'),
+    ('--objects -1', 'got -1, expected a whole number from 0 on'),
+    ('--batch-size 0', 'got 0, expected a whole number from 1 on'),
+    ('--peers detr', "invalid choice: 'detr'"),
+])  # fmt: skip
+def test_wrong_arguments(tool, config, arguments, message, refused):
+    assert message in refused(tool.main, config, '--device', 'cpu', *arguments.split())
 
 
 def build_wide(**changes) -> torch.nn.Module:
@@ -250,7 +241,7 @@ def test_finds_as_many_as_asked(part, num_objects, separate):
         assert {s['label'] for s in segments if not s['isthing']} == {6, 7, 8, 9}
 
 
-def test_masks_are_where_the_objects_are(part):
+def test_drawn_masks(part):
     model = build_wide()
     head = model.panoptic_head
     objects = part.drawn_output.FoundObjects(model, 4, (1.0, 1.0))
@@ -265,9 +256,6 @@ def test_masks_are_where_the_objects_are(part):
         rectangle[y1:y2, x1:x2] = True
         middles = mask[2::4, 2::4]  # 4 x 4 pixels of mask_feats to a node
         assert torch.equal(middles, rectangle)
-
-
-def test_too_many_candidates_of_a_level(part):
     head = build_wide().panoptic_head
     with pytest.raises(ValueError, match='allows 2 candidates on each of 3 levels, too few for 7'):
         part.drawn_output.DrawnOutput(head, 7, (1.0, 1.0), 4)
@@ -282,9 +270,6 @@ def test_places_are_distinct_and_inside(part, num_objects):
         assert 0 <= x1 < x2 <= min(x1 + 6, 24) and 8 <= y1 < y2 <= min(y1 + 6, 24)
         covered[y1:y2, x1:x2] += 1
     assert covered.max() <= 1
-
-
-# ---- drawn ground truth ----
 
 
 @pytest.mark.parametrize('bitmaps', [False, True])
@@ -304,50 +289,13 @@ def test_ground_truth(part, bitmaps):
     assert set(sem_seg[0][torch.from_numpy(masks.sum(0)) == 0].tolist()) == {6, 7, 8, 9}
 
 
-# ---- models ----
-
-
-def test_variants(part, config):
+def test_models_are_listed_and_compiled(part, config, monkeypatch):
     listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True, False)
     assert [candidate.name for candidate in listed] == [
         name + variant
         for variant in ('', ', compiled', ', channels last', ', channels last, compiled')
         for name in ('small', 'small, plain convs', 'mask2former')
     ]
-
-
-def test_accelerated(part, config):
-    usual, faster = part.candidates.candidates([config], {}, False, [], False, False, True)
-    assert (usual.name, faster.name) == ('small', 'small, accelerated')
-    weight = 'panoptic_head.kernel_generator.kernel_out.weight'
-    for candidate in (usual, faster):
-        memory_is_last = (
-            candidate.build(torch.device('cpu'))
-            .get_parameter(weight)
-            .is_contiguous(memory_format=torch.channels_last)
-        )
-        assert memory_is_last == (candidate is faster)
-
-
-def test_plain_convolutions(part, config):
-    deformable, plain = part.candidates.candidates([config], {}, True, [], False, False, False)
-
-    def num_deformable(candidate):
-        modules = candidate.build(torch.device('cpu')).modules()
-        return sum(type(m).__name__ == 'ModulatedDeformConv' for m in modules)
-
-    assert (num_deformable(deformable), num_deformable(plain)) == (3, 0)
-
-
-def test_options_and_weights(part, config):
-    options = {'model.test_cfg.instance_on': False}
-    candidate = part.candidates.Candidate('a', config, options)
-    a, b = (candidate.build(torch.device('cpu')) for _ in range(2))
-    assert a.panoptic_fusion_head.test_cfg.instance_on is False
-    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
-
-
-def test_compiles_the_network_parts(part, config, monkeypatch):
     compiled = []
 
     def compile_(function, fullgraph):
@@ -360,16 +308,32 @@ def test_compiles_the_network_parts(part, config, monkeypatch):
     assert compiled == [(name, True) for name in names]
 
 
-def test_channels_last(part, config):
+def test_variants_are_built(part, config):
+    usual, faster = part.candidates.candidates([config], {}, False, [], False, False, True)
+    assert (usual.name, faster.name) == ('small', 'small, accelerated')
+    weight = 'panoptic_head.kernel_generator.kernel_out.weight'
+    for candidate in (usual, faster):
+        kernel = candidate.build(torch.device('cpu')).get_parameter(weight)
+        is_last = kernel.is_contiguous(memory_format=torch.channels_last)
+        assert is_last == (candidate is faster)
+    deformable, plain = part.candidates.candidates([config], {}, True, [], False, False, False)
+
+    def num_deformable(candidate):
+        modules = candidate.build(torch.device('cpu')).modules()
+        return sum(type(m).__name__ == 'ModulatedDeformConv' for m in modules)
+
+    assert (num_deformable(deformable), num_deformable(plain)) == (3, 0)
+    options = {'model.test_cfg.instance_on': False}
+    candidate = part.candidates.Candidate('a', config, options)
+    a, b = (candidate.build(torch.device('cpu')) for _ in range(2))
+    assert a.panoptic_fusion_head.test_cfg.instance_on is False
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
     model = part.candidates.Candidate('a', config, channels_last=True).build(torch.device('cpu'))
     seen = []
     model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     tiny.predict(model, tiny.sample())
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     assert not seen[0].is_contiguous()
-
-
-# ---- time and memory ----
 
 
 class Clock:
@@ -393,35 +357,7 @@ class Nested:
         return [self.inner(), self.inner()]
 
 
-def test_stages_count_their_own_time(part, monkeypatch):
-    monkeypatch.setattr(part.stages, 'time', Clock())
-    stages = [
-        part.stages.Stage('', 'outer', 'a'),
-        part.stages.Stage('', 'inner', 'b'),
-        part.stages.Stage('child', 'forward', 'c'),  # is not there
-    ]
-    clock, nested = part.stages.StageClock(torch.device('cpu')), Nested()
-    with part.stages.watched(nested, stages, clock), clock.stage('other'):
-        assert nested.outer() == ['inner', 'inner']
-    # other 1, a 2, inner 3 .. 4 and 5 .. 6, a to 7, other to 8
-    assert clock.seconds == {'other': 2, 'a': 3, 'b': 2}
-    assert vars(nested) == {}  # nothing stays
-    nested.outer()
-    assert sum(clock.seconds.values()) == 7
-
-
-def test_watching_ends_after_an_error(part):
-    nested = Nested()
-    nested.inner = lambda: 1 / 0
-    own = nested.inner
-    clock = part.stages.StageClock(torch.device('cpu'))
-    stages = [part.stages.Stage('', 'inner', 'b')]
-    with pytest.raises(ZeroDivisionError), part.stages.watched(nested, stages, clock):
-        nested.outer()
-    assert nested.inner is own and set(clock.seconds) == {'b'}
-
-
-def test_statistics(part):
+def test_statistics_and_ratios(part):
     setting = part.runs.Setting((4, 4), (4, 4), 2, 'float32', 1)
     row = part.timing.Row('a', setting, [0.1 * i for i in range(1, 12)])
     row.stages = [{'masks': 1.0, 'heads': 2.0}, {'masks': 3.0}, {'masks': 5.0, 'heads': 4.0}]
@@ -436,8 +372,6 @@ def test_statistics(part):
     assert shares['after the network / network'] == '150.0%'
     assert shares['whole / network with plain convolutions'] == '3.00'
 
-
-def test_compared_with_the_first_model_on_the_same_input(part):
     def row(model, batch_size, objects, seconds):
         setting = part.runs.Setting((4, 4), (4, 4), batch_size, 'float32', objects)
         return part.timing.Row(model, setting, [seconds], [{'heads': seconds}])
@@ -451,7 +385,7 @@ def test_compared_with_the_first_model_on_the_same_input(part):
     assert ratios == ['1.00', '1.00', '0.50', '0.20', '1.00', '2.00']
 
 
-def test_memory_of_this_process(part):
+def test_memory_and_things_are_counted(part, config):
     before = part.memory.resident('VmRSS')
     block = mmap.mmap(-1, 64 * part.memory.MEBIBYTE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for start in range(0, len(block), mmap.PAGESIZE):
@@ -459,9 +393,6 @@ def test_memory_of_this_process(part):
     assert part.memory.resident('VmRSS') - before == pytest.approx(64, abs=4)
     assert part.memory.resident('VmHWM') >= before + 60
     block.close()
-
-
-def test_counts_the_things_of_the_panoptic_map(part, config):
     run_ = part.runs.Prediction(tiny.build(), part.runs.Setting((64, 64), (64, 64), 1, 'float32'),
                                 torch.device('cpu'))  # fmt: skip
     sem_seg = torch.tensor([[[3, 3 + INSTANCE_OFFSET, 3 + 2 * INSTANCE_OFFSET, 6]]])

@@ -15,12 +15,11 @@ ROOT_OPTION = 'train_dataloader.dataset.data_root='
 
 
 @pytest.fixture
-def main(monkeypatch):
-    """Of the tool, which changes the path and the numbers of threads."""
+def main(monkeypatch, analysis_tools):
+    """Of the tool, which changes the numbers of threads."""
     monkeypatch.setenv('LOCAL_RANK', '0')
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
     threads = torch.get_num_threads(), cv2.getNumThreads()
-    yield import_file(ROOT / 'tools' / 'analysis_tools' / 'benchmark_parts.py').main
+    yield import_file(analysis_tools / 'benchmark_parts.py').main
     torch.set_num_threads(threads[0])
     cv2.setNumThreads(threads[1])
 
@@ -31,8 +30,7 @@ def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
     output = capsys.readouterr().out
     rows = re.findall(r'^\| \d\. (\w+) \| ([\d.]+) ms \| (\d+)% \|$', output, re.MULTILINE)
     assert [name for name, *_ in rows] == [
-        'LoadImage', 'LoadPanopticGroundTruth', 'RandomChoiceResize', 'RandomFlip',
-        'PackPanopticInputs',
+        'LoadImage', 'LoadPanopticGroundTruth', 'RandomChoiceResize', 'RandomFlip', 'PackPanopticInputs',
     ]  # fmt: skip
     rate, total = re.search(r'sum: ([\d.]+) images/s a worker \| ([\d.]+) ms', output).groups()
     assert float(rate) == pytest.approx(1000 / float(total), rel=0.02)
@@ -41,11 +39,9 @@ def test_every_transform_and_every_number_of_workers_has_a_row(main, capsys):
     assert (workers, rate) == ('1', each) and float(rate) > 0
 
 
-def test_missing_data(main, capsys, tmp_path):
-    with pytest.raises(SystemExit) as error:
-        main(['dataloader', CONFIG, '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'])
-    assert error.value.code == 2
-    message = capsys.readouterr().err.splitlines()[-1]
+def test_missing_data(main, refused, tmp_path):
+    option = '--cfg-options', f'{ROOT_OPTION}{tmp_path}/'
+    message = refused(main, 'dataloader', CONFIG, *option)
     assert 'the training data of' in message and 'panoptic_train2017.json' in message
 
 

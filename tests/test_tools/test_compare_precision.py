@@ -12,16 +12,12 @@ def test_a_row_for_each_variant(tmp_path):
     weights = tiny_inferencer.write_checkpoint(tmp_path)
     tool = 'analysis_tools/compare_precision.py'
     options = ('--variants', 'batch size 4', 'channels_last', 'accelerated', 'float16 (autocast)')
-    process = tiny_run.start(
-        tool, 'tiny.py', weights, *options, '--max-difference=100', cwd=tmp_path
-    )
+    process = tiny_run.start(tool, 'tiny.py', weights, *options, '--max-difference=100', cwd=tmp_path)
     output = tiny_run.finish(process)
     rows = dict(re.findall(r'^\| (\w.*?) \| [\d.]+ \| ([+-][\d.]+) \|$', output, re.MULTILINE))
     assert list(rows) == list(options[1:])
     assert all(abs(float(rows[name])) < 0.3 for name in options[1:4])
 
-    process = tiny_run.start(
-        tool, 'tiny.py', weights, *options[:2], '--max-difference=-1', cwd=tmp_path
-    )
+    process = tiny_run.start(tool, 'tiny.py', weights, *options[:2], '--max-difference=-1', cwd=tmp_path)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1 and 'is larger than -1.0' in output

@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-from helpers.oracle import ROOT
 from helpers.tiny import CONFIGS
 from helpers.tiny import config as tiny_config
 from mmdet.registry import MODELS
@@ -15,8 +14,7 @@ WIDTH, E, T, REGIONS = 16, 8, 6, 5
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+def tool(analysis_tools):
     import get_flops
 
     yield get_flops
@@ -35,23 +33,21 @@ def count(tool, num_kernels: int = 10, plain: bool = False) -> dict:
     return tool.count_parts(MODELS.build(config), SHAPE, num_kernels)
 
 
-def test_heads_are_counted_right(tool):
+def test_parts_are_counted_right(tool):
     parts = count(tool)
     cells = sum(CELLS)
     offsets = 3 * conv(cells, WIDTH, 27)
     outputs = conv(cells, WIDTH, T + REGIONS)
     assert parts['position head'].flops == 3 * conv(cells, WIDTH, WIDTH) + offsets + outputs
-    assert parts['kernel head'].flops == conv(cells, WIDTH + 2, WIDTH) + 3 * conv(
-        cells, WIDTH, WIDTH
-    )
-
-
-def test_feature_encoder_is_counted_right(tool):
+    kernels = conv(cells, WIDTH + 2, WIDTH) + 3 * conv(cells, WIDTH, WIDTH)
+    assert parts['kernel head'].flops == kernels
     p2, p3, p4, p5 = 16 * 24, 8 * 12, 4 * 6, 2 * 3
     branches = [[p2], [p3], [p4, p3], [p5, p4, p3]]
     expected = sum(conv(cells, WIDTH, WIDTH) for branch in branches for cells in branch)
     expected += conv(p2, WIDTH + 2, E) + 2 * conv(p2, E, E)
     assert count(tool)['feature encoder'].flops == expected
+    expected = sum(p.numel() for p in MODELS.build(tiny_config()).parameters())
+    assert sum(part.params for part in count(tool).values()) == expected
 
 
 @pytest.mark.parametrize('num_kernels', [1, 10])
@@ -69,12 +65,7 @@ def test_plain_convolutions_save_the_offsets_only(tool):
     assert deformable == plain
 
 
-def test_every_parameter_is_in_one_part(tool):
-    expected = sum(p.numel() for p in MODELS.build(tiny_config()).parameters())
-    assert sum(part.params for part in count(tool).values()) == expected
-
-
-def test_table(tool, capsys):
+def test_table_and_wrong_arguments(tool, capsys, tmp_path):
     tool.main([str(CONFIGS / 'r50_coco.py'), '--shape', '800', '1333', '--kernels', '50'])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'r50_coco, input 800 x 1333, 50 kernels'
@@ -82,9 +73,6 @@ def test_table(tool, capsys):
     assert list(cells) == [*tool.PARTS, 'masks', 'sum']
     # 23.5 million parameters of R50 without its classifier, 82.6 GMACs at 800 x 1344
     assert [x.strip() for x in cells['backbone'][:3]] == ['23.51', '165.25', '82.63']
-
-
-def test_wrong_arguments(tool, capsys, tmp_path):
     config = str(CONFIGS / 'r18_shapes.py')
     for argv, message in (
         ([config, '--shape', '0', '4'], '--shape and --kernels are numbers from 1 on'),

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from helpers.oracle import coco200
+from helpers.panoptic_files import coco
 from mmdet.datasets import CocoDataset
-from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.structures import InstanceData, PixelData
@@ -19,7 +18,7 @@ def sample_of(masks, labels, sem_seg=None):
     return sample
 
 
-def test_objects_on_a_semantic_map():
+def test_objects_with_and_without_a_semantic_map():
     """Label 0 is a thing, 1 is stuff: an object, a crowd, stuff and void."""
     masks = BitmapMasks(np.array([[[1, 0, 0, 0, 0]], [[0, 1, 0, 0, 0]]], np.uint8), 1, 5)
     ids, segments = from_objects(sample_of(masks, [0, 0], [[0, 0, 0, 1, 255]]), {0})
@@ -28,22 +27,13 @@ def test_objects_on_a_semantic_map():
         (0, False), (0, False), (0, True), (1, False), None,
     ]  # fmt: skip
     assert ids[0, 0] != ids[0, 1] and [segment.crowd for segment in segments][-1]
-
-
-def test_objects_alone():
-    """As of a data set of instances, with outlines."""
+    # As of a data set of instances, with outlines.
     masks = PolygonMasks([[np.array([0.0, 0, 4, 0, 4, 4, 0, 4])]], 4, 8)
     ids, segments = from_objects(sample_of(masks, [3]), set(range(80)))
     assert len(segments) == 1 and segments[0].label == 3 and not segments[0].crowd
     assert np.array_equal(ids == segments[0].id, np.arange(8)[None].repeat(4, 0) < 4)
-
-
-def test_nothing_at_all():
     ids, segments = from_objects(sample_of(BitmapMasks([], 2, 3), [], np.full((2, 3), 255)), {0})
     assert ids.shape == (2, 3) and segments == []
-
-
-def test_thing_labels():
     assert thing_labels(dict(classes=('a', 'b', 'c'), thing_classes=('c', 'a'))) == {0, 2}
     assert thing_labels(CocoDataset.METAINFO) == set()
 
@@ -57,19 +47,8 @@ def partition(truth):
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_every_form_is_the_same_on_photos(split):
     """The PNG, the map of PackPanopticInputs, and objects on the semantic map."""
-    dataset = DATASETS.build(
-        dict(
-            type='PanopticDataset',
-            data_root=str(coco200()),
-            ann_file=f'annotations/panoptic_{split}2017.json',
-            data_prefix=dict(img=f'{split}2017/', seg=f'annotations/panoptic_{split}2017/'),
-            indices=30,
-            pipeline=[
-                dict(type='LoadPanopticGroundTruth', panoptic=True),
-                dict(type='PackPanopticInputs'),
-            ],
-        )
-    )
+    load = dict(type='LoadPanopticGroundTruth', panoptic=True)
+    dataset = coco(load, dict(type='PackPanopticInputs'), split=split, indices=30)
     things = thing_labels(dataset.metainfo)
     assert things == set(range(80))
     crowds = 0

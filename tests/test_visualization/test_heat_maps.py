@@ -33,9 +33,7 @@ def output(inferencer):
 
 def with_maps(output, centers, regions):
     """The same maps on the first level, nothing on the others."""
-    nothing = [
-        LevelMaps(torch.full_like(c, -99), torch.full_like(r, -99), k) for c, r, k in output.levels
-    ]
+    nothing = [LevelMaps(torch.full_like(c, -99), torch.full_like(r, -99), k) for c, r, k in output.levels]
     first = LevelMaps(centers, regions, output.levels[0].kernels)
     return replace(output, levels=[first, *nothing[1:]])
 
@@ -54,8 +52,13 @@ def settings(inferencer, center_thr=0.3):
     return replace(inferencer.settings, center_thr=center_thr)
 
 
-def test_peaks_are_those_that_become_kernels(inferencer, output):
-    """As many, with the same labels and scores as the head takes."""
+def test_a_peak_is_where_the_network_says(inferencer, drawn_output, output):
+    """A lone cell of probability 1 in a window of 3 x 3: (1 + 1 / 9) / 2."""
+    (peak,), *others = level_peaks(drawn_output.levels, settings(inferencer))
+    assert peak[:2] == (2, (2, 7)) and peak.score == pytest.approx(5 / 9)
+    assert others == [[]] * 4
+    assert level_peaks(drawn_output.levels, settings(inferencer, 0.6)) == [[]] * 5
+    # As many, with the same labels and scores as the head takes.
     peaks = [peak for level in level_peaks(output.levels, inferencer.settings) for peak in level]
     (kernels,) = inferencer.model.panoptic_head.thing_kernels(output.levels)
     best_first = sorted(peaks, key=lambda peak: -peak.score)
@@ -64,15 +67,7 @@ def test_peaks_are_those_that_become_kernels(inferencer, output):
     assert sorted(peak.label for peak in peaks) == sorted(kernels.labels.tolist())
 
 
-def test_a_peak_is_where_the_network_says(inferencer, drawn_output):
-    """A lone cell of probability 1 in a window of 3 x 3: (1 + 1 / 9) / 2."""
-    (peak,), *others = level_peaks(drawn_output.levels, settings(inferencer))
-    assert peak[:2] == (2, (2, 7)) and peak.score == pytest.approx(5 / 9)
-    assert others == [[]] * 4
-    assert level_peaks(drawn_output.levels, settings(inferencer, 0.6)) == [[]] * 5
-
-
-def test_centres_lie_on_the_image(inferencer, drawn_output):
+def test_centres_lie_on_the_image_and_pictures_are_bounded(inferencer, drawn_output, output):
     """All pictures are the image without padding; the cell is white, the rest is dark."""
     pictures = draw_centers(drawn_output, settings(inferencer), META)
     assert [picture.shape for picture in pictures] == [(LONG_SIDE // 2, LONG_SIDE, 3)] * 5
@@ -83,9 +78,14 @@ def test_centres_lie_on_the_image(inferencer, drawn_output):
     assert 7 * cell - 2 < columns.min() and columns.max() < 11 * cell
     for picture in pictures[1:]:
         assert np.all(picture == DARK)
+    # One pixel that the network sees in 32 x 32 must not become 32 pictures in a square.
+    sample = output.data_sample.new(metainfo=dict(img_shape=(1, 1), batch_input_shape=(32, 32)))
+    tiny = replace(output, image=np.zeros((1, 1, 3), np.uint8), data_sample=sample)
+    pictures = draw_centers(tiny, settings(inferencer), META) + draw_regions(tiny, META)
+    assert {picture.shape for picture in pictures} == {(LONG_SIDE // 16, LONG_SIDE // 16, 3)}
 
 
-def test_other_texts_for_the_peaks(inferencer, drawn_output):
+def test_names_of_peaks(inferencer, drawn_output):
     drawn, numbered, again = (
         draw_centers(drawn_output, settings(inferencer), META, texts)[0]
         for texts in (None, [['p1'], [], [], [], []], [['star 0.56'], [], [], [], []])
@@ -93,19 +93,16 @@ def test_other_texts_for_the_peaks(inferencer, drawn_output):
     assert np.array_equal(drawn, again)
     columns = [np.nonzero((picture != DARK).any((0, 2)))[0].max() for picture in (numbered, drawn)]
     assert columns[0] < columns[1] - 20  # a shorter text
-
-
-def test_a_peak_below_the_threshold_has_no_name(inferencer, drawn_output):
     named, nameless = (
-        draw_centers(drawn_output, settings(inferencer, threshold), META)[0]
-        for threshold in (0.3, 0.6)
+        draw_centers(drawn_output, settings(inferencer, threshold), META)[0] for threshold in (0.3, 0.6)
     )
     changed = np.nonzero((named != nameless).any(-1))[1]
     assert changed.size and changed.min() > LONG_SIDE * 8 / 12 - 2
 
 
-def test_regions_lie_on_the_image(drawn_output):
-    """Sand in its colour on the left half, any thing white on the right, over a quarter of grey."""
+def test_regions_lie_on_the_image(drawn_output, inferencer, output):
+    """Sand in its colour on the left half, any thing white on the right, over a quarter of
+    grey."""
     first, *others = draw_regions(drawn_output, META)
     assert first.shape == (LONG_SIDE // 2, LONG_SIDE, 3)
     for x, color in ((100, BLUE), (600, (255, 255, 255))):
@@ -113,14 +110,9 @@ def test_regions_lie_on_the_image(drawn_output):
         assert np.abs(first[10, x] - expected).max() <= 1
     for picture in others:
         assert np.all(np.abs(picture[10, 100].astype(int) - DARK) <= 1)
-
-
-def test_thing_regions_of_their_own_have_names(inferencer, output):
-    """Cityscapes has no "any thing" but a region of each class."""
-    centers, regions = (
-        torch.full_like(output.levels[0].centers, -99),
-        torch.full((1, 10, 8, 12), -9.0),
-    )
+    # Cityscapes has no "any thing" but a region of each class.
+    centers = torch.full_like(output.levels[0].centers, -99)
+    regions = torch.full((1, 10, 8, 12), -9.0)
     regions[0, 4] = 99  # the first thing class
     levels = [LevelMaps(centers, regions, output.levels[0].kernels)] * 5
     picture = draw_regions(replace(output, levels=levels), META)[0]
@@ -132,11 +124,3 @@ def test_pictures_are_bounded(inferencer, output, height, width):
     image = np.zeros((height, width, 3), np.uint8)
     pictures = draw_centers(replace(output, image=image), settings(inferencer), META)
     assert {max(picture.shape) for picture in pictures} == {LONG_SIDE}
-
-
-def test_padding_of_a_tiny_image_is_bounded(inferencer, output):
-    """One pixel that the network sees in 32 x 32 must not become 32 pictures in a square."""
-    sample = output.data_sample.new(metainfo=dict(img_shape=(1, 1), batch_input_shape=(32, 32)))
-    tiny = replace(output, image=np.zeros((1, 1, 3), np.uint8), data_sample=sample)
-    pictures = draw_centers(tiny, settings(inferencer), META) + draw_regions(tiny, META)
-    assert {picture.shape for picture in pictures} == {(LONG_SIDE // 16, LONG_SIDE // 16, 3)}

@@ -18,7 +18,7 @@ def mixed(color) -> np.ndarray:
     return (1 - MASK_ALPHA) * DARK + MASK_ALPHA * np.array(color)
 
 
-def test_probability_is_opacity():
+def test_probability_border_and_what_others_have():
     canvas = np.full((40, 80, 3), 100, np.uint8)
     drawn = draw_mask(canvas, left_half(), RED)
     assert np.abs(drawn[20, 10] - mixed((255, 0, 0))).max() <= 1  # at full value
@@ -26,16 +26,10 @@ def test_probability_is_opacity():
     half = draw_mask(canvas, left_half() / 2, RED)
     assert np.abs(half[20, 10].astype(int) - (drawn[20, 10].astype(int) + DARK) / 2).max() <= 1
     assert np.all(canvas == 100)
-
-
-def test_the_border_is_where_the_threshold_is():
     canvas = np.full((40, 80, 3), 100, np.uint8)
     rows, columns = np.nonzero((draw_mask(canvas, left_half(), RED, 0.5) == OUTLINE).all(-1))
     assert columns.max() in (39, 40) and set(rows) == set(range(40))
     assert not (draw_mask(canvas, left_half() * 0.4, RED, 0.5) == OUTLINE).all(-1).any()
-
-
-def test_what_others_have_is_marked_inside_the_mask_only():
     canvas = np.full((40, 80, 3), 100, np.uint8)
     taken = np.zeros((400, 800), bool)
     taken[:200] = True

@@ -9,24 +9,18 @@ PICTURE = np.full((60, 200, 3), 7, np.uint8)
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def test_every_class_has_its_colour_and_the_picture_stays():
+def test_classes_of_a_legend():
     result = add_legend(PICTURE, [('star', RED), ('sea', BLUE)])
     assert np.array_equal(result[:60], PICTURE) and result.shape[1] == 200
     for color in (RED, BLUE):
         assert (result[60:] == color).all(2).sum() > 100
     assert (result[60:] == 255).all(2).any()  # texts
-
-
-def test_as_many_lines_as_needed():
     one = add_legend(PICTURE, [('star', RED)])
     many = add_legend(PICTURE, [(f'class {i}', RED) for i in range(9)])
     assert len(many) > 2 * (len(one) - 60) + 60
+    assert add_legend(PICTURE, []) is PICTURE
 
 
 @pytest.mark.parametrize('width', [1, 20, 60])
 def test_a_name_longer_than_the_picture_is_cut(width):
     assert add_legend(PICTURE[:, :width], [('a very long name', RED)]).shape[1] == width
-
-
-def test_without_classes():
-    assert add_legend(PICTURE, []) is PICTURE

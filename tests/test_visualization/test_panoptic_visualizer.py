@@ -38,9 +38,7 @@ def prediction(values, segments_info=None):
     pan = np.repeat(np.array(values, np.int32), WIDTH // len(values))[None].repeat(HEIGHT, 0)
     metainfo = {} if segments_info is None else dict(segments_info=segments_info)
     sample = DetDataSample()
-    sample.pred_panoptic_seg = PixelData(
-        sem_seg=torch.from_numpy(pan.copy())[None], metainfo=metainfo
-    )
+    sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(pan.copy())[None], metainfo=metainfo)
     return sample
 
 
@@ -65,9 +63,17 @@ def draw(visualizer, image, sample, tmp_path, **kwargs):
     return mmcv.imread(str(path), channel_order='rgb')
 
 
-def test_is_registered():
+def test_it_is_registered_and_writes_to_backends(image, tmp_path):
     visualizer = VISUALIZERS.build(dict(type='PanopticVisualizer', name='built'))
     assert isinstance(visualizer, PanopticVisualizer)
+    visualizer = PanopticVisualizer(
+        'with_backend', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
+    )
+    visualizer.dataset_meta = META
+    visualizer.add_datasample('val_img', image, prediction([2]), step=7)
+    written = mmcv.imread(str(tmp_path / 'vis_data' / 'vis_image' / 'val_img_7.png'))
+    assert written.shape == (TOP + HEIGHT, 2 * WIDTH + GAP, 3)
+    assert visualizer.get_image().shape == written.shape
 
 
 def test_three_panels(visualizer, image, tmp_path):
@@ -83,6 +89,13 @@ def test_three_panels(visualizer, image, tmp_path):
     assert np.abs(predicted[20, 20] - expected).max() <= 1
     expected = 0.4 * image[20, -20] + 0.6 * np.array(META['palette'][2])
     assert np.abs(predicted[20, -20] - expected).max() <= 1
+    sample = add_ground_truth(prediction([2]), tmp_path / 'gt.png')
+    only_prediction = draw(visualizer, image, sample, tmp_path, draw_gt=False)
+    only_truth = draw(visualizer, image, sample, tmp_path, draw_pred=False)
+    assert only_prediction.shape[1] == only_truth.shape[1] == 2 * WIDTH + GAP
+    # The right half is sky in the prediction and void in the ground truth.
+    assert not np.array_equal(panel(only_prediction, 1)[20, -20], image[20, -20])
+    assert np.array_equal(panel(only_truth, 1)[20, -20], image[20, -20])
 
 
 @pytest.mark.parametrize('path', ['absent', None])
@@ -93,16 +106,6 @@ def test_no_ground_truth_panel_without_a_path(visualizer, image, tmp_path, path)
     assert draw(visualizer, image, sample, tmp_path).shape[1] == 2 * WIDTH + GAP
 
 
-def test_panels_can_be_left_out(visualizer, image, tmp_path):
-    sample = add_ground_truth(prediction([2]), tmp_path / 'gt.png')
-    only_prediction = draw(visualizer, image, sample, tmp_path, draw_gt=False)
-    only_truth = draw(visualizer, image, sample, tmp_path, draw_pred=False)
-    assert only_prediction.shape[1] == only_truth.shape[1] == 2 * WIDTH + GAP
-    # The right half is sky in the prediction and void in the ground truth.
-    assert not np.array_equal(panel(only_prediction, 1)[20, -20], image[20, -20])
-    assert np.array_equal(panel(only_truth, 1)[20, -20], image[20, -20])
-
-
 @pytest.mark.parametrize('void, infos', [(VOID, None), (VOID, []), (0, None), (0, [])])
 def test_all_void_is_the_plain_image(visualizer, image, tmp_path, void, infos):
     """CocoPanopticMetric leaves 0 where there was void."""
@@ -110,94 +113,18 @@ def test_all_void_is_the_plain_image(visualizer, image, tmp_path, void, infos):
     assert np.array_equal(panel(picture, 1), image)
 
 
-def test_scores_are_written(visualizer, image, tmp_path):
+def test_scores_small_images_and_mmdets_own(visualizer, image, tmp_path):
     info = dict(id=2, label=2, isthing=False, area=HEIGHT * WIDTH)
     without = draw(visualizer, image, prediction([2], [info]), tmp_path)
     with_score = draw(visualizer, image, prediction([2], [dict(info, score=0.875)]), tmp_path)
     other = draw(visualizer, image, prediction([2], [dict(info, score=0.125)]), tmp_path)
     assert not np.array_equal(without, with_score)
     assert not np.array_equal(with_score, other)
-
-
-def test_a_crowd_is_a_thing_class_that_is_no_thing(visualizer, image, tmp_path):
-    black = np.zeros_like(image)
-    thing, crowd = (
-        draw(
-            visualizer,
-            black,
-            add_ground_truth(DetDataSample(), tmp_path / 'gt.png', is_thing),
-            tmp_path,
-        )
-        for is_thing in (True, False)
-    )
-    # The top rows of the segment, above its text: one colour, or stripes.
-    assert len(np.unique(panel(thing, 1)[:60, :300, 0])) == 1
-    assert len(np.unique(panel(crowd, 1)[:60, :300, 0])) == 2
-
-
-def test_a_packed_ground_truth_is_not_read_again(visualizer, image, tmp_path):
-    """Class 0 on the left half and a crowd in it; the file is not there, and void is void."""
-    ids = np.full((HEIGHT, WIDTH), 255, np.int32)
-    ids[:, : WIDTH // 2] = 0 + INSTANCE_OFFSET
-    ids[: HEIGHT // 2, : WIDTH // 4] = 0 + 2 * INSTANCE_OFFSET
-    infos = [
-        dict(
-            id=2 * INSTANCE_OFFSET, label=0, isthing=False, iscrowd=True, area=HEIGHT * WIDTH // 8
-        ),
-        dict(
-            id=INSTANCE_OFFSET, label=0, isthing=True, iscrowd=False, area=HEIGHT * WIDTH * 3 // 8
-        ),
-        dict(id=3 * INSTANCE_OFFSET, label=1, isthing=True, iscrowd=False, area=0),
-    ]
-    sample = DetDataSample(metainfo=dict(seg_map_path=str(tmp_path / 'none.png')))
-    metainfo = dict(ignore_index=255, segments_info=infos)
-    sample.gt_panoptic_seg = PixelData(sem_seg=torch.from_numpy(ids)[None], metainfo=metainfo)
-    truth = panel(draw(visualizer, np.zeros_like(image), sample, tmp_path), 1)
-    assert np.all(truth[-20:, 20:300] == [round(0.6 * c) for c in META['palette'][0]])
-    assert len(np.unique(truth[:60, :150, 0])) == 2  # stripes
-    assert not truth[:, WIDTH // 2 + 1 :].any()
-
-
-def test_small_images_are_enlarged(visualizer, tmp_path):
     sample = DetDataSample()
     sample.pred_panoptic_seg = PixelData(sem_seg=torch.full((1, 192, 256), 2, dtype=torch.int32))
     picture = draw(visualizer, np.zeros((192, 256, 3), np.uint8), sample, tmp_path)
     assert picture.shape == (TOP + 480, 2 * 640 + GAP, 3)
-
-
-def test_unknown_label(visualizer, image, tmp_path):
-    with pytest.raises(ValueError, match='label 7 .* 3 classes'):
-        draw(visualizer, image, prediction([7 + 2 * INSTANCE_OFFSET]), tmp_path)
-
-
-def test_map_of_another_size(visualizer, image, tmp_path):
-    with pytest.raises(ValueError, match=r'prediction is \(480, 640\).*\(480, 600\)'):
-        draw(visualizer, image[:, :600], prediction([2]), tmp_path)
-
-
-def test_classes_are_needed(visualizer, image, tmp_path):
-    visualizer.dataset_meta = {}
-    with pytest.raises(ValueError, match="no 'classes'"):
-        draw(visualizer, image, prediction([2]), tmp_path)
-
-
-@pytest.mark.parametrize('palette', [None, 'random', [(1, 2, 3)]])
-def test_a_missing_palette_is_made_up_and_stable(visualizer, image, tmp_path, palette):
-    visualizer.dataset_meta = dict(META, palette=palette)
-    first = draw(visualizer, image, prediction([2]), tmp_path)
-    assert np.array_equal(first, draw(visualizer, image, prediction([2]), tmp_path))
-    assert not np.array_equal(panel(first, 1)[20, 20], image[20, 20])
-
-
-def test_missing_ground_truth_file(visualizer, image, tmp_path):
-    sample = prediction([2])
-    sample.set_metainfo(dict(seg_map_path=str(tmp_path / 'none.png'), segments_info=[]))
-    with pytest.raises(FileNotFoundError, match='none.png.*data_prefix'):
-        draw(visualizer, image, sample, tmp_path)
-
-
-def test_without_panoptic_data_it_is_mmdets(visualizer, image, tmp_path):
-    """One panel with a box, no titles."""
+    # One panel with a box, no titles.
     sample = DetDataSample()
     sample.pred_instances = InstanceData(
         bboxes=torch.tensor([[100.0, 100.0, 300.0, 300.0]]),
@@ -209,15 +136,59 @@ def test_without_panoptic_data_it_is_mmdets(visualizer, image, tmp_path):
     assert not np.array_equal(picture, image)
 
 
-def test_backends_and_get_image(image, tmp_path):
-    visualizer = PanopticVisualizer(
-        'with_backend', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
-    )
-    visualizer.dataset_meta = META
-    visualizer.add_datasample('val_img', image, prediction([2]), step=7)
-    written = mmcv.imread(str(tmp_path / 'vis_data' / 'vis_image' / 'val_img_7.png'))
-    assert written.shape == (TOP + HEIGHT, 2 * WIDTH + GAP, 3)
-    assert visualizer.get_image().shape == written.shape
+def test_a_crowd_is_a_thing_class_that_is_no_thing(visualizer, image, tmp_path):
+    black = np.zeros_like(image)
+    pictures = []
+    for is_thing in (True, False):
+        sample = add_ground_truth(DetDataSample(), tmp_path / 'gt.png', is_thing)
+        pictures.append(draw(visualizer, black, sample, tmp_path))
+    thing, crowd = pictures
+    # The top rows of the segment, above its text: one colour, or stripes.
+    assert len(np.unique(panel(thing, 1)[:60, :300, 0])) == 1
+    assert len(np.unique(panel(crowd, 1)[:60, :300, 0])) == 2
+
+
+def test_a_packed_ground_truth_is_not_read_again(visualizer, image, tmp_path):
+    """Class 0 on the left half and a crowd in it; the file is not there, and void is void."""
+    ids = np.full((HEIGHT, WIDTH), 255, np.int32)
+    ids[:, : WIDTH // 2] = 0 + INSTANCE_OFFSET
+    ids[: HEIGHT // 2, : WIDTH // 4] = 0 + 2 * INSTANCE_OFFSET
+    infos = [
+        dict(id=number * INSTANCE_OFFSET, label=label, isthing=not crowd, iscrowd=crowd, area=area)
+        for number, label, crowd, area in (
+            (2, 0, True, HEIGHT * WIDTH // 8), (1, 0, False, HEIGHT * WIDTH * 3 // 8),
+            (3, 1, False, 0),
+        )
+    ]  # fmt: skip
+    sample = DetDataSample(metainfo=dict(seg_map_path=str(tmp_path / 'none.png')))
+    metainfo = dict(ignore_index=255, segments_info=infos)
+    sample.gt_panoptic_seg = PixelData(sem_seg=torch.from_numpy(ids)[None], metainfo=metainfo)
+    truth = panel(draw(visualizer, np.zeros_like(image), sample, tmp_path), 1)
+    assert np.all(truth[-20:, 20:300] == [round(0.6 * c) for c in META['palette'][0]])
+    assert len(np.unique(truth[:60, :150, 0])) == 2  # stripes
+    assert not truth[:, WIDTH // 2 + 1 :].any()
+
+
+def test_what_is_wrong(visualizer, image, tmp_path):
+    with pytest.raises(ValueError, match='label 7 .* 3 classes'):
+        draw(visualizer, image, prediction([7 + 2 * INSTANCE_OFFSET]), tmp_path)
+    with pytest.raises(ValueError, match=r'prediction is \(480, 640\).*\(480, 600\)'):
+        draw(visualizer, image[:, :600], prediction([2]), tmp_path)
+    sample = prediction([2])
+    sample.set_metainfo(dict(seg_map_path=str(tmp_path / 'none.png'), segments_info=[]))
+    with pytest.raises(FileNotFoundError, match='none.png.*data_prefix'):
+        draw(visualizer, image, sample, tmp_path)
+    visualizer.dataset_meta = {}
+    with pytest.raises(ValueError, match="no 'classes'"):
+        draw(visualizer, image, prediction([2]), tmp_path)
+
+
+@pytest.mark.parametrize('palette', [None, 'random', [(1, 2, 3)]])
+def test_a_missing_palette_is_made_up_and_stable(visualizer, image, tmp_path, palette):
+    visualizer.dataset_meta = dict(META, palette=palette)
+    first = draw(visualizer, image, prediction([2]), tmp_path)
+    assert np.array_equal(first, draw(visualizer, image, prediction([2]), tmp_path))
+    assert not np.array_equal(panel(first, 1)[20, 20], image[20, 20])
 
 
 def test_pictures_of_images_of_one_name_are_kept_apart(visualizer, image, tmp_path):

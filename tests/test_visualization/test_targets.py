@@ -49,16 +49,13 @@ def test_a_heat_map_is_white_at_the_centre_and_coloured_around(label, color):
     assert np.all(cells[4, 14:] == DARK) and np.all(cells[:, :7] == DARK)
 
 
-def test_every_object_of_a_heat_map_has_a_peak():
+def test_heat_maps_have_named_peaks():
     cells = torch.tensor([[1.0, 1.0], [8.0, 5.0], [14.0, 10.0]])
     labels, radius = torch.tensor([0, 1, 1]), torch.tensor([0.0, 1.0, 2.0])
     centers = draw_gaussians((12, 16), labels, cells, radius, 3).numpy()
     drawn = draw_centers(CANVAS, centers, CLASSES, PALETTE).reshape(12, 20, 16, 20, 3)[:, 0, :, 0]
     assert np.argwhere(where(drawn, 255))[:, ::-1].tolist() == cells.int().tolist()
-
-
-def test_peaks_are_named():
-    """Only near the peak does the name make a difference."""
+    # Only near the peak does the name make a difference.
     centers = np.zeros((3, 12, 16), np.float32)
     centers[1, 4, 10], centers[0, 8, 2] = 1, 0.9
     with_name, without = (
@@ -68,7 +65,7 @@ def test_peaks_are_named():
     assert rows.min() > 60 and rows.max() < 120 and columns.min() > 140 and columns.max() < 300
 
 
-def test_regions_have_colours_and_void_is_dark():
+def test_regions_and_their_names():
     """The share of a cell is the opacity."""
     regions = np.zeros((3, 6, 8), np.float32)
     regions[0, :, :3], regions[2, :, 3:5], regions[1, :, 5:7] = 1, 0.5, 1
@@ -79,9 +76,6 @@ def test_regions_have_colours_and_void_is_dark():
         expected = (1 - 0.75 * share) * background + 0.75 * share * np.array(color)
         assert np.abs(drawn[40 * cell + 10] - expected).max() <= 1
     assert np.all(drawn[40 * 7 + 20] == DARK)
-
-
-def test_names_of_the_region_channels():
     classes, palette = [f'c{i}' for i in range(10)], [(i, 0, 0) for i in range(10)]
     names = target_names(classes, palette, NUM_THINGS, False)
     assert names.regions == [*classes[STUFF:], 'any thing']
@@ -91,7 +85,7 @@ def test_names_of_the_region_channels():
     assert names.region_palette == [*palette[STUFF:], *palette[:STUFF]]
 
 
-def test_the_objects_of_a_level_stand_out():
+def test_objects_by_level():
     objects = [drawn_object((20, 20, 100, 100), [0]), drawn_object((200, 100, 300, 220), [0, 1])]
     first, second, third = (draw_level_objects(CANVAS, objects, i, CLASSES) for i in range(3))
     assert np.all(first[30, 30] == 100) and np.all(second[30, 30] == DARK)
@@ -99,9 +93,6 @@ def test_the_objects_of_a_level_stand_out():
     assert np.all(third == DARK)
     assert where(first, LEVELS[0]).sum() > 500 and not where(first, LEVELS[1]).any()
     assert where(second, LEVELS[1]).sum() > 300
-
-
-def test_outlines_have_the_colours_of_the_levels():
     objects = [drawn_object((20, 20, 100, 100), [2]), drawn_object((200, 100, 300, 220), [3, 4])]
     drawn = draw_objects_by_level(CANVAS, objects, 1, CLASSES)
     left, right = np.s_[:, :150], np.s_[:, 150:]
@@ -110,24 +101,20 @@ def test_outlines_have_the_colours_of_the_levels():
     for level in (0, 1, 3, 4):
         assert not where(drawn[left], LEVELS[level]).any()
     assert not where(drawn, NO_LEVEL).any()
+    assert np.array_equal(draw_objects_by_level(CANVAS, [], 1, CLASSES), CANVAS)
+    nothing = np.zeros((3, 6, 8), np.float32)
+    assert np.all(draw_centers(CANVAS, nothing, CLASSES, PALETTE) == DARK)
+    assert np.all(draw_regions(CANVAS, nothing, CLASSES, PALETTE) == DARK)
 
 
 @pytest.mark.parametrize('mask', [None, np.ones((60, 80), np.float32)])
 def test_an_object_without_a_level_is_crossed_out(mask):
     """Also one that has no mask at stride 4."""
-    drawn = draw_objects_by_level(
-        CANVAS, [TargetObject(1, (40, 20, 200, 180), mask, [])], 2, CLASSES
-    )
+    lost = TargetObject(1, (40, 20, 200, 180), mask, [])
+    drawn = draw_objects_by_level(CANVAS, [lost], 2, CLASSES)
     crossed = where(drawn, NO_LEVEL)
     rows, columns = np.nonzero(crossed)
     # its box at half the size, lines of two pixels
     assert abs(rows.min() - 10) <= 1 and abs(rows.max() - 90) <= 1
     assert abs(columns.min() - 20) <= 1 and abs(columns.max() - 100) <= 1
     assert crossed[20, 30] and crossed[20, 90]
-
-
-def test_an_image_without_objects():
-    assert np.array_equal(draw_objects_by_level(CANVAS, [], 1, CLASSES), CANVAS)
-    nothing = np.zeros((3, 6, 8), np.float32)
-    assert np.all(draw_centers(CANVAS, nothing, CLASSES, PALETTE) == DARK)
-    assert np.all(draw_regions(CANVAS, nothing, CLASSES, PALETTE) == DARK)

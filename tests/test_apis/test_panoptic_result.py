@@ -1,0 +1,46 @@
+"""Segments, instances and maps of one image."""
+
+import numpy as np
+import pytest
+from helpers import tiny, tiny_inferencer
+from helpers.onnx_model import IDS
+from helpers.tiny_inferencer import picture
+from pycocotools import mask as coco_mask
+
+
+def test_segments_and_instances(inferencer):
+    result = inferencer(picture())['predictions'][0]
+    assert np.array_equal(result.image, picture()[..., ::-1])
+    assert result.panoptic_seg.dtype == np.int32
+    assert {0, *(s['id'] for s in result.segments_info)} == set(np.unique(result.panoptic_seg))
+    kinds = [s['isthing'] for s in result.segments_info]
+    assert kinds == sorted(kinds, reverse=True) and len(set(kinds)) == 2
+    for segment in result.segments_info:
+        y, x = np.nonzero(result.panoptic_seg == segment['id'])
+        assert segment['area'] == len(y)
+        box = [x.min(), y.min(), x.max() + 1 - x.min(), y.max() + 1 - y.min()]
+        assert segment['bbox'] == box
+        assert segment['name'] == tiny_inferencer.CLASSES[segment['label']]
+        assert segment['isthing'] == (segment['label'] < tiny.NUM_THINGS)
+    result = inferencer(picture())['predictions'][0]
+    assert result.instances is None and result.semantic_seg is None
+    result = inferencer(picture(), instances=True, semantic=True)['predictions'][0]
+    assert result.semantic_seg.shape == (64, 96) and len(result.instances) > 1
+    for instance in result.instances:
+        mask = coco_mask.decode(instance['segmentation'])
+        y, x = np.nonzero(mask)
+        assert instance['bbox'][:2] == [x.min(), y.min()]
+        assert instance['category_id'] == IDS[instance['label']]
+    scores = [instance['score'] for instance in result.instances]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    'array',
+    [picture(1, 1), picture(50, 2000), picture(8, 8)[..., 0], picture(2, 64)],
+    ids=['1x1', '50x2000', 'grey', '2x64'],
+)
+def test_images_of_odd_shapes(inferencer, array):
+    result = inferencer(array)['predictions'][0]
+    assert result.panoptic_seg.shape == array.shape[:2]
+    assert result.draw().ndim == 3

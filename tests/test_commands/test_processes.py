@@ -1,0 +1,25 @@
+"""The process group of a run; distributed runs: test_distributed_runs.py."""
+
+import torch
+from helpers.shell import free_port
+from mmengine.config import Config
+
+from mmpfcn.commands.processes import processes
+
+
+def test_one_process_has_no_group():
+    with processes(Config(dict(launcher='none'))):
+        assert not torch.distributed.is_initialized()
+
+
+def test_a_group_of_gloo_without_an_accelerator(monkeypatch):
+    names = dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1')
+    for name, value in dict(names, MASTER_PORT=free_port()).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr('mmpfcn.commands.processes.get_device', lambda: 'cpu')
+    cfg = Config(dict(launcher='pytorch', find_unused_parameters=True))
+    with processes(cfg):
+        assert torch.distributed.get_backend() == 'gloo'
+    assert not torch.distributed.is_initialized()
+    assert cfg.model_wrapper_cfg.device_ids is None
+    assert cfg.model_wrapper_cfg.find_unused_parameters
