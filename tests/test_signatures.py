@@ -55,7 +55,7 @@ def test_names_and_types_are_there_and_take_what_is_passed(name):
     assert not unknown, AGAIN
     assert [m for use in CODE if (m := misuse(use, names[use.name]))] == []
     types = SETS[name]['types']
-    others = OURS | {*dir(torch.optim), 'BN', 'value'}  # BN: torch's; value: of DynamicIntervals
+    others = OURS | {*dir(torch.optim), 'BN', 'GN', 'value'}  # BN, GN: torch's; value: of DynamicIntervals
     unknown = {f'{u.where}: {u.name}' for u in CONFIGS if u.name not in {*types, *others}}
     assert not unknown, AGAIN
     uses = [use for use in CONFIGS if use.name in types]

@@ -99,7 +99,7 @@ class TimmBackbone(BaseModule):
 
     def train(self, mode: bool = True) -> 'TimmBackbone':
         """Training mode, with batch norm in evaluation mode where ``norm_eval`` or frozen."""
-        super().train(mode)
+        nn.Module.train(self, mode)
         for module in self.net.modules():
             if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
                 frozen = module.affine and not module.weight.requires_grad

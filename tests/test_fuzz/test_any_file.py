@@ -60,9 +60,7 @@ def written(name: str, content: bytes) -> str:
     return str(FOLDER / name)
 
 
-changes = st.tuples(
-    st.sampled_from(PLACES), st.sampled_from(['replace', 'remove', 'repeat']), json_values
-)
+changes = st.tuples(st.sampled_from(PLACES), st.sampled_from(['replace', 'remove', 'repeat']), json_values)
 
 
 @cases

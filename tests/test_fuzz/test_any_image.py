@@ -38,17 +38,13 @@ JPEGS = [
     cv2.imencode('.jpg', PIXELS, [cv2.IMWRITE_JPEG_RST_INTERVAL, 1])[1].tobytes(),
     cv2.imencode('.jpg', PIXELS[..., 0], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes(),
 ]
-marks = st.sampled_from(
-    [b'\xff\xd8', b'\xff\xd9', b'\xff\xda', b'\xff\xc0', b'\xff\0', b'\xff' * 3]
-)
+marks = st.sampled_from([b'\xff\xd8', b'\xff\xd9', b'\xff\xda', b'\xff\xc0', b'\xff\0', b'\xff' * 3])
 embedded = st.sampled_from(JPEGS) | st.builds(
     lambda jpeg, end: jpeg[: int(end * len(jpeg))], st.sampled_from(JPEGS), st.floats(0, 1)
 )
 anything = st.lists(marks | embedded | st.binary(max_size=20), max_size=5).map(b''.join)
 fill = st.integers(0, 5).map(lambda number: b'\xff' * number)
-segments = st.lists(
-    st.tuples(fill, st.sampled_from([*range(0xE0, 0xF0), 0xFE]), anything), max_size=4
-)
+segments = st.lists(st.tuples(fill, st.sampled_from([*range(0xE0, 0xF0), 0xFE]), anything), max_size=4)
 
 
 def with_segments(jpeg: bytes, segments: list) -> bytes:
@@ -120,19 +116,12 @@ def directory(order: str, entries: list, gap: bytes, number: int | None = None) 
         value = value.to_bytes(4, 'big' if order == '>' else 'little')
         value = value[-size:].ljust(4, b'\0') if order == '>' else value
         packed += struct.pack(f'{order}HHI', tag, kind, count) + value
-    return (
-        head
-        + struct.pack(f'{order}H', len(entries) if number is None else number)
-        + packed
-        + bytes(4)
-    )
+    return head + struct.pack(f'{order}H', len(entries) if number is None else number) + packed + bytes(4)
 
 
 def in_jpeg(exif: bytes) -> bytes:
     segment = b'Exif\0\0' + exif
-    return (
-        JPEGS[0][:2] + b'\xff\xe1' + (len(segment) + 2).to_bytes(2, 'big') + segment + JPEGS[0][2:]
-    )
+    return JPEGS[0][:2] + b'\xff\xe1' + (len(segment) + 2).to_bytes(2, 'big') + segment + JPEGS[0][2:]
 
 
 def in_png(exif: bytes) -> bytes:
@@ -158,9 +147,7 @@ CARRIERS = dict(JPEG=in_jpeg, PNG=in_png, WEBP=in_webp)
 
 
 @cases
-@given(
-    st.sampled_from(sorted(CARRIERS)), orders, orientations, other_entries, st.binary(max_size=9)
-)
+@given(st.sampled_from(sorted(CARRIERS)), orders, orientations, other_entries, st.binary(max_size=9))
 def test_exif_orientation(kind, order, orientation, others, gap):
     """Read as Pillow reads it, and for JPEG and PNG as OpenCV does."""
     entries = [(tag, type_, 1, value) for tag, (type_, value) in others.items()]
@@ -171,9 +158,7 @@ def test_exif_orientation(kind, order, orientation, others, gap):
     assert np.array_equal(image, turn_upright(decoded(content), orientation))
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     assert image.shape[:2] == upright.size[::-1]
-    assert abs(image.astype(int) - np.array(upright)[..., ::-1]).max() <= (
-        4 if kind == 'JPEG' else 0
-    )
+    assert abs(image.astype(int) - np.array(upright)[..., ::-1]).max() <= (4 if kind == 'JPEG' else 0)
 
 
 def tiff(order: str, orientation: int) -> bytes:
@@ -207,9 +192,7 @@ def test_tiff_orientation(order, orientation):
 @given(
     st.sampled_from(sorted(CARRIERS)),
     st.binary(max_size=60)
-    | st.builds(
-        directory, orders, any_entries, st.binary(max_size=9), st.none() | st.integers(0, 2**16 - 1)
-    ),
+    | st.builds(directory, orders, any_entries, st.binary(max_size=9), st.none() | st.integers(0, 2**16 - 1)),
     edits,
 )
 def test_exif_of_any_bytes(kind, exif, edits):

@@ -75,9 +75,7 @@ def write_ground_truth(folder: Path, categories: list[dict], images: list[Scene]
         height, width = gt.shape
         cv2.imwrite(f'{folder}/{number}.jpg', np.zeros((height, width, 3), np.uint8))
         write_panoptic_png(folder / 'gt' / f'{number}.png', gt)
-        content['images'].append(
-            dict(id=number, file_name=f'{number}.jpg', height=height, width=width)
-        )
+        content['images'].append(dict(id=number, file_name=f'{number}.jpg', height=height, width=width))
         infos = [
             dict(
                 id=id_,
@@ -87,9 +85,7 @@ def write_ground_truth(folder: Path, categories: list[dict], images: list[Scene]
             )
             for id_, label, crowd in segments
         ]
-        content['annotations'].append(
-            dict(image_id=number, file_name=f'{number}.png', segments_info=infos)
-        )
+        content['annotations'].append(dict(image_id=number, file_name=f'{number}.png', segments_info=infos))
     (folder / 'gt.json').write_text(json.dumps(content))
     return content['annotations']
 
@@ -106,8 +102,7 @@ def write_prediction(folder: Path, categories: list[dict], number: int, pred: np
         image_id=number,
         file_name=f'{number}.png',
         segments_info=[
-            dict(id=id_, category_id=by_label(categories)[label]['id'])
-            for id_, label in enumerate(labels, 1)
+            dict(id=id_, category_id=by_label(categories)[label]['id']) for id_, label in enumerate(labels, 1)
         ],
     )
 
@@ -132,9 +127,7 @@ def panopticapi_quality(
     return counts, figures
 
 
-def our_quality(
-    folder: Path, preds: list[np.ndarray], loaded: bool
-) -> tuple[np.ndarray, dict[str, float]]:
+def our_quality(folder: Path, preds: list[np.ndarray], loaded: bool) -> tuple[np.ndarray, dict[str, float]]:
     """The same by data set, pipeline and evaluator.
 
     Args:
