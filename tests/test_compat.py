@@ -151,8 +151,10 @@ def test_the_version_that_is_found(tmp_path):
     for package in (torch, mmengine, mmcv, mmdet):
         assert COMPAT['find_version'](package.__name__) == package.__version__
     # A wrong mmdet gives our message, not the AttributeError of some name it does not have.
-    fake_packages(tmp_path, {'mmdet': '2.28.2'})
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    wrong = tmp_path / 'wrong'
+    wrong.mkdir()
+    fake_packages(wrong, {'mmdet': '2.28.2'})
+    path = os.pathsep.join([str(wrong), str(ROOT)])
     done = run(sys.executable, '-c', 'import mmpfcn', env={**os.environ, 'PYTHONPATH': path})
     assert done.returncode == 1
     assert 'mmdet 2.28.2 does not fit (onedl-mmdetection>=3.5.0,<3.6)' in done.stderr

@@ -23,8 +23,10 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmpfcn.__main__ import main as mmpfcn_command
+from mmpfcn.apis.configs import read_config
 from mmpfcn.commands import test as test_command
 from mmpfcn.commands import train
+from mmpfcn.commands.convert.own_data import OPTIONS
 
 COMMANDS = ROOT / 'mmpfcn' / 'commands'
 ALL = [(page.name, command) for page in PAGES for command in commands(page.name)]
@@ -65,7 +67,8 @@ def known_options(script: str) -> set[str]:
     if command:
         module = COMMANDS.joinpath(*command[1].split('.')).with_suffix('.py')
         files += [module] if module.parent == COMMANDS else module.parent.glob('*.py')
-    return {name for file in files for name in re.findall(r"'(--[\w-]+)'", file.read_text())}
+    shared = {f'--{name.replace("_", "-")}' for name in OPTIONS}  # of the converters
+    return shared.union(*(re.findall(r"'(--[\w-]+)'", file.read_text()) for file in files))
 
 
 @pytest.fixture(scope='module')
@@ -156,7 +159,7 @@ def test_the_configs_build(block, tmp_path):
     """Every key of a model is one that its class takes."""
     text = re.sub(r"'\./(\w+\.py)'", lambda m: repr(str(tiny.CONFIGS / m[1])), block.text)
     (tmp_path / 'snippet.py').write_text(text)
-    cfg = Config.fromfile(tmp_path / 'snippet.py')
+    cfg = read_config(str(tmp_path / 'snippet.py'))
     with torch.device('meta'):
         MODELS.build(cfg.model)
 

@@ -47,7 +47,7 @@ def test_make_venv_leaves_other_folders_and_tells_when_the_disk_is_full(tmp_path
     assert (tmp_path / 'venv' / 'thesis.tex').read_text() == 'years of work'
     script(tmp_path / 'df', 'echo header; echo "/dev/x 100 99 1048576 99% /"')
     path = os.pathsep.join([str(tmp_path), os.environ['PATH']])
-    done = make_venv(tmp_path / 'venv', PATH=path)
+    done = make_venv(tmp_path / 'another', PATH=path)
     assert done.returncode == 1
     assert f'1024 MB are free at {tmp_path}, 4 GB are needed' in done.stderr
 

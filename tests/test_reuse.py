@@ -24,7 +24,8 @@ test_evaluator = val_evaluator
 
 LOSS_IN_SOLOV2 = """
 _base_ = 'mmdet::solov2/solov2_r50_fpn_1x_coco.py'
-custom_imports = dict(imports=['mmpfcn'])
+# the second: checkpoints run no code
+custom_imports = dict(imports=['mmpfcn', 'mmpfcn.apis.safe_loading'])
 model = dict(
     mask_head=dict(loss_mask=dict(_delete_=True, type='WeightedDiceLoss', loss_weight=3.0))
 )

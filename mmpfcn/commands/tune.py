@@ -10,7 +10,9 @@ the thresholds as --cfg-options. Measure on another set than this one what was g
 import argparse
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +40,6 @@ CANDIDATES = dict(
     region_thr=(0.02, 0.05, 0.1, 0.2),
     mask_overlap=(0.3, 0.5, 0.7),
     stuff_area_limit=(0, 64, 256, 1024, 4096),
-    max_per_img=(100, 200, 500, 1000, 2000),
 )
 """What is tried, beside the value of the config; the first ones matter most."""
 
@@ -116,7 +117,8 @@ class Measurement:
             if 'gt_panoptic_seg' in sample:
                 record['gt_panoptic_seg'] = sample.gt_panoptic_seg.to_dict()
             metric.process({}, [record])
-        return metric.evaluate(len(self.samples))['coco_panoptic/PQ']
+        with redirect_stdout(StringIO()):  # its table, many times
+            return metric.evaluate(len(self.samples))['coco_panoptic/PQ']
 
 
 def search(measure: Callable[[Mapping], float], start: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,18 @@ import base64
 
 import cv2
 import numpy as np
+from markupsafe import Markup
 
-from mmpfcn.commands.page import chip, html_page, thumbnail
+from mmpfcn.commands.page import html_part, thumbnail
 
 
 def test_pages_and_thumbnails():
-    page = html_page('a <b> & c', 'p { color: red }', '<p>text</p>')
-    assert '<title>a &lt;b&gt; &amp; c</title>' in page and '<p>text</p>\n</body>' in page
+    sections = {'a part': lambda: Markup('<p>text</p>')}
+    page = html_part('macros.html', 'page', 'a <b> & c', 'note', sections)
+    assert '<title>a &lt;b&gt; &amp; c</title>' in page and '<p>text</p>\n</section>' in page
     assert 'http' not in page and '<script' not in page
-    assert chip(np.array([1, 2, 3])) == '<span class="chip" style="background: rgb(1, 2, 3)"></span>'
+    color = html_part('macros.html', 'chip', np.array([1, 2, 3]))
+    assert color == '<span class="chip" style="background: rgb(1, 2, 3)"></span>'
     picture = np.full((50, 200, 3), (200, 100, 50), np.uint8)
     kind, _, data = thumbnail(picture, 100).partition(',')
     assert kind == 'data:image/jpeg;base64'

@@ -233,7 +233,7 @@ def test_another_or_a_damaged_set_is_replaced_only_on_request(shapes, tmp_path):
     assert run_tool(*arguments, '--overwrite').returncode == 0
     assert len(list((folder / 'val').iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ['shapes']
-    folder = make(tmp_path / 'shapes', train=1, val=1, workers=1)
+    folder = make(tmp_path / 'damaged', train=1, val=1, workers=1)
     (folder / 'train' / '000000000001.jpg').unlink()
     refused = run_tool('--out', folder, '--size', 96, 128, '--train', 1, '--val', 1, '--seed', SEED)
     assert refused.returncode != 0 and 'misses some of its files' in refused.stderr
