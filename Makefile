@@ -44,7 +44,7 @@ demo: venv  ## train on drawn images, test, draw pictures (8 minutes on 2 cores,
 	@echo 'The model, to be given away:                  $(CURDIR)/$(DEMO_DIR)/model'
 	@echo 'Log, curve and checkpoints:                   $(CURDIR)/$(DEMO_DIR)'
 	@echo 'To train from the beginning again: rm -r $(DEMO_DIR) && make demo'
-	@echo 'Next, in a browser: $(PY) -m mmpfcn web --model shapes=$(DEMO),$(DEMO_DIR)/iter_600.pth'
+	@echo 'Next, in a browser: $(PY) -m mmpfcn web --model shapes=$(DEMO),$(DEMO_DIR)/iter_500.pth'
 
 docs: venv  ## build the documentation site in build/docs; a warning is an error
 	$(PY) -m sphinx -q -W --keep-going -a -E -b html -d build/doctrees docs build/docs

@@ -12,9 +12,10 @@ from pathlib import Path
 from .compat import check_versions, declare_torchvision_operators, import_mmdet, is_importable
 from .version import __version__
 
-# Threads of torch's OpenMP that wait for each other let go of their core. By default they spin, and
-# where another program uses a core a step takes ten times as long. Read when torch is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+# Threads of torch's OpenMP that wait for each other spin, and where another program uses a core a
+# step takes many times as long. After a while they shall sleep. It is read when torch is loaded.
+if 'OMP_WAIT_POLICY' not in os.environ:
+    os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 
 def runs_without_torch() -> bool:

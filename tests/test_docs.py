@@ -84,7 +84,7 @@ def user(tmp_path_factory) -> Path:
     init_default_scope('mmdet')
     cfg = Config.fromfile(tiny.CONFIGS / 'lite0_plus_shapes.py')
     model = MODELS.build(cfg.model)
-    checkpoint = folder / 'work_dirs' / 'lite0_plus_shapes' / 'iter_600.pth'
+    checkpoint = folder / 'work_dirs' / 'lite0_plus_shapes' / 'iter_500.pth'
     checkpoint.parent.mkdir(parents=True)
     meta = dict(cfg=cfg.pretty_text)
     torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)

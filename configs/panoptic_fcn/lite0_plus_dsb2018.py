@@ -11,4 +11,6 @@ model = dict(
     # hundreds of objects an image, and only the panoptic map of them
     test_cfg=dict(max_per_img=4000, stuff_area_limit=0, instance_on=False, semantic_on=False),
 )
+tuned = dict(fusion_iou_thr=0.7, center_thr=0.2, mask_thr_binary=0.55)  # by mmpfcn tune
+model['test_cfg'].update(tuned)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=50, max_keep_ckpts=2))

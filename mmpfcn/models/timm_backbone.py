@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -108,7 +109,8 @@ class TimmBackbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) to features (N, c, h, w) at strides 4, 8, 16 and 32."""
-        return tuple(self.net(x))
+        # depthwise convolutions, and all that follows, then take two thirds of the time on a CPU
+        return tuple(self.net(x.contiguous(memory_format=torch.channels_last)))
 
 
 def import_timm():
