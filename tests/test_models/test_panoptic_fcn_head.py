@@ -77,7 +77,7 @@ def test_batches_and_half_precision():
 
 @pytest.mark.parametrize('max_per_img, warned', [(2, True), (1000, False)])
 def test_too_many_candidates_of_a_level_are_said(max_per_img, warned):
-    model = tiny.build(test_cfg=dict(center_thr=0.0, max_per_img=max_per_img)).eval()
+    model = tiny.build(test_cfg=dict(center_thr=0.0, panoptic_score_thr=0.0, max_per_img=max_per_img)).eval()
     with warnings.catch_warnings(record=True) as caught, torch.no_grad():
         warnings.simplefilter('always')
         model(torch.randn(1, 3, 64, 96), [tiny.sample()['data_samples']], mode='predict')
