@@ -55,7 +55,14 @@ def read_coco(path: Path, folder: Path) -> CocoFile:
     images = [
         _checked_image(r, f'{path}: image {n}', folder) for n, r in enumerate(data['images'], 1)
     ]
-    known = {str(image['id']) for image in images}
+    known = {}
+    for image in images:
+        other = known.setdefault(str(image['id']), image['file_name'])
+        if other != image['file_name']:
+            raise ValueError(
+                f'{path}: images {other} and {image["file_name"]} have the same id {image["id"]}: '
+                'give each its own, and its annotations that'
+            )
     annotations = defaultdict(list)
     for number, annotation in enumerate(data['annotations'], 1):
         where = f'{path}: annotation {_number(annotation, number)}'
@@ -112,7 +119,11 @@ def _categories(path: Path, entries: list[dict], used: set[str]) -> list[dict]:
     for what, values in (('name', [n for _, n in kept]), ('id', [k for k, _ in kept])):
         value, count = Counter(values).most_common(1)[0] if values else ('', 0)
         if count > 1:
-            which = f'several categories {value!r}' if what == 'name' else f'the id {value} twice'
+            which = (
+                f'several categories {value!r}'
+                if what == 'name'
+                else f'the category id {value} twice'
+            )
             raise ValueError(f'{path} has {which}: rename one')
     return list(kept.values())
 

@@ -185,6 +185,13 @@ def test_other_json_files_are_named(data):
         assert 'things.json' in message and part in message
 
 
+def test_two_images_of_one_id_are_named(data):
+    content = json.loads((data / 'things.json').read_text())
+    content['images'].append(dict(content['images'][0], file_name='other.jpg'))
+    (data / 'things.json').write_text(json.dumps(content))
+    assert 'images a.jpg and other.jpg have the same id' in fail(data)
+
+
 NOTHING = ('images', {})
 
 
