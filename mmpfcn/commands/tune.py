@@ -164,7 +164,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f'--images {args.images}, expected at least 1')
     if args.out is not None and args.out.suffix != '.py':
         parser.error(f'--out must end in .py, got {args.out}')
-    inferencer, images = build(parser, args, load_config(parser, args))
+    cfg = load_config(parser, args)
+    if args.out is not None and args.out.exists() and args.out.samefile(args.config):
+        parser.error(f'--out {args.out} is the config itself: choose another name')
+    inferencer, images = build(parser, args, cfg)
     samples = list(run_network(inferencer, images))
     measure = Measurement(inferencer, samples, images.dataset.metainfo)
     before = asdict(inferencer.settings)

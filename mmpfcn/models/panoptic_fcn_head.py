@@ -308,12 +308,13 @@ class PanopticFCNHead(BaseModule):
             labels=labels.gather(1, order),
             scores=scores,
         )
-        full = [p.scores[:, -1] for p in peaks if p.scores.shape[1] == cfg.peaks_per_level]
-        if (
-            max(map(len, things)) >= cfg.peaks_per_level
-            and (torch.cat(full) > cfg.center_thr).any()
-        ):
-            warnings.warn(TOO_MANY.format(cfg), stacklevel=2)
+        limit = cfg.peaks_per_level
+        if max(map(len, things)) >= limit:
+            # candidates of lower scores would not come into the panoptic map
+            least = max(cfg.center_thr, cfg.panoptic_score_thr)
+            last = [found.scores[:, -1] for found in peaks if found.scores.shape[1] == limit]
+            if any(worst.max() > least for worst in last):
+                warnings.warn(TOO_MANY.format(cfg), stacklevel=2)
         return things
 
     def region_kernels(self, levels: list[LevelMaps]) -> list[InstanceData]:

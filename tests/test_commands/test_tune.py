@@ -89,6 +89,7 @@ def test_wrong_input(folder, monkeypatch, capsys):
         (['tiny.py', 'other.pth'], 'belongs to another model'),
         ([*WHOLE, '--images=0'], '--images 0, expected at least 1'),
         ([*WHOLE, '--out=a.txt'], '--out must end in .py, got a.txt'),
+        ([*WHOLE, '--out=tiny.py'], 'is the config itself'),
         (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader=None'], 'no val_dataloader'),
         (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader.dataset.ann_file=x.json'], 'x.json'),
     ):

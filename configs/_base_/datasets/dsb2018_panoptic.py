@@ -53,21 +53,11 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='annotations/panoptic_test.json',
-        data_prefix=dict(img='test/', seg='annotations/panoptic_test/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
+test_files = dict(
+    ann_file='annotations/panoptic_test.json',
+    data_prefix=dict(img='test/', seg='annotations/panoptic_test/'),
 )
+test_dataloader = {**val_dataloader, 'dataset': {**val_dataloader['dataset'], **test_files}}
 
 val_evaluator = [dict(type='PanopticQualityMetric', classwise=True), dict(type='ObjectScoreMetric')]
 test_evaluator = val_evaluator
