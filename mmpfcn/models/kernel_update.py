@@ -61,6 +61,7 @@ class KernelUpdate(BaseModule):
                 f'kernel_update.num_rounds={num_rounds}, expected at least 1: for none leave '
                 'kernel_update out'
             )
+        self.embed_channels = embed_channels
         self.num_classes = num_classes
         self.rounds = ModuleList(
             UpdateRound(embed_channels, num_place_channels, channels, num_classes)
