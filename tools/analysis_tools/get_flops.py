@@ -41,6 +41,8 @@ PARTS = {
     'feature encoder': ['panoptic_head.feature_encoder'],
     'embeddings': [f'{GENERATOR}.{x}' for x in ('thing_embed', 'stuff_embed')],
 }
+UPDATE = {'kernel update': ['panoptic_head.kernel_update']}
+"""A part that not every model has."""
 
 
 class Part(NamedTuple):
@@ -61,22 +63,26 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
     divisor = model.data_preprocessor.pad_size_divisor
     h, w = (-(-side // divisor) * divisor for side in shape)
     model = model.eval().to('meta')
-    generator = model.panoptic_head.kernel_generator
-    kernels = torch.empty(num_kernels, generator.kernel_out.out_channels, device='meta')
+    generator, update = model.panoptic_head.kernel_generator, model.panoptic_head.kernel_update
+    parts = {**PARTS, **UPDATE} if update else PARTS
     flops = Counter()
     deformable = patch.object(ModulatedDeformConv, 'forward', plain)
     with torch.no_grad(), deformable, ExitStack() as stack:
-        for name, paths in PARTS.items():
+        for name, paths in parts.items():
             for module in called_modules(model, paths):
                 counted = count(module.forward, name, flops)
                 stack.enter_context(patch.object(module, 'forward', counted))
-        _, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
-        count(convolve, 'masks', flops)(generator.thing_embed(kernels), mask_feats[0])
+        levels, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
+        kernels = torch.empty(num_kernels, levels[0].kernels.shape[1], device='meta')
+        kernels = generator.thing_embed(kernels)
+        if update:
+            kernels = update(kernels, mask_feats[0])[-1].kernels
+        count(convolve, 'masks', flops)(kernels, mask_feats[0])
     params = {
         name: sum(p.numel() for path in paths for p in model.get_submodule(path).parameters())
-        for name, paths in PARTS.items()
+        for name, paths in parts.items()
     }
-    return {name: Part(params.get(name, 0), flops[name]) for name in (*PARTS, 'masks')}
+    return {name: Part(params.get(name, 0), flops[name]) for name in (*parts, 'masks')}
 
 
 def called_modules(model: nn.Module, paths: Sequence[str]) -> Iterator[nn.Module]:
