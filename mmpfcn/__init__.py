@@ -39,6 +39,8 @@ if is_importable('mmengine') and not runs_without_torch():
         LoadPanopticGroundTruth,
         PackPanopticInputs,
         PaintThings,
+        PairedCrop,
+        PairedSampler,
         PanopticDataset,
         RandomCropWithInstance,
     )
@@ -94,6 +96,8 @@ __all__ = [
     'ObjectScoreMetric',
     'PackPanopticInputs',
     'PaintThings',
+    'PairedCrop',
+    'PairedSampler',
     'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',
