@@ -10,7 +10,5 @@ _base_.train_dataloader.dataset.pipeline[2:3] = [
         resize_type='Resize',
         keep_ratio=True,
     ),
-    dict(
-        type='RandomCrop', crop_size=(1024, 1024), recompute_bbox=True, allow_negative_crop=True
-    ),
+    dict(type='RandomCrop', crop_size=(1024, 1024), recompute_bbox=True, allow_negative_crop=True),
 ]
