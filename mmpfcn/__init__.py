@@ -39,6 +39,8 @@ if is_importable('mmengine') and not runs_without_torch():
         LoadPanopticGroundTruth,
         PackPanopticInputs,
         PaintThings,
+        PairedCrop,
+        PairedSampler,
         PanopticDataset,
         RandomCropWithInstance,
     )
@@ -96,6 +98,8 @@ __all__ = [
     'ObjectScoreMetric',
     'PackPanopticInputs',
     'PaintThings',
+    'PairedCrop',
+    'PairedSampler',
     'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',
