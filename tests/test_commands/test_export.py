@@ -84,7 +84,21 @@ def relative(config: Config) -> None:
     config.model.test_cfg.update(similarity_thr=-1.0, fusion_iou_thr=0.3)
 
 
-@pytest.mark.parametrize('change', [star_with_separate_regions, swin, relative])
+def on_timm(name: str, in_channels: list[int]):
+    def change(config: Config) -> None:
+        config.model.backbone = dict(type='TimmBackbone', model_name=name)
+        config.model.neck.in_channels = in_channels
+        config.model.panoptic_head.kernel_generator.position_conv_cfg = None
+
+    return change
+
+
+convnext = on_timm('test_convnext', [24, 32, 48, 64])
+rotary = on_timm('vit_tiny_patch16_dinov3_qkvb', [48, 96, 192, 192])
+absolute = on_timm('test_vit', [16, 32, 64, 64])
+
+
+@pytest.mark.parametrize('change', [star_with_separate_regions, swin, relative, convnext, rotary, absolute])
 def test_other_architectures(tmp_path, change):
     onnx_model.write_model(tmp_path, change)
     theirs = onnx_model.inferencer(tmp_path)
