@@ -3,8 +3,8 @@
 import pytest
 import torch
 from helpers import tiny
-from mmdet.registry import MODELS
 from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.registry import MODELS
 
 from mmpfcn import PanopticFCNAssigner
 
