@@ -41,6 +41,7 @@ if is_importable('mmengine') and not runs_without_torch():
         PaintThings,
         PanopticDataset,
         RandomCropWithInstance,
+        ShortSideResize,
     )
     from .engine import (
         AccelerateInferenceHook,
@@ -108,6 +109,7 @@ __all__ = [
     'RelativeFeatureEncoder',
     'RelativeKernelGenerator',
     'SegmentMasks',
+    'ShortSideResize',
     'TimmBackbone',
     'TrainingSettings',
     'TrainingStatisticsHook',

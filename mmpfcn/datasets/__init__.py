@@ -8,6 +8,7 @@ from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs, Pai
 from .panoptic_dataset import PanopticDataset
 from .random_crop import RandomCropWithInstance
 from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
+from .short_side_resize import ShortSideResize
 
 __all__ = [
     'LoadImage',
@@ -20,6 +21,7 @@ __all__ = [
     'ReplayableAspectRatioBatchSampler',
     'ReplayableSampler',
     'SegmentMasks',
+    'ShortSideResize',
     'arrange_classes',
     'read_panoptic_json',
     'read_panoptic_png',
