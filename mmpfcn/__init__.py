@@ -43,6 +43,7 @@ if is_importable('mmengine') and not runs_without_torch():
         PairedSampler,
         PanopticDataset,
         RandomCropWithInstance,
+        ShortSideResize,
     )
     from .engine import (
         AccelerateInferenceHook,
@@ -114,6 +115,7 @@ __all__ = [
     'RelativeFeatureEncoder',
     'RelativeKernelGenerator',
     'SegmentMasks',
+    'ShortSideResize',
     'TimmBackbone',
     'TrainingSettings',
     'TrainingStatisticsHook',

@@ -12,7 +12,7 @@ from .annotations import Classes
 from .problems import Findings, Problem
 from .statistics import COCO_RANGES
 
-RESIZERS = ('Resize', 'RandomChoiceResize', 'RandomResize')
+RESIZERS = ('Resize', 'ShortSideResize', 'RandomChoiceResize', 'RandomResize')
 
 
 class Source(NamedTuple):
@@ -126,6 +126,7 @@ def _training_scale(pipeline: Sequence[Mapping]) -> tuple[tuple[int, int] | None
         low, high = step.get('ratio_range') or (1, 1)
         scale = tuple(round(side * (low + high) / 2) for side in scale)
         keep_ratio = {**step, **step.get('resize_cfg', {})}.get('keep_ratio', False)
+        keep_ratio = keep_ratio or step['type'] == 'ShortSideResize'
         return scale, keep_ratio
     return None, True
 
