@@ -28,35 +28,21 @@ MAX_AREA = 1280 * 960  # unless there are all the panels of the targets
 
 
 class Picture(NamedTuple):
-    """A finished picture and what is to be said about it.
+    """A finished picture and what is to be said about it."""
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        preview: The part of it that has the ground truth.
-        name: Of the image's file.
-        facts: What there is in it.
-        labels: Of its segments.
-    """
-
-    image: np.ndarray
-    preview: np.ndarray
-    name: str
-    facts: str
-    labels: list[int]
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    preview: np.ndarray  # the part of it that has the ground truth
+    name: str  # of the image's file
+    facts: str  # what there is in it
+    labels: list[int]  # of its segments
 
 
 class Browser(NamedTuple):
-    """Draws images of a data set.
+    """Draws images of a data set."""
 
-    Args:
-        dataset: With a pipeline whose last transform packs.
-        target_pipeline: Makes the targets to draw; None to draw none.
-        original: Also draw the files as they are, without the pipeline.
-    """
-
-    dataset: BaseDataset
-    target_pipeline: TargetPipeline | None
-    original: bool
+    dataset: BaseDataset  # with a pipeline whose last transform packs
+    target_pipeline: TargetPipeline | None  # makes the targets to draw; None to draw none
+    original: bool  # also draw the files as they are, without the pipeline
 
     def draw(self, index: int) -> Picture:
         """The picture of one image.

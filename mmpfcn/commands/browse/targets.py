@@ -20,19 +20,12 @@ PADDING = 48  # grey
 
 
 class TrainingSample(NamedTuple):
-    """One image as the head is trained on it.
+    """One image as the head is trained on it."""
 
-    Args:
-        image: (H, W, 3) uint8 RGB, the padded input.
-        size: (h, w) of it without padding.
-        targets: Of every level.
-        objects: Those of the ground truth.
-    """
-
-    image: np.ndarray
-    size: tuple[int, int]
-    targets: ImageTargets
-    objects: list[TargetObject]
+    image: np.ndarray  # (H, W, 3) uint8 RGB, the padded input
+    size: tuple[int, int]  # (h, w) of it without padding
+    targets: ImageTargets  # of every level
+    objects: list[TargetObject]  # those of the ground truth
 
 
 class TargetPipeline(NamedTuple):

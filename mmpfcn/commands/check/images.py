@@ -38,21 +38,15 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the files hold.
+    """What the files hold."""
 
-    Attributes:
-        problems: what is wrong.
-        size: (H, W) in pixels of the PNG, else of the image; None if neither can be read.
-        segments: (n, 3) of those with pixels and a label: label, crowd (0 or 1), area in pixels.
-        sides: sqrt(box area) in pixels of each object (no crowd), after resizing.
-        void: pixels without label; None without a readable PNG.
-    """
-
-    problems: list[Problem]
+    problems: list[Problem]  # what is wrong
+    # (H, W) in pixels of the PNG, else of the image; None if neither can be read
     size: tuple[int, int] | None
+    # (n, 3) of those with pixels and a label: label, crowd (0 or 1), area in pixels
     segments: np.ndarray
-    sides: np.ndarray
-    void: int | None
+    sides: np.ndarray  # sqrt(box area) in pixels of each object (no crowd), after resizing
+    void: int | None  # pixels without label; None without a readable PNG
 
 
 def check_image(

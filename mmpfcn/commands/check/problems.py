@@ -18,20 +18,14 @@ MAX_EXAMPLES = 1000
 
 
 class Kind(NamedTuple):
-    """A kind of problem.
+    """A kind of problem."""
 
-    Attributes:
-        title: what is wrong.
-        outcome: a key of ``OUTCOMES``: what a run with ``PanopticDataset``, ``LoadImage`` and
-            ``LoadPanopticGroundTruth`` makes of it.
-        effect: the same in a sentence.
-        remedy: what to do.
-    """
-
-    title: str
+    title: str  # what is wrong
+    # a key of ``OUTCOMES``: what a run with ``PanopticDataset``, ``LoadImage`` and
+    # ``LoadPanopticGroundTruth`` makes of it
     outcome: str
-    effect: str
-    remedy: str
+    effect: str  # the same in a sentence
+    remedy: str  # what to do
 
 
 AT_START = 'the run stops before the first iteration'

@@ -13,21 +13,13 @@ from .segmentation import parts_of
 
 
 class CocoFile(NamedTuple):
-    """A file in COCO's instance format.
+    """A file in COCO's instance format."""
 
-    Attributes:
-        path: of the file.
-        images: its image records.
-        categories: name -> category, whose id is a whole number.
-        names: text of a category's id in the file -> its name.
-        annotations: text of an image's id -> annotations.
-    """
-
-    path: Path
-    images: list[dict]
-    categories: dict[str, dict]
-    names: dict[str, str]
-    annotations: dict[str, list[dict]]
+    path: Path  # of the file
+    images: list[dict]  # its image records
+    categories: dict[str, dict]  # name -> category, whose id is a whole number
+    names: dict[str, str]  # text of a category's id in the file -> its name
+    annotations: dict[str, list[dict]]  # text of an image's id -> annotations
 
 
 class Outline(NamedTuple):

@@ -36,19 +36,12 @@ from .writer import Job
 
 
 class Classes(NamedTuple):
-    """What the pixels of an image can be.
+    """What the pixels of an image can be."""
 
-    Attributes:
-        categories: of the panoptic JSON.
-        background: category id of what nothing covers; None is void.
-        values: value of the stuff PNG -> category id.
-        void: what else the PNGs and annotations may have.
-    """
-
-    categories: list[dict]
-    background: int | None
-    values: dict[int, int]
-    void: Void
+    categories: list[dict]  # of the panoptic JSON
+    background: int | None  # category id of what nothing covers; None is void
+    values: dict[int, int]  # value of the stuff PNG -> category id
+    void: Void  # what else the PNGs and annotations may have
 
 
 def paint(

@@ -31,36 +31,23 @@ class NoArea(ValueError):
 
 
 class Shape(NamedTuple):
-    """Something drawn in an image.
+    """Something drawn in an image."""
 
-    Attributes:
-        label: name of its class.
-        name: for messages, such as 'shape 3 (car)'.
-        outline: x, y of its corners in pixels.
-        key: parts of one object share it; None: an object of its own.
-        bitmap: PNG file instead of an outline, and the x, y of its first pixel.
-    """
-
-    label: str
-    name: str
-    outline: list[tuple[float, float]]
-    key: str | None = None
+    label: str  # name of its class
+    name: str  # for messages, such as 'shape 3 (car)'
+    outline: list[tuple[float, float]]  # x, y of its corners in pixels
+    key: str | None = None  # parts of one object share it; None: an object of its own
+    # PNG file instead of an outline, and the x, y of its first pixel
     bitmap: tuple[bytes, int, int] | None = None
 
 
 class Drawing(NamedTuple):
-    """What was drawn in an image.
+    """What was drawn in an image."""
 
-    Attributes:
-        file: of the annotations.
-        shapes: in the order of drawing.
-        size: (H, W) of the image as the file says it, or None.
-        embedded: suffix of the image that the file holds itself; None: there is a file of it.
-    """
-
-    file: Path
-    shapes: list[Shape]
-    size: tuple[int, int] | None = None
+    file: Path  # of the annotations
+    shapes: list[Shape]  # in the order of drawing
+    size: tuple[int, int] | None = None  # (H, W) of the image as the file says it, or None
+    # suffix of the image that the file holds itself; None: there is a file of it
     embedded: str | None = None
 
 

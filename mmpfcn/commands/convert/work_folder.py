@@ -22,33 +22,22 @@ MERGED = 'panoptic.json'
 
 
 class Job(NamedTuple):
-    """One image to convert.
+    """One image to convert."""
 
-    Attributes:
-        image: COCO image record: `id`, `file_name` and whatever else; plain JSON values. `height`
-            and `width` are added from the annotation where they are absent.
-        png_name: `file_name` of the annotation, relative, with forward slashes.
-        source: Arguments for reading it; picklable.
-    """
-
+    # COCO image record: `id`, `file_name` and whatever else; plain JSON values. `height` and
+    # `width` are added from the annotation where they are absent.
     image: dict
-    png_name: str
-    source: tuple
+    png_name: str  # `file_name` of the annotation, relative, with forward slashes
+    source: tuple  # arguments for reading it; picklable
 
 
 class Record(NamedTuple):
-    """What became of a job.
+    """What became of a job."""
 
-    Attributes:
-        image: its record in the JSON.
-        annotation: its annotation in the JSON.
-        notes: what had to be put right, for the user.
-        left_out: kind of annotations -> [how many, names of those that have no pixel].
-    """
-
-    image: dict
-    annotation: dict
-    notes: list[str]
+    image: dict  # its record in the JSON
+    annotation: dict  # its annotation in the JSON
+    notes: list[str]  # what had to be put right, for the user
+    # kind of annotations -> [how many, names of those that have no pixel]
     left_out: dict[str, list] = {}  # never modified
 
 

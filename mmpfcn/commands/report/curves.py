@@ -29,15 +29,10 @@ class Chart(NamedTuple):
 
 
 class Log(NamedTuple):
-    """What is to be drawn of a training, and what can not be.
+    """What is to be drawn of a training, and what can not be."""
 
-    Attributes:
-        charts: in order, each with at least one curve.
-        num_broken: values that are no finite numbers.
-    """
-
-    charts: list[Chart]
-    num_broken: int
+    charts: list[Chart]  # in order, each with at least one curve
+    num_broken: int  # values that are no finite numbers
 
 
 VALIDATION = 'on the validation images'

@@ -44,49 +44,30 @@ class Comparison(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What is kept of an image.
+    """What is kept of an image."""
 
-    Attributes:
-        index: in the data set.
-        quality: PQ in [0, 1], mean over the classes in the image; nan without a segment.
-        num_matches: true positives.
-        num_errors: false positives and false negatives.
-    """
-
-    index: int
-    quality: float
-    num_matches: int
-    num_errors: int
+    index: int  # in the data set
+    quality: float  # PQ in [0, 1], mean over the classes in the image; nan without a segment
+    num_matches: int  # true positives
+    num_errors: int  # false positives and false negatives
 
 
 class Sums(NamedTuple):
-    """Of one image, or of many.
+    """Of one image, or of many."""
 
-    Attributes:
-        statistics: (C, 4), columns as :data:`STATISTICS`.
-        sizes: (len(SIZES), C, 4), the same for segments of each size.
-        missed: (C, len(KINDS)) kinds of missed segments.
-        wrong: (C, len(KINDS)) kinds of wrong predictions.
-        confusion: (C, C + 1) segments of a class that were taken for a class, or for nothing.
-    """
-
-    statistics: np.ndarray
-    sizes: np.ndarray
-    missed: np.ndarray
-    wrong: np.ndarray
+    statistics: np.ndarray  # (C, 4), columns as :data:`STATISTICS`
+    sizes: np.ndarray  # (len(SIZES), C, 4), the same for segments of each size
+    missed: np.ndarray  # (C, len(KINDS)) kinds of missed segments
+    wrong: np.ndarray  # (C, len(KINDS)) kinds of wrong predictions
+    # (C, C + 1) segments of a class that were taken for a class, or for nothing
     confusion: np.ndarray
 
 
 class Comparer(NamedTuple):
-    """Compares predictions with the ground truth.
+    """Compares predictions with the ground truth."""
 
-    Args:
-        is_thing: (C,) of each label.
-        backend_args: of mmengine's file client, for the ground truth.
-    """
-
-    is_thing: tuple[bool, ...]
-    backend_args: dict | None
+    is_thing: tuple[bool, ...]  # (C,) of each label
+    backend_args: dict | None  # of mmengine's file client, for the ground truth
 
     def compare(self, job: Job) -> Comparison:
         """Read both maps of an image and match their segments.

@@ -27,19 +27,12 @@ KIND_COLORS = {
 
 
 class Example(NamedTuple):
-    """An image of the page.
+    """An image of the page."""
 
-    Attributes:
-        name: of its file.
-        facts: PQ and counts.
-        panels: title -> JPEG as an address that holds all of it.
-        errors: kind -> the segments that are wrong in this way, as a text.
-    """
-
-    name: str
-    facts: str
-    panels: dict[str, str]
-    errors: dict[str, str]
+    name: str  # of its file
+    facts: str  # PQ and counts
+    panels: dict[str, str]  # title -> JPEG as an address that holds all of it
+    errors: dict[str, str]  # kind -> the segments that are wrong in this way, as a text
 
 
 class Found(NamedTuple):

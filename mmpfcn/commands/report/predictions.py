@@ -17,17 +17,11 @@ from mmpfcn.structures.label_map import find_runs
 
 
 class PredictedMap(NamedTuple):
-    """A prediction.
+    """A prediction."""
 
-    Attributes:
-        ids: (H, W) integers.
-        segments: those of the map by id, the rest is void.
-        scores: by id; some or all may lack one.
-    """
-
-    ids: np.ndarray
-    segments: dict[int, Segment]
-    scores: dict[int, float]
+    ids: np.ndarray  # (H, W) integers
+    segments: dict[int, Segment]  # those of the map by id, the rest is void
+    scores: dict[int, float]  # by id; some or all may lack one
 
 
 class Prediction(NamedTuple):

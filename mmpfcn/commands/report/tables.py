@@ -25,27 +25,17 @@ Bar = list[tuple[str, float, str | Color]]
 
 
 class Row(NamedTuple):
-    """Classes that are counted together, or one of them.
+    """Classes that are counted together, or one of them."""
 
-    Attributes:
-        name: of the row.
-        quality: PQ, SQ and RQ in [0, 1]; nan where nothing occurs.
-        count: classes that occur.
-        losses: (len(KINDS) + 1,) of :func:`lost_quality`, the mean over the classes that occur.
-        numbers: TP, FP and FN.
-        bar: what is reached, and what is lost by each kind of error.
-        color: of a class.
-        is_thing: of a class.
-    """
-
-    name: str
-    quality: list[float]
-    count: int
+    name: str  # of the row
+    quality: list[float]  # PQ, SQ and RQ in [0, 1]; nan where nothing occurs
+    count: int  # classes that occur
+    # (len(KINDS) + 1,) of :func:`lost_quality`, the mean over the classes that occur
     losses: np.ndarray
-    numbers: list[int]
-    bar: Bar
-    color: Color | None = None
-    is_thing: bool = False
+    numbers: list[int]  # TP, FP and FN
+    bar: Bar  # what is reached, and what is lost by each kind of error
+    color: Color | None = None  # of a class
+    is_thing: bool = False  # of a class
 
 
 def report_tables(sums: Sums, metainfo: Mapping, is_thing: np.ndarray) -> dict:

@@ -31,27 +31,16 @@ OUR_COMPILED_PARTS = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to be measured.
+    """A model to be measured."""
 
-    Attributes:
-        name: in the tables.
-        config: file or name of ours, or ``mmdet::`` and one of mmdet's.
-        options: ``--cfg-options``, for ours.
-        plain: plain convolutions instead of deformable ones.
-        compiled: the forward of every network part is compiled.
-        channels_last: memory format of weights and features.
-        onnx: file of an exported model that runs instead, in ONNX Runtime.
-        accelerated: by :func:`mmpfcn.accelerate_inference`.
-    """
-
-    name: str
-    config: str
-    options: dict = field(default_factory=dict, hash=False)
-    plain: bool = False
-    compiled: bool = False
-    channels_last: bool = False
-    onnx: str | None = None
-    accelerated: bool = False
+    name: str  # in the tables
+    config: str  # file or name of ours, or ``mmdet::`` and one of mmdet's
+    options: dict = field(default_factory=dict, hash=False)  # ``--cfg-options``, for ours
+    plain: bool = False  # plain convolutions instead of deformable ones
+    compiled: bool = False  # the forward of every network part is compiled
+    channels_last: bool = False  # memory format of weights and features
+    onnx: str | None = None  # file of an exported model that runs instead, in ONNX Runtime
+    accelerated: bool = False  # by :func:`mmpfcn.accelerate_inference`
 
     @property
     def is_peer(self) -> bool:

@@ -24,21 +24,13 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What the input is.
+    """What the input is."""
 
-    Attributes:
-        size: (H, W) of the image for the network, in pixels, before padding.
-        out_size: (H, W) of the result.
-        batch_size: N.
-        dtype: a key of :data:`DTYPES`.
-        num_objects: of every image. None for a peer's inference: it finds what its random weights
-            find.
-    """
-
-    size: tuple[int, int]
-    out_size: tuple[int, int]
-    batch_size: int
-    dtype: str
+    size: tuple[int, int]  # (H, W) of the image for the network, in pixels, before padding
+    out_size: tuple[int, int]  # (H, W) of the result
+    batch_size: int  # N
+    dtype: str  # a key of :data:`DTYPES`
+    # of every image. None for a peer's inference: it finds what its random weights find.
     num_objects: int | None = None
 
 

@@ -15,17 +15,11 @@ OTHER = 'other'
 
 
 class Stage(NamedTuple):
-    """A method whose own time belongs to a stage; inner stages are counted apart.
+    """A method whose own time belongs to a stage; inner stages are counted apart."""
 
-    Attributes:
-        owner: path from the model, such as ``panoptic_head.kernel_fusion``.
-        method: its method.
-        name: of the stage; several methods may share one.
-    """
-
-    owner: str
-    method: str
-    name: str
+    owner: str  # path from the model, such as ``panoptic_head.kernel_fusion``
+    method: str  # its method
+    name: str  # of the stage; several methods may share one
 
 
 NETWORK = ('backbone', 'neck', 'heads', 'graph')  # the graph is a network in ONNX Runtime

@@ -25,23 +25,15 @@ class Plan(NamedTuple):
 
 @dataclass
 class Row:
-    """What was measured of one model in one setting.
+    """What was measured of one model in one setting."""
 
-    Attributes:
-        model: name of the candidate.
-        setting: what the input was.
-        seconds: of every run, nothing watched.
-        stages: seconds per stage of every watched run.
-        num_found: things in the panoptic map; None in training.
-        error: why there are no figures.
-    """
-
-    model: str
-    setting: Setting
-    seconds: list[float] = field(default_factory=list)
+    model: str  # name of the candidate
+    setting: Setting  # what the input was
+    seconds: list[float] = field(default_factory=list)  # of every run, nothing watched
+    # seconds per stage of every watched run
     stages: list[dict[str, float]] = field(default_factory=list)
-    num_found: int | None = None
-    error: str | None = None
+    num_found: int | None = None  # things in the panoptic map; None in training
+    error: str | None = None  # why there are no figures
 
     @property
     def median(self) -> float:

@@ -29,17 +29,11 @@ class Segment:
 
 @dataclass
 class Scene:
-    """A drawn picture.
+    """A drawn picture."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        segment_map: (H, W) int; 0 is unlabelled, i + 1 is `segments[i]`.
-        segments: Every one has at least one pixel.
-    """
-
-    image: np.ndarray
-    segment_map: np.ndarray
-    segments: list[Segment]
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    segment_map: np.ndarray  # (H, W) int; 0 is unlabelled, i + 1 is `segments[i]`
+    segments: list[Segment]  # every one has at least one pixel
 
 
 class _Painter:

@@ -18,20 +18,13 @@ TYPICAL_COLOR_CHANCE = 0.9
 
 @dataclass
 class Sprite:
-    """A thing ready to be pasted. All maps cover the same square patch.
+    """A thing ready to be pasted. All maps cover the same square patch."""
 
-    Attributes:
-        left, top: Position of the patch's first pixel in the image, px; may lie outside.
-        alpha: (d, d) coverage in [0, 1]; the mask is alpha >= 0.5.
-        color: (d, d, 3) float32 RGB in [0, 1].
-        shadow: (d, d) darkening of the ground in [0, 1].
-    """
-
-    left: int
+    left: int  # of the patch's first pixel in the image, px; may lie outside, as `top` may
     top: int
-    alpha: np.ndarray
-    color: np.ndarray
-    shadow: np.ndarray
+    alpha: np.ndarray  # (d, d) coverage in [0, 1]; the mask is alpha >= 0.5
+    color: np.ndarray  # (d, d, 3) float32 RGB in [0, 1]
+    shadow: np.ndarray  # (d, d) darkening of the ground in [0, 1]
 
 
 def _bevel(distance: np.ndarray, radius: float, width: float, light: np.ndarray) -> np.ndarray:
