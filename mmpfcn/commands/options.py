@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,17 @@ def number_from(least: int, text: str) -> int:
 
 
 from_0, from_1 = partial(number_from, 0), partial(number_from, 1)
+
+
+def add_workers(parser: argparse.ArgumentParser, number: Callable[[str], int] = from_1) -> None:
+    """Add ``--workers``, a number of processes: one for each core that there is for this one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    add = parser.add_argument
+    add('--workers', type=number, default=cores, help='number of processes (%(default)s)')
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--device', help='such as cuda:0 or cpu; default: the best there is')
 
 
 def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:

@@ -96,11 +96,10 @@ def write_folder(published: dict, card: str, target: Path) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser(__doc__)
-    parser.add_argument(
-        'source', metavar='IN', help='checkpoint of a training, or what --model of predict takes'
-    )
-    parser.add_argument('target', metavar='OUT', type=Path, help='folder to make, or file to write')
-    parser.add_argument('--trust', action='store_true', help='load IN with pickle: runs its code')
+    add = parser.add_argument
+    add('source', metavar='IN', help='checkpoint of a training, or what --model of predict takes')
+    add('target', metavar='OUT', type=Path, help='folder to make, or file to write')
+    add('--trust', action='store_true', help='load IN with pickle: runs its code')
     args = parser.parse_args(argv)
     args.target = args.target.absolute()  # `.` has no name
     is_file = args.target.suffix in ('.pth', SAFETENSORS)

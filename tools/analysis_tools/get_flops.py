@@ -119,11 +119,10 @@ def markdown(parts: dict[str, Part]) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('config', help='config of a Panoptic FCN')
-    parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
-    parser.add_argument(
-        '--kernels', type=int, default=100, help='kernels of the image, of things and stuff'
-    )
+    add = parser.add_argument
+    add('config', help='config of a Panoptic FCN')
+    add('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
+    add('--kernels', type=int, default=100, help='kernels of the image, of things and stuff')
     add_config_options(parser, 'model.backbone.depth=101')
     return parser
 

@@ -51,30 +51,22 @@ class Card(NamedTuple):
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
-    parser.add_argument('--split', choices=SPLITS, default='train')
+    add = parser.add_argument
+    add('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
+    add('--split', choices=SPLITS, default='train')
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        '--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all'
-    )
-    which.add_argument('--indices', type=from_0, nargs='+', help='these images, counted from 0')
-    parser.add_argument(
-        '--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>'
-    )
-    parser.add_argument(
+    add = which.add_argument
+    add('--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all')
+    add('--indices', type=from_0, nargs='+', help='these images, counted from 0')
+    add('--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>')
+    add(
         '--targets',
         action='store_true',
         help='also show what the network is taught: objects, centres and regions of each level',
     )
-    parser.add_argument(
-        '--original', action='store_true', help='also show the files, without the pipeline'
-    )
-    parser.add_argument(
-        '--index-page', action='store_true', help=f'also write {INDEX} with all pictures'
-    )
-    parser.add_argument(
-        '--seed', type=from_0, default=0, help='of the choice of images and the augmentation'
-    )
+    add('--original', action='store_true', help='also show the files, without the pipeline')
+    add('--index-page', action='store_true', help=f'also write {INDEX} with all pictures')
+    add('--seed', type=from_0, default=0, help='of the choice of images and the augmentation')
     add_config_options(parser, 'train_dataloader.dataset.data_root=my/data/')
     return parser
 

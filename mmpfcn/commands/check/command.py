@@ -30,29 +30,24 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument(
-        'source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON')
+    add(
         '--images',
         type=Path,
         metavar='DIR',
         help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
     )
-    parser.add_argument(
+    add(
         '--png',
         type=Path,
         metavar='DIR',
         help='folder of the PNGs of a JSON; default: its path without .json',
     )
-    parser.add_argument(
-        '--split', choices=['train', 'val', 'test'], help='data set of a CONFIG; default: train'
-    )
+    add('--split', choices=['train', 'val', 'test'], help='data set of a CONFIG; default: train')
     add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
-    parser.add_argument(
-        '--workers', type=int, default=cores, help='number of processes (%(default)s)'
-    )
-    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
+    add('--workers', type=int, default=cores, help='number of processes (%(default)s)')
+    add('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
     return parser
 
 

@@ -47,10 +47,11 @@ def parse_args() -> argparse.Namespace:
     )
     count = whole_number(1, MAX_COUNT)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument('--out', type=Path, required=True, help='folder of the data set')
-    parser.add_argument('--train', type=count, default=400, help='number of training images')
-    parser.add_argument('--val', type=count, default=80, help='number of validation images')
-    parser.add_argument(
+    add = parser.add_argument
+    add('--out', type=Path, required=True, help='folder of the data set')
+    add('--train', type=count, default=400, help='number of training images')
+    add('--val', type=count, default=80, help='number of validation images')
+    add(
         '--size',
         type=whole_number(MIN_SIDE),
         nargs=2,
@@ -58,11 +59,9 @@ def parse_args() -> argparse.Namespace:
         metavar=('HEIGHT', 'WIDTH'),
         help='image size in pixels',
     )
-    parser.add_argument('--seed', type=whole_number(0), default=0)
-    parser.add_argument(
-        '--workers', type=whole_number(1), default=cores, help='number of processes'
-    )
-    parser.add_argument(
+    add('--seed', type=whole_number(0), default=0)
+    add('--workers', type=whole_number(1), default=cores, help='number of processes')
+    add(
         '--overwrite',
         action='store_true',
         help='replace a data set that was made with other arguments',

@@ -56,13 +56,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 class WorkFolder:
-    """What is done of a result.
-
-    Args:
-        target: what is made; the folder is called like it, with `.partial` behind it.
-        files: folder inside, which files of the images go to.
-        recipe_name: file inside that has what it was begun with.
-    """
+    """What is done of the `target`; inside, `files` get those of the images."""
 
     def __init__(self, target: Path, files: str = 'png', recipe_name: str = 'recipe.json') -> None:
         self.target = target
@@ -129,13 +123,16 @@ class WorkFolder:
 def merge(
     work: WorkFolder, records: Sequence[Record], categories: list[dict], recipe: dict
 ) -> None:
-    """Write the JSON into the folder."""
-    info = dict(recipe=recipe)
-    left_out = _sum_of_left_out(records)
-    if left_out:
-        info['left_out'] = left_out
+    """Write the JSON into the folder; what is left out of all images stands in its info."""
+    total: dict[str, list] = {}
+    for record in records:
+        for kind, (count, names) in record.left_out.items():
+            counted = total.setdefault(kind, [0, []])
+            counted[0] += count
+            counted[1] += [f'{record.image["file_name"]}: {name}' for name in names]
+    left_out = {kind: counted for kind, counted in total.items() if counted[1]}
     whole = dict(
-        info=info,
+        info=dict(recipe=recipe, **(dict(left_out=left_out) if left_out else {})),
         images=[record.image for record in records],
         annotations=[record.annotation for record in records],
         categories=categories,
@@ -153,17 +150,6 @@ def publish(work: WorkFolder) -> None:
         work.files.rename(work.target)
     (work.path / MERGED).replace(json_file)
     shutil.rmtree(work.path)
-
-
-def _sum_of_left_out(records: Sequence[Record]) -> dict[str, list]:
-    """The same of all images, without kinds of which nothing is left out."""
-    total: dict[str, list] = {}
-    for record in records:
-        for kind, (count, names) in record.left_out.items():
-            counted = total.setdefault(kind, [0, []])
-            counted[0] += count
-            counted[1] += [f'{record.image["file_name"]}: {name}' for name in names]
-    return {kind: counted for kind, counted in total.items() if counted[1]}
 
 
 def remove(path: Path) -> None:

@@ -39,13 +39,12 @@ WRONG_IMAGE = (OSError, ValueError, TypeError)
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('image', help='path or address of an image')
-    parser.add_argument('--config', required=True, help='config file of the model')
-    parser.add_argument('--checkpoint', required=True, help='its weights, a path or an address')
-    parser.add_argument(
-        '--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here'
-    )
-    parser.add_argument('--device', help='such as cuda:0; default: the best there is')
+    add = parser.add_argument
+    add('image', help='path or address of an image')
+    add('--config', required=True, help='config file of the model')
+    add('--checkpoint', required=True, help='its weights, a path or an address')
+    add('--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here')
+    add('--device', help='such as cuda:0; default: the best there is')
     add_config_options(parser, 'model.test_cfg.center_thr=0.1')
     return parser
 

@@ -36,11 +36,10 @@ INTERRUPTED = 130
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('inputs', nargs='+', metavar='INPUT')
-    parser.add_argument(
-        '--config', help='config file, or name of a model; default: the config in the checkpoint'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('inputs', nargs='+', metavar='INPUT')
+    add('--config', help='config file, or name of a model; default: the config in the checkpoint')
+    add(
         '--model',
         '--checkpoint',
         required=True,
@@ -49,22 +48,14 @@ def make_parser() -> argparse.ArgumentParser:
         help='a checkpoint or its address, a published folder, hf://user/name, or a name such as '
         'published/r50_coco_3x',
     )
-    parser.add_argument(
-        '--out-dir', default='results', type=Path, help='folder of the results (results)'
-    )
-    parser.add_argument('--batch-size', type=int, default=1, help='images computed at once')
-    parser.add_argument('--device', help='such as cuda:1 or cpu; default: the best there is')
-    parser.add_argument(
-        '--instances', action='store_true', help='write overlapping instances as well (COCO RLE)'
-    )
-    parser.add_argument('--no-pictures', action='store_true', help='maps and JSON only')
-    parser.add_argument(
-        '--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1'
-    )
+    add('--out-dir', default='results', type=Path, help='folder of the results (results)')
+    add('--batch-size', type=int, default=1, help='images computed at once')
+    add('--device', help='such as cuda:1 or cpu; default: the best there is')
+    add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
+    add('--no-pictures', action='store_true', help='maps and JSON only')
+    add('--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1')
     add_config_options(parser, 'model.test_cfg.center_thr=0.3')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='forget the results that the folder holds'
-    )
+    add('--overwrite', action='store_true', help='forget the results that the folder holds')
     return parser
 
 

@@ -39,30 +39,23 @@ CHUNK = 4  # images that a process gets at a time
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument('config', help='config file of the test run')
-    parser.add_argument(
-        'results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('config', help='config file of the test run')
+    add('results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code')
+    add(
         '--png',
         type=Path,
         metavar='DIR',
         help="PNGs of a JSON; default: the JSON's path without .json",
     )
-    parser.add_argument(
+    add(
         '--log',
         type=Path,
         help='work dir of the training, or its scalars.json; default: the work dir of the config',
     )
-    parser.add_argument(
-        '--out', type=Path, metavar='HTML', help='default: that of the results, with .html'
-    )
-    parser.add_argument(
-        '--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)'
-    )
-    parser.add_argument(
-        '--workers', type=from_1, default=cores, help='number of processes (%(default)s)'
-    )
+    add('--out', type=Path, metavar='HTML', help='default: that of the results, with .html')
+    add('--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)')
+    add('--workers', type=from_1, default=cores, help='number of processes (%(default)s)')
     add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
 
