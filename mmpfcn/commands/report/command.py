@@ -10,7 +10,6 @@ code, with a folder of PNGs.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from ..options import add_config_options, error_text, from_1, load_config, new_parser
+from ..options import add_config_options, add_workers, error_text, from_1, load_config, new_parser
 from ..page import fill_template, require_page, write_page
 from ..workers import map_in_processes
 from .charts import draw_chart
@@ -38,7 +37,6 @@ CHUNK = 4  # images that a process gets at a time
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     add = parser.add_argument
     add('config', help='config file of the test run')
     add('results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code')
@@ -55,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add('--out', type=Path, metavar='HTML', help='default: that of the results, with .html')
     add('--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)')
-    add('--workers', type=from_1, default=cores, help='number of processes (%(default)s)')
+    add_workers(parser)
     add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
 
@@ -99,9 +97,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
 
 def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> tuple[Log, str]:
     """The log and a sentence about it; without one it is an error only if it was asked for."""
-    logs = find_logs(path)
     try:
-        log = read_logs(logs)
+        log = read_logs(find_logs(path))
     except WRONG_FILE as error:
         parser.error(f'--log: {error}')
     if log.charts:

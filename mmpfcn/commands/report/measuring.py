@@ -72,8 +72,7 @@ class Comparer(NamedTuple):
     def compare(self, job: Job) -> Comparison:
         """Read both maps of an image and match their segments.
 
-        Raises:
-            OSError, ValueError: a file is missing or broken, or the maps do not fit each other.
+        OSError or ValueError where a file is missing or broken, or they do not fit each other.
         """
         gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
         pred = job.prediction.load()
@@ -83,24 +82,21 @@ class Comparer(NamedTuple):
 
     def measure(self, job: Job) -> tuple[Score, Sums]:
         """The numbers of an image; raises as :meth:`compare`."""
-        sums = self._count(self.compare(job).matching)
-        quality, _ = mean_quality(class_quality(sums.statistics))
-        _, tp, fp, fn = sums.statistics.sum(0)
-        return Score(job.index, float(quality[0]), int(tp), int(fp + fn)), sums
-
-    def _count(self, matching: Matching) -> Sums:
-        num_classes = len(self.is_thing)
+        matching, num_classes = self.compare(job).matching, len(self.is_thing)
         confusion = np.zeros((num_classes, num_classes + 1), np.int64)
         taken = taken_for(matching, num_classes)
         counted = taken >= 0
         np.add.at(confusion, (matching.gt_labels[counted], taken[counted]), 1)
-        return Sums(
+        sums = Sums(
             count_matching(matching, num_classes),
             size_statistics(matching, num_classes),
             count_kinds(matching.gt_labels, missed_kinds(matching), num_classes),
             count_kinds(matching.pred_labels, wrong_kinds(matching), num_classes),
             confusion,
         )
+        quality, _ = mean_quality(class_quality(sums.statistics))
+        _, tp, fp, fn = sums.statistics.sum(0)
+        return Score(job.index, float(quality[0]), int(tp), int(fp + fn)), sums
 
 
 def add_up(measured: Iterable[tuple[Score, Sums]]) -> tuple[list[Score], Sums]:
@@ -126,27 +122,17 @@ def worst_and_best(scores: Sequence[Score], number: int) -> tuple[list[Score], l
     return worst, [score for score in best if score not in worst][:number]
 
 
-class Confusion(NamedTuple):
-    """Segments of class ``label`` whose pixels were mostly predicted as class ``taken``."""
+def most_confused(confusion: np.ndarray, number: int) -> list[tuple[int, int, int]]:
+    """(label, taken, count) of so many pairs of different classes that are confused most.
 
-    label: int
-    taken: int
-    count: int
-
-
-def most_confused(confusion: np.ndarray, number: int) -> list[Confusion]:
-    """The pairs of different classes that are confused most, at most so many.
-
-    Args:
-        confusion: (C, C + 1) of :class:`Sums`.
-        number: how many.
+    These are segments of a class whose pixels were mostly predicted as that of ``taken``;
+    ``confusion`` is (C, C + 1) of :class:`Sums`.
     """
     wrong = confusion[:, :-1].copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind='stable')[:number]
     pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
-    found = (Confusion(int(a), int(b), int(wrong[a, b])) for a, b in pairs)
-    return [pair for pair in found if pair.count]
+    return [(int(a), int(b), int(wrong[a, b])) for a, b in pairs if wrong[a, b]]
 
 
 def matrix_labels(confusion: np.ndarray, number: int) -> list[int]:
@@ -154,8 +140,8 @@ def matrix_labels(confusion: np.ndarray, number: int) -> list[int]:
     if len(confusion) <= number:
         return list(range(len(confusion)))
     labels: list[int] = []
-    for pair in most_confused(confusion, confusion.size):
-        new = [label for label in (pair.label, pair.taken) if label not in labels]
+    for *pair, _ in most_confused(confusion, confusion.size):
+        new = [label for label in pair if label not in labels]
         if len(labels) + len(new) > number:
             break
         labels += new

@@ -47,9 +47,7 @@ class Found(NamedTuple):
 def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) -> Example:
     """Draw an image of a data set.
 
-    Raises:
-        OSError, ValueError: the image is missing, broken or of another size than its map, or the
-            maps can not be read.
+    OSError or ValueError where it or a map is missing or broken, or they differ in size.
     """
     path = job.record['img_path']
     compared = comparer.compare(job)
@@ -62,30 +60,24 @@ def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) 
     size = (max(1, round(len(image) * THUMBNAIL_WIDTH / image.shape[1])), THUMBNAIL_WIDTH)
     image = resize(np.ascontiguousarray(image), size)
     errors = _errors(compared)
-    panels = {'image': image, **_overlays(image, compared, metainfo)}
+    pred, classes, palette = compared.pred, metainfo['classes'], class_palette(metainfo)
+    truth = [Segment(i, s.label, crowd=s.is_crowd) for i, s in compared.gt_segments.items()]
+    found = [Segment(i, s.label, pred.scores.get(i)) for i, s in pred.segments.items()]
+    panels = {'image': image}
+    for title, ids, segments in (
+        ('ground truth', compared.gt, truth),
+        ('prediction', pred.ids, found),
+    ):
+        ids = resize(ids, image.shape[:2])
+        panels[title] = draw_panoptic(image, ids, segments, classes, palette, hatch_void=True)
     if errors:
-        panels['errors'] = _draw_errors(image, compared, errors, metainfo['classes'])
+        panels['errors'] = _draw_errors(image, compared, errors, classes)
     return Example(
         Path(path).name,
         f'PQ {100 * score.quality:.1f}, {score.num_matches} matched, {score.num_errors} wrong',
         {title: thumbnail(panel) for title, panel in panels.items()},
-        _texts(errors, metainfo['classes']),
+        _texts(errors, classes),
     )
-
-
-def _overlays(image: np.ndarray, compared: Comparison, metainfo: Mapping) -> dict[str, np.ndarray]:
-    """Both maps on the image."""
-    classes, palette = metainfo['classes'], class_palette(metainfo)
-    pred = compared.pred
-    truth = [Segment(i, s.label, crowd=s.is_crowd) for i, s in compared.gt_segments.items()]
-    found = [Segment(i, s.label, pred.scores.get(i)) for i, s in pred.segments.items()]
-    maps = {'ground truth': (compared.gt, truth), 'prediction': (pred.ids, found)}
-    return {
-        title: draw_panoptic(
-            image, resize(ids, image.shape[:2]), segments, classes, palette, hatch_void=True
-        )
-        for title, (ids, segments) in maps.items()
-    }
 
 
 def _errors(compared: Comparison) -> list[Found]:

@@ -39,13 +39,7 @@ class Row(NamedTuple):
 
 
 def report_tables(sums: Sums, metainfo: Mapping, is_thing: np.ndarray) -> dict:
-    """Values of ``report.html`` beside title, pictures and curves.
-
-    Args:
-        sums: of all images.
-        metainfo: of the data set.
-        is_thing: (C,) bool.
-    """
+    """Values of ``report.html`` beside title, pictures and curves; ``is_thing`` is (C,) bool."""
     groups = {'All': is_thing | True}
     if 0 < is_thing.sum() < len(is_thing):
         groups.update(Things=is_thing, Stuff=~is_thing)
@@ -69,8 +63,8 @@ def report_tables(sums: Sums, metainfo: Mapping, is_thing: np.ndarray) -> dict:
         ],
         sizes=_sizes(sums, is_thing),
         pairs=[
-            (classes[p.label], classes[p.taken], p.count, p.count / of_class[p.label])
-            for p in most_confused(sums.confusion, MOST_PAIRS)
+            (classes[label], classes[taken], count, count / of_class[label])
+            for label, taken, count in most_confused(sums.confusion, MOST_PAIRS)
         ],
         matrix=_matrix(sums.confusion, classes),
     )
