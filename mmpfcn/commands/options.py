@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmpfcn.formats.atomic_files import write_atomic
+
 from .cfg_options import CfgOptions
 
 if TYPE_CHECKING:  # the ONNX commands have no mmengine
@@ -93,6 +95,15 @@ def require_file(parser: argparse.ArgumentParser, what: str, path: str) -> None:
     """Exit with a message unless the path is a file or an address such as https://..."""
     if '://' not in path and not Path(path).is_file():
         parser.error(f'{what} is not a file: {path} (looked for in {Path.cwd()})')
+
+
+def write_or_exit(parser: argparse.ArgumentParser, path: Path, content: bytes, what: str) -> None:
+    """Write what ``--out`` names, whole, and say so, or exit with a message."""
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        parser.error(f'{path} can not be written ({error}): give another --out')
+    print(f'{what}: {path}')
 
 
 def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) -> None:

@@ -53,11 +53,12 @@ def strip(checkpoint: dict, path: str) -> dict:
         print(f'without its config: {error}', file=sys.stderr)
     else:
         meta['cfg'] = config_text(checkpoint)
-    weights = {name.removeprefix('module.'): w for name, w in checkpoint['state_dict'].items()}
     # copied, because a view would bring all that it is a part of
-    return dict(
-        state_dict={name: w.detach().cpu().clone() for name, w in weights.items()}, meta=meta
-    )
+    weights = {
+        name.removeprefix('module.'): weight.detach().cpu().clone()
+        for name, weight in checkpoint['state_dict'].items()
+    }
+    return dict(state_dict=weights, meta=meta)
 
 
 def _plain(value: object) -> object:

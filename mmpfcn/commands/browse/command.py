@@ -30,7 +30,7 @@ from mmpfcn.visualization.ground_truth import thing_labels
 
 from ..options import add_config_options, error_text, from_0, load_config, new_parser
 from ..page import fill_template, thumbnail
-from .pictures import Browser, Picture
+from .pictures import Browser
 from .targets import build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
@@ -108,15 +108,6 @@ def write(parser: argparse.ArgumentParser, path: Path, content: bytes) -> None:
         parser.exit(1, f'\n{parser.prog}: error: {reason}\n')
 
 
-def write_picture(
-    parser: argparse.ArgumentParser, folder: Path, index: int, picture: Picture
-) -> Card:
-    """Write the PNG and describe it for the page."""
-    name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
-    write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
-    return Card(name, thumbnail(picture.preview), f'{index}: {picture.name}', picture.facts)
-
-
 def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
     """Name, colour and number of segments of the classes, in groups if the data set has some."""
     things, palette = thing_labels(metainfo), class_palette(metainfo)
@@ -149,7 +140,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             picture = browser.draw(index)
         except WRONG_FILE as error:
             parser.exit(1, f'\n{parser.prog}: error: image {index} of {args.split}: {error}\n')
-        cards.append(write_picture(parser, folder, index, picture))
+        name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
+        write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
+        title = f'{index}: {picture.name}'
+        cards.append(Card(name, thumbnail(picture.preview), title, picture.facts))
         counts.update(picture.labels)
     print(f'{len(cards)} pictures: {folder}')
     if args.index_page:

@@ -20,11 +20,18 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from ..options import add_config_options, add_workers, error_text, from_1, load_config, new_parser
-from ..page import fill_template, require_page, write_page
+from ..options import (
+    add_config_options,
+    add_workers,
+    error_text,
+    from_1,
+    load_config,
+    new_parser,
+    write_or_exit,
+)
+from ..page import fill_template, require_page
 from ..workers import map_in_processes
-from .charts import draw_chart
-from .curves import Log, find_logs, read_logs
+from .curves import Log, draw_chart, find_logs, read_logs
 from .measuring import Comparer, Job, add_up, worst_and_best
 from .pictures import make_example
 from .predictions import read_predictions
@@ -149,4 +156,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_note=log_note,
         **report_tables(sums, metainfo, np.array(is_thing)),
     )
-    write_page(parser, args.out, page)
+    write_or_exit(parser, args.out, page.encode(), 'page')
