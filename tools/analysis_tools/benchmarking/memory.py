@@ -76,7 +76,7 @@ def _measure(
 def resident(field: str) -> float:
     """MiB of this process from the kernel: ``VmRSS`` now, ``VmHWM`` the most so far.
 
-    ``ru_maxrss`` would not do: a new process takes over that of the one that started it.
+    (A new process takes over the ``ru_maxrss`` of the one that started it.)
     """
     if platform.system() != 'Linux':
         raise RuntimeError(f'memory of a process is read from /proc, not on {platform.system()}')
