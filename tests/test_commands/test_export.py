@@ -84,7 +84,13 @@ def relative(config: Config) -> None:
     config.model.test_cfg.update(similarity_thr=-1.0, fusion_iou_thr=0.3)
 
 
-@pytest.mark.parametrize('change', [star_with_separate_regions, swin, relative])
+def updated(config: Config) -> None:
+    """Kernels with places, updated."""
+    relative(config)
+    config.model.panoptic_head.kernel_update = dict(type='KernelUpdate', channels=16)
+
+
+@pytest.mark.parametrize('change', [star_with_separate_regions, swin, relative, updated])
 def test_other_architectures(tmp_path, change):
     onnx_model.write_model(tmp_path, change)
     theirs = onnx_model.inferencer(tmp_path)

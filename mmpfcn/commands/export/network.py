@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmpfcn.models.kernel_update import KernelUpdate
 from mmpfcn.models.sampling import Peaks, gather_kernels, level_peaks, peak_scores, pool_regions
 from mmpfcn.structures import LevelMaps
 
@@ -57,6 +58,19 @@ class ExportNetwork(nn.Module):
             region_kernels=generator.stuff_embed(torch.cat(regions, 1)),
             mask_feats=mask_feats,
         )
+
+
+class UpdateNetwork(nn.Module):
+    """The update of one image's fused kernels; see :meth:`KernelUpdate.predict`."""
+
+    def __init__(self, update: KernelUpdate) -> None:
+        super().__init__()
+        self.update = update
+
+    def forward(
+        self, kernels: Tensor, labels: Tensor, scores: Tensor, mask_feats: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return self.update.predict(kernels, labels, scores, mask_feats)
 
 
 def find_padded_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:
