@@ -38,15 +38,10 @@ TOLERANCE = 1e-3
 
 
 def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, float]:
-    """Write the model with all that inference needs to an ONNX file.
+    """Write the model with all that inference needs to an ONNX file, when it is checked.
 
-    Args:
-        inferencer: of the model, on the CPU.
-        path: of the file; it appears when it is complete and checked.
-
-    Returns:
-        For each output of the graph its largest difference from PyTorch on noise, as a share of its
-        largest value.
+    The inferencer is on the CPU. Gives for each output of the graph its largest difference from
+    PyTorch on noise, as a share of its largest value.
 
     Raises:
         ValueError: the test pipeline or the data preprocessor does what the file can not describe.
@@ -105,9 +100,7 @@ def _trace(
 ) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
-        warnings.simplefilter(
-            'ignore'
-        )  # of sizes that the tracer sees as constants; compare() sees
+        warnings.simplefilter('ignore')  # of sizes that the tracer takes for constants
         torch.onnx.export(
             network,
             tuple(inputs.values()),
@@ -149,8 +142,7 @@ def require_plain_operators(graph: onnx.ModelProto) -> None:
 def compare(content: bytes, network: nn.Module, image: Tensor) -> dict[str, float]:
     """Run the graph on an image of another size and batch size than it was traced with.
 
-    Raises:
-        RuntimeError: the numbers are not PyTorch's.
+    RuntimeError where the numbers are not PyTorch's.
     """
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     actual = session.run(list(GraphOutput._fields), {'image': image.numpy()})
@@ -207,11 +199,7 @@ def update_noise(update: KernelUpdate, num_kernels: int, height: int, width: int
 
 
 def describe(inferencer: PanopticInferencer) -> dict:
-    """The file's metadata: what stands around the graph.
-
-    Raises:
-        ValueError: it is more than ``OnnxInferencer`` does.
-    """
+    """What stands around the graph; ValueError where it is more than ``OnnxInferencer`` does."""
     model = inferencer.model
     dataset_meta = {
         key: [list(x) if isinstance(x, tuple) else x for x in inferencer.dataset_meta[key]]
