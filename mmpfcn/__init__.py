@@ -39,8 +39,11 @@ if is_importable('mmengine') and not runs_without_torch():
         LoadPanopticGroundTruth,
         PackPanopticInputs,
         PaintThings,
+        PairedCrop,
+        PairedSampler,
         PanopticDataset,
         RandomCropWithInstance,
+        ShortSideResize,
     )
     from .engine import (
         AccelerateInferenceHook,
@@ -96,6 +99,8 @@ __all__ = [
     'ObjectScoreMetric',
     'PackPanopticInputs',
     'PaintThings',
+    'PairedCrop',
+    'PairedSampler',
     'PanopticDataset',
     'PanopticFCN',
     'PanopticFCNAssigner',
@@ -110,6 +115,7 @@ __all__ = [
     'RelativeFeatureEncoder',
     'RelativeKernelGenerator',
     'SegmentMasks',
+    'ShortSideResize',
     'TimmBackbone',
     'TrainingSettings',
     'TrainingStatisticsHook',

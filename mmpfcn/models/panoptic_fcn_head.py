@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from ..structures import ImageTargets, LevelMaps, region_labels
 from ..structures.segment_masks import SegmentMasks
 from .assigner import VOID
+from .intra_batch import intra_batch_loss
 from .kernel_fusion import draw_same_pixels
 from .kernel_update import build_kernel_update
 from .layers import convolve
@@ -66,6 +67,8 @@ class PanopticFCNHead(BaseModule):
         loss_region: that of stuff regions.
         loss_thing: that of thing masks, (n, H/4, W/4).
         loss_stuff: that of stuff masks.
+        loss_intra_batch: that of thing kernels on the other image of a pair, which
+            :func:`intra_batch_loss` calls; None for no such loss, and then batches are no pairs.
         train_cfg: see :class:`TrainingSettings`; None for a model that is not trained.
         test_cfg: see :class:`InferenceSettings`.
         init_cfg: weights to load.
@@ -98,6 +101,7 @@ class PanopticFCNHead(BaseModule):
         init_cfg: dict | None = None,
         separate_thing_regions: bool = False,
         kernel_update: dict | None = None,
+        loss_intra_batch: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         check_class_counts(num_things_classes, num_stuff_classes)
@@ -123,6 +127,7 @@ class PanopticFCNHead(BaseModule):
         self.loss_region = build_position_loss(loss_region)
         self.loss_thing = MODELS.build(loss_thing)
         self.loss_stuff = MODELS.build(loss_stuff)
+        self.loss_intra_batch = MODELS.build(loss_intra_batch) if loss_intra_batch else None
         self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
         self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
         self.kernel_update = build_kernel_update(
@@ -167,11 +172,11 @@ class PanopticFCNHead(BaseModule):
                 ``img_shape``. An image may lack things, stuff or both.
 
         Returns:
-            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``, those of the update.
-            Every parameter gets a gradient from their sum whatever the images contain.
+            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``, and those that are
+            switched on. Every parameter gets a gradient from their sum whatever the images contain.
 
         Raises:
-            ValueError: without ``train_cfg``.
+            ValueError: without ``train_cfg``, or for an odd batch with ``loss_intra_batch``.
         """
         if self.train_cfg is None:
             raise ValueError(
@@ -254,6 +259,10 @@ class PanopticFCNHead(BaseModule):
             losses |= self.kernel_update.loss(
                 *(kernels, targets, mask_feats, self.region_labels),
                 *(thing_loss, stuff_loss, num_objects + num_regions),
+            )
+        if self.loss_intra_batch is not None:
+            losses['loss_intra_batch'] = intra_batch_loss(
+                self.loss_intra_batch, kernels, targets, mask_feats, num_objects
             )
         return losses
 

@@ -30,21 +30,18 @@ OPSET = 17
 
 READERS = ('LoadImage', 'LoadImageFromFile')
 WITHOUT_EFFECT = ('LoadPanopticGroundTruth', 'LoadPanopticAnnotations', 'LoadAnnotations')
+RESIZERS = dict(Resize='cv2', ShortSideResize='pillow')
+"""The default of ``backend`` of each."""
 PACKERS = ('PackPanopticInputs', 'PackDetInputs')
 TOLERANCE = 1e-3
 """Largest difference from PyTorch, as a share of an output's largest value."""
 
 
 def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, float]:
-    """Write the model with all that inference needs to an ONNX file.
+    """Write the model with all that inference needs to an ONNX file, when it is checked.
 
-    Args:
-        inferencer: of the model, on the CPU.
-        path: of the file; it appears when it is complete and checked.
-
-    Returns:
-        For each output of the graph its largest difference from PyTorch on noise, as a share of its
-        largest value.
+    The inferencer is on the CPU. Gives for each output of the graph its largest difference from
+    PyTorch on noise, as a share of its largest value.
 
     Raises:
         ValueError: the test pipeline or the data preprocessor does what the file can not describe.
@@ -103,9 +100,7 @@ def _trace(
 ) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
-        warnings.simplefilter(
-            'ignore'
-        )  # of sizes that the tracer sees as constants; compare() sees
+        warnings.simplefilter('ignore')  # of sizes that the tracer takes for constants
         torch.onnx.export(
             network,
             tuple(inputs.values()),
@@ -147,8 +142,7 @@ def require_plain_operators(graph: onnx.ModelProto) -> None:
 def compare(content: bytes, network: nn.Module, image: Tensor) -> dict[str, float]:
     """Run the graph on an image of another size and batch size than it was traced with.
 
-    Raises:
-        RuntimeError: the numbers are not PyTorch's.
+    RuntimeError where the numbers are not PyTorch's.
     """
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     actual = session.run(list(GraphOutput._fields), {'image': image.numpy()})
@@ -205,11 +199,7 @@ def update_noise(update: KernelUpdate, num_kernels: int, height: int, width: int
 
 
 def describe(inferencer: PanopticInferencer) -> dict:
-    """The file's metadata: what stands around the graph.
-
-    Raises:
-        ValueError: it is more than ``OnnxInferencer`` does.
-    """
+    """What stands around the graph; ValueError where it is more than ``OnnxInferencer`` does."""
     model = inferencer.model
     dataset_meta = {
         key: [list(x) if isinstance(x, tuple) else x for x in inferencer.dataset_meta[key]]
@@ -230,13 +220,16 @@ def describe(inferencer: PanopticInferencer) -> dict:
 
 
 def _describe_pipeline(pipeline: list[Mapping]) -> dict:
-    """``scale`` (width, height) in pixels or None, and ``keep_ratio``."""
+    """What :func:`mmpfcn.deployment.images.resize` is to do; ``scale`` is None for nothing."""
     result = dict(scale=None, keep_ratio=True)
     for step in pipeline:
         known = (*READERS, *WITHOUT_EFFECT, *PACKERS)
-        if step['type'] == 'Resize' and 'scale' in step:
-            result = dict(scale=list(step['scale']), keep_ratio=step.get('keep_ratio', False))
-            known = ('Resize',) if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+        if step['type'] in RESIZERS and 'scale' in step:
+            known = RESIZERS if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+            keep_ratio = step['type'] == 'ShortSideResize' or step.get('keep_ratio', False)
+            result = dict(scale=list(step['scale']), keep_ratio=keep_ratio)
+            result['resize_type'] = step['type']
+            result['resize_backend'] = step.get('backend', RESIZERS[step['type']])
         if step['type'] not in known:
             raise ValueError(
                 f'the test pipeline has the step {dict(step)}, which an ONNX file of ours can not '
