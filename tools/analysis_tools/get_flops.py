@@ -67,7 +67,8 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
             kernels = torch.empty(num_kernels, levels[0].kernels.shape[1], device='meta')
             kernels = generator.thing_embed(kernels)
             if update:
-                kernels = update(kernels, mask_feats[0])[-1].kernels
+                labels = torch.empty(num_kernels, dtype=torch.int64, device='meta')
+                kernels = update(kernels, labels, mask_feats[0])[-1].kernels
         with FlopCounterMode(display=False) as of_masks:
             convolve(kernels, mask_feats[0])
     counted = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
