@@ -155,3 +155,14 @@ def test_the_means_of_candidates_and_of_levels():
 def test_no_rounds():
     with pytest.raises(ValueError, match='num_rounds=0, expected at least 1'):
         KernelUpdate(2, 3, num_rounds=0)
+
+
+def test_in_float32_under_mixed_precision():
+    head = build(UPDATE).panoptic_head.eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        levels, feats = head([torch.randn(1, 16, 64 >> i, 96 >> i) for i in range(6)])
+        expected, _ = head.predict_by_feat(levels, feats)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            found, _ = head.predict_by_feat(levels, feats)
+    assert_equal_kernels(found, expected)
