@@ -25,10 +25,10 @@ def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, P
     model.init_weights()
     with torch.no_grad():  # maps that differ from place to place
         for name, parameter in model.named_parameters():
-            if name.endswith(('_out.weight', '_embed.weight')):
-                parameter.mul_(30)
-            elif name.endswith('.change.weight'):  # of an update, zero where it is new
+            if name.endswith(('.change.weight', '.class_embed.weight')):  # 0 in a new update
                 parameter.normal_(std=0.1)
+            elif name.endswith(('_out.weight', '_embed.weight')) and '.kernel_update.' not in name:
+                parameter.mul_(30)
     meta = dict(dataset_meta=dict(classes=tiny_inferencer.CLASSES, category_ids=IDS))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
     config.dump(folder / 'model.py')
