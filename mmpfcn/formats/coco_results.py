@@ -11,32 +11,25 @@ import numpy as np
 from .atomic_files import open_atomic
 from .panoptic_png import write_panoptic_png
 
-PNG_FOLDER, PICTURE_FOLDER = 'panoptic', 'vis'
-"""In the folder of the results, beside files of other names."""
+PNG_FOLDER, PICTURE_FOLDER = 'panoptic', 'vis'  # in the folder of the results
 
 
 @dataclass
 class Segmentation:
     """What a model says about one image; sizes are those of the image.
 
-    Attributes:
-        name: where the image is from: path, address, ``image 3`` or ``clip.mp4#12``.
-        stem: relative path, without suffix, for files made from it.
-        image: (H, W, 3) uint8 RGB.
-        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
-        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
-            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
-            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
-            ``num_kernels``: of how many kernels it was merged (1: of none).
-        dataset_meta: ``classes``, ``thing_classes``, and ``palette``, ``category_ids`` where known.
+    ``segments_info`` has for each segment, things (best first) before stuff: ``id`` in the map,
+    ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in [0, 1],
+    ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and ``num_kernels``: of how many
+    kernels it was merged (1: of none).
     """
 
-    name: str
-    stem: str
-    image: np.ndarray
-    panoptic_seg: np.ndarray
+    name: str  # where the image is from: path, address, ``image 3`` or ``clip.mp4#12``
+    stem: str  # relative path, without suffix, for files made from it
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    panoptic_seg: np.ndarray  # (H, W) int32 segment ids, 0 where there is none
     segments_info: list[dict]
-    dataset_meta: Mapping
+    dataset_meta: Mapping  # classes, thing_classes, and palette, category_ids where known
 
 
 Result = TypeVar('Result', bound=Segmentation)
@@ -50,11 +43,8 @@ def written(
 ) -> Iterator[Result]:
     """Write each result as it comes, and the JSON when they end, for whatever reason.
 
-    Args:
-        results: of one call.
-        folder: for ``panoptic/*.png``, ``panoptic.json`` and ``instances.json``.
-        dataset_meta: of the model.
-        also: what else is to be done with each, such as drawing it.
+    The folder gets ``panoptic/*.png``, ``panoptic.json`` and ``instances.json``; ``also`` is what
+    else is to be done with each result, such as drawing it.
     """
     records = []
     try:
@@ -113,11 +103,8 @@ def categories(dataset_meta: Mapping) -> list[dict]:
 def write_coco_json(records: Collection[dict], dataset_meta: Mapping, folder: Path) -> None:
     """Write ``panoptic.json`` and, if there are any, ``instances.json`` (COCO's result format).
 
-    Args:
-        records: of :func:`coco_record`; they are gone through several times, none is kept. Images
-            are numbered from 0 in their order.
-        dataset_meta: with ``classes`` and ``thing_classes``.
-        folder: of the files, which appear when they are complete.
+    The records, of :func:`coco_record`, are gone through several times, none is kept; images are
+    numbered from 0 in their order. The files appear when they are complete.
     """
     images = ({'id': i, **record['image']} for i, record in enumerate(records))
     annotations = ({'image_id': i, **record['annotation']} for i, record in enumerate(records))
@@ -127,13 +114,13 @@ def write_coco_json(records: Collection[dict], dataset_meta: Mapping, folder: Pa
         file.write(b', "annotations": ')
         _write_list(file, annotations)
         file.write(f', "categories": {json.dumps(categories(dataset_meta))}}}\n'.encode())
+    instances = (
+        {'image_id': i, **instance}
+        for i, record in enumerate(records)
+        for instance in record.get('instances', ())
+    )
     if any('instances' in record for record in records):
         with open_atomic(folder / 'instances.json') as file:
-            instances = (
-                {'image_id': i, **instance}
-                for i, record in enumerate(records)
-                for instance in record.get('instances', ())
-            )
             _write_list(file, instances)
 
 

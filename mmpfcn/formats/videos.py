@@ -11,17 +11,11 @@ import numpy as np
 
 from .read_image import IMG_EXTENSIONS, VIDEO_EXTENSIONS, ImageSource
 
-CAMERA_FPS = 10.0
-"""For cameras and files that do not say theirs."""
-
-EBML, SEGMENT = b'\x1a\x45\xdf\xa3', b'\x18\x53\x80\x67'
-"""How the two parts of a Matroska or WebM file start."""
-
+CAMERA_FPS = 10.0  # for cameras and files that do not say theirs
+EBML, SEGMENT = b'\x1a\x45\xdf\xa3', b'\x18\x53\x80\x67'  # starts of Matroska's and WebM's parts
+# what an MP4 or MOV is made of
 BOXES = {b'ftyp', b'styp', b'moov', b'mdat', b'moof', b'mfra', b'free', b'skip', b'wide', b'uuid'}
-"""What an MP4 or MOV is made of."""
-
-SHARE_READ = 0.8
-"""Of the time that a file says it lasts; a video may well be shorter than its sound."""
+SHARE_READ = 0.8  # of the time that a file says it lasts; a video may be shorter than its sound
 
 
 class Video(NamedTuple):
@@ -94,10 +88,7 @@ def is_text(path: str) -> bool:
 
 
 def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    while True:
-        there, frame = capture.read()
-        if not there:
-            return
+    while (frame := capture.read()[1]) is not None:
         yield frame
 
 
