@@ -17,10 +17,8 @@ def download(address: str) -> Path:
     """The file of an address (http, https) in torch.hub's folder of checkpoints.
 
     The first process that asks downloads it; others, of the same run or not, wait. A name with a
-    hash, such as ``resnet50-0676ba61.pth``, is kept; others get one of their address.
-
-    Raises:
-        CheckpointError: it can not be downloaded, or the folder can not be written.
+    hash, such as ``resnet50-0676ba61.pth``, is kept; others get one of their address. Raises
+    CheckpointError where it can not be downloaded, or the folder not be written.
     """
     name = Path(urlparse(address).path).name
     if not re.search(r'-[0-9a-f]{8,}\.', name):

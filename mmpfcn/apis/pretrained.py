@@ -9,11 +9,9 @@ from .checkpoint_limits import CheckpointError, CheckpointNotFoundError
 from .configs import model_index, read_config
 from .download import download
 
+# one of them is in a published folder; it holds config and class names as well
 WEIGHTS = ('model.safetensors', 'model.pth')
-"""One of them is in a published folder; it holds config and class names as well."""
-CONFIG = 'config.py'
-"""The same config beside them, to be read and changed by people."""
-
+CONFIG = 'config.py'  # the same config beside them, to be read and changed by people
 HUB = 'hf://'
 HUB_NAME = re.compile(r'hf://([\w.-]+/[\w.-]+)(?:@(\S+))?')
 
@@ -25,11 +23,8 @@ GET_IT = (
 
 
 class Pretrained(NamedTuple):
-    """The file of a checkpoint on this machine.
-
-    Attributes:
-        config: text of the config that comes with the name, assignments of plain values; None
-            where it is in the file, if anywhere.
+    """The file of a checkpoint on this machine, and the text of the config that comes with the
+    name, assignments of plain values; None where it is in the file, if anywhere.
     """
 
     file: Path
@@ -55,9 +50,7 @@ def find_pretrained(name: str | Path) -> Pretrained:
         return Pretrained(download(name), None)
     if Path(name).is_dir():
         return _of_folder(Path(name), name)
-    if Path(name).is_file():
-        return Pretrained(Path(name), None)
-    return _of_index(name)
+    return Pretrained(Path(name), None) if Path(name).is_file() else _of_index(name)
 
 
 def _of_index(name: str) -> Pretrained:
@@ -83,10 +76,8 @@ def _of_index(name: str) -> Pretrained:
 def _of_folder(folder: Path, name: str) -> Pretrained:
     files = [folder / weights for weights in WEIGHTS if (folder / weights).is_file()]
     if not files:
-        others = sorted(path.name for path in folder.glob('*.pth'))
-        hint = (
-            f'name one of {", ".join(others)}' if others else 'mmpfcn publish writes such a folder'
-        )
+        others = ', '.join(sorted(path.name for path in folder.glob('*.pth')))
+        hint = f'name one of {others}' if others else 'mmpfcn publish writes such a folder'
         raise CheckpointNotFoundError(f'{name} has neither {" nor ".join(WEIGHTS)}: {hint}')
     config = folder / CONFIG
     return Pretrained(files[0], config.read_text('utf-8') if config.is_file() else None)

@@ -32,7 +32,8 @@ def test_labels_are_bytes(number):
 
 @pytest.mark.parametrize(
     'key, field, value, message',
-    [('categories', 'id', 10**30, 'categories have the id 1000000'), ('categories', 'name', '', 'unusable name'),
+    [('categories', 'id', 10**30, 'categories have the id 1000000'),
+     ('categories', 'name', '', 'categories with an unusable name'),
      ('images', 'id', -(2**63) - 1, 'images have the id -9223')],
 )  # fmt: skip
 def test_ids_are_numbers_of_64_bits_and_names_not_empty(tmp_path, key, field, value, message):
