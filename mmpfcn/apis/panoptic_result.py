@@ -24,8 +24,8 @@ class PanopticResult(Segmentation):
     """A :class:`Segmentation` that draws itself, and what else was asked for, or None.
 
     Attributes:
-        instances: in COCO's result format, best first; they may overlap: ``label``,
-            ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height], ``segmentation``.
+        instances: in COCO's result format, best first; they may overlap. ``label``,
+            ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height] and RLE.
         semantic_seg: (H, W) int16 label of the best region class, the number of classes where that
             is "any thing" or nothing.
     """

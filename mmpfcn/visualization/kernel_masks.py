@@ -19,18 +19,14 @@ def draw_mask(
     threshold: float | None = None,
     taken: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The mask of one kernel over the image turned grey and dark.
+    """The mask of one kernel over the image turned grey and dark: (H, W, 3) uint8 RGB.
 
     Args:
         canvas: (H, W, 3) uint8 RGB, the image at the size of the picture.
         prob: (h, w) in [0, 1]: the colour is the more opaque the higher it is.
         color: of the kernel's class.
         threshold: of the mask, whose border is drawn; None for a kernel without one.
-        taken: (H', W') bool, where the image belongs to others: drawn in :data:`TAKEN` inside the
-            mask.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+        taken: (H', W') bool, what belongs to others: in the colour :data:`TAKEN` inside the mask.
     """
     size = canvas.shape[:2]
     prob = cv2.resize(prob.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)

@@ -13,8 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-Box = tuple[int, int, int, int]
-
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 MIN_FONT_SIZE = 14  # px
 BOX_BRIGHTNESS = 0.3  # of the picture behind a text
 
@@ -35,7 +34,7 @@ def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[in
         sizes: (width, height) of each segment's text in pixels.
 
     Returns:
-        Segment number -> (x0, y0, x1, y1) in pixels, inside the image, no two overlapping.
+        Segment number -> box inside the image, no two overlapping.
     """
     height, width = index.shape
     areas = np.bincount(index[index >= 0], minlength=len(sizes))
@@ -53,8 +52,7 @@ def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[in
             continue
         x0 = min(max(0, left + center[0] - w // 2), width - w)
         y0 = min(max(0, top + center[1] - h // 2), height - h)
-        box = (x0, y0, x0 + w, y0 + h)
-        if not any(_overlap(box, other) for other in boxes.values()):
+        if _is_free(box := (x0, y0, x0 + w, y0 + h), boxes):
             boxes[number] = box
     return boxes
 
@@ -64,14 +62,9 @@ def place_beside(
 ) -> dict[int, Box]:
     """Find room for a text on or beside each spot, away from the texts already there.
 
-    Args:
-        spots: (x0, y0, x1, y1) in pixels; small ones choose first.
-        sizes: (width, height) of each text in pixels.
-        shape: (H, W) of the image.
-
-    Returns:
-        Number of the spot -> box of its text, inside the image, no two overlapping. A spot without
-        room is not in it.
+    Small spots choose first. ``sizes`` are (width, height) of the texts in pixels, ``shape`` (H, W)
+    of the image. Returns the number of each spot that has room -> box of its text, inside the
+    image, no two overlapping.
     """
     height, width = shape
     boxes: dict[int, Box] = {}
@@ -85,7 +78,7 @@ def place_beside(
         for left, top in corners:
             box = (left, top, left + w, top + h)
             inside = 0 <= left and 0 <= top and box[2] <= width and box[3] <= height
-            if inside and not any(_overlap(box, other) for other in boxes.values()):
+            if inside and _is_free(box, boxes):
                 boxes[number] = box
                 break
     return boxes
@@ -108,15 +101,10 @@ def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) 
 def _text_center(
     segment: np.ndarray, size: tuple[int, int], taken: Sequence[Box]
 ) -> tuple[int, int] | None:
-    """(x, y) on a segment, where a text covers most of it and is far from its edge.
+    """(x, y) on a segment, where a text of ``size`` (width, height) covers most of it, is far from
+    its edge and overlaps no box that is taken; None if there is no such place.
 
-    Args:
-        segment: (h, w) uint8, 0 or 1, 0 along the border.
-        size: (width, height) of the text.
-        taken: Boxes that the text may not overlap.
-
-    Returns:
-        None if there is no such place.
+    The segment is (h, w) uint8, 0 or 1, 0 along the border.
     """
     w, h = size
     free = segment.copy()
@@ -161,5 +149,6 @@ def load_font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size)
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _is_free(box: Box, taken: dict[int, Box]) -> bool:
+    x0, y0, x1, y1 = box
+    return all(x0 >= b[2] or b[0] >= x1 or y0 >= b[3] or b[1] >= y1 for b in taken.values())

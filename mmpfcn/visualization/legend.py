@@ -12,14 +12,9 @@ MARGIN = 8  # px
 
 
 def add_legend(picture: np.ndarray, entries: Sequence[tuple[str, Color]]) -> np.ndarray:
-    """Put a legend below a picture.
+    """Put a legend, of as many lines as it needs, below an (H, W, 3) uint8 RGB picture.
 
-    Args:
-        picture: (H, W, 3) uint8 RGB.
-        entries: text and RGB colour of each class; as many lines as they need.
-
-    Returns:
-        (H', W, 3) uint8; the picture itself without entries.
+    ``entries`` are text and RGB colour of each class; without any it is the picture itself.
     """
     if not entries:
         return picture
@@ -28,17 +23,16 @@ def add_legend(picture: np.ndarray, entries: Sequence[tuple[str, Color]]) -> np.
     side = text_size('', font)[1]
     room = width - side - 2 * MARGIN
     texts = [(_shorten(text, font, room), color) for text, color in entries]
-    x, y, boxes = MARGIN, MARGIN, []
+    x, y, labels = MARGIN, MARGIN, []
     for text, _ in texts:
         text_width = text_size(text, font)[0]
         if x > MARGIN and x + side + text_width + MARGIN > width:
             x, y = MARGIN, y + side + MARGIN // 2
-        boxes.append((x + side, y, x + side + text_width, y + side))
+        labels.append((text, (x + side, y, x + side + text_width, y + side)))
         x += side + text_width + 2 * MARGIN
     strip = np.zeros((y + side + MARGIN, width, 3), np.uint8)
-    for (_, color), (left, top, _, _) in zip(texts, boxes, strict=True):
+    for (_, color), (_, (left, top, _, _)) in zip(texts, labels, strict=True):
         strip[top : top + side, left - side : left] = color
-    labels = [(text, box) for (text, _), box in zip(texts, boxes, strict=True)]
     return np.concatenate([picture, draw_texts(strip, labels, font)])
 
 
