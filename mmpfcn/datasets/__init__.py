@@ -8,23 +8,3 @@ from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs, Pai
 from .panoptic_dataset import PanopticDataset
 from .random_crop import RandomCropWithInstance
 from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
-
-__all__ = [
-    'LoadImage',
-    'LoadPanopticGroundTruth',
-    'PackPanopticInputs',
-    'PaintThings',
-    'PanopticDataset',
-    'PanopticJson',
-    'RandomCropWithInstance',
-    'ReplayableAspectRatioBatchSampler',
-    'ReplayableSampler',
-    'SegmentMasks',
-    'arrange_classes',
-    'read_panoptic_json',
-    'read_panoptic_png',
-    'segment_areas',
-    'segment_boxes',
-    'segment_index',
-    'write_panoptic_png',
-]
