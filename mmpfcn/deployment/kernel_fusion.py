@@ -6,19 +6,12 @@ import numpy as np
 
 
 class Kernels(NamedTuple):
-    """Kernels of one image.
+    """Kernels of one image."""
 
-    Attributes:
-        kernels: (K, E) embedded.
-        labels: (K,) whole numbers.
-        scores: (K,) in [0, 1].
-        num_kernels: (K,) of how many each was fused.
-    """
-
-    kernels: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-    num_kernels: np.ndarray
+    kernels: np.ndarray  # (K, E) embedded
+    labels: np.ndarray  # (K,) whole numbers
+    scores: np.ndarray  # (K,) in [0, 1]
+    num_kernels: np.ndarray  # (K,) of how many each was fused
 
 
 def select(
@@ -64,12 +57,7 @@ def fuse(
 def draw_same_pixels(kernels: np.ndarray, mask_feats: np.ndarray, iou_thr: float) -> np.ndarray:
     """Whether the masks of two kernels overlap by ``iou_thr`` (intersection over union) or more.
 
-    Args:
-        kernels: (K, E).
-        mask_feats: (E, h, w).
-
-    Returns:
-        (K, K) bool; False for kernels that draw nothing.
+    (K, E) x (E, h, w) -> (K, K) bool; False for kernels that draw nothing.
     """
     masks = (kernels @ mask_feats.reshape(len(mask_feats), -1) > 0).astype(np.float32)
     common, areas = masks @ masks.T, masks.sum(1)

@@ -7,17 +7,11 @@ import numpy as np
 
 
 class MaskResizer(NamedTuple):
-    """Resize the maps of one image: bilinear x 4, cut to the image, bilinear to the output.
+    """Resize the maps of one image: bilinear x 4, cut to the image, bilinear to the output."""
 
-    Attributes:
-        map_shape: (H/4, W/4) of the padded input.
-        img_shape: (H, W) of the network's input without padding.
-        out_shape: (H, W) of the results.
-    """
-
-    map_shape: tuple[int, int]
-    img_shape: tuple[int, int]
-    out_shape: tuple[int, int]
+    map_shape: tuple[int, int]  # (H/4, W/4) of the padded input
+    img_shape: tuple[int, int]  # (H, W) of the network's input without padding
+    out_shape: tuple[int, int]  # (H, W) of the results
 
     def resize(self, values: np.ndarray) -> np.ndarray:
         """(H/4, W/4) float32 -> (H, W) of the output."""
@@ -30,13 +24,7 @@ class MaskResizer(NamedTuple):
 def best_labels(maps: np.ndarray, labels: np.ndarray, resizer: MaskResizer) -> np.ndarray:
     """Label of the map that is the greatest at a pixel, of equal ones the first.
 
-    Args:
-        maps: (K, H/4, W/4), K >= 1.
-        labels: (K,).
-        resizer: of the maps to the output.
-
-    Returns:
-        (H, W) of the labels' type.
+    K >= 1 maps (K, H/4, W/4) -> (H, W) of the labels' type.
     """
     best = resizer.resize(maps[0])
     result = np.full(resizer.out_shape, labels[0])

@@ -9,17 +9,25 @@ import numpy as np
 from .kernel_fusion import Kernels, draw_same_pixels, fuse, select
 from .mask_resizing import MaskResizer, best_labels
 
-INSTANCE_OFFSET = 1000
-"""Ids are ``label + instance * INSTANCE_OFFSET``, as mmdet's."""
+INSTANCE_OFFSET = 1000  # ids are ``label + instance * INSTANCE_OFFSET``, as mmdet's
+
+
+def segment(
+    output: Mapping[str, np.ndarray], meta: Mapping, resizer: MaskResizer
+) -> tuple[np.ndarray, list[dict]]:
+    """From the graph's output for one image and the file's metadata to :func:`merge`."""
+    settings, mask_feats = meta['test_cfg'], output['mask_feats']
+    things = find_things(output, settings)
+    things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
+    instance = place_things(probs, things.scores, resizer, settings)
+    regions = find_regions(output, settings, meta['region_labels'])
+    probs = convolve_to_probs(regions.kernels, mask_feats)
+    sem_seg = semantic_map(regions, probs, len(meta['dataset_meta']['classes']), resizer)
+    return merge(instance, things, sem_seg, regions, meta)
 
 
 def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:
-    """Kernels of the objects of one image, best first, fused.
-
-    Args:
-        output: of the graph for one image, ``thing_*``.
-        settings: ``test_cfg``.
-    """
+    """Kernels of the objects of one image, best first, fused, from ``thing_*`` of the graph."""
     scores = output['thing_scores']
     order = (-scores).argsort(kind='stable')
     order = order[scores[order] > settings['center_thr']]
@@ -33,12 +41,9 @@ def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:
 def find_regions(
     output: Mapping[str, np.ndarray], settings: Mapping, region_labels: list[int]
 ) -> Kernels:
-    """Kernels of the region classes of one image, one for each class.
+    """Kernels of the region classes of one image, one for each class, from ``region_*``.
 
-    Args:
-        output: of the graph for one image, ``region_*``.
-        settings: ``test_cfg``.
-        region_labels: label of each region channel; the channels of all levels follow each other.
+    ``region_labels`` are of the channels of a level; those of all levels follow each other.
     """
     scores = output['region_scores']
     labels = np.tile(region_labels, len(scores) // len(region_labels))
@@ -118,14 +123,12 @@ def merge(
             segments.append((label, dict(region, isthing=False)))
     return ids[numbers], [
         dict(
+            info,
             id=int(ids[number]),
-            label=info['label'],
             name=classes[info['label']],
-            isthing=info['isthing'],
             score=round(info['score'], 6),
             area=areas[number],
             bbox=list(cv2.boundingRect((numbers == number).astype(np.uint8))),
-            num_kernels=info['num_kernels'],
         )
         for number, info in segments
     ]

@@ -5,18 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+# numbers of fields in onnx.proto: of the model, the graph, and four of a tensor
 GRAPH, INITIALIZER, DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 7, 5, 2, 4, 8, 9
-"""Numbers of fields in onnx.proto: of the model, the graph, and four of a tensor."""
-
-FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}
-"""numpy's types of the data types of tensors."""
+FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}  # numpy's types of the data types of tensors
 
 
 def require_finite_weights(path: str | Path) -> None:
-    """Refuse a model with NaN or infinite weights: objects of whole classes would be missing.
+    """Raise ValueError for a model with NaN or infinite weights, which names the first of them.
 
-    Raises:
-        ValueError: names the first such weight.
+    Objects of whole classes would be missing.
     """
     model = memoryview(np.memmap(path, np.uint8, 'r'))
     graph = dict(_fields(model))[GRAPH]
