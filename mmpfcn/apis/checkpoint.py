@@ -127,13 +127,17 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
             ) from error
         if path.startswith(ADDRESSES[:2]):
             Path(local).unlink(missing_ok=True)  # the connection may have broken
+        # before what is wrong, PyTorch advises to run the file's code
+        reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
         raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
-            f'({type(error).__name__}: {_first_line(error)})'
+            f'({type(error).__name__}: {reason})'
         ) from error
-    if isinstance(content, dict) and 'state_dict' not in content:
+    if not isinstance(content, dict) or 'state_dict' not in content:
         content = dict(state_dict=content)
-    if not isinstance(content, dict) or not _is_weights(content['state_dict']):
+    weights = content['state_dict']
+    values = weights.values() if isinstance(weights, dict) else ()
+    if not any(isinstance(value, torch.Tensor) for value in values):
         raise CheckpointError(
             f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
         )
@@ -154,11 +158,6 @@ def _read_safetensors(path: str | Path) -> dict:
         return dict(state_dict=weights, meta=dict(meta))
 
 
-def _first_line(error: Exception) -> str:
-    """What is wrong with the file; before it, PyTorch advises to run its code."""
-    return str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
-
-
 def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
     """:func:`read_checkpoint` for all that mmengine loads: training, testing, ``init_cfg``.
 
@@ -176,10 +175,6 @@ def use_safe_loader() -> None:
     if allowed is not nullcontext:
         prefixes = ('', 'http://', 'https://')  # the first gets what no scheme of mmengine's is
         CheckpointLoader.register_scheme(prefixes, load_from_local_or_http, force=True)
-
-
-def _is_weights(content: object) -> bool:
-    return isinstance(content, dict) and any(isinstance(x, torch.Tensor) for x in content.values())
 
 
 def write_checkpoint(checkpoint: dict, path: str | Path) -> None:

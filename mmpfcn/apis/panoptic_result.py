@@ -15,7 +15,7 @@ from ..formats.coco_results import PICTURE_FOLDER, Segmentation, category_ids
 from ..structures.label_map import segment_boxes, segment_index
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
-from ..visualization.legend import add_legend
+from ..visualization.labels import add_legend
 from ..visualization.panoptic_visualizer import MIN_PANEL_HEIGHT
 
 

@@ -13,8 +13,7 @@ from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
-from .mask_resizing import MaskResizer
-from .postprocessing import segment
+from .postprocessing import MaskResizer, segment
 from .weights import require_finite_weights
 
 METADATA_KEY = 'mmpfcn'

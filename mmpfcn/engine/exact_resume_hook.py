@@ -76,8 +76,7 @@ class ExactResumeHook(Hook):
                 runner.logger.warning(
                     f'default_hooks.checkpoint.interval={hook.interval} is no multiple of '
                     f'optim_wrapper.accumulative_counts={counts}: a run that is resumed inside an '
-                    'accumulation does not go on exactly as before. Set the interval to a '
-                    'multiple.'
+                    'accumulation does not go on exactly as before. Set the interval to a multiple.'
                 )
 
     def _seed(self, runner: Runner) -> int:

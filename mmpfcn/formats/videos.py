@@ -21,16 +21,12 @@ SHARE_READ = 0.8  # of the time that a file says it lasts; a video may be shorte
 class Video(NamedTuple):
     """An open video or camera.
 
-    Attributes:
-        frames: (H, W, 3) uint8 BGR, upright, one by one. After the last of a file that is cut off,
-            or without any, they raise ValueError.
-        fps: frames per second.
-        num_frames: as the file says; None where it does not, as for a camera.
+    After the last frame of a file that is cut off, or without any, ``frames`` raise ValueError.
     """
 
-    frames: Iterator[np.ndarray]
+    frames: Iterator[np.ndarray]  # (H, W, 3) uint8 BGR, upright, one by one
     fps: float
-    num_frames: int | None
+    num_frames: int | None  # as the file says; None where it does not, as for a camera
 
 
 def is_video(source: ImageSource) -> bool:
@@ -55,9 +51,7 @@ def is_video(source: ImageSource) -> bool:
 def open_video(source: str | int, name: str) -> Iterator[Video]:
     """Open a video file or, with a number as ``source``, a camera; ``name`` is for messages.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it can not be read, or there is no such camera.
+    Raises FileNotFoundError, or ValueError for what can not be read or a camera that is not there.
     """
     is_file = isinstance(source, str)
     if is_file and not os.path.isfile(source):

@@ -52,9 +52,8 @@ def draw_panoptic(
     """
     if ids.shape != image.shape[:2]:
         raise ValueError(
-            f'The panoptic map is {ids.shape} (H, W) but the image is '
-            f'{image.shape[:2]}: draw the map on the image it belongs to, in its '
-            'original size'
+            f'The panoptic map is {ids.shape} (H, W) but the image is {image.shape[:2]}: draw the '
+            'map on the image it belongs to, in its original size'
         )
     for segment in segments:
         if not 0 <= segment.label < min(len(classes), len(palette)):

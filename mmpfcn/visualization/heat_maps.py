@@ -1,8 +1,9 @@
-"""Pictures of what the network says on every pyramid level: object centres and regions.
+"""Pictures of what the network says on every pyramid level, and of what single kernels make.
 
-They are drawn as their targets are (:mod:`mmpfcn.visualization.targets`), over the image turned
-grey and dark, without the padding: RGB, (H, W, 3), uint8. All pictures of an image have one size:
-its longer side is :data:`LONG_SIDE` pixels, or less where most of the input is padding.
+Centres and regions are drawn as their targets are (:mod:`mmpfcn.visualization.targets`), over the
+image turned grey and dark, without the padding: RGB, (H, W, 3), uint8. All pictures of an image
+have one size: its longer side is :data:`LONG_SIDE` pixels, or less where most of the input is
+padding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,15 +17,17 @@ from torch import Tensor
 from ..models import sampling
 from ..models.settings import InferenceSettings
 from ..structures import LevelMaps, NetworkOutput
-from .colors import class_palette
-from .drawing import resize
+from .colors import Color, class_palette
+from .drawing import blend, outline, resize, resize_nearest
 from .labels import font_size, write_beside
-from .targets import cell_box, draw_heat, target_names
+from .targets import NO_LEVEL, background, brightest, cell_box, draw_heat, target_names
 from .targets import draw_regions as draw_level_regions
 
 LONG_SIDE = 640  # px
 MAX_CANVAS = 2 * LONG_SIDE  # px, of an image with its padding
-PEAK = (255, 255, 255)
+PEAK = OUTLINE = (255, 255, 255)
+TAKEN = NO_LEVEL
+MASK_ALPHA = 0.85  # of a kernel's mask where the probability is 1
 
 
 class Peak(NamedTuple):
@@ -88,6 +91,35 @@ def draw_regions(output: NetworkOutput, dataset_meta: Mapping) -> list[np.ndarra
     draw = partial(draw_level_regions, names=names.regions, palette=names.region_palette)
     pictures = [draw(canvas, _probabilities(level.regions)) for level in output.levels]
     return [_without_padding(picture, output) for picture in pictures]
+
+
+def draw_mask(
+    canvas: np.ndarray,
+    prob: np.ndarray,
+    color: Color,
+    threshold: float | None = None,
+    taken: np.ndarray | None = None,
+) -> np.ndarray:
+    """The mask of one kernel over the image turned grey and dark: (H, W, 3) uint8 RGB.
+
+    Args:
+        canvas: (H, W, 3) uint8 RGB, the image at the size of the picture.
+        prob: (h, w) in [0, 1]: the colour is the more opaque the higher it is.
+        color: of the kernel's class.
+        threshold: of the mask, whose border is drawn; None for a kernel without one.
+        taken: (H', W') bool, what belongs to others: in the colour :data:`TAKEN` inside the mask.
+    """
+    size = canvas.shape[:2]
+    prob = cv2.resize(prob.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+    colors = np.broadcast_to(np.array(brightest(color), np.float32), canvas.shape)
+    if taken is not None:
+        inside = resize_nearest(taken, size) & (prob > threshold)
+        colors = np.where(inside[..., None], np.array(TAKEN, np.float32), colors)
+    weight = MASK_ALPHA * prob[..., None]
+    drawn = blend(background(canvas), weight, colors)
+    if threshold is not None:
+        outline(drawn, (prob > threshold).astype(np.uint8), OUTLINE, 1)
+    return drawn
 
 
 def _probabilities(logits: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Texts on pictures: their size, where they go and how they are written.
+"""Texts on pictures and legends: their size, where they go and how they are written.
 
 Pillow writes them, because OpenCV's fonts know ASCII only.
 """
@@ -13,9 +13,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from .colors import Color
+
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 MIN_FONT_SIZE = 14  # px
 BOX_BRIGHTNESS = 0.3  # of the picture behind a text
+MARGIN = 8  # px, of a legend
 
 
 def font_size(height: int, width: int) -> int:
@@ -98,6 +101,31 @@ def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) 
     return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
 
 
+def add_legend(picture: np.ndarray, entries: Sequence[tuple[str, Color]]) -> np.ndarray:
+    """Put a legend, of as many lines as it needs, below an (H, W, 3) uint8 RGB picture.
+
+    ``entries`` are text and RGB colour of each class; without any it is the picture itself.
+    """
+    if not entries:
+        return picture
+    height, width = picture.shape[:2]
+    font = load_font(font_size(height, width))
+    side = text_size('', font)[1]
+    room = width - side - 2 * MARGIN
+    texts = [(_shorten(text, font, room), color) for text, color in entries]
+    x, y, labels = MARGIN, MARGIN, []
+    for text, _ in texts:
+        text_width = text_size(text, font)[0]
+        if x > MARGIN and x + side + text_width + MARGIN > width:
+            x, y = MARGIN, y + side + MARGIN // 2
+        labels.append((text, (x + side, y, x + side + text_width, y + side)))
+        x += side + text_width + 2 * MARGIN
+    strip = np.zeros((y + side + MARGIN, width, 3), np.uint8)
+    for (_, color), (_, (left, top, _, _)) in zip(texts, labels, strict=True):
+        strip[top : top + side, left - side : left] = color
+    return np.concatenate([picture, draw_texts(strip, labels, font)])
+
+
 def _text_center(
     segment: np.ndarray, size: tuple[int, int], taken: Sequence[Box]
 ) -> tuple[int, int] | None:
@@ -152,3 +180,12 @@ def load_font(size: int) -> ImageFont.FreeTypeFont:
 def _is_free(box: Box, taken: dict[int, Box]) -> bool:
     x0, y0, x1, y1 = box
     return all(x0 >= b[2] or b[0] >= x1 or y0 >= b[3] or b[1] >= y1 for b in taken.values())
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    """The text, or as much of it as there is room for, in pixels."""
+    for length in range(len(text), 0, -1):
+        shown = text if length == len(text) else text[:length] + '…'
+        if text_size(shown, font)[0] <= room:
+            return shown
+    return ''

@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Explanation, Kernel, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.visualization.kernel_masks import TAKEN
+from mmpfcn.visualization.heat_maps import TAKEN
 from mmpfcn.visualization.targets import level_name
 
 from ..options import (
