@@ -41,10 +41,8 @@ def written(
     dataset_meta: Mapping,
     also: Callable[[Result], object] = lambda result: None,
 ) -> Iterator[Result]:
-    """Write each result as it comes, and the JSON when they end, for whatever reason.
-
-    The folder gets ``panoptic/*.png``, ``panoptic.json`` and ``instances.json``; ``also`` is what
-    else is to be done with each result, such as drawing it.
+    """Write each result as it comes, ``panoptic/*.png``, and the JSON files when they end, for
+    whatever reason; ``also`` is what else is to be done with each, such as drawing it.
     """
     records = []
     try:
@@ -71,15 +69,15 @@ def category_ids(dataset_meta: Mapping) -> list[int]:
 def coco_record(result: Segmentation) -> dict:
     """One image for :func:`write_coco_json`: ``stem``, ``image``, ``annotation``, ``instances``.
 
-    A segment has COCO's ``id``, ``category_id``, ``area``, ``bbox`` and ``iscrowd``, and ``score``
-    and ``num_kernels``. ``instances`` is there if they were asked for.
+    A segment has COCO's fields, ``score`` and ``num_kernels``. ``instances`` is there if they were
+    asked for.
     """
     height, width = result.panoptic_seg.shape
     ids = category_ids(result.dataset_meta)
     keys = ('id', 'area', 'bbox', 'score', 'num_kernels')
     segments = [
-        dict(category_id=ids[segment['label']], iscrowd=0, **{key: segment[key] for key in keys})
-        for segment in result.segments_info
+        dict(category_id=ids[s['label']], iscrowd=0, **{key: s[key] for key in keys})
+        for s in result.segments_info
     ]
     record = dict(
         stem=result.stem,
@@ -106,19 +104,15 @@ def write_coco_json(records: Collection[dict], dataset_meta: Mapping, folder: Pa
     The records, of :func:`coco_record`, are gone through several times, none is kept; images are
     numbered from 0 in their order. The files appear when they are complete.
     """
-    images = ({'id': i, **record['image']} for i, record in enumerate(records))
-    annotations = ({'image_id': i, **record['annotation']} for i, record in enumerate(records))
     with open_atomic(folder / 'panoptic.json') as file:
         file.write(b'{"images": ')
-        _write_list(file, images)
+        _write_list(file, (dict(id=i, **record['image']) for i, record in enumerate(records)))
         file.write(b', "annotations": ')
-        _write_list(file, annotations)
+        annotations = (record['annotation'] for record in records)
+        _write_list(file, (dict(image_id=i, **item) for i, item in enumerate(annotations)))
         file.write(f', "categories": {json.dumps(categories(dataset_meta))}}}\n'.encode())
-    instances = (
-        {'image_id': i, **instance}
-        for i, record in enumerate(records)
-        for instance in record.get('instances', ())
-    )
+    lists = enumerate(record.get('instances', ()) for record in records)
+    instances = (dict(image_id=i, **instance) for i, items in lists for instance in items)
     if any('instances' in record for record in records):
         with open_atomic(folder / 'instances.json') as file:
             _write_list(file, instances)

@@ -170,14 +170,12 @@ def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) ->
         yield from _expand_path(os.fspath(inputs), results)
     elif is_pixels(inputs):
         yield Input('image', 'image', inputs)
-    elif isinstance(inputs, Iterable):
-        for number, item in enumerate(inputs):
-            if is_pixels(item):
-                yield Input(f'image {number}', f'{number:06d}', item)
-            else:
-                yield from _expand(item, results)
-    else:
+    elif not isinstance(inputs, Iterable):
         yield Input(type(inputs).__name__, 'image', inputs)  # read_image says what is wrong
+    else:
+        for i, item in enumerate(inputs):
+            array = Input(f'image {i}', f'{i:06d}', item)
+            yield from _expand(array if is_pixels(item) else item, results)
 
 
 def _expand_path(path: str, results: str | None) -> Iterator[Input]:
@@ -226,18 +224,15 @@ def _in_folder(folder: str, results: str | None) -> Iterator[Input]:
             f'the folder {folder} is an input and the folder of the results: choose another for '
             f'the results, such as {Path(folder, "results")}, which is left out of the inputs'
         )
-    empty = True
+    path = None
     for current, folders, files in os.walk(folder):
         # as os.walk wants it; links are not followed
-        folders[:] = sorted(
-            name for name in folders if os.path.realpath(os.path.join(current, name)) != results
-        )
+        folders[:] = [x for x in sorted(folders) if os.path.realpath(Path(current, x)) != results]
         for file in sorted(files):
             if file.lower().endswith(IMG_EXTENSIONS):
-                empty = False
                 path = Path(current, file)
-                yield Input(str(path), path.relative_to(folder).with_suffix('').as_posix(), path)
-    if empty:
+                yield _below(path, folder)
+    if path is None:
         raise ValueError(
             f'there is no image in the folder {folder}: expected files that end in '
             f'{" ".join(IMG_EXTENSIONS)}'
@@ -253,8 +248,11 @@ def _matching(pattern: str, results: str | None) -> Iterator[Input]:
     if not paths:
         raise ValueError(f'no file matches the pattern {pattern} (looked for in {Path.cwd()})')
     root = os.path.commonpath([path.parent for path in paths])
-    for path in paths:
-        yield Input(str(path), path.relative_to(root).with_suffix('').as_posix(), path)
+    yield from (_below(path, root) for path in paths)
+
+
+def _below(path: Path, folder: str) -> Input:
+    return Input(str(path), path.relative_to(folder).with_suffix('').as_posix(), path)
 
 
 def video_frames(video: Input) -> Iterator[Input]:

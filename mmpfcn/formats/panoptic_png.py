@@ -22,11 +22,8 @@ class WrongPixels(ValueError):
 def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray:
     """Segment ids of an RGB or RGBA PNG with 8 bits a channel: (H, W) int32, in [0, 2^24).
 
-    Alpha is left out; ``backend_args`` are of mmengine's file client.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is cut off, or is no PNG whose colours are ids.
+    Alpha is left out; ``backend_args`` are of mmengine's file client. Raises as
+    :func:`read_complete`, and ValueError for what is no PNG whose colours are ids.
     """
     content = read_complete(path, 'panoptic PNG', backend_args)
     _check_header(content, path)
@@ -41,11 +38,8 @@ def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray
 def read_complete(path: str, what: str, backend_args: dict | None = None) -> bytes:
     """The content of an image file of a data set that is there and not cut off.
 
-    OpenCV paints what a cut-off JPEG lacks in grey and says nothing.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a JPEG, PNG or WebP without its end, or a Git LFS pointer.
+    OpenCV paints what a cut-off JPEG lacks in grey and says nothing. Raises FileNotFoundError, or
+    ValueError for a JPEG, PNG or WebP without its end or a Git LFS pointer.
     """
     try:
         content = read_content(path, backend_args)
