@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, takewhile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -91,6 +91,14 @@ def require_untouched(items: Iterable[Input], folder: Path) -> None:
                     f'the result {folder / name} would take the place of the input '
                     f'{files[path].name}: choose another folder for the results'
                 )
+
+
+def require_one(items: Sequence[Input]) -> None:
+    """Raise FileNotFoundError where inputs name nothing but files that are not there."""
+    names = [str(x.source) for x in items if isinstance(x.source, str | os.PathLike)]
+    lacking = [name for name in names if '://' not in name and not os.path.exists(name)]
+    if lacking and len(lacking) == len(items):
+        raise FileNotFoundError(f'input {lacking[0]} is not there (looked for in {Path.cwd()})')
 
 
 def _with_stems(inputs: Iterable[Input]) -> Iterator[Input]:
