@@ -23,6 +23,7 @@ ELSEWHERE = {
     r'kill_and_resume\.py': 'test_resume.py::test_killed_runs_end_with_the_same_weights',
     r'long_run\.py': 'test_long_run.py::test_both_slopes_are_printed',
     r'compare_precision\.py': 'test_tools/test_compare_precision.py::test_a_row_for_each_variant',
+    r'compare_recipes\.py': 'test_tools/test_compare_recipes.py::test_models_of_mmdet_in_equal_seconds',
     r'break_measuring\.py': 'test_break_training.py::test_png_resized_with_interpolation',
     r'break_training\.py': 'test_break_training.py::test_only_crowds_and_the_docs',
     r'train\.py configs/panoptic_fcn/mine\.py':
@@ -64,7 +65,7 @@ NOT_RUN = {
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
     r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
-    r'dsb2018|^pip install timm': 'needs the data, or downloads weights',
+    r'dsb2018|facades|^pip install timm': 'needs the data, or downloads weights',
 }
 
 

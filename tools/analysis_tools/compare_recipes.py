@@ -99,7 +99,7 @@ def lengths(names: Sequence[str], base: str, options: dict, seconds: float, out:
         measured = step_seconds([recipe(base, name, options) for name in names])
         known = dict(zip(names, measured, strict=True))
         file.write_text(json.dumps(known, indent=1))
-    return {name: round(seconds / known[name]) for name in names}
+    return {name: max(1, round(seconds / known[name])) for name in names}
 
 
 def difference(ours: Sequence[float], base: Sequence[float]) -> str:
