@@ -43,6 +43,7 @@ if is_importable('mmengine') and not runs_without_torch():
         PairedSampler,
         PanopticDataset,
         RandomCropWithInstance,
+        ShortSideResize,
     )
     from .engine import (
         AccelerateInferenceHook,
@@ -57,6 +58,7 @@ if is_importable('mmengine') and not runs_without_torch():
         InferenceSettings,
         KernelFusion,
         KernelGenerator,
+        KernelUpdate,
         PanopticFCN,
         PanopticFCNAssigner,
         PanopticFCNFusionHead,
@@ -88,6 +90,7 @@ __all__ = [
     'InferenceSettings',
     'KernelFusion',
     'KernelGenerator',
+    'KernelUpdate',
     'LevelMaps',
     'LevelTargets',
     'LoadImage',
@@ -112,6 +115,7 @@ __all__ = [
     'RelativeFeatureEncoder',
     'RelativeKernelGenerator',
     'SegmentMasks',
+    'ShortSideResize',
     'TimmBackbone',
     'TrainingSettings',
     'TrainingStatisticsHook',

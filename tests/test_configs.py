@@ -17,6 +17,7 @@ REQUIRED = {
     'r50_400_coco_3x_fast', 'r50_512_coco_3x_fast', 'r50_600_coco_3x_fast',
     'r50_star_coco_3x', 'r50_star_coco_3x_fast', 'r101_coco_3x', 'r101_star_coco_3x',
     'swin-t_coco_3x', 'swin-l_coco_3x', 'r18_shapes', 'lite0_plus_shapes', 'lite0_plus_dsb2018',
+    'convnext-t_coco', 'efficientnet-lite2_coco', 'dinov3-s_coco', 'r50_torchvision_coco',
     'r50_cityscapes', 'r50_star_cityscapes', 'r50_mapillary', 'r50_star_mapillary',
     'r50_pairs_cityscapes', 'r50_plus_coco',
 }  # fmt: skip
@@ -38,7 +39,7 @@ def test_all_are_there_and_named():
 @pytest.mark.parametrize('name', NAMES)
 def test_config_trains_a_step(name):
     cfg = load(name)
-    for pretrained in ('init_cfg', 'convert_weights', 'checkpoint'):  # not for a test
+    for pretrained in ('init_cfg', 'convert_weights', 'checkpoint', 'pretrained'):  # not for a test
         cfg.model.backbone.pop(pretrained, None)
     if 'depths' in cfg.model.backbone:  # a block of each width is enough
         cfg.model.backbone.depths = (1, 1, 1, 1)

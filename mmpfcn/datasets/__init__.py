@@ -10,6 +10,7 @@ from .paired_sampler import PairedSampler
 from .panoptic_dataset import PanopticDataset
 from .random_crop import RandomCropWithInstance
 from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
+from .short_side_resize import ShortSideResize
 
 __all__ = [
     'LoadImage',
@@ -24,6 +25,7 @@ __all__ = [
     'ReplayableAspectRatioBatchSampler',
     'ReplayableSampler',
     'SegmentMasks',
+    'ShortSideResize',
     'arrange_classes',
     'read_panoptic_json',
     'read_panoptic_png',
