@@ -57,6 +57,7 @@ class PairedSampler(InfiniteSampler):
     """
 
     in_pairs = True
+    """What a batch sampler that changes the order has to know."""
 
     def __init__(self, dataset: BaseDataset, seed: int | None = None) -> None:
         super().__init__(dataset, seed=seed)
