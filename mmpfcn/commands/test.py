@@ -103,4 +103,4 @@ def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None
 def main() -> None:
     cfg = test_config()
     with processes(cfg):
-        build_runner(cfg).test()
+        build_runner(cfg, 'test_loop').test()

@@ -90,4 +90,4 @@ def add_tensorboard(cfg: Config) -> None:
 def main() -> None:
     cfg = train_config()
     with processes(cfg):
-        build_runner(cfg).train()
+        build_runner(cfg, 'train_loop', 'val_loop').train()

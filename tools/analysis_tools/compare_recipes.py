@@ -157,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             cfg = recipe(args.base, name, options)
             folder = str(out / f'{Path(name).stem}_{seed}')
             # a process of its own: mmengine keeps names of runs for the life of a process
-            with ProcessPoolExecutor(1, get_context('spawn')) as pool:
+            with ProcessPoolExecutor(1, get_context('fork')) as pool:
                 result = pool.submit(run, cfg, seed, iterations[name], folder).result()
             with file.open('a') as stream:
                 stream.write(json.dumps(dict(config=name, seed=seed, **result)) + '\n')

@@ -26,9 +26,14 @@ def field(record: object, name: str, kind: str, where: str) -> object:
     if name not in record:
         raise ValueError(f'{where} has no "{name}": expected {kind}; add it')
     value = record[name]
-    wrong = not isinstance(value, KINDS[kind]) or isinstance(value, bool)
-    if wrong or (kind == 'a number' and not is_number(value)):
-        limit = f' of at most {LARGEST}' if kind == 'a number' else ''
+    wrong, limit = not isinstance(value, KINDS[kind]) or isinstance(value, bool), ''
+    if kind == 'a number':
+        wrong, limit = wrong or not is_number(value), f' of at most {LARGEST}'
+    elif isinstance(value, int) and abs(value) >= 2**63:  # arrays have 64 bits
+        wrong, limit = True, ' of at most 64 bits'
+    elif name in ('name', 'label'):  # of a class
+        wrong, limit = wrong or value == '', ' that is not empty'
+    if wrong:
         raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}{limit}: correct it')
     return value
 

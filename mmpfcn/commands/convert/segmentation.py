@@ -2,7 +2,7 @@
 
 from pycocotools import mask as mask_utils
 
-from .fields import field, is_number, short
+from .fields import LARGEST, field, is_number, short
 
 FORMS = 'polygons [[x1, y1, x2, y2, ...], ...] or an RLE {"size": [h, w], "counts": ...}'
 
@@ -27,7 +27,7 @@ def parts_of(segmentation: object, where: str) -> list[list[float] | dict]:
     if not all(isinstance(part, list | dict) for part in segmentation):
         raise ValueError(
             f'{where}: "segmentation" has the form {short(segmentation)}, expected {FORMS} with '
-            'finite numbers: draw it again or export it in one of these forms'
+            f'finite numbers of at most {LARGEST}: draw it again or export it in one of these forms'
         )
     if len(segmentation) > 2 and all(
         isinstance(point, list) and len(point) == 2 and all(map(is_number, point))

@@ -22,7 +22,7 @@ from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
-from mmpfcn.formats.inputs import Input, list_files, require_untouched
+from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
 
 from ..options import add_config_options, add_device, load_config, new_parser, require_checkpoint
 from .images import run_images
@@ -80,6 +80,7 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
     work = [Input(f'camera {item}', f'camera{item}', int(item)) for item in cameras]
     try:
         work += list_files([item for item in args.inputs if item not in cameras], args.out_dir)
+        require_one(work)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return list({path_of(item): item for item in work}.values())
@@ -94,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:
         parser.error(f'--alpha {args.alpha}, expected 0 to 1')
+    for path in (args.out_dir, *args.out_dir.parents):
+        if path.exists() and not path.is_dir():
+            parser.error(f'--out-dir {path} is a file, expected a folder')
     work = list_work(parser, args)
     inferencer = build_inferencer(parser, args)
     settings = dict(
