@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from mmdet.registry import METRICS
@@ -18,14 +17,6 @@ from ..structures.label_map import find_runs
 from .panoptic_files import check_writable, write_coco_json, write_per_image_file, write_prediction
 from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
 from .panoptic_quality import STATISTICS, Segment, class_quality, count_matching, mean_quality
-
-
-class _Measured(NamedTuple):
-    """One image: its n classes, their statistics (n, 4), and its records in the files."""
-
-    labels: np.ndarray
-    statistics: np.ndarray
-    records: dict
 
 
 @METRICS.register_module()
@@ -95,7 +86,8 @@ class PanopticQualityMetric(BaseMetric):
             self.targets['images'] = per_image_file
         if outfile_prefix is not None:
             self.targets['coco'] = f'{outfile_prefix}.panoptic.json'
-        self._images: list[_Measured] = []
+        # of each image its n classes, their statistics (n, 4), and its records in the files
+        self._images: list[tuple[np.ndarray, np.ndarray, dict]] = []
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Measure a batch, a dict of each data sample."""
@@ -122,9 +114,8 @@ class PanopticQualityMetric(BaseMetric):
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """The percentages, from all images in the order of the data set."""
-        results = [_Measured(*image) for image in results]  # mmengine makes tuples of them
         for name, target in self.targets.items():
-            records = [image.records[name] for image in results]
+            records = [records[name] for _, _, records in results]
             if name == 'images':
                 write_per_image_file(target, records)
             else:
@@ -133,11 +124,11 @@ class PanopticQualityMetric(BaseMetric):
         if self.format_only:
             return {}
         total = np.zeros((len(self._meta('classes')), len(STATISTICS)))
-        for image in results:
-            total[image.labels] += image.statistics
+        for labels, statistics, _ in results:
+            total[labels] += statistics
         return self._report(total)
 
-    def _measure(self, sample: Mapping) -> _Measured:
+    def _measure(self, sample: Mapping) -> tuple[np.ndarray, np.ndarray, dict]:
         num_classes = len(self._meta('classes'))
         statistics, records = np.zeros((num_classes, len(STATISTICS))), {}
         if self.format_only:
@@ -151,19 +142,15 @@ class PanopticQualityMetric(BaseMetric):
         if 'coco' in self.targets:
             records['coco'] = self._write(segments, sample)
         labels = np.flatnonzero(statistics.any(1))
-        return _Measured(labels, statistics[labels], records)
+        return labels, statistics[labels], records
 
     def _write(self, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
         named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
         name = name_below(named)
-        infos = write_prediction(
-            f'{self.outfile_prefix}.panoptic',
-            name,
-            predicted_map(sample),
-            list(segments),
-            [int(category_ids[segment.label]) for segment in segments.values()],
-        )
+        ids = [int(category_ids[segment.label]) for segment in segments.values()]
+        folder, pred = f'{self.outfile_prefix}.panoptic', predicted_map(sample)
+        infos = write_prediction(folder, name, pred, list(segments), ids)
         scores = predicted_scores(sample, segments, len(self._meta('classes')))
         for info, value in zip(infos, segments, strict=True):
             if value in scores:

@@ -38,12 +38,8 @@ class PanopticJson(NamedTuple):
 
 
 def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJson:
-    """Read a COCO panoptic JSON.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON, empty, of another format, a record lacks a field, an id is
-            there twice, or a segment has an unknown category or an impossible id.
+    """Read a COCO panoptic JSON; raises FileNotFoundError, or ValueError for no JSON and for the
+    first of :func:`problems`.
     """
     try:
         content = json.loads(read_content(path, backend_args))  # also behind a byte order mark
@@ -71,7 +67,11 @@ class Flaw(NamedTuple):
 
 
 def problems(content: Any) -> Iterator[Flaw]:
-    """Everything that :func:`read_panoptic_json` refuses, in the order in which it looks."""
+    """Everything that is wrong with a panoptic JSON, in the order in which it is looked for.
+
+    It is of another format or empty, a record lacks a field or has one of no use, an id is there
+    twice, a segment has an unknown category or an impossible id.
+    """
     for key in ('categories', 'images'):
         if not isinstance(content, dict) or not content.get(key):
             yield Flaw(
@@ -220,13 +220,9 @@ def arrange_classes(
     or by neither of them: then all of the file's. ``palette`` is in the order of ``classes``, or of
     things and stuff. ``path`` of the JSON is for messages.
 
-    Returns:
-        ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``; labels
-        are places in ``classes``.
-
-    Raises:
-        ValueError: a name that the file lacks or has twice, ``isthing`` missing, more than 254
-            classes.
+    Returns ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``;
+    labels are places in ``classes``. Raises ValueError for a name that the file lacks or has twice,
+    ``isthing`` missing, more than 254 classes.
     """
     by_name = {category['name']: category for category in categories}
     if twice := _repeated(category['name'] for category in categories):
