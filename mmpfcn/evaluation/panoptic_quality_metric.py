@@ -46,8 +46,7 @@ class PanopticQualityMetric(BaseMetric):
             scores where the model gives them.
         format_only: only write them; a ground truth is not needed.
         backend_args: of mmengine's file client, for ``seg_map_path``.
-        collect_device: 'cpu' or 'gpu', how processes send their sums.
-        prefix: of the names in the results. Default: 'coco_panoptic', as mmdet's metric.
+        collect_device, prefix: as of mmdet's metric, whose prefix 'coco_panoptic' is the default.
 
     Raises:
         ValueError: the arguments contradict each other, or a data sample lacks something, has
@@ -77,15 +76,11 @@ class PanopticQualityMetric(BaseMetric):
                 'format_only=True measures nothing, so there is nothing for '
                 f'per_image_file={per_image_file!r}: leave one of them out'
             )
-        self.classwise = classwise
-        self.format_only = format_only
-        self.outfile_prefix = outfile_prefix
-        self.backend_args = backend_args
-        self.targets = {}
-        if per_image_file is not None:
-            self.targets['images'] = per_image_file
-        if outfile_prefix is not None:
-            self.targets['coco'] = f'{outfile_prefix}.panoptic.json'
+        self.classwise, self.format_only = classwise, format_only
+        self.outfile_prefix, self.backend_args = outfile_prefix, backend_args
+        coco = None if outfile_prefix is None else f'{outfile_prefix}.panoptic.json'
+        targets = dict(images=per_image_file, coco=coco)
+        self.targets = {name: path for name, path in targets.items() if path is not None}
         # of each image its n classes, their statistics (n, 4), and its records in the files
         self._images: list[tuple[np.ndarray, np.ndarray, dict]] = []
 
