@@ -39,8 +39,11 @@ if is_importable('mmengine') and not runs_without_torch():
         LoadPanopticGroundTruth,
         PackPanopticInputs,
         PaintThings,
+        PairedCrop,
+        PairedSampler,
         PanopticDataset,
         RandomCropWithInstance,
+        ShortSideResize,
     )
     from .engine import (
         AccelerateInferenceHook,
@@ -55,6 +58,7 @@ if is_importable('mmengine') and not runs_without_torch():
         InferenceSettings,
         KernelFusion,
         KernelGenerator,
+        KernelUpdate,
         PanopticFCN,
         PanopticFCNAssigner,
         PanopticFCNFusionHead,
@@ -79,12 +83,14 @@ else:
 
 __all__ = [
     'AccelerateInferenceHook', 'ClassCountHook', 'CompileNetworkHook', 'FeatureEncoder',
-    'ImageTargets', 'InferenceSettings', 'KernelFusion', 'KernelGenerator', 'LevelMaps',
-    'LevelTargets', 'LoadImage', 'LoadPanopticGroundTruth', 'ModulatedDeformConv',
-    'ObjectScoreMetric', 'PackPanopticInputs', 'PaintThings', 'PanopticDataset', 'PanopticFCN',
+    'ImageTargets', 'InferenceSettings', 'KernelFusion', 'KernelGenerator', 'KernelUpdate',
+    'LevelMaps', 'LevelTargets', 'LoadImage', 'LoadPanopticGroundTruth', 'ModulatedDeformConv',
+    'ObjectScoreMetric', 'PackPanopticInputs', 'PaintThings', 'PairedCrop', 'PairedSampler',
+    'PanopticDataset', 'PanopticFCN',
     'PanopticFCNAssigner', 'PanopticFCNFusionHead', 'PanopticFCNHead', 'PanopticInferencer',
     'PanopticQualityMetric', 'PanopticResult', 'PanopticVisualizer', 'RandomCropWithInstance',
     'RegionSemSegMetric', 'RelativeFeatureEncoder', 'RelativeKernelGenerator', 'SegmentMasks',
+    'ShortSideResize',
     'TimmBackbone', 'TrainingSettings', 'TrainingStatisticsHook', 'WeightedDiceLoss', '__version__',
     'accelerate_inference',
 ]  # fmt: skip

@@ -143,8 +143,12 @@ def test_wrong_class_counts_are_explained(folder):
     assert not list((folder / 'wrong').rglob('*.pth'))
 
 
-def test_coco_config_trains_elsewhere_by_options_alone(tmp_path):
-    """One iteration of r50_coco on small versions of real photos, and no validation."""
+@pytest.mark.parametrize('name, sizes', [
+    ('r50_coco', ['2.scales=[(128,96)]']),
+    ('r50_plus_coco', ['2.scale=(128,128)', '3.crop_size=(96,96)']),
+])  # fmt: skip
+def test_coco_config_trains_elsewhere_by_options_alone(tmp_path, name, sizes):
+    """One iteration on small versions of real photos, and no validation."""
     photos = coco200()
     where = [
         f'train_dataloader.dataset.data_root={photos}',
@@ -153,13 +157,13 @@ def test_coco_config_trains_elsewhere_by_options_alone(tmp_path):
     ]
     small = [
         'model.backbone.init_cfg=None',
-        'train_dataloader.dataset.pipeline.2.scales=[(128,96)]',
+        *(f'train_dataloader.dataset.pipeline.{size}' for size in sizes),
         'train_cfg.max_iters=1',
         'train_cfg.val_begin=2',
         'default_hooks.checkpoint.save_last=False',
     ]
-    config = CONFIGS / 'r50_coco.py'
+    config = CONFIGS / f'{name}.py'
     ran('train.py', config, '--cfg-options', *where, *small, *QUICK, cwd=tmp_path)
-    log = newest(tmp_path / 'work_dirs' / 'r50_coco', '*.log')
+    log = newest(tmp_path / 'work_dirs' / name, '*.log')
     line = re.search(r'Iter\(train\) \[1/1\].*', log)[0]
     assert float(re.search(r' loss: ([\d.]+)', line)[1]) > 0

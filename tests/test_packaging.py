@@ -57,11 +57,7 @@ def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source)
     names = {name for name in wheel.namelist() if '.dist-info/' not in name}
     expected = {
         f'{prefix}{file.relative_to(source).as_posix()}'
-        for folder, prefix in (
-            ('mmpfcn', ''),
-            ('configs', 'mmpfcn/.mim/'),
-            ('tools', 'mmpfcn/.mim/'),
-        )
+        for folder, prefix in (('mmpfcn', ''), ('configs', 'mmpfcn/.mim/'), ('tools', 'mmpfcn/.mim/'))
         for file in (source / folder).rglob('*')
         if file.is_file()
     } | {'mmpfcn/.mim/model-index.yml'}

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ..models.fusion_head import MergeTrace
 from ..models.kernel_fusion import KernelGroups, draw_same_pixels
 from ..models.layers import convolve
-from ..structures import NetworkOutput
+from ..models.sampling import level_peaks, pool_regions
+from ..structures import LevelMaps, NetworkOutput
 from .explanation import Candidate, Explanation, Kernel, Outcome
 from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
@@ -38,7 +39,7 @@ def explain(
     result = inferencer.finish(output, **thresholds)
     fused = tuple(image for (image,) in head.predict_by_feat(output.levels, output.mask_feats))
     things, stuff = (case.kernels(*x) for x in zip(fused, 'ts', strict=True))
-    at_peaks, of_regions = head.trace(case.levels)
+    at_peaks, of_regions = find_kernels(head, case.levels)
     peaks, regions = case.peaks(at_peaks), case.regions(of_regions)
     fusion, cfg, mask_feats = head.kernel_fusion, head.test_cfg, output.mask_feats[0].float()
     same_pixels = draw_same_pixels(at_peaks.kernels, mask_feats, cfg.fusion_iou_thr)
@@ -52,6 +53,28 @@ def explain(
     for candidate in [*peaks, *regions]:
         candidate.outcome = outcomes.get(candidate.kernel, candidate.outcome)
     return Explanation(output, head.test_cfg, result, [*peaks, *regions], [*things, *stuff])
+
+
+def find_kernels(head: nn.Module, levels: Sequence[LevelMaps]) -> tuple[InstanceData, InstanceData]:
+    """Kernels of one image before fusion, and where they are from.
+
+    Args:
+        head: a :class:`PanopticFCNHead`.
+        levels: maps of P3..P7, of a batch of one.
+
+    Returns:
+        Its ``thing_kernels`` and ``region_kernels``, with ``levels`` (K,) int64, 0 for P3, and of
+        things ``cells`` (K,) int64, ``row * w + column``.
+    """
+    things, regions = head.thing_kernels(levels)[0], head.region_kernels(levels)[0]
+    peaks = level_peaks(levels, head.test_cfg)
+    scores, _, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
+    numbers = torch.cat([torch.full_like(x.cells[0], i) for i, x in enumerate(peaks)])
+    order = scores.argsort(descending=True, stable=True)[: len(things)]
+    things.cells, things.levels = cells[order], numbers[order]
+    scores = torch.cat([pool_regions(x.regions, x.kernels)[0] for x in levels])  # (levels, R)
+    regions.levels = (scores > head.test_cfg.region_thr).nonzero()[:, 0]
+    return things, regions
 
 
 class _Case:
@@ -76,7 +99,7 @@ class _Case:
 
     def peaks(self, kept: InstanceData) -> list[Candidate]:
         """Best first; those at the end, which are not kept, do not exceed ``center_thr``."""
-        peaks = self.heads(center_thr=0.0)[0].trace(self.levels)[0]
+        peaks = find_kernels(self.heads(center_thr=0.0)[0], self.levels)[0]
         candidates = self._candidates(peaks, 'p')
         for candidate, cell in zip(candidates, peaks.cells.tolist(), strict=True):
             candidate.cell = divmod(cell, self.levels[candidate.level].centers.shape[-1])
@@ -89,7 +112,7 @@ class _Case:
         kept = set(zip(kept.levels.tolist(), kept.labels.tolist(), strict=True))
         head, _ = self.heads(region_thr=0.0)
         best = [level.regions[0].argmax(0) for level in self.levels]
-        candidates = self._candidates(head.trace(self.levels)[1], 'r')
+        candidates = self._candidates(find_kernels(head, self.levels)[1], 'r')
         for candidate in candidates:
             channel = head.region_labels.index(candidate.label)
             candidate.num_cells = int((best[candidate.level] == channel).sum())

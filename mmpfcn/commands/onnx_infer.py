@@ -17,18 +17,17 @@ from .options import from_1, new_parser
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('model', help='file of tools/deployment/export_onnx.py')
-    parser.add_argument('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
-    parser.add_argument(
-        '--out-dir', type=Path, default='results', help='folder of the results (results)'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('model', help='file of tools/deployment/export_onnx.py')
+    add('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
+    add('--out-dir', type=Path, default='results', help='folder of the results (results)')
+    add(
         '--batch-size',
         type=from_1,
         default=1,
         help='images at once, as far as they have one padded size',
     )
-    parser.add_argument('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
+    add('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
     return parser
 
 

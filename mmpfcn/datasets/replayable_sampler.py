@@ -10,6 +10,7 @@ import torch
 from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import InfiniteSampler
+from torch.utils.data import Sampler
 
 
 class SampleIndex(int):
@@ -41,9 +42,20 @@ class ReplayableAspectRatioBatchSampler(AspectRatioBatchSampler):
     """mmdet's batches of images of like shape, which can start later without loading the earlier.
 
     mmengine skips batches of samplers it does not know by loading all their images again.
+
+    Raises:
+        ValueError: the sampler gives pairs, which batches of like shapes would tear apart.
     """
 
     num_skipped = 0
+
+    def __init__(self, sampler: Sampler, batch_size: int, drop_last: bool = False) -> None:
+        if getattr(sampler, 'in_pairs', False):
+            raise ValueError(
+                f'{type(self).__name__} tears the pairs of {type(sampler).__name__} apart: set '
+                'train_dataloader.batch_sampler=None'
+            )
+        super().__init__(sampler, batch_size, drop_last)
 
     def skip_batches(self, num_batches: int) -> None:
         """Leave out so many batches of a process when it is gone through next, and only then."""

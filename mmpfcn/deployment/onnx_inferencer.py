@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,15 @@ from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
+from .kernel_update import read_update, update_kernels
 from .postprocessing import MaskResizer, segment
 from .weights import require_finite_weights
 
 METADATA_KEY = 'mmpfcn'
 FORMAT = 1  # of the metadata and of the graph's outputs
+
+FORMAT_WITH_UPDATE = 2
+"""Of a file with the graph of an update, which earlier versions would leave out."""
 
 
 class OnnxInferencer:
@@ -56,16 +61,21 @@ class OnnxInferencer:
         if providers is None:
             wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
             providers = [x for x in wanted if x in onnxruntime.get_available_providers()]
+        new_session = partial(
+            onnxruntime.InferenceSession, sess_options=options, providers=list(providers)
+        )
         try:
-            self.session = onnxruntime.InferenceSession(
-                os.fspath(path), options, providers=list(providers)
-            )
+            self.session = new_session(os.fspath(path))
         except Exception as error:  # ONNX Runtime has many, which share no base class
             raise ValueError(
                 f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
             ) from error
         self.meta = read_metadata(self.session, path)
         require_finite_weights(path)
+        update = read_update(self.session.get_modelmeta().custom_metadata_map)
+        self.update_session = update and new_session(update)
+        if update:
+            require_finite_weights(path, update)
 
     @property
     def dataset_meta(self) -> Mapping:
@@ -125,7 +135,8 @@ class OnnxInferencer:
                 'mask_feats: export the checkpoint again, or an earlier one'
             )
         resizer = MaskResizer(output['mask_feats'].shape[1:], img_shape, ori_shape)
-        return segment(output, self.meta, resizer)
+        update = self.update_session and partial(update_kernels, self.update_session)
+        return segment(output, self.meta, resizer, update)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
         resized = resize(image, self.meta, name)
@@ -145,7 +156,7 @@ def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike
         meta = dict(json.loads(text or '{}'))
     except (TypeError, ValueError):  # another program's
         meta = {}
-    if meta.get('format') != FORMAT:
+    if meta.get('format') not in (FORMAT, FORMAT_WITH_UPDATE):
         found = f'format {meta.get("format")} of mmpfcn {meta.get("version")}' if meta else 'none'
         raise ValueError(
             f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '

@@ -3,7 +3,7 @@
 The rules are those of ``mmpfcn/models/kernel_fusion.py`` and ``fusion_head.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -38,14 +38,22 @@ class MaskResizer(NamedTuple):
 
 
 def segment(
-    output: Mapping[str, np.ndarray], meta: Mapping, resizer: MaskResizer
+    output: Mapping[str, np.ndarray],
+    meta: Mapping,
+    resizer: MaskResizer,
+    update: Callable[[Kernels, Kernels, np.ndarray], tuple[Kernels, Kernels]] | None = None,
 ) -> tuple[np.ndarray, list[dict]]:
-    """From the graph's output for one image and the file's metadata to :func:`merge`."""
+    """From the graph's output for one image and the file's metadata to :func:`merge`.
+
+    ``update`` gets the fused things and regions and mask_feats (E, H/4, W/4).
+    """
     settings, mask_feats = meta['test_cfg'], output['mask_feats']
     things = find_things(output, settings)
+    regions = find_regions(output, settings, meta['region_labels'])
+    if update:
+        things, regions = update(things, regions, mask_feats)
     things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
     instance = place_things(probs, things.scores, resizer, settings)
-    regions = find_regions(output, settings, meta['region_labels'])
     probs = convolve_to_probs(regions.kernels, mask_feats)
     sem_seg = semantic_map(regions, probs, len(meta['dataset_meta']['classes']), resizer)
     return merge(instance, things, sem_seg, regions, meta)

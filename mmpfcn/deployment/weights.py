@@ -10,12 +10,17 @@ GRAPH, INITIALIZER, DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 7, 5, 2, 4, 8, 9
 FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}  # numpy's types of the data types of tensors
 
 
-def require_finite_weights(path: str | Path) -> None:
-    """Raise ValueError for a model with NaN or infinite weights, which names the first of them.
+def require_finite_weights(path: str | Path, content: bytes | None = None) -> None:
+    """Refuse a model with NaN or infinite weights: objects of whole classes would be missing.
 
-    Objects of whole classes would be missing.
+    Args:
+        path: of the file.
+        content: a model that is inside the file; None for the file itself.
+
+    Raises:
+        ValueError: names the first such weight.
     """
-    model = memoryview(np.memmap(path, np.uint8, 'r'))
+    model = memoryview(np.memmap(path, np.uint8, 'r') if content is None else content)
     graph = dict(_fields(model))[GRAPH]
     for tensor in (dict(_fields(value)) for kind, value in _fields(graph) if kind == INITIALIZER):
         data = tensor.get(RAW_DATA, tensor.get(FLOAT_DATA))

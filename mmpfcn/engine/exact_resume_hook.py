@@ -3,7 +3,7 @@
 from mmdet.registry import HOOKS
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank, get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.runner import Runner
 
 from ..datasets.replayable_sampler import ReplayableAspectRatioBatchSampler, mixed_seed, seed_all
@@ -43,6 +43,13 @@ class ExactResumeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
             return
+        averages = any(isinstance(hook, EMAHook) for hook in runner.hooks)
+        if 'ema_state_dict' in checkpoint and not averages:
+            runner.logger.warning(
+                'The checkpoint is of a run with EMAHook, this one has none. It goes on from the '
+                'averaged weights, not exactly as before. Add the hook again '
+                '(configs/_base_/ema_runtime.py).'
+            )
         meta = checkpoint.get('meta', {})
         before, now = meta.get('world_size'), get_world_size()
         if before not in (None, now):

@@ -27,6 +27,8 @@ def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, P
         for name, parameter in model.named_parameters():
             if name.endswith(('_out.weight', '_embed.weight')):
                 parameter.mul_(30)
+            elif name.endswith('.change.weight'):  # of an update, zero where it is new
+                parameter.normal_(std=0.1)
     meta = dict(dataset_meta=dict(classes=tiny_inferencer.CLASSES, category_ids=IDS))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
     config.dump(folder / 'model.py')

@@ -69,10 +69,7 @@ def test_a_folder_and_its_file_predict_as_the_training_did(file, training, publi
 def test_every_reader_of_checkpoints_takes_the_folder(published):
     use_safe_loader()
     expected = read_checkpoint(published / 'model.safetensors')
-    for content in (
-        read_checkpoint(published),
-        CheckpointLoader.load_checkpoint(str(published), 'cpu'),
-    ):
+    for content in (read_checkpoint(published), CheckpointLoader.load_checkpoint(str(published), 'cpu')):
         assert content['state_dict'].keys() == expected['state_dict'].keys()
         for name, weight in content['state_dict'].items():
             assert torch.equal(weight, expected['state_dict'][name])

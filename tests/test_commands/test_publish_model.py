@@ -30,8 +30,7 @@ def training_checkpoint(folder):
     content = torch.load(tiny_inferencer.write_checkpoint(folder))
     config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
     content['message_hub'] = dict(
-        log_scalars=dict(loss=HistoryBuffer([1.0], [1])),
-        runtime_info=dict(cfg=config.pretty_text, iter=3),
+        log_scalars=dict(loss=HistoryBuffer([1.0], [1])), runtime_info=dict(cfg=config.pretty_text, iter=3)
     )
     content['optimizer'] = dict(state={0: torch.zeros(10**6)})
     path = folder / 'iter_3.pth'

@@ -149,8 +149,7 @@ def at(values: list, changes: list) -> list:
 
 
 files = st.builds(file_data, names) | st.fixed_dictionaries(
-    dict(path=names),
-    optional=dict(url=names, meta=json_values, orig_name=names, is_stream=json_values),
+    dict(path=names), optional=dict(url=names, meta=json_values, orig_name=names, is_stream=json_values)
 )
 changes = st.lists(st.tuples(st.integers(0, 20), json_values | files), max_size=4)
 extra = st.dictionaries(

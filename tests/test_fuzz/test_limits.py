@@ -155,10 +155,7 @@ def absurd_storage(path: Path) -> None:
 @pytest.mark.parametrize(
     'change, message',
     [
-        (
-            compressed,
-            r'compressed, or with .* \d{3,4} bytes and unpacks to 1000\d{3}\. If you trust',
-        ),
+        (compressed, r'compressed, or with .* \d{3,4} bytes and unpacks to 1000\d{3}\. If you trust'),
         (overlapping, r'parts that overlap, it has 10\d{5} bytes and unpacks to 1000\d{5}\.'),
         (absurd_storage, 'no checkpoint, or a damaged one.*does not match expected size'),
     ],

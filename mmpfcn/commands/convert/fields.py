@@ -15,16 +15,11 @@ LARGEST = 2**20
 
 
 def field(record: object, name: str, kind: str, where: str) -> object:
-    """A field of a JSON object.
+    """A field of a JSON object; ValueError where it is none, or the field is not there or wrong.
 
     Args:
-        record: the object.
-        name: of the field.
         kind: what is expected, a key of :data:`KINDS`; a number is finite and within LARGEST.
         where: file and entry, for the message.
-
-    Raises:
-        ValueError: no object, no such field, or a value of another kind.
     """
     if not isinstance(record, dict):
         raise ValueError(f'{where} is {short(record)}, expected an object {{...}}: export it again')
@@ -44,17 +39,18 @@ def field(record: object, name: str, kind: str, where: str) -> object:
 
 
 def check_category(category: object, where: str) -> None:
-    """The fields of a class that are used: `name`, and those of the others that are there.
-
-    Raises:
-        ValueError: as :func:`field`.
-    """
+    """Look, as :func:`field`, at `name` of a class and what else of it is used and there."""
     field(category, 'name', 'a text', where)
     if category.get('supercategory') is not None:
         field(category, 'supercategory', 'a text', where)
+    color = category.get('color')
     if category.get('isthing') not in (None, 0, 1):
         wrong, expected = 'isthing', '1 or 0'
-    elif category.get('color') is not None and not _is_color(category['color']):
+    elif color is not None and not (
+        isinstance(color, list)
+        and len(color) == 3
+        and all(type(x) is int and 0 <= x <= 255 for x in color)
+    ):
         wrong, expected = 'color', 'a list [red, green, blue] of whole numbers from 0 to 255'
     else:
         return
@@ -62,11 +58,6 @@ def check_category(category: object, where: str) -> None:
         f'{where} ({category["name"]}): "{wrong}" is {short(category[wrong])}, expected '
         f'{expected}: correct it'
     )
-
-
-def _is_color(value: object) -> bool:
-    whole = isinstance(value, list) and all(type(x) is int and 0 <= x <= 255 for x in value)
-    return whole and len(value) == 3
 
 
 def numbers(record: dict, names: str, where: str) -> list[float]:

@@ -11,9 +11,7 @@ def parts_of(segmentation: object, where: str) -> list[list[float] | dict]:
     """Polygons (x1, y1, x2, y2, ...) and RLEs, whatever the nesting.
 
     A flat list is one polygon, a list of pairs its points; lists in lists are parts of one object.
-
-    Raises:
-        ValueError: It is none of this, or a number is not finite; naming annotation and form.
+    What is none of this, or has a number that is not finite, is a ValueError.
     """
     if isinstance(segmentation, dict):
         return [segmentation]
@@ -42,8 +40,7 @@ def parts_of(segmentation: object, where: str) -> list[list[float] | dict]:
 def encode(parts: list[list[float] | dict], height: int, width: int, where: str) -> dict:
     """Run-length encode the union of the parts; polygons of less than three points have no area.
 
-    Raises:
-        ValueError: An RLE is of another size, or does not cover exactly its image.
+    An RLE of another size, or that does not cover exactly its image, is a ValueError.
     """
     polygons = [part for part in parts if isinstance(part, list) and len(part) >= 6]
     rles = [_check_rle(part, height, width, where) for part in parts if isinstance(part, dict)]

@@ -14,11 +14,7 @@ LARGE_SIDE = 800  # px
 
 
 class Pictures:
-    """Draws for one explanation.
-
-    Args:
-        explanation: of the image.
-    """
+    """Draws for one explanation."""
 
     def __init__(self, explanation: Explanation) -> None:
         self._explanation = explanation
@@ -56,7 +52,7 @@ class Pictures:
     def mask(self, item: Candidate | Kernel) -> str:
         """Of a kernel before or after fusion."""
         threshold = self._explanation.settings.mask_thr_binary if item.isthing else None
-        return self._small(draw_mask(self._canvas, item.prob, self.color(item.label), threshold))
+        return _small(draw_mask(self._canvas, item.prob, self.color(item.label), threshold))
 
     def taken(self, kernel: Kernel) -> str:
         """The mask of a thing, and what better things had taken of it."""
@@ -64,10 +60,11 @@ class Pictures:
         taken = np.isin(self._ids, owners)
         threshold = self._explanation.settings.mask_thr_binary
         color = self.color(kernel.label)
-        return self._small(draw_mask(self._canvas, kernel.prob, color, threshold, taken))
+        return _small(draw_mask(self._canvas, kernel.prob, color, threshold, taken))
 
-    def _small(self, picture: np.ndarray) -> str:
-        return thumbnail(picture, picture.shape[1])
+
+def _small(picture: np.ndarray) -> str:
+    return thumbnail(picture, picture.shape[1])
 
 
 def _large(picture: np.ndarray) -> str:
