@@ -176,19 +176,21 @@ def record_flaws(what: str, records: Any, fields: Sequence[str]) -> Iterator[Fla
                 f': {what} without {", ".join(lacking)}: {str(record)[:100]}: add it '
                 '(docs/datasets.md shows the format) or remove the record',
             )
-        wrong = [f for f, kind in TYPES.items() if f in known and not isinstance(known[f], kind)]
-        lists = {f: known[f] for f in LENGTHS if f not in wrong and known.get(f)}
-        wrong += [f for f, values in lists.items() if not _are_numbers(values, LENGTHS[f])]
-        if wrong or known.get('name') == '':
+        wrong = [field for field in TYPES if field in known and not _is_usable(field, known[field])]
+        if what == 'categories' and known.get('name') == '':
+            wrong.append('name')
+        if wrong:
             yield Flaw(
                 'field',
-                f': {what} with an unusable {", ".join(wrong or ["name"])}: {str(record)[:100]}: '
+                f': {what} with an unusable {", ".join(wrong)}: {str(record)[:100]}: '
                 'docs/datasets.md shows the format',
             )
 
 
-def _are_numbers(values: list, length: int) -> bool:
-    return len(values) == length and all(isinstance(x, int | float) for x in values)
+def _is_usable(field: str, value: Any) -> bool:
+    if isinstance(value, TYPES[field]) and field in LENGTHS and value:
+        return len(value) == LENGTHS[field] and all(isinstance(x, int | float) for x in value)
+    return isinstance(value, TYPES[field])
 
 
 def _id_flaws(key: str, records: Any) -> Iterator[Flaw]:
