@@ -37,8 +37,8 @@ class OnnxInferencer:
     thresholds and may be changed.
 
     Args:
-        path: of the .onnx file; FileNotFoundError where it is not there, ValueError where it is no
-            ONNX model, none that the tool of this version wrote, or has weights that are not finite.
+        path: of the .onnx file; FileNotFoundError where it is not there, ValueError for no ONNX
+            model, none that the tool of this version wrote, or weights that are not finite.
         providers: of ONNX Runtime; CUDA where it is there, else the CPU.
         threads: of ONNX Runtime inside an operator; None for one on each core.
     """
