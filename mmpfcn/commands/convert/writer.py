@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -139,7 +138,12 @@ def build(
             f'error: cannot write {json_file}: {error}: mend that or choose another --out\n'
             f'{work.leave()}'
         ) from None
-    _print_notes(records)
+    notes: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.notes:
+            notes.setdefault(note, []).append(record.image['file_name'])
+    for note, names in notes.items():
+        print(f'warning: {note}: {len(names)} images, such as {names[0]}', file=sys.stderr)
     print(f'Done: {json_file} ({len(jobs)} images)')
     _print_left_out(json_file)
 
@@ -147,19 +151,18 @@ def build(
 def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
     if not jobs:
         raise SystemExit(f'error: there are no images for {json_file}')
+    known = {}
     for job in jobs:
+        name = job.image['file_name']
         try:
-            safe_name(job.png_name, f'the PNG of {job.image["file_name"]}')
+            safe_name(job.png_name, f'the PNG of {name}')
         except ValueError as error:
             raise SystemExit(f'error: {error}') from None
-    for what, values in (
-        ('image id', [job.image['id'] for job in jobs]),
-        ('PNG name', [job.png_name for job in jobs]),
-    ):
-        value, count = Counter(values).most_common(1)[0]
-        if count > 1:
-            names = [j.image['file_name'] for j, v in zip(jobs, values, strict=True) if v == value]
-            raise SystemExit(f'error: {" and ".join(names[:2])} have the same {what}, {value!r}')
+        for what, value in (('image id', job.image['id']), ('PNG name', job.png_name)):
+            if (what, value) in known:
+                both = f'{known[what, value]} and {name}'
+                raise SystemExit(f'error: {both} have the same {what}, {value!r}')
+            known[what, value] = name
 
 
 def _is_complete(jobs: Sequence[Job], json_file: Path, png_root: Path, recipe: dict) -> bool:
@@ -167,8 +170,9 @@ def _is_complete(jobs: Sequence[Job], json_file: Path, png_root: Path, recipe: d
     found = load_json(json_file)
     if found is None or (found.get('info') or {}).get('recipe') != recipe:
         return False
+    pairs = zip(jobs, found['images'], strict=False)
     same = len(found['images']) == len(jobs) and all(
-        job.image.items() <= image.items() for job, image in zip(jobs, found['images'], strict=True)
+        job.image.items() <= image.items() for job, image in pairs
     )
     return same and all((png_root / a['file_name']).is_file() for a in found['annotations'])
 
@@ -213,15 +217,6 @@ def _convert_one(annotate: Callable, work: WorkFolder, job: Job) -> None:
         work.add(job, annotate(job, work.files))
     except (OSError, ValueError) as error:
         raise ImageError(f'{job.image["file_name"]}: {error}') from error
-
-
-def _print_notes(records: Sequence[Record]) -> None:
-    notes: dict[str, list[str]] = {}
-    for record in records:
-        for note in record.notes:
-            notes.setdefault(note, []).append(record.image['file_name'])
-    for note, names in notes.items():
-        print(f'warning: {note}: {len(names)} images, such as {names[0]}', file=sys.stderr)
 
 
 def _print_left_out(json_file: Path) -> None:

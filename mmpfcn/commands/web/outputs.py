@@ -33,10 +33,8 @@ class Outputs:
         max_pixels: int,
         log: Callable[[str], None],
     ) -> None:
-        self.models = models
-        self.max_bytes = max_bytes
-        self.max_pixels = max_pixels
-        self.log = log
+        self.models, self.log = models, log
+        self.max_bytes, self.max_pixels = max_bytes, max_pixels
         self._entries: OrderedDict[Key, NetworkOutput] = OrderedDict()
         self._entries_lock, self._network_lock = threading.Lock(), threading.Lock()
 
