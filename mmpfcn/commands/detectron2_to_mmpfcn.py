@@ -31,10 +31,8 @@ RULES = (
     (r'^(backbone\..*)shortcut', r'\1downsample.0'),
     (r'^(backbone\..*)conv(\d)\.norm', r'\1bn\2'),
     (r'^backbone\.fpn_lateral(\d)', lambda m: f'neck.lateral_convs.{int(m[1]) - 2}.conv'),
-    (
-        r'^backbone\.(?:fpn_output|top_block\.p)(\d)',
-        lambda m: f'neck.fpn_convs.{int(m[1]) - 2}.conv',
-    ),
+    (r'^backbone\.(?:fpn_output|top_block\.p)', 'backbone.fpn_output'),
+    (r'^backbone\.fpn_output(\d)', lambda m: f'neck.fpn_convs.{int(m[1]) - 2}.conv'),
     # a convolution and its upsampling are two steps there, one here
     (
         r'^semantic_fpn\.p(\d)\.(\d)',

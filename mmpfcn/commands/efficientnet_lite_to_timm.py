@@ -29,10 +29,9 @@ def find_weights(name: str) -> Path:
 
 def rename(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict:
     """The tensors of the one under the names of the other: both name the same layers in order."""
-    shapes = [tuple(x.shape) for x in weights.values()]
-    if shapes != [tuple(x.shape) for x in expected.values()]:
+    if [x.shape for x in weights.values()] != [x.shape for x in expected.values()]:
         raise ValueError(
-            f'the {len(shapes)} tensors of the package are not those of timm ({len(expected)})'
+            f'the {len(weights)} tensors of the package are not those of timm ({len(expected)})'
         )
     return dict(zip(expected, weights.values(), strict=True))
 

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -77,17 +76,13 @@ def check_labels(
                 )
 
 
-class Plan(NamedTuple):
-    """What is to be drawn: the folder of the images, and what `draw` and `make` need."""
+def prepare(
+    args: argparse.Namespace, skipped: list[str] | None
+) -> tuple[Path, list[Job], list[dict], str | None]:
+    """Read everything but the pixels: the folder of the images, jobs, categories, background.
 
-    images: Path
-    jobs: list[Job]
-    categories: list[dict]
-    background: str | None
-
-
-def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
-    """Read everything but the pixels; errors name the file and what is wrong with it."""
+    Errors name the file and what is wrong with it.
+    """
     out, folder, labelme = json_path(args), args.images, args.annotations.is_dir()
     images = find_files(folder, IMAGE_SUFFIXES, 'IMAGES', out, may_lack=labelme)
     specs, void = read_specs(args), read_void(args)
@@ -118,7 +113,7 @@ def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
                 f'{name} is {size[1]} x {size[0]}: use the image it was drawn on'
             )
         jobs.append(Job(image, f'{stem}.png', (drawing.shapes, image)))
-    return Plan(folder, jobs, make_categories(specs), background)
+    return folder, jobs, make_categories(specs), background
 
 
 def main() -> None:

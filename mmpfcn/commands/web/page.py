@@ -5,17 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from mmpfcn.models.settings import InferenceSettings
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.targets import level_name
 
 from ..page import plural
 from .outputs import Outputs
 from .pictures import draw_overlay, figures, table
-from .thresholds import THRESHOLDS, by_key, defaults
 
 PARALLEL = 4  # results drawn at a time, while one network runs
 QUEUE = 100  # requests that may wait
@@ -23,6 +24,29 @@ HEADER = """<h1>Panoptic FCN</h1>
 <p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
 Shown = tuple[str, str]
 """Path of the image and name of the model."""
+
+
+class Threshold(NamedTuple):
+    """A slider: ``key`` of :class:`InferenceSettings`, texts and range."""
+
+    key: str
+    label: str
+    info: str
+    low: float = 0
+    high: float = 1
+    step: float = 0.01
+
+
+THRESHOLDS = (
+    Threshold('center_thr', 'Centre', 'Probability, above'),
+    Threshold('region_thr', 'Region', 'Mean probability, above'),
+    Threshold('similarity_thr', 'Kernel fusion', 'Cosine similarity, from', 0.5),
+    Threshold('mask_thr_binary', 'Mask', 'Probability of a pixel, above'),
+    Threshold('panoptic_score_thr', 'Merge: score', 'Of an object, at least'),
+    Threshold('mask_overlap', 'Merge: overlap', 'Share already taken, at most'),
+    Threshold('stuff_area_limit', 'Merge: stuff area', 'Pixels, at least', 0, 16384, 1),
+)
+"""In the order of inference."""
 
 
 def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
@@ -120,6 +144,21 @@ def _read(path: str) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError('The image is no longer on the server: drop it again') from error
+
+
+def defaults(settings: InferenceSettings) -> list[float]:
+    """The values of a model's config, in the order of :data:`THRESHOLDS`."""
+    return [getattr(settings, threshold.key) for threshold in THRESHOLDS]
+
+
+def by_key(values: Sequence[float]) -> dict[str, float]:
+    """For ``finish``; a value out of its range (only a forged request has one) is clipped."""
+    result = {}
+    for threshold, value in zip(THRESHOLDS, values, strict=True):
+        if not isinstance(value, int | float) or value != value:
+            raise ValueError(f'{threshold.label} is {value!r}, expected a number')
+        result[threshold.key] = min(max(value, threshold.low), threshold.high)
+    return result
 
 
 def _upload(max_mb: float) -> gr.Image:
