@@ -26,8 +26,7 @@ from mmpfcn.formats.inputs import Input, list_files, require_untouched
 
 from ..options import add_config_options, add_device, load_config, new_parser, require_checkpoint
 from .images import run_images
-from .output import RECORDS, Output, device_of_process, open_output
-from .records import Records, is_moving, path_of
+from .records import RECORDS, Output, Records, device_of_process, is_moving, open_output, path_of
 from .videos import run_video
 
 INTERRUPTED = 130

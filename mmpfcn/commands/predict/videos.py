@@ -16,8 +16,7 @@ from mmpfcn.formats.coco_results import coco_record
 from mmpfcn.formats.inputs import Input
 from mmpfcn.formats.videos import Video, is_text, open_video
 
-from .output import RECORDS, Output
-from .records import Records
+from .records import RECORDS, Output, Records
 
 MAX_TICKS = 2**16 - 1
 """A frame rate is a fraction: so many ticks a second at most, by 1, 10, 100 or 1000."""

@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+import numpy as np
 from gradio.utils import get_upload_folder
 
+from mmpfcn.apis import PanopticResult
 from mmpfcn.models.settings import InferenceSettings
+from mmpfcn.visualization.colors import class_palette, label_colors
+from mmpfcn.visualization.drawing import Segment, draw_panoptic, resize
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.targets import level_name
 
-from ..page import plural
+from ..page import html_part, plural, thumbnail
 from .outputs import Outputs
-from .pictures import draw_overlay, figures, table
 
 PARALLEL = 4  # results drawn at a time, while one network runs
 QUEUE = 100  # requests that may wait
 HEADER = """<h1>Panoptic FCN</h1>
 <p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
+LONG_SIDES = (800, 1280)  # px; smaller images are enlarged, so that the texts fit
 Shown = tuple[str, str]
 """Path of the image and name of the model."""
 
@@ -47,6 +51,34 @@ THRESHOLDS = (
     Threshold('stuff_area_limit', 'Merge: stuff area', 'Pixels, at least', 0, 16384, 1),
 )
 """In the order of inference."""
+
+
+def draw_overlay(result: PanopticResult) -> np.ndarray:
+    """``result.draw()`` at a size for a screen, whatever the shape of the image."""
+    height, width = result.panoptic_seg.shape
+    longer = max(height, width)
+    scale = min(max(longer, LONG_SIDES[0]), LONG_SIDES[1]) / longer
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return draw_panoptic(
+        resize(result.image, size),
+        resize(result.panoptic_seg, size),
+        [Segment(s['id'], s['label'], s['score']) for s in result.segments_info],
+        result.dataset_meta['classes'],
+        class_palette(result.dataset_meta),
+    )
+
+
+def figures(title: str, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> str:
+    """Pictures of the levels as HTML."""
+    addresses = [thumbnail(picture, picture.shape[1]) for picture in pictures]
+    return html_part('web.html', 'levels', title, addresses, captions)
+
+
+def table(result: PanopticResult) -> str:
+    """The segments as an HTML table in the colours of the overlay, with a caption."""
+    labels = [segment['label'] for segment in result.segments_info]
+    colors = label_colors(labels, class_palette(result.dataset_meta))
+    return html_part('web.html', 'segments', result, colors)
 
 
 def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
