@@ -14,7 +14,7 @@ import torch
 
 from ..apis.checkpoint import write_checkpoint
 from ..models.timm_backbone import import_timm
-from .options import new_parser
+from .options import new_parser, wrong_ends
 
 
 def find_weights(name: str) -> Path:
@@ -41,12 +41,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('name', choices=[f'lite{i}' for i in range(5)])
     parser.add_argument('out', type=Path, help='file to write, .pth')
     args = parser.parse_args(argv)
-    try:
+    with wrong_ends(parser, kinds=(ImportError, OSError, ValueError)):
         timm = import_timm()
         weights = torch.load(find_weights(args.name), map_location='cpu', weights_only=True)
         expected = timm.create_model(f'tf_efficientnet_{args.name}').state_dict()
         write_checkpoint(rename(weights, expected), args.out)
-    except (ImportError, OSError, ValueError) as error:
-        parser.error(str(error))
     print(f'{args.out}: tf_efficientnet_{args.name}, {len(weights)} tensors')
     return 0

@@ -28,13 +28,12 @@ from mmpfcn.formats.safe_names import name_below
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.ground_truth import thing_labels
 
-from ..options import add_config_options, error_text, from_0, load_config, new_parser
+from ..options import add_config_options, from_0, load_config, new_parser, wrong_ends
 from ..page import fill_template, thumbnail
 from .pictures import Browser
 from .targets import build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
-WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
 WRONG_FILE = (OSError, ValueError, AssertionError)
 INDEX = 'index.html'
 LEGEND = 'Light and dark stripes are void, stripes in the colour of a class are crowds.'
@@ -76,10 +75,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
     if loader is None:
         has = [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
         parser.error(f'the config has no {split}_dataloader, only those of: {", ".join(has)}')
-    try:
+    with wrong_ends(parser, f'the {split} data set can not be built: '):
         dataset = DATASETS.build(loader.dataset)
-    except WRONG_CONFIG as error:
-        parser.error(f'the {split} data set can not be built: {error_text(error)}')
     if not dataset.metainfo.get('classes'):
         parser.error(f'{type(dataset).__name__} has no classes: give it metainfo=dict(classes=...)')
     return dataset
@@ -125,10 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg, args.split)
-    try:
+    with wrong_ends(parser, '--targets: '):
         target_pipeline = build_target_pipeline(cfg) if args.targets else None
-    except WRONG_CONFIG as error:
-        parser.error(f'--targets: {error_text(error)}')
     browser = Browser(dataset, target_pipeline, args.original)
     indices = choose(parser, args, len(dataset))
     folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import ClassSpec, Void, read_json
-from .fields import check_category, field, some
-from .segmentation import parts_of
+from .fields import check_category, field, parts_of, some
 
 
 class CocoFile(NamedTuple):

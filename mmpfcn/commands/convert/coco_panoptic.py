@@ -27,10 +27,9 @@ from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
 from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco
-from .fields import some
+from .fields import encode, some
 from .images import check_values, find_files, image_record, read_ids
 from .own_data import exit_on_error, json_path, make, own_data_parser
-from .segmentation import encode
 from .segments import Canvas
 from .writer import Job
 

@@ -24,9 +24,6 @@ from ..page import fill_template, require_page
 from . import texts
 from .pictures import Pictures
 
-WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
-WRONG_IMAGE = (OSError, ValueError, TypeError)
-
 
 def make_parser() -> argparse.ArgumentParser:
     parser = options.new_parser(__doc__)
@@ -78,15 +75,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     path = args.out or Path(f'{Path(args.image).stem}.html')
     require_page(parser, path)
     cfg = options.load_config(parser, args)
-    try:
+    wrong_model = (*options.WRONG, AttributeError)
+    with options.wrong_ends(parser, 'the model can not be built: ', wrong_model):
         inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
-    except WRONG_MODEL as error:
-        parser.error(f'the model can not be built: {options.error_text(error)}')
-    try:
+    with options.wrong_ends(parser, kinds=(OSError, ValueError, TypeError)):
         if len(list(islice(list_inputs(args.image), 2))) > 1:
             parser.error(f'{args.image} is several images: give one of them')
         explanation = explain(inferencer, inferencer.run_network(args.image))
-    except WRONG_IMAGE as error:
-        parser.error(str(error))
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
     options.write_or_exit(parser, path, explanation_page(explanation, model).encode(), 'page')

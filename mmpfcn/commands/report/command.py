@@ -29,8 +29,6 @@ from .pictures import make_example
 from .predictions import read_predictions
 from .tables import report_tables
 
-WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
-WRONG_FILE = (OSError, ValueError)
 CHUNK = 4  # images that a process gets at a time
 
 
@@ -79,10 +77,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
     loader = cfg.get('test_dataloader')
     if loader is None:
         parser.error('the config has no test_dataloader, which says where the ground truth is')
-    try:
+    with options.wrong_ends(parser, 'the test data set can not be built: '):
         dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
-    except WRONG_CONFIG as error:
-        parser.error(f'the test data set can not be built: {options.error_text(error)}')
     for key in ('classes', 'thing_classes'):
         if key not in dataset.metainfo:
             parser.error(
@@ -101,10 +97,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
 
 def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> tuple[Log, str]:
     """The log and a sentence about it; without one it is an error only if it was asked for."""
-    try:
+    with options.wrong_ends(parser, '--log: ', options.WRONG_FILE):
         log = read_logs(find_logs(path))
-    except WRONG_FILE as error:
-        parser.error(f'--log: {error}')
     if log.charts:
         return log, f'From {path}.'
     if asked:
@@ -130,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def job(index: int) -> Job:
         return Job(index, dataset.get_data_info(index), predictions[index])
 
-    try:
+    with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         predictions = read_predictions(args.results, args.png, dataset)
         measured = map_in_processes(
             comparer.measure, map(job, range(len(dataset))), min(args.workers, len(dataset)), CHUNK
@@ -140,8 +134,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             [make_example(job(score.index), score, comparer, metainfo) for score in chosen]
             for chosen in worst_and_best(scores, args.num_images)
         )
-    except WRONG_FILE as error:
-        parser.error(str(error))
     page = fill_template(
         'report.html',
         title=f'{Path(args.config).stem}: report of a test run',
