@@ -24,8 +24,7 @@ if TYPE_CHECKING:  # the ONNX commands have no mmengine
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 WRONG_FILE = (OSError, ValueError)
-WRONG = (*WRONG_FILE, KeyError, TypeError)
-"""Errors that come of a config, or of what it names."""
+WRONG = (*WRONG_FILE, KeyError, TypeError)  # errors that come of a config, or of what it names
 
 
 def new_parser(description: str) -> argparse.ArgumentParser:

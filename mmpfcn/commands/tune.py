@@ -41,8 +41,7 @@ CANDIDATES = dict(
 )
 """What is tried, beside the value of the config; the first ones matter most."""
 
-LEAST_GAIN = 0.005
-"""Of PQ, in percent: what is less is not worth another value."""
+LEAST_GAIN = 0.005  # of PQ, in percent: what is less is not worth another value
 
 
 class Sample(NamedTuple):

@@ -23,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
-from .fields import some
+from .fields import encode, some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
 from .outlines import Drawing, Shape, read_labelme, read_via, write_embedded
 from .own_data import exit_on_error, json_path, make, own_data_parser
-from .segments import Canvas, outline_mask
+from .segments import Canvas
 from .writer import Job
 
 
@@ -52,7 +53,8 @@ def draw(
 def shape_mask(shape: Shape, height: int, width: int) -> np.ndarray:
     """(H, W), 1 where the shape is."""
     if shape.bitmap is None:
-        return outline_mask(shape.outline, height, width)
+        polygon = [number for point in shape.outline for number in point]
+        return mask_utils.decode(encode([polygon], height, width, shape.name))
     png, x, y = shape.bitmap
     bitmap = np.array(Image.open(io.BytesIO(png))).astype(bool)
     bitmap = bitmap[max(-y, 0) :, max(-x, 0) :]

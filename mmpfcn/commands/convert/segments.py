@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
-from pycocotools import mask as mask_utils
 
 from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
 
@@ -98,18 +97,6 @@ def segments_of(
             table[place] = spread_id(len(segments) + 1)
             segments.append(dict(id=int(table[place]), category_id=category, iscrowd=int(crowd)))
     return np.repeat(table[index], runs.lengths).reshape(codes.shape), segments
-
-
-def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fill an outline as the COCO API does: (H, W) uint8, 0 or 1.
-
-    The points are (N, 2) x, y in pixels, where a pixel reaches from its number to the next. Fewer
-    than three have no area.
-    """
-    if len(points) < 3:
-        return np.zeros((height, width), np.uint8)
-    outline = np.asarray(points, float).ravel().tolist()
-    return mask_utils.decode(mask_utils.frPyObjects([outline], height, width))[..., 0]
 
 
 def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list[int]]:

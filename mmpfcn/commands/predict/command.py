@@ -29,8 +29,7 @@ from .images import run_images
 from .records import RECORDS, Output, Records, device_of_process, is_moving, open_output, path_of
 from .videos import run_video
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -18,8 +18,7 @@ from mmpfcn.formats.inputs import Failure, Input
 
 from .records import RECORDS, Output, Records
 
-SHOWN = 5
-"""Failures named at the end."""
+SHOWN = 5  # failures named at the end
 
 
 def run_images(

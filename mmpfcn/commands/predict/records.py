@@ -87,8 +87,7 @@ def device_of_process() -> str | None:
     return f'cuda:{int(local_rank) % torch.cuda.device_count()}'
 
 
-MAX_LINES = 1000
-"""Images in a file."""
+MAX_LINES = 1000  # images in a file
 
 
 def is_moving(item: Input) -> bool:

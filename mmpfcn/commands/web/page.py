@@ -26,8 +26,7 @@ QUEUE = 100  # requests that may wait
 HEADER = """<h1>Panoptic FCN</h1>
 <p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
 LONG_SIDES = (800, 1280)  # px; smaller images are enlarged, so that the texts fit
-Shown = tuple[str, str]
-"""Path of the image and name of the model."""
+Shown = tuple[str, str]  # path of the image and name of the model
 
 
 class Threshold(NamedTuple):

@@ -11,10 +11,8 @@ from torch import Tensor
 
 from mmpfcn import SegmentMasks
 
-NODES = 24
-"""Rows and columns of the lattice of which objects occupy rectangles."""
-NUM_STUFF = 6
-"""Stuff classes of an image, in upright bands; COCO images have 3 to 4, Cityscapes' 8."""
+NODES = 24  # rows and columns of the lattice of which objects occupy rectangles
+NUM_STUFF = 6  # stuff classes of an image, in upright bands; COCO images have 3 to 4, Cityscapes' 8
 
 
 def place_objects(num_objects: int, nodes: int = NODES) -> Tensor:
