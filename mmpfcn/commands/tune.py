@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmdet.registry import DATASETS
@@ -41,15 +41,8 @@ CANDIDATES = dict(
 )
 """What is tried, beside the value of the config; the first ones matter most."""
 
+Sample = tuple[list[LevelMaps], Tensor, DetDataSample]
 LEAST_GAIN = 0.005  # of PQ, in percent: what is less is not worth another value
-
-
-class Sample(NamedTuple):
-    """The network's output for one image, and its ground truth."""
-
-    levels: list[LevelMaps]
-    mask_feats: Tensor
-    data_sample: DetDataSample
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -67,24 +60,18 @@ def make_parser() -> argparse.ArgumentParser:
 
 @torch.no_grad()
 def run_network(inferencer: PanopticInferencer, dataset: Sequence) -> Iterator[Sample]:
-    """The maps of every image, on the CPU."""
+    """The network's output for every image, on the CPU, and its ground truth."""
     model = inferencer.model
     for item in track(dataset, description='Network'):
         data = model.data_preprocessor(pseudo_collate([item]), False)
         levels, mask_feats = model.panoptic_head(model.extract_feat(data['inputs']))
-        yield Sample(
-            [LevelMaps(*(maps.cpu() for maps in level)) for level in levels],
-            mask_feats.cpu(),
-            data['data_samples'][0].cpu(),
-        )
+        levels = [LevelMaps(*(maps.cpu() for maps in level)) for level in levels]
+        yield levels, mask_feats.cpu(), data['data_samples'][0].cpu()
 
 
 @torch.no_grad()
 def quality(
-    inferencer: PanopticInferencer,
-    samples: Sequence[Sample],
-    meta: Mapping,
-    settings: Mapping[str, Any],
+    inferencer: PanopticInferencer, samples: Sequence[Sample], meta: Mapping, settings: Mapping
 ) -> float:
     """PQ of what the network said, with any thresholds."""
     only_the_map = dict(panoptic_on=True, instance_on=False, semantic_on=False)

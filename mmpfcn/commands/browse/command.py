@@ -12,7 +12,6 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -37,15 +36,6 @@ SPLITS = ('train', 'val', 'test')
 WRONG_FILE = (OSError, ValueError, AssertionError)
 INDEX = 'index.html'
 LEGEND = 'Light and dark stripes are void, stripes in the colour of a class are crowds.'
-
-
-class Card(NamedTuple):
-    """A picture on the page: its file, and the two lines below it."""
-
-    file_name: str
-    thumbnail: str
-    title: str
-    facts: str
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -137,8 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.exit(1, f'\n{parser.prog}: error: image {index} of {args.split}: {error}\n')
         name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
         write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
-        title = f'{index}: {picture.name}'
-        cards.append(Card(name, thumbnail(picture.preview), title, picture.facts))
+        title, small = f'{index}: {picture.name}', thumbnail(picture.preview)
+        cards.append(dict(file_name=name, thumbnail=small, title=title, facts=picture.facts))
         counts.update(picture.labels)
     print(f'{len(cards)} pictures: {folder}')
     if args.index_page:

@@ -30,14 +30,14 @@ from .fields import encode, some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
 from .outlines import Drawing, Shape, read_labelme, read_via, write_embedded
 from .own_data import exit_on_error, json_path, make, own_data_parser
-from .segments import Canvas
+from .segments import Canvas, Painted
 from .writer import Job
 
 
 def draw(
     categories: list[dict], background: str | None, shapes: list[Shape], image: dict
-) -> tuple[np.ndarray, list[dict], dict[str, list]]:
-    """The panoptic map of an image, see `Canvas.result`."""
+) -> Painted:
+    """The panoptic map of an image with its record."""
     by_name = {category['name']: category['id'] for category in categories}
     things = frozenset(category['id'] for category in categories if category['isthing'])
     size = image['height'], image['width']

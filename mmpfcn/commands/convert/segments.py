@@ -11,6 +11,9 @@ from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes,
 SPREAD = 10368889
 
 
+Painted = tuple[np.ndarray, list[dict], dict[str, list]]  # see `Canvas.result`
+
+
 def spread_id(number: int) -> int:
     """A segment's id from its number 1, 2, ...: the PNG can be looked at."""
     return number * SPREAD % 2**24
@@ -31,22 +34,12 @@ class Canvas:
 
     def paint(
         self,
-        mask: np.ndarray,
-        category: int | None,
-        key: Hashable = None,
-        crowd: bool = False,
-        name: str | None = None,
+        mask: np.ndarray,  # (H, W) bool or 0/1
+        category: int | None,  # None is void
+        key: Hashable = None,  # of parts of one object that are painted one by one
+        crowd: bool = False,  # a region of several objects of a thing class
+        name: str | None = None,  # of an annotation, which is counted where no pixel remains
     ) -> None:
-        """Paint a mask.
-
-        Args:
-            mask: (H, W) bool or 0/1.
-            category: its category id; None is void.
-            key: parts of an object that are painted one by one share it; None is an object of its
-                own.
-            crowd: a region of several objects of a thing class.
-            name: of an annotation, which is counted where it has no pixel in the end.
-        """
         number, kind = len(self._ids), 'objects'
         if category not in self._things:
             key, crowd, kind = 'stuff', False, 'stuff regions'
@@ -64,7 +57,7 @@ class Canvas:
             reason = 'covered' if mask.any() else 'outside of the image, or without area'
             self._named.append((kind, f'{name} ({reason})', number))
 
-    def result(self) -> tuple[np.ndarray, list[dict], dict[str, list]]:
+    def result(self) -> Painted:
         """(H, W) int32 ids, their segments, and what was painted in vain.
 
         The last: objects, crowd regions and stuff regions -> [how many, names of those that have no
