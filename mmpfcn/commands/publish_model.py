@@ -44,12 +44,10 @@ NO_FIGURES = (
 
 
 def model_card(checkpoint: dict, source: str, name: str) -> str:
-    """Text of the card.
+    """Text of the card of a folder.
 
-    Args:
-        checkpoint: with ``state_dict``, and with what else of a training's checkpoint there is.
-        source: the name that it was read by; a work dir has the log of its validation.
-        name: of the folder.
+    The checkpoint has a ``state_dict`` and what else of a training's there is; beside its source,
+    in a work dir, is the log of its validation.
     """
     meta = checkpoint.get('meta', {})
     # mmengine saves before it validates, so a checkpoint itself has only the validation before

@@ -52,17 +52,14 @@ class Drawing(NamedTuple):
 
 
 def read_labelme(
-    folder: Path, images: Mapping[str, str], written: Path, skipped: list[str] | None
+    folder: Path,  # with one file for each image, below it as the images are
+    images: Mapping[str, str],  # relative name without suffix -> with it
+    written: Path,  # what the converter makes; not searched
+    skipped: list[str] | None,  # gets the shapes without area; None: they are an error
 ) -> dict[str, Drawing]:
-    """Drawings by the relative name, without suffix, of their image, from a folder of LabelMe.
+    """Drawings by the relative name, without suffix, of their image, from LabelMe.
 
-    It has one file for each image, below it as the images are; ValueError names one that is not
-    LabelMe's, or has no image.
-
-    Args:
-        images: relative name without suffix -> with it.
-        written: what the converter makes; not searched.
-        skipped: gets the shapes without area; None: they are an error.
+    ValueError names a file that is not LabelMe's, or has no image.
     """
     drawings: dict[str, Drawing] = {}
     for name in find_files(folder, ['.json'], 'ANNOTATIONS', written).values():
@@ -190,24 +187,16 @@ def _labelme_shape(file: Path, number: int, shape: dict) -> Shape:
 
 
 def read_via(
-    file: Path,
-    attribute: str | None,
-    folder: Path,
-    images: Mapping[str, str],
-    only_class: str | None,
-    skipped: list[str] | None,
+    file: Path,  # a project or an export
+    attribute: str | None,  # of regions, with the class; None: the only one there is
+    folder: Path,  # of the images
+    images: Mapping[str, str],  # relative name without suffix -> with it
+    only_class: str | None,  # of every region where no region has an attribute; None: an error
+    skipped: list[str] | None,  # gets the regions without area; None: they are an error
 ) -> dict[str, Drawing]:
     """Drawings by the relative name, without suffix, of their image, from VIA 2.
 
-    Its file is a project or an export; ValueError where it is not, an image is missing, or a region
-    has no class.
-
-    Args:
-        attribute: region attribute with the class; None: the only one there is.
-        folder: of the images.
-        images: relative name without suffix -> with it.
-        only_class: class of every region where no region has an attribute; None: an error.
-        skipped: gets the regions without area; None: they are an error.
+    ValueError where the file is of another kind, an image is missing, or a region has no class.
     """
     regions = _via_regions(file, folder, images)
     counts = Counter(a for each in regions.values() for r in each for a in r['region_attributes'])

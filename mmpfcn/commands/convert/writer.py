@@ -89,35 +89,27 @@ def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) 
 
 
 def build(
-    jobs: Sequence[Job],
-    annotate: Callable[[Job, Path], Record],
+    jobs: Sequence[Job],  # the images, in the order of the JSON
+    annotate: Callable[[Job, Path], Record],  # in a worker process; may write `folder / png_name`
     categories: list[dict],
     json_file: Path,
     *,
     png_root: Path,
     recipe: dict,
-    workers: int,
+    workers: int,  # processes
     overwrite: bool = False,
 ) -> None:
     """Write a COCO panoptic JSON and, in the folder of the same name, its PNGs.
 
     A run that is stopped goes on where it was; a complete result is left as it is; anything else
-    that is there is replaced only with `overwrite`, whatever made it.
+    that is there is replaced only with `overwrite`, whatever made it. What is wrong ends in a
+    SystemExit with a message, for exit code 1.
 
     Args:
-        jobs: the images, in the order of the JSON.
-        annotate: called as `annotate(job, folder)` in a worker process; may write
-            `folder / job.png_name`.
-        categories: of the JSON.
-        json_file: what to write.
         png_root: folder that the PNG names are relative to: `json_file` without `.json` where
             `annotate` writes them, else where they are already.
         recipe: what the result depends on, besides the jobs: plain JSON values, with the name and
             the version of the converter.
-        workers: number of processes.
-
-    Raises:
-        SystemExit: with a message, for exit code 1.
     """
     _check_jobs(jobs, json_file)
     if _is_complete(jobs, json_file, png_root, recipe):

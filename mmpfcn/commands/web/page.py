@@ -125,17 +125,13 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
 
 
 def _show(
-    outputs: Outputs, file: Mapping | None, name: str, shown: Shown, *values: float
+    outputs: Outputs,
+    file: Mapping | None,  # gradio's ``FileData``
+    name: str,  # of the model
+    shown: Shown,  # source of what is shown now; its regions, without threshold, stay
+    *values: float,  # of the sliders, which are those of the model shown; none for its own
 ) -> Iterator[list]:
-    """What the page shows for an image: overlay, table, centres, regions, their source, sliders.
-
-    Args:
-        outputs: the models and what they said.
-        file: gradio's ``FileData``; None without an image.
-        name: of the model.
-        shown: source of what is shown now. Its regions, which have no threshold, stay as they are.
-        values: of the sliders, which are those of the model shown; none for the model's own.
-    """
+    """What the page shows for an image: overlay, table, centres, regions, their source, sliders."""
     if name not in outputs.models:
         raise gr.Error(f'There is no model {name!r}', print_exception=False)
     inferencer, (old_path, old_name) = outputs.models[name], shown

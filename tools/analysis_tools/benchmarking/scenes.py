@@ -56,21 +56,13 @@ def image_batch(size: tuple[int, int], out_size: tuple[int, int], batch_size: in
 
 
 def training_batch(
-    size: tuple[int, int],
+    size: tuple[int, int],  # (H, W) in pixels
     batch_size: int,
-    num_objects: int,
-    class_counts: tuple[int, int],
-    bitmaps: bool,
+    num_objects: int,  # ellipses in every image, on :data:`NUM_STUFF` bands of stuff
+    class_counts: tuple[int, int],  # T, S; classes are given in turn
+    bitmaps: bool,  # masks as mmdet's loading gives them, instead of ours
 ) -> dict:
-    """What a loader gives for training: noise with drawn ground truth.
-
-    Args:
-        size: (H, W) in pixels.
-        batch_size: N.
-        num_objects: ellipses in every image, on :data:`NUM_STUFF` bands of stuff.
-        class_counts: T, S; classes are given in turn.
-        bitmaps: masks as mmdet's loading gives them, instead of ours.
-    """
+    """What a loader gives for training: noise with drawn ground truth."""
     batch = image_batch(size, size, batch_size)
     index_map, boxes = draw_ellipses(size, num_objects)
     labels = torch.arange(num_objects) % class_counts[0]
