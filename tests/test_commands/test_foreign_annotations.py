@@ -11,8 +11,7 @@ from helpers.own_data import failure, made, photo, run
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from mmpfcn.commands.convert.fields import field
-from mmpfcn.commands.convert.segmentation import encode, parts_of
+from mmpfcn.commands.convert.fields import encode, field, parts_of
 
 H, W = 30, 40
 BOX = np.zeros((H, W), np.uint8)

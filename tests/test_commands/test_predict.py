@@ -20,8 +20,8 @@ from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
 
 from mmpfcn.commands.predict.command import main
-from mmpfcn.commands.predict.output import process_of_run
-from mmpfcn.commands.predict.video_files import VideoFile, writable_rate
+from mmpfcn.commands.predict.records import process_of_run
+from mmpfcn.commands.predict.videos import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input

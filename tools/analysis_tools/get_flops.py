@@ -51,10 +51,8 @@ class Part(NamedTuple):
 def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) -> dict[str, Part]:
     """Parameters and operations of every part and of the masks.
 
-    Args:
-        model: is moved to the meta device, on which nothing is computed.
-        shape: (H, W) of the image in pixels, padded here as the model pads.
-        num_kernels: kernels of the image, each embedded and convolved with ``mask_feats``.
+    The model is moved to the meta device, on which nothing is computed. The image has (H, W)
+    pixels, padded here, and kernels that are each embedded and convolved with ``mask_feats``.
     """
     divisor = model.data_preprocessor.pad_size_divisor
     h, w = (-(-side // divisor) * divisor for side in shape)
