@@ -8,26 +8,20 @@ from mmpfcn import RelativeFeatureEncoder, RelativeKernelGenerator
 from mmpfcn.models.panoptic_fcn_head import convolve
 
 NORM = dict(type='GN', num_groups=4)
-PARTS = dict(
-    panoptic_head=dict(
-        kernel_generator=dict(type='RelativeKernelGenerator'),
-        feature_encoder=dict(type='RelativeFeatureEncoder'),
-    )
-)
+GENERATOR, ENCODER = dict(type='RelativeKernelGenerator'), dict(type='RelativeFeatureEncoder')
 
 
 def relative_model(**test_cfg):
-    return tiny.build(**PARTS, test_cfg=test_cfg)
+    parts = dict(kernel_generator=GENERATOR, feature_encoder=ENCODER)
+    return tiny.build(panoptic_head=parts, test_cfg=test_cfg)
 
 
 @pytest.mark.parametrize('size', [(64, 128), (192, 64)])
 def test_a_kernel_draws_a_paraboloid_around_its_cell(size):
     """b - a |x - c|^2 in cells of P3, whatever the kernel's level, where nothing is learned."""
     torch.manual_seed(0)
-    generator = RelativeKernelGenerator(
-        num_things_classes=2, num_region_channels=3, in_channels=8, feat_channels=8,
-        embed_channels=8, norm_cfg=NORM, position_conv_cfg=None,
-    )  # fmt: skip
+    width = dict(in_channels=8, feat_channels=8, embed_channels=8, norm_cfg=NORM, position_conv_cfg=None)
+    generator = RelativeKernelGenerator(num_things_classes=2, num_region_channels=3, **width)
     encoder = RelativeFeatureEncoder(in_channels=8, feat_channels=8, out_channels=4, norm_cfg=NORM)
     generator.init_weights()
     torch.nn.init.zeros_(generator.thing_embed.embed.weight)
