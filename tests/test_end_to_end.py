@@ -133,14 +133,18 @@ def test_wrong_class_counts_are_explained(folder):
     assert not list((folder / 'wrong').rglob('*.pth'))
 
 
-def test_coco_config_trains_elsewhere_by_options_alone(tmp_path):
-    """One iteration of r50_coco on small versions of real photos, and no validation."""
+@pytest.mark.parametrize('name, sizes', [
+    ('r50_coco', ['2.scales=[(128,96)]']),
+    ('r50_plus_coco', ['2.scale=(128,128)', '3.crop_size=(96,96)']),
+])  # fmt: skip
+def test_coco_config_trains_elsewhere_by_options_alone(tmp_path, name, sizes):
+    """One iteration on small versions of real photos, and no validation."""
     photos = coco200()
     roots = [f'{split}_dataloader.dataset.data_root={photos}' for split in ('train', 'val')]
     options = [*roots, f'val_evaluator.1.ann_file={photos}/annotations/instances_val2017.json', *QUICK]
-    options += ['model.backbone.init_cfg=None', 'train_dataloader.dataset.pipeline.2.scales=[(128,96)]']
+    options += ['model.backbone.init_cfg=None', *(f'train_dataloader.dataset.pipeline.{s}' for s in sizes)]
     options += ['train_cfg.max_iters=1', 'train_cfg.val_begin=2', 'default_hooks.checkpoint.save_last=False']
-    ran('train.py', CONFIGS / 'r50_coco.py', '--cfg-options', *options, cwd=tmp_path)
-    log = newest(tmp_path / 'work_dirs' / 'r50_coco', '*.log')
+    ran('train.py', CONFIGS / f'{name}.py', '--cfg-options', *options, cwd=tmp_path)
+    log = newest(tmp_path / 'work_dirs' / name, '*.log')
     line = re.search(r'Iter\(train\) \[1/1\].*', log)[0]
     assert float(re.search(r' loss: ([\d.]+)', line)[1]) > 0

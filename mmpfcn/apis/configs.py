@@ -20,14 +20,10 @@ def configs_folder() -> Path:
 
 
 def find_config(name: str) -> Path:
-    """The file of a config.
+    """The file of a config, by its path or its name in the package.
 
-    Args:
-        name: a path, or the name of a config of the package: ``r50_coco``,
-            ``panoptic_fcn/r50_coco.py`` or either of them behind ``mmpfcn::``.
-
-    Raises:
-        FileNotFoundError: it is neither.
+    That is ``r50_coco``, ``panoptic_fcn/r50_coco.py`` or either of them behind ``mmpfcn::``. Raises
+    FileNotFoundError where it is neither, with the nearest names.
     """
     if not name.startswith(PREFIX) and Path(name).is_file():
         return Path(name)
@@ -46,11 +42,7 @@ def find_config(name: str) -> Path:
 
 
 def read_config(name: str) -> Config:
-    """Read a config; ``_base_`` may name one of the package, as ``mmpfcn::r50_coco``.
-
-    Raises:
-        FileNotFoundError: there is no such config, see :func:`find_config`.
-    """
+    """Read a config of :func:`find_config`; ``_base_`` may name one by ``mmpfcn::`` as well."""
     with _names_of_ours():
         return Config.fromfile(find_config(name))
 
@@ -58,10 +50,7 @@ def read_config(name: str) -> Config:
 def model_index() -> dict[str, dict]:
     """The entries of the model index, by name, with ``Config`` as :func:`read_config` takes it."""
     models = load(configs_folder() / 'panoptic_fcn' / 'metafile.yml')['Models']
-    return {
-        entry['Name']: {**entry, 'Config': f'{PREFIX}{Path(entry["Config"]).stem}'}
-        for entry in models
-    }
+    return {x['Name']: {**x, 'Config': f'{PREFIX}{Path(x["Config"]).stem}'} for x in models}
 
 
 @contextmanager

@@ -25,11 +25,7 @@ class CfgOptions(argparse.Action):
 
 
 def split_pair(pair: str) -> tuple[str, object]:
-    """Key and value of ``KEY=VALUE``.
-
-    Raises:
-        ValueError: there is no "=", the key is none, or the value can not be parsed.
-    """
+    """Key and value of ``KEY=VALUE``; ValueError where it is none."""
     key, equals, value = pair.partition('=')
     if not equals:
         raise ValueError('there is no "="')
@@ -54,9 +50,11 @@ def parse_value(text: str) -> object:
         return parse_value(quoted) if quoted[:1] in CLOSING else quoted
     if inner.startswith('{') and inner.endswith('}'):
         raise ValueError('a dict is given key by key, KEY.NAME=VALUE')
-    if inner[:1] in CLOSING and _end_of_bracket(inner) == len(inner) - 1:
-        values = _split(inner[1:-1])
-        return tuple(values) if inner[0] == '(' else values
+    if inner[:1] in CLOSING:
+        end = next(place for place, depth in _depths(inner) if place > 0 and depth == 0)
+        if end == len(inner) - 1:
+            values = _split(inner[1:-1])
+            return tuple(values) if inner[0] == '(' else values
     return _split(inner) if ',' in inner and _commas(inner) else parse_scalar(text)
 
 
@@ -89,21 +87,12 @@ def _split(text: str) -> list:
 
 
 def _commas(text: str) -> list[int]:
-    """Positions of the commas outside brackets and quotes.
-
-    Raises:
-        ValueError: brackets do not match.
-    """
+    """Positions of the commas outside brackets and quotes."""
     return [place for place, depth in _depths(text) if text[place] == ',' and depth == 0]
 
 
-def _end_of_bracket(text: str) -> int:
-    """Position where the bracket at the start closes."""
-    return next(place for place, depth in _depths(text) if place > 0 and depth == 0)
-
-
 def _depths(text: str) -> list[tuple[int, int]]:
-    """Positions outside quotes, and how many brackets are open behind each."""
+    """Positions outside quotes, and how many brackets are open behind each; ValueError as above."""
     places, closing, quote, begins = [], [], '', True
     for place, letter in enumerate(text):
         if quote:

@@ -86,14 +86,10 @@ class _WeightsUnpickler(pickle.Unpickler):
 
 
 def load_weights(path: Path, trust: bool) -> dict[str, Tensor]:
-    """Weights of a published checkpoint by name.
+    """Weights by name of a ``.pth`` (torch.save) or ``.pkl`` (pickled numpy arrays).
 
-    Args:
-        path: ``.pth`` (torch.save) or ``.pkl`` (pickled numpy arrays).
-        trust: run whatever code the file holds.
-
-    Raises:
-        ConversionError: when the file can not be read safely or holds no weights.
+    ``trust`` runs whatever code the file holds; else ConversionError where it can not be read
+    safely, or holds no weights.
     """
     try:
         if path.suffix == '.pkl':
@@ -110,15 +106,13 @@ def load_weights(path: Path, trust: bool) -> dict[str, Tensor]:
             'If it is a complete checkpoint whose maker you trust, --trust loads it with pickle, '
             'which runs code from the file.'
         ) from error
-    if isinstance(content, dict) and isinstance(content.get('model'), dict):
-        content = content['model']
-    weights = {}
-    if isinstance(content, dict):
-        weights = {
-            name: torch.as_tensor(value)
-            for name, value in content.items()
-            if isinstance(value, (Tensor, np.ndarray))
-        }
+    content = content if isinstance(content, dict) else {}
+    content = content['model'] if isinstance(content.get('model'), dict) else content
+    weights = {
+        name: torch.as_tensor(value)
+        for name, value in content.items()
+        if isinstance(value, (Tensor, np.ndarray))
+    }
     if not weights:
         raise ConversionError(
             f'{path} holds no weights, neither at its top level nor under "model"'
@@ -143,14 +137,9 @@ def adapt(name: str, weight: Tensor) -> Tensor:
 
 
 def convert(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename and check all weights.
+    """The published weights under the names of ours, of which ``expected`` is the state dict.
 
-    Args:
-        weights: published weights by name.
-        expected: our model's state dict.
-
-    Raises:
-        ConversionError: lists every name without a place, of another shape, or missing.
+    ConversionError lists every name without a place, of another shape, or missing.
     """
     converted, problems = {}, []
     for name, weight in weights.items():

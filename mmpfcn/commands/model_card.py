@@ -5,40 +5,8 @@ from pathlib import Path
 
 from mmpfcn.apis.checkpoint import config_text
 
-CARD = """\
----
-library_name: mmpfcn
-pipeline_tag: image-segmentation
-tags: [panoptic-segmentation, panoptic-fcn]
----
+from .page import fill_template
 
-# {name}
-
-[Panoptic FCN](https://arxiv.org/abs/2012.00720), {millions:.1f} million weights{training}.
-
-```sh
-mmpfcn predict photo.jpg --model {name}
-```
-
-```python
-from mmpfcn import PanopticInferencer
-
-inferencer = PanopticInferencer.from_pretrained('{name}')
-result = inferencer('photo.jpg')['predictions'][0]
-```
-
-`{name}` is this folder, or `hf://user/{name}` once it is on the Hugging Face Hub.{config}
-
-## Figures
-
-{figures}
-
-## Classes
-
-{classes}
-"""
-CONFIG_LINE = """
-`config.py` is the whole config: `mmpfcn train config.py` trains it again."""
 NO_METRIC = ('step', 'time', 'data_time')
 NO_FIGURES = (
     'The checkpoint has none. In this folder `mmpfcn test config.py .` measures it on the data of '
@@ -55,49 +23,38 @@ def model_card(checkpoint: dict, source: str, name: str) -> str:
         name: of the folder.
     """
     meta = checkpoint.get('meta', {})
-    iterations = meta.get('iter')
-    return CARD.format(
-        name=name,
-        millions=sum(weight.numel() for weight in checkpoint['state_dict'].values()) / 1e6,
-        training=f', trained for {iterations} iterations' if iterations else '',
-        config=CONFIG_LINE if config_text(checkpoint) else '',
-        figures=_figures(checkpoint, Path(source).parent),
-        classes=_classes(meta.get('dataset_meta', {})),
+    # mmengine saves before it validates, so a checkpoint itself has only the validation before
+    title, figures = (
+        'Of these weights, on the validation data of the config:',
+        _logged(meta, source),
     )
-
-
-def _figures(checkpoint: dict, work_dir: Path) -> str:
-    """A table of the validation of these weights, or of the last one before they were saved.
-
-    mmengine saves before it validates, so a checkpoint itself has only the latter.
-    """
-    title = 'Of these weights, on the validation data of the config:'
-    figures = _logged(checkpoint.get('meta', {}), work_dir)
     if not figures:
         title = 'Of the last validation of its training before these weights were saved:'
         logs = checkpoint.get('message_hub', {}).get('log_scalars', {})
         figures = {k[4:]: log.current() for k, log in logs.items() if k.startswith('val/')}
-    if not figures:
-        return NO_FIGURES
-    rows = [f'| {key} | {value:.4g} |' for key, value in figures.items()]
-    return '\n'.join([f'{title}\n', '| metric | value |', '| --- | --- |', *rows])
+    names = {key.lower(): value for key, value in meta.get('dataset_meta', {}).items()}
+    kinds = {'Things': 'thing_classes', 'Stuff': 'stuff_classes'}
+    if 'thing_classes' not in names:
+        kinds = {'Classes': 'classes'}
+    return fill_template(
+        'model_card.md',
+        name=name,
+        millions=sum(weight.numel() for weight in checkpoint['state_dict'].values()) / 1e6,
+        iterations=meta.get('iter'),
+        has_config=bool(config_text(checkpoint)),
+        title=title,
+        figures=figures,
+        no_figures=NO_FIGURES,
+        classes={kind: names[key] for kind, key in kinds.items() if names.get(key)},
+    )
 
 
-def _logged(meta: dict, work_dir: Path) -> dict[str, float]:
+def _logged(meta: dict, source: str) -> dict[str, float]:
     """What the log of the run that saved the checkpoint says of its iteration."""
     run = str(meta.get('experiment_name', ''))[-len('20261129_062100') :]
-    log = work_dir / run / 'vis_data' / 'scalars.json'
+    log = Path(source).parent / run / 'vis_data' / 'scalars.json'
     for line in log.read_text('utf-8').splitlines() if log.is_file() else ():
         record = json.loads(line) if line.endswith('}') else {}  # a killed run leaves half a line
         if record.get('step') == meta.get('iter') and 'loss' not in record:
             return {key: value for key, value in record.items() if key not in NO_METRIC}
     return {}
-
-
-def _classes(dataset_meta: dict) -> str:
-    names = {key.lower(): value for key, value in dataset_meta.items()}
-    kinds = {'Things': 'thing_classes', 'Stuff': 'stuff_classes'}
-    if 'thing_classes' not in names:
-        kinds = {'Classes': 'classes'}
-    lines = [f'{kind}: {", ".join(names[key])}.' for kind, key in kinds.items() if names.get(key)]
-    return '\n\n'.join(lines) or 'The checkpoint does not name them.'

@@ -17,18 +17,17 @@ from .options import from_1, new_parser
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('model', help='file of tools/deployment/export_onnx.py')
-    parser.add_argument('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
-    parser.add_argument(
-        '--out-dir', type=Path, default='results', help='folder of the results (results)'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('model', help='file of tools/deployment/export_onnx.py')
+    add('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
+    add('--out-dir', type=Path, default='results', help='folder of the results (results)')
+    add(
         '--batch-size',
         type=from_1,
         default=1,
         help='images at once, as far as they have one padded size',
     )
-    parser.add_argument('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
+    add('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
     return parser
 
 
@@ -40,16 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
         from mmpfcn.formats.coco_results import written
-        from mmpfcn.formats.inputs import list_files
+        from mmpfcn.formats.inputs import list_files, require_one
     except ImportError as error:
         parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
     try:
         inferencer = OnnxInferencer(args.model, threads=args.threads)
+        inputs = list_files(args.inputs, args.out_dir)
+        require_one(inputs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     num_done, failures, stopped = 0, [], False
     try:
-        inputs = list_files(args.inputs, args.out_dir)
         results = inferencer.stream(inputs, args.batch_size, failures)
         for result in written(results, args.out_dir, inferencer.dataset_meta):
             print(f'{result.name}: {len(result.segments_info)} segments', flush=True)

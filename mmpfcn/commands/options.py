@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mmpfcn.formats.atomic_files import write_atomic
 
 from .cfg_options import CfgOptions
 
@@ -38,6 +40,17 @@ def number_from(least: int, text: str) -> int:
 
 
 from_0, from_1 = partial(number_from, 0), partial(number_from, 1)
+
+
+def add_workers(parser: argparse.ArgumentParser, number: Callable[[str], int] = from_1) -> None:
+    """Add ``--workers``, a number of processes: one for each core that there is for this one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    add = parser.add_argument
+    add('--workers', type=number, default=cores, help='number of processes (%(default)s)')
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--device', help='such as cuda:0 or cpu; default: the best there is')
 
 
 def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
@@ -82,6 +95,15 @@ def require_file(parser: argparse.ArgumentParser, what: str, path: str) -> None:
     """Exit with a message unless the path is a file or an address such as https://..."""
     if '://' not in path and not Path(path).is_file():
         parser.error(f'{what} is not a file: {path} (looked for in {Path.cwd()})')
+
+
+def write_or_exit(parser: argparse.ArgumentParser, path: Path, content: bytes, what: str) -> None:
+    """Write what ``--out`` names, whole, and say so, or exit with a message."""
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        parser.error(f'{path} can not be written ({error}): give another --out')
+    print(f'{what}: {path}')
 
 
 def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) -> None:
@@ -134,15 +156,15 @@ def error_text(error: Exception) -> str:
 
 
 @contextmanager
-def exit_if_refused() -> Iterator[None]:
+def exit_if_refused(*errors: type[Exception]) -> Iterator[None]:
     """Read checkpoints without running code; end a process, each of a distributed run, where one
-    is refused.
+    is refused, or at one of the errors.
     """
     from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
 
     use_safe_loader()
     try:
         yield
-    except CheckpointError as error:
+    except (CheckpointError, *errors) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)

@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from mmpfcn.formats.atomic_files import write_atomic
-
 THUMBNAIL_WIDTH = 480  # px
 JPEG_QUALITY = 80
 
@@ -61,15 +59,6 @@ def require_page(parser: argparse.ArgumentParser, path: Path) -> None:
     """Exit with a message where a page can not have this name."""
     if path.is_dir():
         parser.error(f'--out {path} is a folder, expected the name of a file')
-
-
-def write_page(parser: argparse.ArgumentParser, path: Path, page: str) -> None:
-    """Write it whole and say so, or exit with a message."""
-    try:
-        write_atomic(path, page.encode())
-    except OSError as error:
-        parser.error(f'{path} can not be written ({error}): give another --out')
-    print(f'page: {path}')
 
 
 def thumbnail(picture: np.ndarray, new_width: int = THUMBNAIL_WIDTH) -> str:

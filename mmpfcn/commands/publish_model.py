@@ -53,11 +53,12 @@ def strip(checkpoint: dict, path: str) -> dict:
         print(f'without its config: {error}', file=sys.stderr)
     else:
         meta['cfg'] = config_text(checkpoint)
-    weights = {name.removeprefix('module.'): w for name, w in checkpoint['state_dict'].items()}
     # copied, because a view would bring all that it is a part of
-    return dict(
-        state_dict={name: w.detach().cpu().clone() for name, w in weights.items()}, meta=meta
-    )
+    weights = {
+        name.removeprefix('module.'): weight.detach().cpu().clone()
+        for name, weight in checkpoint['state_dict'].items()
+    }
+    return dict(state_dict=weights, meta=meta)
 
 
 def _plain(value: object) -> object:
@@ -96,11 +97,10 @@ def write_folder(published: dict, card: str, target: Path) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser(__doc__)
-    parser.add_argument(
-        'source', metavar='IN', help='checkpoint of a training, or what --model of predict takes'
-    )
-    parser.add_argument('target', metavar='OUT', type=Path, help='folder to make, or file to write')
-    parser.add_argument('--trust', action='store_true', help='load IN with pickle: runs its code')
+    add = parser.add_argument
+    add('source', metavar='IN', help='checkpoint of a training, or what --model of predict takes')
+    add('target', metavar='OUT', type=Path, help='folder to make, or file to write')
+    add('--trust', action='store_true', help='load IN with pickle: runs its code')
     args = parser.parse_args(argv)
     args.target = args.target.absolute()  # `.` has no name
     is_file = args.target.suffix in ('.pth', SAFETENSORS)

@@ -25,34 +25,33 @@ class NoTestTimeAugmentation(argparse.Action):
 
 def make_parser() -> argparse.ArgumentParser:
     parser = base_parser('Test a model')
-    parser.add_argument('checkpoint', help='file or address of the weights')
-    parser.add_argument(
+    add = parser.add_argument
+    add('checkpoint', help='file or address of the weights')
+    add(
         '--out',
         metavar='PREFIX',
         help='write the predictions in COCO panoptic format, with scores: PREFIX.panoptic.json and '
         'PNGs in PREFIX.panoptic/',
     )
-    parser.add_argument('--show', action='store_true', help='show each picture in a window')
-    parser.add_argument(
+    add('--show', action='store_true', help='show each picture in a window')
+    add(
         '--show-dir',
         help='write a picture (input, ground truth, prediction) of each image to this folder: an '
         'absolute path, or one below <work dir>/<time>/; a distributed run writes those of its '
         'first process only',
     )
-    parser.add_argument(
-        '--wait-time', type=float, default=2, help='seconds that --show shows a picture for'
-    )
-    parser.add_argument(
+    add('--wait-time', type=float, default=2, help='seconds that --show shows a picture for')
+    add(
         '--amp',
         choices=AMP_DTYPES,
         help='run the network in mixed precision; on a CPU there is bf16 only',
     )
-    parser.add_argument(
+    add(
         '--accelerate',
         action='store_true',
         help='faster on a CPU, for more memory; results differ by rounding',
     )
-    parser.add_argument('--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
+    add('--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -104,4 +103,4 @@ def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None
 def main() -> None:
     cfg = test_config()
     with processes(cfg):
-        build_runner(cfg).test()
+        build_runner(cfg, 'test_loop').test()

@@ -18,28 +18,27 @@ AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')
 
 def make_parser() -> argparse.ArgumentParser:
     parser = base_parser('Train a model')
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         '--amp',
         nargs='?',
         const='fp16',
         choices=AMP_DTYPES,
         help='train in mixed precision (on a GPU); without a type: fp16',
     )
-    parser.add_argument(
+    add(
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate by the actual batch size over auto_scale_lr.base_batch_size',
     )
-    parser.add_argument(
+    add(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
         help='go on from this checkpoint; without a path, from the latest one in the work dir',
     )
-    parser.add_argument(
-        '--tensorboard', action='store_true', help='also log to TensorBoard, in the work dir'
-    )
+    add('--tensorboard', action='store_true', help='also log to TensorBoard, in the work dir')
     return parser
 
 
@@ -91,4 +90,4 @@ def add_tensorboard(cfg: Config) -> None:
 def main() -> None:
     cfg = train_config()
     with processes(cfg):
-        build_runner(cfg).train()
+        build_runner(cfg, 'train_loop', 'val_loop').train()

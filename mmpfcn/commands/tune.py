@@ -26,10 +26,17 @@ from torch import Tensor
 
 from mmpfcn import PanopticInferencer, PanopticQualityMetric
 from mmpfcn.apis.checkpoint import CheckpointError
-from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.structures import LevelMaps
 
-from .options import add_config_options, error_text, load_config, new_parser, require_checkpoint
+from .options import (
+    add_config_options,
+    add_device,
+    error_text,
+    load_config,
+    new_parser,
+    require_checkpoint,
+    write_or_exit,
+)
 
 CANDIDATES = dict(
     fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
@@ -63,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--images', type=int, default=100, help='look at so many images (their maps stay in memory)'
     )
-    parser.add_argument('--device', help='such as cuda:0; default: the best there is')
+    add_device(parser)
     add_config_options(parser, 'val_dataloader.dataset.data_root=data/mine')
     return parser
 
@@ -82,43 +89,29 @@ def run_network(inferencer: PanopticInferencer, dataset: Sequence) -> Iterator[S
         )
 
 
-class Measurement:
-    """PQ of the stored outputs with any thresholds, each set of them once.
-
-    Args:
-        inferencer: with the model.
-        samples: what its network said.
-    """
-
-    def __init__(self, inferencer: PanopticInferencer, samples: Sequence[Sample], meta: Mapping):
-        self.inferencer = inferencer
-        self.samples = samples
-        self.meta = meta
-        self.known: dict[tuple, float] = {}
-
-    def __call__(self, settings: Mapping[str, Any]) -> float:
-        key = tuple(settings[name] for name in CANDIDATES)
-        if key not in self.known:
-            self.known[key] = self._measure(settings)
-        return self.known[key]
-
-    @torch.no_grad()
-    def _measure(self, settings: Mapping[str, Any]) -> float:
-        only_the_map = dict(panoptic_on=True, instance_on=False, semantic_on=False)
-        head, fusion = self.inferencer.heads({**settings, **only_the_map})
-        metric = PanopticQualityMetric()
-        metric.dataset_meta = self.meta
-        for levels, mask_feats, sample in self.samples:
-            things, regions = head.predict_by_feat(levels, mask_feats)
-            (result,) = fusion.predict(things, regions, [sample])
-            prediction = DetDataSample(metainfo=sample.metainfo)
-            prediction.pred_panoptic_seg = result['pan_results']
-            record = prediction.to_dict()
-            if 'gt_panoptic_seg' in sample:
-                record['gt_panoptic_seg'] = sample.gt_panoptic_seg.to_dict()
-            metric.process({}, [record])
-        with redirect_stdout(StringIO()):  # its table, many times
-            return metric.evaluate(len(self.samples))['coco_panoptic/PQ']
+@torch.no_grad()
+def quality(
+    inferencer: PanopticInferencer,
+    samples: Sequence[Sample],
+    meta: Mapping,
+    settings: Mapping[str, Any],
+) -> float:
+    """PQ of what the network said, with any thresholds."""
+    only_the_map = dict(panoptic_on=True, instance_on=False, semantic_on=False)
+    head, fusion = inferencer.heads({**settings, **only_the_map})
+    metric = PanopticQualityMetric()
+    metric.dataset_meta = meta
+    for levels, mask_feats, sample in samples:
+        things, regions = head.predict_by_feat(levels, mask_feats)
+        (result,) = fusion.predict(things, regions, [sample])
+        prediction = DetDataSample(metainfo=sample.metainfo)
+        prediction.pred_panoptic_seg = result['pan_results']
+        record = prediction.to_dict()
+        if 'gt_panoptic_seg' in sample:
+            record['gt_panoptic_seg'] = sample.gt_panoptic_seg.to_dict()
+        metric.process({}, [record])
+    with redirect_stdout(StringIO()):  # its table, many times
+        return metric.evaluate(len(samples))['coco_panoptic/PQ']
 
 
 def search(measure: Callable[[Mapping], float], start: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +134,7 @@ def build(
     parser: argparse.ArgumentParser, args: argparse.Namespace, cfg: Config
 ) -> tuple[PanopticInferencer, Sequence]:
     """The model, and the validation data (at most ``args.images``)."""
-    if 'val_dataloader' not in cfg or not cfg.val_dataloader:
+    if not cfg.get('val_dataloader'):
         parser.error(f'{args.config} has no val_dataloader: thresholds are chosen on its data')
     try:
         inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
@@ -169,7 +162,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f'--out {args.out} is the config itself: choose another name')
     inferencer, images = build(parser, args, cfg)
     samples = list(run_network(inferencer, images))
-    measure = Measurement(inferencer, samples, images.dataset.metainfo)
+    known = {}
+
+    def measure(settings: Mapping[str, Any]) -> float:
+        key = tuple(settings[name] for name in CANDIDATES)
+        if key not in known:
+            known[key] = quality(inferencer, samples, images.dataset.metainfo, settings)
+        return known[key]
+
     before = asdict(inferencer.settings)
     after = search(measure, before)
     changes = {name: after[name] for name in CANDIDATES if after[name] != before[name]}
@@ -178,13 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = ' '.join(f'model.test_cfg.{name}={value}' for name, value in changes.items())
         print(f'--cfg-options {options}')
     if args.out is not None:
+        test_cfg = ', '.join(f'{name}={value}' for name, value in changes.items())
         text = f'_base_ = {str(Path(args.config).resolve())!r}\n'
-        text += (
-            f'model = dict(test_cfg=dict({", ".join(f"{k}={v}" for k, v in changes.items())}))\n'
-        )
-        try:
-            write_atomic(args.out, text.encode())
-        except OSError as error:
-            parser.error(f'{args.out} can not be written ({error}): give another --out')
-        print(f'config: {args.out}')
+        text += f'model = dict(test_cfg=dict({test_cfg}))\n'
+        write_or_exit(parser, args.out, text.encode(), 'config')
     return 0

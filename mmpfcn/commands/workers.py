@@ -19,14 +19,8 @@ POLL_SECONDS = 0.5
 def map_in_processes(function: Callable, jobs: Iterable, workers: int, chunk: int = 1) -> Iterator:
     """Results of ``function(job)`` in the order of jobs; with one worker, in this process.
 
-    A few chunks wait at a time, so that memory does not grow. The first error, in the order of
-    jobs, is raised, and jobs that are not begun are dropped.
-
-    Args:
-        function: called in the processes.
-        jobs: may be a generator.
-        workers: number of processes.
-        chunk: jobs that a process gets at a time.
+    A process gets a chunk of jobs at a time, and a few chunks wait, so that memory does not grow.
+    The first error, in the order of jobs, is raised, and jobs that are not begun are dropped.
     """
     if workers == 1:
         yield from map(function, jobs)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,15 @@ from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
-from .mask_resizing import MaskResizer
-from .postprocessing import (
-    convolve_to_probs,
-    find_regions,
-    find_things,
-    merge,
-    place_things,
-    rescore,
-    semantic_map,
-)
+from .kernel_update import read_update, update_kernels
+from .postprocessing import MaskResizer, segment
 from .weights import require_finite_weights
 
 METADATA_KEY = 'mmpfcn'
-FORMAT = 1
-"""Of the metadata and of the graph's outputs."""
+FORMAT = 1  # of the metadata and of the graph's outputs
+
+FORMAT_WITH_UPDATE = 2
+"""Of a file with the graph of an update, which earlier versions would leave out."""
 
 
 class OnnxInferencer:
@@ -66,16 +61,21 @@ class OnnxInferencer:
         if providers is None:
             wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
             providers = [x for x in wanted if x in onnxruntime.get_available_providers()]
+        new_session = partial(
+            onnxruntime.InferenceSession, sess_options=options, providers=list(providers)
+        )
         try:
-            self.session = onnxruntime.InferenceSession(
-                os.fspath(path), options, providers=list(providers)
-            )
+            self.session = new_session(os.fspath(path))
         except Exception as error:  # ONNX Runtime has many, which share no base class
             raise ValueError(
                 f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
             ) from error
         self.meta = read_metadata(self.session, path)
         require_finite_weights(path)
+        update = read_update(self.session.get_modelmeta().custom_metadata_map)
+        self.update_session = update and new_session(update)
+        if update:
+            require_finite_weights(path, update)
 
     @property
     def dataset_meta(self) -> Mapping:
@@ -83,18 +83,11 @@ class OnnxInferencer:
         return self.meta['dataset_meta']
 
     def __call__(self, inputs: ImageSource | Iterable[ImageSource], batch_size: int = 1) -> dict:
-        """Predict all of them.
-
-        Args:
-            inputs: see :meth:`stream`.
-            batch_size: see :meth:`stream`.
+        """Predict all of them, see :meth:`stream`.
 
         Returns:
             ``predictions``: list of :class:`Segmentation`; ``failures``: list of (name, message) of
             images that can not be used.
-
-        Raises:
-            ValueError: a folder without images, or a pattern without files.
         """
         failures: list[tuple[str, str]] = []
         predictions = list(self.stream(inputs, batch_size, failures))
@@ -109,8 +102,7 @@ class OnnxInferencer:
         """Results one by one, with the memory of one batch.
 
         Args:
-            inputs: path of an image, a folder, a pattern, a text file of paths, or a video; an
-                array or a PIL image; or several of them, which may come from a generator.
+            inputs: see :func:`mmpfcn.formats.list_inputs`.
             batch_size: images of one padded size that follow each other are computed at once. The
                 results do not depend on it.
             failures: (name, message) of every image that can not be used is appended; without a
@@ -134,29 +126,17 @@ class OnnxInferencer:
     ) -> tuple[np.ndarray, list[dict]]:
         """The rest for one image: (H, W) int32 ids and ``segments_info``.
 
-        Args:
-            output: of the graph, without the batch axis.
-            img_shape: (H, W) of the graph's input without padding.
-            ori_shape: (H, W) of the result.
-
-        Raises:
-            ValueError: a number of the output is NaN or infinite.
+        ``output`` is the graph's without the batch axis, ``img_shape`` (H, W) of its input without
+        padding, ``ori_shape`` of the result. NaN or infinite numbers raise ValueError.
         """
         if not all(np.isfinite(values.sum()) for values in output.values()):
             raise ValueError(
                 'the network gave NaN or an infinite number, expected finite scores, kernels and '
                 'mask_feats: export the checkpoint again, or an earlier one'
             )
-        settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
-        resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
-        things = find_things(output, settings)
-        things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
-        instance = place_things(probs, things.scores, resizer, settings)
-        regions = find_regions(output, settings, self.meta['region_labels'])
-        probs = convolve_to_probs(regions.kernels, mask_feats)
-        num_classes = len(self.dataset_meta['classes'])
-        sem_seg = semantic_map(regions, probs, num_classes, resizer)
-        return merge(instance, things, sem_seg, regions, self.meta)
+        resizer = MaskResizer(output['mask_feats'].shape[1:], img_shape, ori_shape)
+        update = self.update_session and partial(update_kernels, self.update_session)
+        return segment(output, self.meta, resizer, update)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
         resized = resize(image, self.meta, name)
@@ -170,17 +150,13 @@ class OnnxInferencer:
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:
-    """What the exporter wrote about a model.
-
-    Raises:
-        ValueError: nothing, or something of another version.
-    """
+    """What the exporter wrote about a model; ValueError for nothing or that of another version."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     try:
         meta = dict(json.loads(text or '{}'))
     except (TypeError, ValueError):  # another program's
         meta = {}
-    if meta.get('format') != FORMAT:
+    if meta.get('format') not in (FORMAT, FORMAT_WITH_UPDATE):
         found = f'format {meta.get("format")} of mmpfcn {meta.get("version")}' if meta else 'none'
         raise ValueError(
             f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '

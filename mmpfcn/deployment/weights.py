@@ -5,20 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+# numbers of fields in onnx.proto: of the model, the graph, and four of a tensor
 GRAPH, INITIALIZER, DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 7, 5, 2, 4, 8, 9
-"""Numbers of fields in onnx.proto: of the model, the graph, and four of a tensor."""
-
-FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}
-"""numpy's types of the data types of tensors."""
+FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}  # numpy's types of the data types of tensors
 
 
-def require_finite_weights(path: str | Path) -> None:
+def require_finite_weights(path: str | Path, content: bytes | None = None) -> None:
     """Refuse a model with NaN or infinite weights: objects of whole classes would be missing.
+
+    Args:
+        path: of the file.
+        content: a model that is inside the file; None for the file itself.
 
     Raises:
         ValueError: names the first such weight.
     """
-    model = memoryview(np.memmap(path, np.uint8, 'r'))
+    model = memoryview(np.memmap(path, np.uint8, 'r') if content is None else content)
     graph = dict(_fields(model))[GRAPH]
     for tensor in (dict(_fields(value)) for kind, value in _fields(graph) if kind == INITIALIZER):
         data = tensor.get(RAW_DATA, tensor.get(FLOAT_DATA))

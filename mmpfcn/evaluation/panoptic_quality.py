@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHUNK_PIXELS = 2**18
-"""Pixels looked at together: the working memory is a few MiB, however large the maps are."""
-
+CHUNK_PIXELS = 2**18  # looked at together: the working memory is a few MiB, whatever the maps
+# columns of the statistics: sum of the IoU of the matches, and counts of segments
 STATISTICS = ('iou', 'tp', 'fp', 'fn')
-"""Columns of the statistics: sum of the IoU of the matches, and counts of segments."""
 
 
 class Segment(NamedTuple):
@@ -21,13 +19,10 @@ class Segment(NamedTuple):
 
 
 def count_pairs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How often each pair of values lies on the same pixel.
+    """How often each pair of values lies on the same pixel of two (H, W) maps.
 
-    Neighbours mostly agree, so runs of equal pairs are counted and only the runs are sorted.
-
-    Args:
-        gt: (H, W) integers in [0, 2^31).
-        pred: (H, W) integers in [-2^31, 2^31).
+    Values of the ground truth lie in [0, 2^31), predicted ones in [-2^31, 2^31). Neighbours mostly
+    agree, so runs of equal pairs are counted and only the runs are sorted.
 
     Returns:
         (n, 2) int64 different pairs of values, in ascending order; (n,) int64 pixels.
@@ -59,34 +54,20 @@ class Matching(NamedTuple):
     """How the segments of one image lie on each other, and which of them match.
 
     G segments of the ground truth, P predicted ones, M matches.
-
-    Attributes:
-        gt_labels: (G,) int64.
-        is_crowd: (G,) bool.
-        pred_labels: (P,) int64.
-        gt_areas: (G,) int64 pixels in the map.
-        pred_areas: (P,) int64 pixels in the map.
-        on_void: (P,) int64 pixels of the prediction on void of the ground truth.
-        intersection: (G, P) int64 pixels.
-        iou: (G, P) float64 in [0, 1], whatever the classes; void does not count.
-        rows: (M,) int64, matched segments of the ground truth: the true positives.
-        columns: (M,) int64, their predictions.
-        missed: (G,) bool, the false negatives.
-        wrong: (P,) bool, the false positives.
     """
 
-    gt_labels: np.ndarray
-    is_crowd: np.ndarray
-    pred_labels: np.ndarray
-    gt_areas: np.ndarray
-    pred_areas: np.ndarray
-    on_void: np.ndarray
-    intersection: np.ndarray
-    iou: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-    missed: np.ndarray
-    wrong: np.ndarray
+    gt_labels: np.ndarray  # (G,) int64
+    is_crowd: np.ndarray  # (G,) bool
+    pred_labels: np.ndarray  # (P,) int64
+    gt_areas: np.ndarray  # (G,) int64 pixels in the map
+    pred_areas: np.ndarray  # (P,) int64 pixels in the map
+    on_void: np.ndarray  # (P,) int64 pixels of the prediction on void of the ground truth
+    intersection: np.ndarray  # (G, P) int64 pixels
+    iou: np.ndarray  # (G, P) float64 in [0, 1], whatever the classes; void does not count
+    rows: np.ndarray  # (M,) int64, matched segments of the ground truth: the true positives
+    columns: np.ndarray  # (M,) int64, their predictions
+    missed: np.ndarray  # (G,) bool, the false negatives
+    wrong: np.ndarray  # (P,) bool, the false positives
 
 
 def match_segments(
@@ -170,32 +151,21 @@ def _columns(segments: Mapping[int, Segment]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_quality(statistics: np.ndarray) -> np.ndarray:
-    """PQ, SQ and RQ of each class.
+    """PQ, SQ and RQ of each class, from its statistics (C, 4), columns as :data:`STATISTICS`.
 
-    Args:
-        statistics: (C, 4), columns as :data:`STATISTICS`.
-
-    Returns:
-        (C, 3) in [0, 1]; nan for classes that neither ground truth nor prediction have.
+    (C, 3) in [0, 1]; nan for classes that neither ground truth nor prediction have.
     """
     iou, tp, fp, fn = statistics.T
     segments = tp + fp / 2 + fn / 2
-    quality = np.full((len(statistics), 3), np.nan)
-    seen = segments > 0
-    quality[seen, 0] = iou[seen] / segments[seen]
-    quality[seen, 1] = iou[seen] / np.maximum(tp[seen], 1)  # without a match the IoU is 0
-    quality[seen, 2] = tp[seen] / segments[seen]
-    return quality
+    segments = np.where(segments > 0, segments, np.nan)
+    matches = np.where(segments > 0, np.maximum(tp, 1), np.nan)  # without a match the IoU is 0
+    return np.stack([iou / segments, iou / matches, tp / segments], axis=1)
 
 
 def mean_quality(quality: np.ndarray) -> tuple[np.ndarray, int]:
-    """Mean over the classes that occur.
+    """PQ, SQ, RQ in [0, 1], mean over the classes that occur, nan if none; and how many do.
 
-    Args:
-        quality: (C, 3) of :func:`class_quality`.
-
-    Returns:
-        (3,) PQ, SQ, RQ in [0, 1], nan if no class occurs; and the number of classes that do.
+    ``quality`` is (C, 3) of :func:`class_quality`.
     """
     seen = quality[~np.isnan(quality[:, 0])]
     return (seen.mean(0) if len(seen) else np.full(3, np.nan)), len(seen)

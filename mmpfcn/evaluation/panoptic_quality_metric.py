@@ -15,20 +15,9 @@ from terminaltables import AsciiTable
 from ..formats.coco_results import categories
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
-from .panoptic_files import (
-    check_writable,
-    write_coco_json,
-    write_per_image_file,
-    write_prediction,
-)
+from .panoptic_files import check_writable, write_coco_json, write_per_image_file, write_prediction
 from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
-from .panoptic_quality import (
-    STATISTICS,
-    Segment,
-    class_quality,
-    count_matching,
-    mean_quality,
-)
+from .panoptic_quality import STATISTICS, Segment, class_quality, count_matching, mean_quality
 
 
 class _Measured(NamedTuple):

@@ -30,11 +30,7 @@ def compare_class_names(
 ) -> None:
     """Names by label must be the same ones in the same order; where one is None nothing is said.
 
-    Args:
-        first: what has ``names``, such as 'training data'.
-        names: of the labels 0, 1, ...
-        second: what has ``other``.
-        other: of the labels 0, 1, ...
+    ``first`` has ``names`` and ``second`` has ``other``: 'training data' and the like.
 
     Raises:
         ValueError: they differ; the message has a table of the labels that do.

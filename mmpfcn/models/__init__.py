@@ -6,6 +6,7 @@ from .feature_encoder import FeatureEncoder
 from .fusion_head import PanopticFCNFusionHead
 from .kernel_fusion import KernelFusion
 from .kernel_generator import KernelGenerator
+from .kernel_update import KernelUpdate
 from .losses import WeightedDiceLoss
 from .panoptic_fcn import PanopticFCN
 from .panoptic_fcn_head import PanopticFCNHead
@@ -17,6 +18,7 @@ __all__ = [
     'FeatureEncoder',
     'KernelFusion',
     'KernelGenerator',
+    'KernelUpdate',
     'ModulatedDeformConv',
     'PanopticFCN',
     'PanopticFCNAssigner',

@@ -9,7 +9,7 @@ from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..ops.soft_masks import soft_masks_of_map, soft_masks_of_stack
+from ..ops.soft_masks import soft_masks_of_map, soft_masks_of_stack, stride_4
 from ..structures import ImageTargets, LevelTargets, region_labels
 from ..structures.segment_masks import SegmentMasks
 
@@ -111,8 +111,10 @@ class PanopticFCNAssigner:
             )
             region_rows = show.nonzero()[:, 0].to(device)
             levels.append(LevelTargets(heat_map, regions, objects, region_rows))
-        num_objects = len(gt_instances.labels)
-        return ImageTargets(masks, labels, region_masks[channels], channels, levels, num_objects)
+        num_objects, size = len(gt_instances.labels), stride_4(gt_sem_seg)
+        return ImageTargets(
+            masks, labels, region_masks[channels], channels, levels, num_objects, size
+        )
 
     def _object_masks(
         self, masks: Tensor | SegmentMasks, mask_size: tuple[int, int], device: torch.device

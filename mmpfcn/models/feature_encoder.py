@@ -26,6 +26,8 @@ class FeatureEncoder(BaseModule):
         norm_cfg: norm of the semantic FPN (the convolutions after the sum have none).
     """
 
+    num_place_channels = 0
+
     def __init__(
         self,
         in_channels: int = 256,

@@ -26,6 +26,8 @@ class KernelGenerator(BaseModule):
         norm_cfg: norm of both heads.
     """
 
+    num_place_channels = 0
+
     def __init__(
         self,
         num_things_classes: int,

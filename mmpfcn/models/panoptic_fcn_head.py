@@ -17,14 +17,12 @@ from torch.utils.checkpoint import checkpoint
 from ..structures import ImageTargets, LevelMaps, region_labels
 from ..structures.segment_masks import SegmentMasks
 from .assigner import VOID
+from .intra_batch import intra_batch_loss
 from .kernel_fusion import draw_same_pixels
+from .kernel_update import build_kernel_update
 from .layers import convolve
-from .losses import (
-    average_factors,
-    build_position_loss,
-    map_loss,
-    mask_loss,
-)
+from .losses import average_factors, build_position_loss, map_loss, mask_loss
+from .relative_position import check_place_channels
 from .sampling import (
     NOT_FINITE,
     TrainingKernels,
@@ -69,11 +67,14 @@ class PanopticFCNHead(BaseModule):
         loss_region: that of stuff regions.
         loss_thing: that of thing masks, (n, H/4, W/4).
         loss_stuff: that of stuff masks.
+        loss_intra_batch: that of thing kernels on the other image of a pair, which
+            :func:`intra_batch_loss` calls; None for no such loss, and then batches are no pairs.
         train_cfg: see :class:`TrainingSettings`; None for a model that is not trained.
         test_cfg: see :class:`InferenceSettings`.
         init_cfg: weights to load.
         separate_thing_regions: every thing class is a region class of its own (the paper's
             Cityscapes recipe, R = S + T), instead of one region class "any thing" (R = S + 1).
+        kernel_update: config of :class:`KernelUpdate`; None, as published, for none.
 
     Raises:
         ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key, or
@@ -99,6 +100,8 @@ class PanopticFCNHead(BaseModule):
         test_cfg: dict | None = None,
         init_cfg: dict | None = None,
         separate_thing_regions: bool = False,
+        kernel_update: dict | None = None,
+        loss_intra_batch: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         check_class_counts(num_things_classes, num_stuff_classes)
@@ -118,13 +121,18 @@ class PanopticFCNHead(BaseModule):
                 embed_channels=self.feature_encoder.out_channels,
             ),
         )
+        check_place_channels(self.kernel_generator, self.feature_encoder)
         self.kernel_fusion = MODELS.build(kernel_fusion)
         self.loss_center = build_position_loss(loss_center)
         self.loss_region = build_position_loss(loss_region)
         self.loss_thing = MODELS.build(loss_thing)
         self.loss_stuff = MODELS.build(loss_stuff)
+        self.loss_intra_batch = MODELS.build(loss_intra_batch) if loss_intra_batch else None
         self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
         self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
+        self.kernel_update = build_kernel_update(
+            kernel_update, self.feature_encoder, self.num_classes
+        )
         if self.train_cfg:
             self.assigner = TASK_UTILS.build(
                 self.train_cfg.assigner,
@@ -164,11 +172,11 @@ class PanopticFCNHead(BaseModule):
                 ``img_shape``. An image may lack things, stuff or both.
 
         Returns:
-            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``. Every parameter gets a
-            gradient from their sum whatever the images contain.
+            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``, and those that are
+            switched on. Every parameter gets a gradient from their sum whatever the images contain.
 
         Raises:
-            ValueError: without ``train_cfg``.
+            ValueError: without ``train_cfg``, or for an odd batch with ``loss_intra_batch``.
         """
         if self.train_cfg is None:
             raise ValueError(
@@ -230,7 +238,7 @@ class PanopticFCNHead(BaseModule):
         by_level = list(zip(*(image.levels for image in targets), strict=True))
         centers = [torch.stack([t.centers for t in level]) for level in by_level]
         regions = [torch.stack([t.regions for t in level]) for level in by_level]
-        return dict(
+        losses = dict(
             loss_center=sum(
                 map_loss(self.loss_center, maps.centers, target, num_objects)
                 for maps, target in zip(levels, centers, strict=True)
@@ -247,6 +255,16 @@ class PanopticFCNHead(BaseModule):
                 for k, t, x in images
             ),
         )
+        if self.kernel_update:
+            losses |= self.kernel_update.loss(
+                *(kernels, targets, mask_feats, self.region_labels),
+                *(thing_loss, stuff_loss, num_objects + num_regions),
+            )
+        if self.loss_intra_batch is not None:
+            losses['loss_intra_batch'] = intra_batch_loss(
+                self.loss_intra_batch, kernels, targets, mask_feats, num_objects
+            )
+        return losses
 
     def predict(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList
@@ -264,10 +282,10 @@ class PanopticFCNHead(BaseModule):
             mask_feats: (N, E, H/4, W/4).
 
         Returns:
-            Things, best first, and regions of every image, after kernel fusion: ``kernels`` (K, E),
-            ``labels`` (K,), ``scores`` (K,), ``num_kernels`` (K,) that were fused into each, and
-            ``mask_logits`` (K, H/4, W/4). The labels of regions are those of stuff, T + S for "any
-            thing", and with ``separate_thing_regions`` those of things.
+            Things, best first before their update, and regions of every image, after kernel fusion:
+            ``kernels`` (K, E), ``labels`` (K,), ``scores`` (K,), ``num_kernels`` (K,) that were
+            fused into each, and ``mask_logits`` (K, H/4, W/4). The labels of regions are those of
+            stuff, T + S for "any thing", and with ``separate_thing_regions`` those of things.
         """
         if not mask_feats.float().mean().isfinite():
             raise ValueError(NOT_FINITE)
@@ -280,6 +298,9 @@ class PanopticFCNHead(BaseModule):
                 for k, feats in zip(self.thing_kernels(levels), mask_feats.float(), strict=True)
             ]
             regions = [self.kernel_fusion(k) for k in self.region_kernels(levels)]
+            if self.kernel_update:
+                for image in zip(things, regions, mask_feats.float(), strict=True):
+                    self.kernel_update.update_image(*image)
             # all images in one product, filled up with zeros to the same number of kernels
             kernels = [
                 torch.cat([t.kernels, r.kernels]) for t, r in zip(things, regions, strict=True)
@@ -328,26 +349,6 @@ class PanopticFCNHead(BaseModule):
             labels=labels.expand_as(scores),
             scores=scores,
         )
-
-    def trace(self, levels: list[LevelMaps]) -> tuple[InstanceData, InstanceData]:
-        """Kernels of one image and where they are from, for :func:`mmpfcn.apis.explain`.
-
-        Args:
-            levels: maps of P3..P7, of a batch of one.
-
-        Returns:
-            :meth:`thing_kernels` and :meth:`region_kernels`, with ``levels`` (K,) int64, 0 for P3,
-            and of things ``cells`` (K,) int64, ``row * w + column``.
-        """
-        things, regions = self.thing_kernels(levels)[0], self.region_kernels(levels)[0]
-        peaks = level_peaks(levels, self.test_cfg)
-        scores, _, cells = (torch.cat(parts, 1)[0] for parts in zip(*peaks, strict=True))
-        numbers = torch.cat([torch.full_like(x.cells[0], i) for i, x in enumerate(peaks)])
-        order = scores.argsort(descending=True, stable=True)[: len(things)]
-        things.cells, things.levels = cells[order], numbers[order]
-        scores = torch.cat([pool_regions(x.regions, x.kernels)[0] for x in levels])  # (levels, R)
-        regions.levels = (scores > self.test_cfg.region_thr).nonzero()[:, 0]
-        return things, regions
 
 
 def check_class_counts(num_things_classes: int, num_stuff_classes: int) -> None:

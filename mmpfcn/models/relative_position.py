@@ -20,13 +20,29 @@ from .kernel_generator import KernelGenerator
 NUM_CHANNELS = 4
 """x^2 + y^2, x, y and 1."""
 
+NUM_MEASURES = 5
+"""Of :func:`measure_places`."""
+
 
 @MODELS.register_module()
 class RelativeFeatureEncoder(FeatureEncoder):
     """:class:`FeatureEncoder` with the four channels of places appended to its E."""
 
-    def __init__(self, *args, out_channels: int = 64, **kwargs) -> None:
-        super().__init__(*args, out_channels=out_channels, **kwargs)
+    num_place_channels = NUM_CHANNELS
+
+    def __init__(
+        self,
+        in_channels: int = 256,
+        feat_channels: int = 256,
+        out_channels: int = 64,
+        num_convs: int = 3,
+        num_levels: int = 4,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict = dict(type='GN', num_groups=32),  # noqa: B006 (never modified)
+    ) -> None:
+        super().__init__(
+            in_channels, feat_channels, out_channels, num_convs, num_levels, conv_cfg, norm_cfg
+        )
         self.out_channels = out_channels + NUM_CHANNELS
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
@@ -45,12 +61,28 @@ class RelativeKernelGenerator(KernelGenerator):
     Maps of kernels get three more channels: x and y of the cell, and its side, in cells of P3.
     """
 
-    def __init__(self, *args, embed_channels: int = 68, feat_channels: int = 256, **kwargs) -> None:
+    num_place_channels = NUM_CHANNELS
+
+    def __init__(
+        self,
+        num_things_classes: int,
+        num_region_channels: int,
+        in_channels: int = 256,
+        feat_channels: int = 256,
+        embed_channels: int = 68,
+        num_convs: int = 3,
+        position_conv_cfg: dict | None = dict(type='ModulatedDeformConv'),  # noqa: B006
+        norm_cfg: dict = dict(type='GN', num_groups=32),  # noqa: B006 (never modified)
+    ) -> None:
         super().__init__(
-            *args,
-            embed_channels=embed_channels - NUM_CHANNELS,
-            feat_channels=feat_channels,
-            **kwargs,
+            num_things_classes,
+            num_region_channels,
+            in_channels,
+            feat_channels,
+            embed_channels - NUM_CHANNELS,
+            num_convs,
+            position_conv_cfg,
+            norm_cfg,
         )
         self.thing_embed = RelativeEmbedding(feat_channels, embed_channels - NUM_CHANNELS)
         self.stuff_embed = PlacelessEmbedding(feat_channels, embed_channels - NUM_CHANNELS)
@@ -118,3 +150,62 @@ def places(like: Tensor, cells: float) -> tuple[Tensor, Tensor]:
         (torch.arange(side, device=like.device).float() + 0.5 - side / 2) / cells for side in (h, w)
     )
     return x.expand(h, w), y[:, None].expand(h, w)
+
+
+def measure_places(kernels: Tensor, pooled: Tensor) -> Tensor:
+    """Where the pixels of kernels lie, as the kernels' paraboloids ``b - |s (p - c)|^2`` see it.
+
+    Args:
+        kernels: (n, E), the last four for the channels of places.
+        pooled: (n, E), means of mask_feats over the pixels of each kernel; 0 without pixels.
+
+    Returns:
+        (n, 5): x and y of the mass centre from c in units of 1/s, the pixels' variance in these
+        units, log s and b. Places in the image and sizes are in none of them but s.
+    """
+    s, u, peak = _paraboloid(kernels)
+    squares, means = pooled[:, -4:-3], pooled[:, -3:-1]
+    variance = s.square() * (squares - means.square().sum(1, keepdim=True))
+    return torch.cat([s * means - u, variance, s.log(), peak], 1).clamp(-8, 8)
+
+
+def move_places(kernels: Tensor, change: Tensor) -> Tensor:
+    """What to add to the last four channels of kernels, so that their paraboloids change.
+
+    Args:
+        kernels: (n, E).
+        change: (n, 4): growth of log s (its tanh), shift of c in x and y in units of 1/s after
+            that, and growth of b. Nothing is added for zeros.
+
+    Returns:
+        (n, 4).
+    """
+    s, u, _ = _paraboloid(kernels)
+    growth, shift, lift = change[:, :1].tanh().exp(), change[:, 1:3], change[:, 3:]
+    more = growth.square() - 1
+    slope = 2 * s * (u * more + growth * shift)
+    fall = u.square() * more + 2 * growth * u * shift + shift.square()
+    return torch.cat([-s.square() * more, slope, lift - fall.sum(1, keepdim=True)], 1)
+
+
+def _paraboloid(kernels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """s (n, 1), s c (n, 2) and b (n, 1) of ``b - |s (p - c)|^2``; regions have s near 0."""
+    minus_square, slope, constant = kernels[:, -4:-3], kernels[:, -3:-1], kernels[:, -1:]
+    s = (-minus_square).clamp(min=1e-8).sqrt()
+    u = slope / (2 * s)
+    return s, u, constant + u.square().sum(1, keepdim=True)
+
+
+def num_place_channels(part: nn.Module) -> int:
+    """How many channels of places a kernel generator or feature encoder appends; 0 for others'."""
+    return getattr(part, 'num_place_channels', 0)
+
+
+def check_place_channels(generator: nn.Module, encoder: nn.Module) -> None:
+    """Raise ValueError when one of the two has channels of places and the other has none."""
+    if num_place_channels(generator) != num_place_channels(encoder):
+        raise ValueError(
+            f'panoptic_head.kernel_generator is a {type(generator).__name__} and feature_encoder a '
+            f'{type(encoder).__name__}: RelativeKernelGenerator and RelativeFeatureEncoder go '
+            'together, use both or KernelGenerator and FeatureEncoder'
+        )

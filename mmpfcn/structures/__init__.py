@@ -4,15 +4,3 @@ from .label_map import segment_areas, segment_boxes, segment_index
 from .level_maps import ImageTargets, LevelMaps, LevelTargets, region_labels
 from .network_output import NetworkOutput
 from .segment_masks import SegmentMasks
-
-__all__ = [
-    'ImageTargets',
-    'LevelMaps',
-    'LevelTargets',
-    'NetworkOutput',
-    'SegmentMasks',
-    'region_labels',
-    'segment_areas',
-    'segment_boxes',
-    'segment_index',
-]

@@ -65,6 +65,7 @@ class ImageTargets(NamedTuple):
         region_channels: (B,) int64 region channels, ascending.
         levels: targets per pyramid level, finest first.
         num_objects: of the ground truth, those that vanish included.
+        size: (h, w) cells of the image at stride 4; what follows in the maps is padding.
     """
 
     masks: Tensor
@@ -73,6 +74,7 @@ class ImageTargets(NamedTuple):
     region_channels: Tensor
     levels: list[LevelTargets]
     num_objects: int
+    size: tuple[int, int]
 
     @property
     def object_rows(self) -> Tensor:

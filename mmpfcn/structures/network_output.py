@@ -1,5 +1,3 @@
-"""What the network says about one image."""
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -48,6 +48,8 @@ def write_checkpoint(folder: Path, model_config: Config | None = None, **dataset
         for name, parameter in model.named_parameters():
             if name.endswith(('_out.weight', '_embed.weight')):
                 parameter.mul_(30)
+            elif name.endswith('.change.weight'):  # of an update, zero where it is new
+                parameter.normal_(std=0.1)
     meta = dict(dataset_meta=dict(classes=CLASSES, **dataset_meta))
     path = folder / 'tiny.pth'
     torch.save(dict(state_dict=model.state_dict(), meta=meta), path)

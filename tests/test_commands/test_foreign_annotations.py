@@ -11,6 +11,7 @@ from helpers.own_data import failure, in_base64, labelme, made, photo, run
 from PIL import Image
 from pycocotools import mask as mask_utils
 
+from mmpfcn.commands.convert.fields import field
 from mmpfcn.commands.convert.segmentation import encode, parts_of
 
 H, W = 30, 40
@@ -72,7 +73,7 @@ def test_forms_of_a_mask(form):
 @pytest.mark.parametrize('form, message', [
     ([[1, 2, 3, 4, 5, 6, 7]], '7 numbers, expected x and y in turn'),
     ([[1, 2, 3, float('nan'), 5, 6]], 'finite numbers'),
-    ([[1, 2, 3, 1e12, 5, 6]], 'finite numbers'),
+    ([[1, 2, 3, 1e12, 5, 6]], 'finite numbers of at most 1048576'),
     ([[1, 2, '3', 4, 5, 6]], 'expected polygons'),
     ('a mask', 'expected polygons'),
     ([dict(x=1, y=2)], 'has no "size"'),
@@ -91,6 +92,16 @@ def test_forms_that_are_refused(form, message):
     with pytest.raises(ValueError, match=message) as caught:
         encode(parts_of(form, 'file: annotation 7'), H, W, 'file: annotation 7')
     assert 'annotation 7' in str(caught.value)
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('name', '', "x: \"name\" is '', expected a number or a text that is not empty"),
+    ('id', 10**30, 'expected a number or a text of at most 64 bits'),
+])  # fmt: skip
+def test_names_are_not_empty_and_ids_fit_into_64_bits(name, value, message):
+    assert field({name: 'a'}, name, 'a number or a text', 'x') == 'a'
+    with pytest.raises(ValueError, match=message):
+        field({name: value}, name, 'a number or a text', 'x')
 
 
 def test_compressed_runs_are_those_of_pycocotools():

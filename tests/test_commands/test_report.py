@@ -18,9 +18,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from test_end_to_end import QUICK, ran
 
-from mmpfcn.commands.report.charts import ticks
 from mmpfcn.commands.report.command import main
-from mmpfcn.commands.report.curves import MOST_POINTS, find_logs, read_logs
+from mmpfcn.commands.report.curves import MOST_POINTS, find_logs, read_logs, ticks
 from mmpfcn.evaluation import PanopticQualityMetric
 
 TRUTH = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmpfcn.deployment.mask_resizing import MaskResizer, best_labels
+from mmpfcn.deployment.postprocessing import MaskResizer, best_labels
 from mmpfcn.ops import label_tiles, mask_resizing
 
 SIZES = [

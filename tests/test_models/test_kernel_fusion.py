@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from mmpfcn import KernelFusion
-from mmpfcn.deployment import kernel_fusion as numpy_version
+from mmpfcn.deployment import postprocessing as numpy_version
 from mmpfcn.models.kernel_fusion import draw_same_pixels
 
 

@@ -1,11 +1,14 @@
 """Kernels that know where they stand: the channels of places are a paraboloid around the cell."""
 
+import math
+
 import pytest
 import torch
 from helpers import tiny
 
 from mmpfcn import RelativeFeatureEncoder, RelativeKernelGenerator
 from mmpfcn.models.panoptic_fcn_head import convolve
+from mmpfcn.models.relative_position import measure_places, move_places
 
 NORM = dict(type='GN', num_groups=4)
 GENERATOR, ENCODER = dict(type='RelativeKernelGenerator'), dict(type='RelativeFeatureEncoder')
@@ -61,3 +64,38 @@ def test_an_image_of_a_batch_has_what_it_has_alone():
     assert torch.allclose(feats[1:], alone_feats, atol=1e-5)
     for both, one in zip(levels, alone, strict=True):
         assert torch.allclose(both.kernels[1:], one.kernels, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['kernel_generator', 'feature_encoder'])
+def test_only_one_of_the_two_is_refused(name):
+    with pytest.raises(ValueError, match='RelativeKernelGenerator and RelativeFeatureEncoder go'):
+        tiny.build(panoptic_head={name: PARTS['panoptic_head'][name]})
+
+
+def paraboloid(a, x, y, b):
+    return torch.tensor([[0.5, -a, 2 * a * x, 2 * a * y, b - a * (x**2 + y**2)]])
+
+
+def test_pixels_measured_by_a_paraboloid():
+    """Places and sizes of objects are not in the measures, but how well the two fit is."""
+    for x, y, size in ((0, 0, 1), (7, -3, 2), (-40, 60, 0.5)):
+        kernel = paraboloid(0.25 / size**2, x, y, 1.5)
+        place = torch.tensor([x + 2 * size, y - size])  # of the pixels, as wide as three units
+        pooled = torch.cat([torch.zeros(1), (place.square().sum() + 9 * size**2)[None], place, torch.ones(1)])
+        measures = measure_places(kernel, pooled[None])[0]
+        expected = [1, -0.5, 9 / 4, math.log(0.5 / size), 1.5]
+        assert measures.tolist() == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_paraboloid_moves():
+    """By so many of its own units, where it has become wider or narrower by a factor."""
+    kernel, growth = paraboloid(0.25, 7, -3, 1.5), math.exp(math.tanh(-0.4))
+    moved = kernel[:, 1:] + move_places(kernel, torch.tensor([[-0.4, 1.0, -2.0, 0.5]]))
+    s = 0.5 * growth
+    expected = paraboloid(s**2, 7 + 1 / s, -3 - 2 / s, 2.0)[:, 1:]
+    assert torch.allclose(moved, expected, atol=1e-5)
+    assert not move_places(kernel, torch.zeros(1, 4)).any()
+    region = torch.zeros(1, 5)
+    assert move_places(region, torch.tensor([[1.0, 0, 0, 0.5]]))[0].tolist() == pytest.approx(
+        [0, 0, 0, 0.5], abs=1e-6
+    )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmpfcn.visualization.kernel_masks import MASK_ALPHA, OUTLINE, TAKEN, draw_mask
+from mmpfcn.visualization.heat_maps import MASK_ALPHA, OUTLINE, TAKEN, draw_mask
 
 DARK = 35  # grey of 100 as a background
 RED = (200, 0, 0)

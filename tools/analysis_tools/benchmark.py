@@ -96,12 +96,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def settings(args: argparse.Namespace) -> list[Setting]:
     """Every combination, without a number of objects."""
-    return [
-        Setting(size, out_size or size, batch_size, dtype)
-        for dtype, batch_size, size, out_size in product(
-            args.dtype, args.batch_size, args.size, args.out_size
-        )
-    ]
+    combinations = product(args.dtype, args.batch_size, args.size, args.out_size)
+    return [Setting(size, out or size, batch, dtype) for dtype, batch, size, out in combinations]
 
 
 def measure_memory(args: argparse.Namespace, listed: Sequence[Candidate]) -> list[Peak]:
@@ -127,10 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
-    listed = candidates(
-        args.configs, args.cfg_options or {}, args.plain_convs, args.peers, args.compile,
-        args.channels_last, args.accelerate,
-    )  # fmt: skip
+    flags = args.compile, args.channels_last, args.accelerate
+    listed = candidates(args.configs, args.cfg_options or {}, args.plain_convs, args.peers, *flags)
     # before this process holds models itself
     peaks = measure_memory(args, listed) if args.memory else []
     if args.onnx:

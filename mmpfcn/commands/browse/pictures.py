@@ -28,41 +28,26 @@ MAX_AREA = 1280 * 960  # unless there are all the panels of the targets
 
 
 class Picture(NamedTuple):
-    """A finished picture and what is to be said about it.
+    """A finished picture and what is to be said about it."""
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        preview: The part of it that has the ground truth.
-        name: Of the image's file.
-        facts: What there is in it.
-        labels: Of its segments.
-    """
-
-    image: np.ndarray
-    preview: np.ndarray
-    name: str
-    facts: str
-    labels: list[int]
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    preview: np.ndarray  # the part of it that has the ground truth
+    name: str  # of the image's file
+    facts: str  # what there is in it
+    labels: list[int]  # of its segments
 
 
 class Browser(NamedTuple):
-    """Draws images of a data set.
+    """Draws images of a data set."""
 
-    Args:
-        dataset: With a pipeline whose last transform packs.
-        target_pipeline: Makes the targets to draw; None to draw none.
-        original: Also draw the files as they are, without the pipeline.
-    """
-
-    dataset: BaseDataset
-    target_pipeline: TargetPipeline | None
-    original: bool
+    dataset: BaseDataset  # with a pipeline whose last transform packs
+    target_pipeline: TargetPipeline | None  # makes the targets to draw; None to draw none
+    original: bool  # also draw the files as they are, without the pipeline
 
     def draw(self, index: int) -> Picture:
         """The picture of one image.
 
-        Raises:
-            OSError, ValueError, AssertionError: A file is wrong, or there is no ground truth.
+        OSError, ValueError or AssertionError: a file is wrong, or there is no ground truth.
         """
         data = self.dataset[index]
         sample = data['data_samples']
@@ -81,8 +66,11 @@ class Browser(NamedTuple):
             rows.append(self._row(panels))
         else:
             sample = self.target_pipeline.make(image, data)
-            canvas = resize(sample.image, _panel_size(sample.image, MIN_AREA, MIN_AREA))
-            overlay = self._overlay_on(canvas, sample, truth)
+            canvas = resize(sample.image, self._panel_size(sample.image))
+            stride = len(sample.image) / len(canvas)
+            h, w = (round(side / stride) for side in sample.size)  # what is no padding
+            overlay, ids = canvas.copy(), resize(truth.ids, (h, w))
+            overlay[:h, :w] = self._draw(canvas[:h, :w], ids, truth.segments)
             padded = f'{name}: input, {_size(image)}, padded to {_size(sample.image)}'
             panels = [(padded, canvas), (title, overlay)]
             rows += self._target_rows(sample, canvas, panels)
@@ -116,16 +104,14 @@ class Browser(NamedTuple):
                 'the pipeline gives no ground truth: it lacks LoadPanopticGroundTruth, or the JSON '
                 'has no annotations'
             )
-        truth = from_png(path, sample.get('segments_info', ()), self._things, self._backend_args)
+        truth = self._read_png(path, sample.get('segments_info', ()))
         return self._read_image(image_path), truth
 
     def _original_row(self, info: dict) -> np.ndarray:
         image = self._read_image(info['img_path'])
         panels = [(f'{Path(info["img_path"]).name}: file, {_size(image)}', image)]
         if info.get('seg_map_path') is not None:
-            truth = from_png(
-                info['seg_map_path'], info['segments_info'], self._things, self._backend_args
-            )
+            truth = self._read_png(info['seg_map_path'], info['segments_info'])
             title = f'its annotation: {self._describe(truth)}'
             panels.append((title, self._overlay(image, truth)))
         return self._row(panels)
@@ -155,22 +141,12 @@ class Browser(NamedTuple):
             ),
         ]
 
-    def _overlay_on(
-        self, canvas: np.ndarray, sample: TrainingSample, truth: GroundTruth
-    ) -> np.ndarray:
-        """The ground truth on the part of a canvas that is no padding."""
-        stride = len(sample.image) / len(canvas)
-        h, w = (round(side / stride) for side in sample.size)
-        overlay = canvas.copy()
-        overlay[:h, :w] = self._draw(canvas[:h, :w], resize(truth.ids, (h, w)), truth.segments)
-        return overlay
-
     def _overlay(self, image: np.ndarray, truth: GroundTruth) -> np.ndarray:
         if truth.ids.shape != image.shape[:2]:
             raise ValueError(
                 f'the ground truth is {truth.ids.shape} (H, W) but the image is {image.shape[:2]}'
             )
-        size = _panel_size(image, MIN_AREA, self._most)
+        size = self._panel_size(image)
         return self._draw(resize(image, size), resize(truth.ids, size), truth.segments)
 
     def _draw(self, image: np.ndarray, ids: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
@@ -189,30 +165,24 @@ class Browser(NamedTuple):
         parts = [f'{number} {name}' for name, number in counts.items() if number]
         return ', '.join([*parts, f'{100 * void:.1f} % void'])
 
-    @property
-    def _most(self) -> int:
-        """Pixels of a panel at most."""
-        return MAX_AREA if self.target_pipeline is None else MIN_AREA
+    def _panel_size(self, image: np.ndarray) -> tuple[int, int]:
+        """(H, W) of an image scaled to the area of a panel."""
+        height, width = image.shape[:2]
+        area, most = height * width, MAX_AREA if self.target_pipeline is None else MIN_AREA
+        factor = (min(max(area, MIN_AREA), most) / area) ** 0.5
+        return max(1, round(height * factor)), max(1, round(width * factor))
 
     def _row(self, panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
         """Panels of about one shape side by side, at the size of the last."""
-        size = _panel_size(panels[-1][1], MIN_AREA, self._most)
+        size = self._panel_size(panels[-1][1])
         return join_panels([(title, resize(image, size)) for title, image in panels])
 
-    @property
-    def _backend_args(self) -> dict | None:
-        return getattr(self.dataset, 'backend_args', None)
+    def _read_png(self, path: str, segments: Sequence[dict]) -> GroundTruth:
+        return from_png(path, segments, self._things, getattr(self.dataset, 'backend_args', None))
 
     def _read_image(self, path: str) -> np.ndarray:
-        return _to_rgb(decode_image(read_complete(path, 'image', self._backend_args), path))
-
-
-def _panel_size(image: np.ndarray, least: int, most: int) -> tuple[int, int]:
-    """(H, W) of an image scaled to an area between the two."""
-    height, width = image.shape[:2]
-    area = height * width
-    factor = (min(max(area, least), most) / area) ** 0.5
-    return max(1, round(height * factor)), max(1, round(width * factor))
+        backend_args = getattr(self.dataset, 'backend_args', None)
+        return _to_rgb(decode_image(read_complete(path, 'image', backend_args), path))
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:

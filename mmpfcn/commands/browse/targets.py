@@ -20,19 +20,12 @@ PADDING = 48  # grey
 
 
 class TrainingSample(NamedTuple):
-    """One image as the head is trained on it.
+    """One image as the head is trained on it."""
 
-    Args:
-        image: (H, W, 3) uint8 RGB, the padded input.
-        size: (h, w) of it without padding.
-        targets: Of every level.
-        objects: Those of the ground truth.
-    """
-
-    image: np.ndarray
-    size: tuple[int, int]
-    targets: ImageTargets
-    objects: list[TargetObject]
+    image: np.ndarray  # (H, W, 3) uint8 RGB, the padded input
+    size: tuple[int, int]  # (h, w) of it without padding
+    targets: ImageTargets  # of every level
+    objects: list[TargetObject]  # those of the ground truth
 
 
 class TargetPipeline(NamedTuple):
@@ -44,13 +37,8 @@ class TargetPipeline(NamedTuple):
     def make(self, image: np.ndarray, data: dict) -> TrainingSample:
         """Targets of one image, as a batch of one gives them.
 
-        Args:
-            image: (h, w, 3) uint8 RGB of ``data['inputs']``.
-            data: Of a training pipeline.
-
-        Raises:
-            ValueError: The labels do not fit the class counts of the model, or there is no semantic
-                map.
+        The image is (h, w, 3) uint8 RGB of ``data['inputs']``; ValueError where the labels do not
+        fit the class counts of the model, or there is no semantic map.
         """
         if 'gt_sem_seg' not in data['data_samples']:
             raise ValueError(
@@ -82,13 +70,10 @@ class TargetPipeline(NamedTuple):
 def target_objects(
     targets: ImageTargets, labels: Tensor, boxes: Tensor, seen: Tensor
 ) -> list[TargetObject]:
-    """Gather per object what the targets say per level.
+    """Gather per object what the targets of an image say per level.
 
-    Args:
-        targets: Of one image.
-        labels: (G,) of its objects.
-        boxes: (G, 4) in pixels.
-        seen: (G,) bool: whether the object is in ``targets.masks``.
+    Of its objects there are labels (G,), boxes (G, 4) in pixels, and ``seen``, (G,) bool: whether
+    the object is in ``targets.masks``.
     """
     masks = iter(targets.masks.numpy())
     row_levels: list[list[int]] = [[] for _ in range(len(targets.masks))]
@@ -103,11 +88,7 @@ def target_objects(
 
 
 def build_target_pipeline(cfg: Config) -> TargetPipeline:
-    """From the config of a model with :class:`PanopticFCNHead`.
-
-    Raises:
-        ValueError: It is another model.
-    """
+    """From the config of a model with :class:`PanopticFCNHead`; ValueError for another."""
     model = cfg.get('model', {})
     assigner = (model.get('train_cfg') or {}).get('assigner') or {}
     if assigner.get('type') not in ('PanopticFCNAssigner', PanopticFCNAssigner):

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,8 @@ class Classes(NamedTuple):
     labels: dict[Any, int | None]
 
 
-def read_json(path: Path) -> dict:
-    """The content of a JSON file with images and categories.
+def read_json(path: Path, findings: Findings) -> dict:
+    """The content of a JSON file; what the reader of a run refuses of its records is found.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -41,15 +41,12 @@ def read_json(path: Path) -> dict:
             raise ValueError(f'{path} has no list of {key}: it is no COCO panoptic JSON')
         if not content[key]:
             raise ValueError(f'{path} has no {key}: its list is empty')
-    for flaw in problems(content):
+    flaws = list(problems(content))
+    for flaw in flaws:
         if flaw.kind == 'json':
             raise ValueError(f'{path}{flaw.text}')
+    findings.add(Problem(flaw.kind, f'{path.name}{flaw.text}') for flaw in flaws)
     return content
-
-
-def check_records(content: dict, path: Path, findings: Findings) -> None:
-    """What the reader of a run refuses about single records."""
-    findings.add(Problem(flaw.kind, f'{path.name}{flaw.text}') for flaw in problems(content))
 
 
 def check_categories(
@@ -57,13 +54,17 @@ def check_categories(
 ) -> Classes:
     """Arrange the classes as a run does; where it would stop, the file's, things first."""
     usable = _usable(categories, 'categories')
-    _count_shared('category_name', usable, 'name', 'categories', findings)
+    firsts = _find_shared('category_name', usable, 'name', 'categories', findings)
     if not {'thing_classes', 'stuff_classes'} & set(metainfo):
         chosen = metainfo.get('classes', [c['name'] for c in usable])
         unclear = [c for c in usable if 'isthing' not in c and c['name'] in chosen]
         findings.add(Problem('isthing', f'{c["name"]} (id {c["id"]})') for c in unclear)
-    by_id = _firsts(_with_own_names(usable), 'id')
-    known = [{'isthing': 1, **category} for category in by_id.values()]
+    by_id: dict[Any, dict] = {}
+    for category in usable:  # those that share a name keep apart by their ids
+        name, id_ = category['name'], category['id']
+        own = name if firsts[name] is category else f'{name} (id {id_})'
+        by_id.setdefault(id_, {'isthing': 1, **category, 'name': own})
+    known = list(by_id.values())
     try:
         arranged = arrange_classes(known, metainfo, str(path))
         names, num_things = arranged['classes'], len(arranged['thing_classes'])
@@ -75,29 +76,16 @@ def check_categories(
     return Classes(names, num_things, {i: places.get(c['name']) for i, c in by_id.items()})
 
 
-def _with_own_names(categories: Sequence[dict]) -> Iterator[dict]:
-    """Categories that share a name keep apart by their ids."""
-    firsts = _firsts(categories, 'name')
-    for category in categories:
-        name, id_ = category['name'], category['id']
-        own = name if firsts[name] is category else f'{name} (id {id_})'
-        yield {**category, 'name': own}
-
-
 def pair(content: dict, path: Path, findings: Findings) -> list[tuple[dict, dict | None]]:
     """Images with their annotations, None for an image without."""
-    images, annotations = content['images'], content.get('annotations')
-    images = _usable(images, 'images')
-    if not annotations:
+    images = _usable(content['images'], 'images')
+    if not content.get('annotations'):
         findings.add([Problem('no_annotations', str(path))])
         return [(image, None) for image in images]
-    annotations = _usable(annotations, 'annotations')
-    by_image = _firsts(annotations, 'image_id')
-    for kind, records, key, what in (
-        ('image_name', images, 'file_name', 'images'),
-        ('png_name', annotations, 'file_name', 'annotations'),
-    ):
-        _count_shared(kind, records, key, what, findings)
+    annotations = _usable(content['annotations'], 'annotations')
+    by_image = {a['image_id']: a for a in reversed(annotations)}
+    _find_shared('image_name', images, 'file_name', 'images', findings)
+    _find_shared('png_name', annotations, 'file_name', 'annotations', findings)
     ids = {image['id'] for image in images}
     findings.add(
         Problem('no_image', f'{a["file_name"]} of the image {a["image_id"]!r}')
@@ -121,56 +109,40 @@ def make_jobs(
 ) -> Iterator[Job]:
     """What the files have to be held against; finds what the JSON alone shows to be wrong."""
     for image, annotation in pairs:
-        segments: list[Segment] = []
-        if annotation is not None:
-            infos = _usable_segments(annotation, classes, findings)
-            segments = [
-                Segment(
-                    s['id'],
-                    classes.labels.get(s['category_id']),
-                    bool(s.get('iscrowd', 0)),
-                    s.get('area'),
-                    s.get('bbox'),
-                )
-                for s in infos
-            ]
-        yield Job(
-            image=images / image['file_name'],
-            png=None if annotation is None else pngs / annotation['file_name'],
-            size=(image['height'], image['width']),
-            segments=segments,
-        )
+        png = None if annotation is None else pngs / annotation['file_name']
+        segments = [] if annotation is None else _segments(annotation, classes, findings)
+        yield Job(images / image['file_name'], png, (image['height'], image['width']), segments)
 
 
-def _usable_segments(annotation: dict, classes: Classes, findings: Findings) -> list[dict]:
+def _segments(annotation: dict, classes: Classes, findings: Findings) -> list[Segment]:
     """Segments with a possible id, the first of each."""
-    infos = [s for s in _usable(annotation['segments_info'], 'segments') if type(s['id']) is int]
-    labels = Counter(classes.labels.get(s['category_id']) for s in infos if not s.get('iscrowd'))
+    found = {}
+    labels = Counter()
+    for s in _usable(annotation['segments_info'], 'segments'):
+        if type(s['id']) is int:
+            label, crowd = classes.labels.get(s['category_id']), bool(s.get('iscrowd', 0))
+            labels[label] += not crowd
+            new = Segment(s['id'], label, crowd, s.get('area'), s.get('bbox'))
+            found.setdefault(s['id'], new)
     findings.add(
         Problem('stuff_twice', f'{annotation["file_name"]}: {count} of {classes.names[label]}')
         for label, count in labels.items()
         if label is not None and label >= classes.num_things and count > 1
     )
-    return [s for id_, s in _firsts(infos, 'id').items() if 0 < id_ < NUM_IDS]
+    return [segment for id_, segment in found.items() if 0 < id_ < NUM_IDS]
 
 
-def _firsts(records: Iterable[dict], key: str) -> dict[Any, dict]:
-    """The first record of each value of the key, in the order of the records."""
-    firsts: dict[Any, dict] = {}
-    for record in records:
-        firsts.setdefault(record[key], record)
-    return firsts
-
-
-def _count_shared(
+def _find_shared(
     kind: str, records: Sequence[dict], key: str, what: str, findings: Findings
-) -> None:
+) -> dict[Any, dict]:
+    """Find values of the key that several records have; gives the first record of each."""
     shared = Counter(record[key] for record in records)
     findings.add(
         Problem(kind, f'{key} {value!r} of {count} {what}')
         for value, count in shared.items()
         if count > 1
     )
+    return {record[key]: record for record in reversed(records)}
 
 
 def _usable(records: Sequence, kind: str) -> list[dict]:

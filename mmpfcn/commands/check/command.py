@@ -9,50 +9,51 @@ would be right; 1: it would stop or be silently wrong; 2: wrong usage.
 """
 
 import argparse
-import os
 import sys
+from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 
-from mmpfcn.apis.configs import read_config
+from tqdm import tqdm
 
-from ..options import add_config_options
-from .problems import Findings
+from mmpfcn.apis.configs import read_config
+from mmpfcn.datasets import PanopticDataset
+
+from ..options import add_config_options, add_workers, new_parser
+from ..workers import map_in_processes
+from .annotations import check_categories, make_jobs, pair, read_json
+from .images import check_image
+from .problems import AT_START, KINDS, Findings, Problem
 from .report import finding_lines, source_lines, write_report
-from .run import check_source
-from .sources import from_config, from_json
+from .sources import Source, check_class_counts, from_config, from_json
+from .statistics import Statistics
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError)
+CHUNK = 8  # images that a process checks at a time
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument(
-        'source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON'
-    )
-    parser.add_argument(
+    parser = new_parser(__doc__)
+    add = parser.add_argument
+    add('source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON')
+    add(
         '--images',
         type=Path,
         metavar='DIR',
         help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
     )
-    parser.add_argument(
+    add(
         '--png',
         type=Path,
         metavar='DIR',
         help='folder of the PNGs of a JSON; default: its path without .json',
     )
-    parser.add_argument(
-        '--split', choices=['train', 'val', 'test'], help='data set of a CONFIG; default: train'
-    )
+    splits = ['train', 'val', 'test']
+    add('--split', choices=splits, help='data set of a CONFIG; default: train')
     add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
-    parser.add_argument(
-        '--workers', type=int, default=cores, help='number of processes (%(default)s)'
-    )
-    parser.add_argument('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
+    add_workers(parser, int)
+    add('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
     return parser
 
 
@@ -63,8 +64,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     if args.workers < 1:
         parser.error(f'--workers got {args.workers}, expected at least 1')
     is_json = args.source.suffix == '.json'
-    foreign = ('split', 'cfg_options') if is_json else ('images', 'png')
-    for name in foreign:
+    for name in ('split', 'cfg_options') if is_json else ('images', 'png'):
         if getattr(args, name) is not None:
             option, other = name.replace('_', '-'), 'CONFIG' if is_json else 'JSON'
             parser.error(f'--{option} goes with a {other}, but {args.source} is none')
@@ -85,6 +85,58 @@ def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> t
         return from_config(cfg, args.split or 'train'), cfg.get('model') or {}
     except WRONG_CONFIG as error:
         parser.error(f'{args.source}: {error}')
+
+
+def check_source(
+    source: Source, model: Mapping, workers: int, findings: Findings
+) -> Statistics | None:
+    """Add the problems of a data set, with all its files, to the findings.
+
+    ``model`` is its config, for its class counts, and may be empty. Gives what the data set holds;
+    None if its JSON can not be used.
+    """
+    before = _stops_at_start(findings)
+    try:
+        content = read_json(source.json, findings)
+    except (ValueError, OSError) as error:
+        findings.add([Problem('json', str(error))])
+        return None
+    classes = check_categories(content['categories'], source.metainfo, source.json, findings)
+    check_class_counts(model, classes, findings)
+    pairs = pair(content, source.json, findings)
+    jobs = make_jobs(pairs, classes, source.images, source.pngs, findings)
+    statistics = Statistics(classes, source.scale_ranges)
+    check = partial(check_image, num_things=classes.num_things, resized=source.resized)
+    with tqdm(total=len(pairs), unit='image', disable=None, leave=False) as bar:
+        for result in map_in_processes(check, jobs, workers, CHUNK):
+            findings.add(result.problems)
+            statistics.add(result)
+            bar.update()
+    if _stops_at_start(findings) == before:
+        findings.add(_load(source))
+    return statistics
+
+
+def _stops_at_start(findings: Findings) -> int:
+    """How much was found that stops a run at its start."""
+    kinds = ('no_annotations', *(kind for kind in KINDS if KINDS[kind].effect == AT_START))
+    return sum(findings.counts.get(kind, 0) for kind in kinds)
+
+
+def _load(source: Source) -> list[Problem]:
+    """Read the annotations as a run does: what it says where it stops."""
+    try:
+        PanopticDataset(
+            ann_file=str(source.json),
+            metainfo=source.metainfo or None,
+            data_prefix=dict(img=str(source.images), seg=str(source.pngs)),
+            filter_cfg=source.filter_cfg,
+            test_mode=source.test_mode,
+            serialize_data=False,
+        )
+    except (OSError, TypeError, ValueError) as error:
+        return [Problem('start', str(error))]
+    return []
 
 
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
@@ -120,7 +172,3 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -38,32 +38,24 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What the files hold.
+    """What the files hold."""
 
-    Attributes:
-        problems: what is wrong.
-        size: (H, W) in pixels of the PNG, else of the image; None if neither can be read.
-        segments: (n, 3) of those with pixels and a label: label, crowd (0 or 1), area in pixels.
-        sides: sqrt(box area) in pixels of each object (no crowd), after resizing.
-        void: pixels without label; None without a readable PNG.
-    """
-
-    problems: list[Problem]
+    problems: list[Problem]  # what is wrong
+    # (H, W) in pixels of the PNG, else of the image; None if neither can be read
     size: tuple[int, int] | None
+    # (n, 3) of those with pixels and a label: label, crowd (0 or 1), area in pixels
     segments: np.ndarray
-    sides: np.ndarray
-    void: int | None
+    sides: np.ndarray  # sqrt(box area) in pixels of each object (no crowd), after resizing
+    void: int | None  # pixels without label; None without a readable PNG
 
 
 def check_image(
     job: Job, num_things: int, resized: Callable[[int, int], tuple[float, float]]
 ) -> Result:
-    """Read both files of an image.
+    """Read both files of an image, and hold them against what the JSON says.
 
-    Args:
-        job: what the JSON says.
-        num_things: labels below it are things.
-        resized: height and width of an image that has the size (height, width) before resizing.
+    Labels below ``num_things`` are things; ``resized`` gives (height, width) of an image that has
+    this size before resizing.
     """
     problems: list[Problem] = []
     image_size, size_in_file, orientation = _check_image_file(job, problems)
@@ -79,8 +71,11 @@ def check_image(
     boxes = segment_boxes(index, len(job.segments))
     boxes[:, 2:] -= boxes[:, :2]  # now x, y, width, height, as in the JSON
     problems += _compare_segments(job, areas[1:], boxes)
-    problems += _find_unknown(job, ids, index)
-
+    unknown = ids[(index == 0) & (ids != 0)]
+    if len(unknown):
+        found = some(map(str, np.unique(unknown)), EXAMPLES)
+        text = f'{job.png}: {len(unknown)} pixels have the id {found}'
+        problems.append(Problem('unknown_pixels', text, len(unknown)))
     used = [i for i, s in enumerate(job.segments) if s.label is not None and areas[i + 1]]
     rows = [(job.segments[i].label, job.segments[i].crowd, areas[i + 1]) for i in used]
     objects = [i for i in used if job.segments[i].label < num_things and not job.segments[i].crowd]
@@ -162,15 +157,6 @@ def _compare_segments(job: Job, areas: np.ndarray, boxes: np.ndarray) -> list[Pr
         for kind, found in (('no_pixels', empty), ('area', other_area), ('bbox', other_box))
         if found
     ]
-
-
-def _find_unknown(job: Job, ids: np.ndarray, index: np.ndarray) -> list[Problem]:
-    unknown = ids[(index == 0) & (ids != 0)]
-    if not len(unknown):
-        return []
-    found = some(map(str, np.unique(unknown)), EXAMPLES)
-    text = f'{job.png}: {len(unknown)} pixels have the id {found}'
-    return [Problem('unknown_pixels', text, len(unknown))]
 
 
 def _by(size: tuple[int, int]) -> str:

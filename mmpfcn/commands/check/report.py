@@ -24,7 +24,8 @@ def source_lines(source: Source, statistics: Statistics | None) -> Iterator[str]
         f'{len(classes.names) - classes.num_things} stuff classes'
     )
     yield ''
-    yield from statistics.lines(source.describe_scale())
+    scale = f'at the scale {source.scale}, uncropped' if source.scale else 'of the files'
+    yield from statistics.lines(scale)
     if source.type != 'PanopticDataset':
         yield (
             f'The config uses {source.type}: what follows is true of PanopticDataset with '
@@ -55,11 +56,7 @@ def finding_lines(findings: Findings) -> Iterator[str]:
 def write_report(
     path: Path, sources: Sequence[Source], held: Sequence[Statistics | None], findings: Findings
 ) -> None:
-    """Write everything to a JSON file, which appears when it is complete.
-
-    Raises:
-        OSError: the file can not be written.
-    """
+    """Write everything to a JSON file, which appears when it is complete."""
     report = dict(
         datasets=[
             dict(json=str(source.json), **(statistics.as_dict() if statistics else {}))

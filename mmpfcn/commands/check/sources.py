@@ -1,7 +1,6 @@
 """Which files belong to a data set: from a JSON alone, or from a config."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +11,11 @@ from .annotations import Classes
 from .problems import Findings, Problem
 from .statistics import COCO_RANGES
 
-RESIZERS = ('Resize', 'RandomChoiceResize', 'RandomResize')
+RESIZERS = ('Resize', 'ShortSideResize', 'RandomChoiceResize', 'RandomResize')
 
 
 class Source(NamedTuple):
-    """A data set to be checked, and how its images are resized: see ``describe_scale``."""
+    """A data set to be checked, and how its images are resized."""
 
     json: Path
     images: Path
@@ -29,52 +28,27 @@ class Source(NamedTuple):
     filter_cfg: Mapping | None = None
     test_mode: bool = True
 
-    def describe_scale(self) -> str:
-        """To follow "objects measured in pixels"."""
-        return f'at the scale {self.scale}, uncropped' if self.scale else 'of the files'
-
-    def resized(self) -> 'partial[tuple[float, float]]':
-        """Function of the size (height, width) before resizing."""
-        return partial(resize, scale=self.scale, keep_ratio=self.keep_ratio)
-
-
-def resize(
-    height: int, width: int, scale: tuple[int, int] | None, keep_ratio: bool
-) -> tuple[float, float]:
-    """(height, width) of a resized image; ``scale`` as in mmcv's ``Resize``."""
-    if scale is None:
-        return height, width
-    if not keep_ratio:
-        return scale[1], scale[0]
-    return mmcv.rescale_size((width, height), scale)[::-1]
+    def resized(self, height: int, width: int) -> tuple[float, float]:
+        """(height, width) of an image that is resized by ``scale``, as in mmcv's ``Resize``."""
+        if self.scale is None:
+            return height, width
+        if not self.keep_ratio:
+            return self.scale[1], self.scale[0]
+        return mmcv.rescale_size((width, height), self.scale)[::-1]
 
 
 def from_json(path: Path, images: Path | None, pngs: Path | None) -> Source:
-    """Folders are guessed where they are not given.
-
-    Raises:
-        ValueError: images or PNGs are not where COCO's are.
-    """
-    if images is None:
-        images = path.parent.parent / path.stem.removeprefix('panoptic_')
-        _require_folder(images, 'images', '--images')
-    if pngs is None:
-        pngs = path.with_suffix('')
-        _require_folder(pngs, 'panoptic PNGs', '--png')
+    """Folders are guessed where they are not given; ValueError where they are not as COCO's."""
+    images = images or path.parent.parent / path.stem.removeprefix('panoptic_')
+    pngs = pngs or path.with_suffix('')
+    for folder, what, option in ((images, 'images', '--images'), (pngs, 'panoptic PNGs', '--png')):
+        if not folder.is_dir():
+            raise ValueError(f'the {what} are not in {folder}: give their folder by {option}')
     return Source(path, images, pngs)
 
 
-def _require_folder(folder: Path, what: str, option: str) -> None:
-    if not folder.is_dir():
-        raise ValueError(f'the {what} are not in {folder}: give their folder by {option}')
-
-
 def from_config(cfg: Config, split: str) -> list[Source]:
-    """The data sets of a split: several where the config joins some.
-
-    Raises:
-        ValueError: the config has no such split, or a data set without an annotation file.
-    """
+    """The data sets of a split, several where the config joins some; ValueError without any."""
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise ValueError(f'{cfg.filename} has no {split}_dataloader')
@@ -126,6 +100,7 @@ def _training_scale(pipeline: Sequence[Mapping]) -> tuple[tuple[int, int] | None
         low, high = step.get('ratio_range') or (1, 1)
         scale = tuple(round(side * (low + high) / 2) for side in scale)
         keep_ratio = {**step, **step.get('resize_cfg', {})}.get('keep_ratio', False)
+        keep_ratio = keep_ratio or step['type'] == 'ShortSideResize'
         return scale, keep_ratio
     return None, True
 

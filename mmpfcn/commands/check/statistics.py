@@ -10,21 +10,20 @@ from .images import Result
 
 COCO_RANGES = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
 FIRST_LEVEL = 3
+COLUMNS = ('images', 'segments', 'crowds', 'pixels')
 
 
 class Statistics:
     """Sums over the images of a data set.
 
-    Args:
-        classes: of the data set.
-        scale_ranges: per pyramid level the least and greatest sqrt(box area) in pixels.
+    The ``scale_ranges`` are per pyramid level the least and greatest sqrt(box area) in pixels.
     """
 
     def __init__(self, classes: Classes, scale_ranges: Sequence[tuple[float, float]]) -> None:
         self.classes = classes
         self.scale_ranges = scale_ranges
         self.per_class = np.zeros((len(classes.names), 4), np.int64)
-        """Images, segments, crowds among them, pixels."""
+        """:data:`COLUMNS`; crowds are among the segments."""
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.objects: Counter[int] = Counter()
         """Number of images with so many objects that are no crowds."""
@@ -54,18 +53,12 @@ class Statistics:
 
     def as_dict(self) -> dict:
         """The same as plain numbers."""
-        names = ('images', 'segments', 'crowds', 'pixels')
+        classes = []
+        for label, (name, row) in enumerate(zip(self.classes.names, self.per_class, strict=True)):
+            counts = dict(zip(COLUMNS, row.tolist(), strict=True))
+            classes.append(dict(name=name, isthing=label < self.classes.num_things, **counts))
         return dict(
-            classes=[
-                dict(
-                    name=name,
-                    isthing=label < self.classes.num_things,
-                    **dict(zip(names, row.tolist(), strict=True)),
-                )
-                for label, (name, row) in enumerate(
-                    zip(self.classes.names, self.per_class, strict=True)
-                )
-            ],
+            classes=classes,
             void_pixels=self.void,
             sizes=[dict(size=size, images=count) for size, count in self.sizes.most_common()],
             things_per_image=dict(sorted(self.objects.items())),
@@ -93,20 +86,17 @@ class Statistics:
         yield from self._level_lines(at_scale)
 
     def _class_lines(self, pixels: int) -> Iterator[str]:
-        yield table_row('class', '', ('images', 'segments', 'crowds', 'pixels'))
-        seen = [label for label, row in enumerate(self.per_class) if row[1]]
-        for label in seen:
-            images, segments, crowds, area = self.per_class[label].tolist()
+        yield table_row('class', '', COLUMNS)
+        missing = dict(thing=[], stuff=[])
+        for label, (name, row) in enumerate(zip(self.classes.names, self.per_class, strict=True)):
             kind = 'thing' if label < self.classes.num_things else 'stuff'
-            numbers = (images, segments, crowds, share(area, pixels))
-            yield table_row(self.classes.names[label], kind, numbers)
-        for kind, labels in (
-            ('thing', range(self.classes.num_things)),
-            ('stuff', range(self.classes.num_things, len(self.classes.names))),
-        ):
-            missing = [self.classes.names[label] for label in labels if label not in seen]
-            if missing:
-                yield f'{kind} classes that do not occur ({len(missing)}): {", ".join(missing)}'
+            if row[1]:
+                yield table_row(name, kind, (*row[:3], share(row[3], pixels)))
+            else:
+                missing[kind].append(name)
+        for kind, names in missing.items():
+            if names:
+                yield f'{kind} classes that do not occur ({len(names)}): {", ".join(names)}'
 
     def _level_lines(self, at_scale: str) -> Iterator[str]:
         total = sum(objects * images for objects, images in self.objects.items())

@@ -9,7 +9,6 @@ there, categories are things first, and images are named by the files that exist
 stopped goes on where it was.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 from mmpfcn.formats.panoptic_png import read_complete
 
 from .images import check_same_size
-from .writer import Job, base_parser, convert
+from .writer import Job, convert, download_parser
 
 try:
     from cityscapesscripts.helpers.labels import id2label, labels
@@ -40,28 +39,6 @@ LAYOUT = """expected the folder that leftImg8bit_trainvaltest.zip and gtFine_tra
 www.cityscapes-dataset.com were unpacked in:
   leftImg8bit/{train,val}/aachen/aachen_000000_000019_leftImg8bit.png, ...
   gtFine/{train,val}/aachen/aachen_000000_000019_gtFine_instanceIds.png, ..."""
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = base_parser(__doc__)
-    parser.add_argument(
-        'path', type=Path, help='folder with leftImg8bit and gtFine', metavar='PATH'
-    )
-    parser.add_argument(
-        '--out', type=Path, help='folder in which annotations/ is made (default: PATH)'
-    )
-    parser.add_argument(
-        '--splits',
-        nargs='+',
-        choices=['train', 'val', 'test'],
-        default=['train', 'val'],
-        help='what to convert (default: train val); the annotations of test are void everywhere',
-    )
-    args = parser.parse_args(argv)
-    for name in ('leftImg8bit', 'gtFine'):
-        if not (args.path / name).is_dir():
-            parser.error(f'{args.path} has no folder {name}: {LAYOUT}')
-    return args
 
 
 def categories() -> list[dict]:
@@ -120,11 +97,7 @@ def make_jobs(path: Path, split: str, end: str, annotations: dict[str, Path]) ->
 
 
 def read(image: Path, annotation: Path) -> tuple[np.ndarray, list[dict]]:
-    """Segment ids, which are those of the annotation, and segments, sorted by id.
-
-    Raises:
-        OSError, ValueError: A file cannot be used.
-    """
+    """Segment ids (H, W), which are those of the annotation, and segments, sorted by id."""
     ids = read_ids(annotation)
     check_same_size(annotation, ids, image)
     kept, segments = np.zeros(MAX_IDS, np.int32), []
@@ -144,11 +117,7 @@ def read(image: Path, annotation: Path) -> tuple[np.ndarray, list[dict]]:
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """(H, W) uint8 or uint16 values of a grey PNG.
-
-    Raises:
-        OSError, ValueError: It is damaged, or another kind of image.
-    """
+    """(H, W) uint8 or uint16 values; ValueError where it is no grey PNG, or damaged."""
     content = np.frombuffer(read_complete(str(path), 'annotation'), np.uint8)
     try:
         ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
@@ -165,7 +134,17 @@ def read_ids(path: Path) -> np.ndarray:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
+    parser = download_parser(
+        __doc__,
+        'leftImg8bit and gtFine',
+        choices=['train', 'val', 'test'],
+        default=['train', 'val'],
+        help='what to convert (default: train val); the annotations of test are void everywhere',
+    )
+    args = parser.parse_args(argv)
+    for name in ('leftImg8bit', 'gtFine'):
+        if not (args.path / name).is_dir():
+            parser.error(f'{args.path} has no folder {name}: {LAYOUT}')
     splits = {}
     for split in args.splits:
         end, annotations = find_annotations(args.path, split)
@@ -187,7 +166,3 @@ def main(argv: Sequence[str] | None = None) -> None:
             workers=args.workers,
             overwrite=args.overwrite,
         )
-
-
-if __name__ == '__main__':
-    main()

@@ -119,11 +119,7 @@ def read_class_file(path: Path) -> list[ClassSpec]:
 
 
 def read_json(path: Path) -> object:
-    """Parse a JSON file.
-
-    Raises:
-        FileNotFoundError, ValueError: naming the file.
-    """
+    """Parse a JSON file; FileNotFoundError and ValueError name it."""
     if not path.is_file():
         raise FileNotFoundError(f'{path} is not a file')
     content = read_content(path)

@@ -13,21 +13,13 @@ from .segmentation import parts_of
 
 
 class CocoFile(NamedTuple):
-    """A file in COCO's instance format.
+    """A file in COCO's instance format."""
 
-    Attributes:
-        path: of the file.
-        images: its image records.
-        categories: name -> category, whose id is a whole number.
-        names: text of a category's id in the file -> its name.
-        annotations: text of an image's id -> annotations.
-    """
-
-    path: Path
-    images: list[dict]
-    categories: dict[str, dict]
-    names: dict[str, str]
-    annotations: dict[str, list[dict]]
+    path: Path  # of the file
+    images: list[dict]  # its image records
+    categories: dict[str, dict]  # name -> category, whose id is a whole number
+    names: dict[str, str]  # text of a category's id in the file -> its name
+    annotations: dict[str, list[dict]]  # text of an image's id -> annotations
 
 
 class Outline(NamedTuple):
@@ -41,11 +33,7 @@ class Outline(NamedTuple):
 
 
 def read_coco(path: Path, folder: Path) -> CocoFile:
-    """Read and check a file of the images in a folder.
-
-    Raises:
-        FileNotFoundError, ValueError: naming the file and what is wrong with it.
-    """
+    """Read and check a file of the images in a folder; errors name it and what is wrong."""
     data = read_json(path)
     parts = ('images', 'annotations', 'categories')
     if not isinstance(data, dict) or not all(isinstance(data.get(part), list) for part in parts):
@@ -77,10 +65,14 @@ def read_coco(path: Path, folder: Path) -> CocoFile:
             )
         annotations[str(image_id)].append(annotation)
     used = {str(a['category_id']) for a in data['annotations']}
-    entries = _categories(path, data['categories'], used)
-    names = {str(entry['id']): entry['name'] for entry in entries}
-    numbered = _whole_ids(entries)
-    return CocoFile(path, images, {c['name']: c for c in numbered}, names, dict(annotations))
+    names = _categories(path, data['categories'], used)
+    whole = all(key.isdecimal() for key in names)  # else all count from 1
+    categories = {
+        entry['name']: dict(entry, id=int(key) if whole else number)
+        for number, (key, entry) in enumerate(names.items(), 1)
+    }
+    names = {key: entry['name'] for key, entry in names.items()}
+    return CocoFile(path, images, categories, names, dict(annotations))
 
 
 def _number(annotation: object, number: int) -> object:
@@ -99,12 +91,8 @@ def _checked_image(record: dict, where: str, folder: Path) -> dict:
     return dict(record, file_name=name)
 
 
-def _categories(path: Path, entries: list[dict], used: set[str]) -> list[dict]:
-    """One entry for each class: equal ones are one, an unused root is none.
-
-    Raises:
-        ValueError: Two classes share a name or an id.
-    """
+def _categories(path: Path, entries: list[dict], used: set[str]) -> dict[str, dict]:
+    """The classes by the text of their id: equal entries are one, an unused root is none."""
     for number, entry in enumerate(entries, 1):
         where = f'{path}: category {_number(entry, number)}'
         check_category(entry, where)
@@ -116,26 +104,13 @@ def _categories(path: Path, entries: list[dict], used: set[str]) -> list[dict]:
         root = entry.get('supercategory') in (None, '', 'none') and key not in used
         if not (root and any(parent == name and own != key for parent, own in above)):
             kept.setdefault((key, name), entry)
-    for what, values in (('name', [n for _, n in kept]), ('id', [k for k, _ in kept])):
-        value, count = Counter(values).most_common(1)[0] if values else ('', 0)
-        if count > 1:
-            which = (
-                f'several categories {value!r}'
-                if what == 'name'
-                else f'the category id {value} twice'
-            )
-            raise ValueError(f'{path} has {which}: rename one')
-    return list(kept.values())
-
-
-def _whole_ids(entries: list[dict]) -> list[dict]:
-    """Categories with whole numbers as ids: texts of digits are read, else all count from 1."""
-    ids = [str(entry['id']) for entry in entries]
-    whole = all(text.isdecimal() for text in ids)
-    return [
-        dict(entry, id=int(text) if whole else number)
-        for number, (entry, text) in enumerate(zip(entries, ids, strict=True), 1)
-    ]
+    by_id = {}
+    for (key, name), entry in kept.items():
+        if any(other['name'] == name for other in by_id.values()):
+            raise ValueError(f'{path} has several categories {name!r}: rename one')
+        if by_id.setdefault(key, entry) is not entry:
+            raise ValueError(f'{path} has the category id {key} twice: rename one')
+    return by_id
 
 
 def default_specs(files: Sequence[CocoFile], void: Void) -> list[ClassSpec]:
@@ -166,9 +141,7 @@ def number_classes(
     """Give each class its category id: that of the first file, else of the second or of the PNGs.
 
     Where these would collide with ids of the first file, all of them are raised by its largest id.
-
-    Raises:
-        ValueError: A class is in none of the sources.
+    A class that is in none of the sources is a ValueError.
     """
     first, *more = ({n: c['id'] for n, c in file.categories.items()} for file in files)
     second = {name: number for ids in more for name, number in ids.items()}
@@ -181,19 +154,18 @@ def number_classes(
         elif has_png and spec.id is not None and not spec.isthing:
             others[spec.name] = spec.id
         elif spec.name != background:
-            raise ValueError(_unknown(spec, files, has_png))
+            if has_png and not spec.isthing:
+                raise ValueError(
+                    f'class {spec.name!r} needs the value of its pixels in the PNGs: '
+                    f'{spec.name}=VALUE'
+                )
+            found = '; '.join(f'{file.path} has {some(file.categories, 100)}' for file in files)
+            raise ValueError(f'class {spec.name!r} is not among the categories: {found}')
     offset = max(first.values()) if set(first.values()) & set(others.values()) else 0
     ids = first | {name: number + offset for name, number in others.items()}
     if background is not None and background not in ids:
         ids[background] = max([0, *ids.values()]) + 1
     return [spec._replace(id=ids[spec.name]) for spec in specs]
-
-
-def _unknown(spec: ClassSpec, files: Sequence[CocoFile], has_png: bool) -> str:
-    if has_png and not spec.isthing:
-        return f'class {spec.name!r} needs the value of its pixels in the PNGs: {spec.name}=VALUE'
-    found = '; '.join(f'{file.path} has {some(file.categories, 100)}' for file in files)
-    return f'class {spec.name!r} is not among the categories: {found}'
 
 
 def outlines(
@@ -204,15 +176,12 @@ def outlines(
     crowds_are_objects: bool,
     skipped: list[str] | None,
 ) -> list[Outline]:
-    """The annotations of an image.
+    """The annotations of an image; ValueError where one is only a box, or of an unknown category.
 
     Args:
         ids: name of a class -> category id of the panoptic file.
         crowds_are_objects: take each `iscrowd: 1` for one object.
         skipped: gets the annotations that are only a box; None: they are an error.
-
-    Raises:
-        ValueError: A category is unknown, or an annotation is only a box.
     """
     found = []
     for place, annotation in enumerate(file.annotations.get(str(image_id), []), 1):

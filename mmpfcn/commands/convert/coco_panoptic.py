@@ -36,32 +36,18 @@ from .writer import Job
 
 
 class Classes(NamedTuple):
-    """What the pixels of an image can be.
+    """What the pixels of an image can be."""
 
-    Attributes:
-        categories: of the panoptic JSON.
-        background: category id of what nothing covers; None is void.
-        values: value of the stuff PNG -> category id.
-        void: what else the PNGs and annotations may have.
-    """
-
-    categories: list[dict]
-    background: int | None
-    values: dict[int, int]
-    void: Void
+    categories: list[dict]  # of the panoptic JSON
+    background: int | None  # category id of what nothing covers; None is void
+    values: dict[int, int]  # value of the stuff PNG -> category id
+    void: Void  # what else the PNGs and annotations may have
 
 
 def paint(
     classes: Classes, drawn: list[Outline], stuff_png: Path | None, image: dict
 ) -> tuple[np.ndarray, list[dict], dict[str, list]]:
-    """The panoptic map of an image, see `Canvas.result`.
-
-    Args:
-        classes: of the set.
-        drawn: annotations of the image.
-        stuff_png: PNG of class ids, or None.
-        image: record of the image.
-    """
+    """The panoptic map of an image with its record, see `Canvas.result`."""
     things = frozenset(category['id'] for category in classes.categories if category['isthing'])
     size = image['height'], image['width']
     canvas = Canvas(*size, things)
@@ -86,21 +72,6 @@ def paint(
     return canvas.result()
 
 
-def stuff_pngs(folder: Path | None, stems: dict[str, str], written: Path) -> dict[str, Path]:
-    """PNG of class ids of each image, by the image's name without suffix.
-
-    Raises:
-        FileNotFoundError: An image has none; naming it.
-    """
-    if folder is None:
-        return {}
-    found = find_files(folder, ['.png'], '--stuff-png', written)
-    missing = [name for stem, name in stems.items() if stem not in found]
-    if missing:
-        raise FileNotFoundError(f'{folder} has no PNG for {some(missing)}: add it')
-    return {stem: folder / found[stem] for stem in stems}
-
-
 def make_jobs(
     images: Path,
     files: list[CocoFile],
@@ -108,15 +79,11 @@ def make_jobs(
     written: Path,
     describe: Callable[[CocoFile, int | str], list[Outline]],
 ) -> list[Job]:
-    """The images that the first file lists.
-
-    Args:
-        written: JSON to write.
-        describe: (file, image id) -> its outlines.
+    """The images that the first file lists; `describe` gives a file's outlines of an image id.
 
     Raises:
-        FileNotFoundError, ValueError: An image is missing or of another size, or an annotation
-            cannot be used; naming it.
+        FileNotFoundError, ValueError: naming an image that is missing or of another size, or has no
+            PNG, or an annotation that cannot be used.
     """
     records = files[0].images
     missing = [r['file_name'] for r in records if not (images / r['file_name']).is_file()]
@@ -125,16 +92,18 @@ def make_jobs(
             f'{images} lacks {some(missing)}: IMAGES is the folder that the names in '
             f'{files[0].path} start from'
         )
-    stems = {
-        PurePosixPath(r['file_name']).with_suffix('').as_posix(): r['file_name'] for r in records
-    }
-    pngs = stuff_pngs(png_folder, stems, written)
+    names = [PurePosixPath(record['file_name']) for record in records]
+    stems = [name.with_suffix('').as_posix() for name in names]
+    pngs = {}
+    if png_folder is not None:
+        pngs = find_files(png_folder, ['.png'], '--stuff-png', written)
+        missing = [str(name) for stem, name in zip(stems, names, strict=True) if stem not in pngs]
+        if missing:
+            raise FileNotFoundError(f'{png_folder} has no PNG for {some(missing)}: add it')
     jobs = []
-    for record in records:
-        name = PurePosixPath(record['file_name']).as_posix()
-        stem = PurePosixPath(name).with_suffix('').as_posix()
+    for record, name, stem in zip(records, map(str, names), stems, strict=True):
         drawn = [o for file in files for o in describe(file, record['id'])]
-        png = pngs.get(stem)
+        png = png_folder / pngs[stem] if pngs else None
         source = repr(drawn).encode() + (png.read_bytes() if png else b'')
         image = image_record(images, name, record['id'], source)
         size = record.get('height', image['height']), record.get('width', image['width'])
@@ -148,11 +117,7 @@ def make_jobs(
 
 
 def prepare(args: argparse.Namespace, skipped: list[str] | None) -> tuple[Classes, list[Job]]:
-    """Read everything but the pixels.
-
-    Raises:
-        FileNotFoundError, ValueError: naming the file and what is wrong with it.
-    """
+    """Read everything but the pixels; errors name the file and what is wrong with it."""
     paths = [args.instances, *([args.stuff_json] if args.stuff_json else [])]
     void, files = read_void(args), [read_coco(path, args.images) for path in paths]
     named, background = add_background(
@@ -196,7 +161,3 @@ def main() -> None:
         background=classes.background,
         values=sorted(map(list, classes.values.items())),  # as JSON has it
     )
-
-
-if __name__ == '__main__':
-    main()

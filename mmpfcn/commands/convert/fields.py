@@ -15,41 +15,42 @@ LARGEST = 2**20
 
 
 def field(record: object, name: str, kind: str, where: str) -> object:
-    """A field of a JSON object.
+    """A field of a JSON object; ValueError where it is none, or the field is not there or wrong.
 
     Args:
-        record: the object.
-        name: of the field.
         kind: what is expected, a key of :data:`KINDS`; a number is finite and within LARGEST.
         where: file and entry, for the message.
-
-    Raises:
-        ValueError: no object, no such field, or a value of another kind.
     """
     if not isinstance(record, dict):
         raise ValueError(f'{where} is {short(record)}, expected an object {{...}}: export it again')
     if name not in record:
         raise ValueError(f'{where} has no "{name}": expected {kind}; add it')
     value = record[name]
-    wrong = not isinstance(value, KINDS[kind]) or isinstance(value, bool)
-    if wrong or (kind == 'a number' and not is_number(value)):
-        limit = f' of at most {LARGEST}' if kind == 'a number' else ''
+    wrong, limit = not isinstance(value, KINDS[kind]) or isinstance(value, bool), ''
+    if kind == 'a number':
+        wrong, limit = wrong or not is_number(value), f' of at most {LARGEST}'
+    elif isinstance(value, int) and abs(value) >= 2**63:  # arrays have 64 bits
+        wrong, limit = True, ' of at most 64 bits'
+    elif name in ('name', 'label'):  # of a class
+        wrong, limit = wrong or value == '', ' that is not empty'
+    if wrong:
         raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}{limit}: correct it')
     return value
 
 
 def check_category(category: object, where: str) -> None:
-    """The fields of a class that are used: `name`, and those of the others that are there.
-
-    Raises:
-        ValueError: as :func:`field`.
-    """
+    """Look, as :func:`field`, at `name` of a class and what else of it is used and there."""
     field(category, 'name', 'a text', where)
     if category.get('supercategory') is not None:
         field(category, 'supercategory', 'a text', where)
+    color = category.get('color')
     if category.get('isthing') not in (None, 0, 1):
         wrong, expected = 'isthing', '1 or 0'
-    elif category.get('color') is not None and not _is_color(category['color']):
+    elif color is not None and not (
+        isinstance(color, list)
+        and len(color) == 3
+        and all(type(x) is int and 0 <= x <= 255 for x in color)
+    ):
         wrong, expected = 'color', 'a list [red, green, blue] of whole numbers from 0 to 255'
     else:
         return
@@ -57,11 +58,6 @@ def check_category(category: object, where: str) -> None:
         f'{where} ({category["name"]}): "{wrong}" is {short(category[wrong])}, expected '
         f'{expected}: correct it'
     )
-
-
-def _is_color(value: object) -> bool:
-    whole = isinstance(value, list) and all(type(x) is int and 0 <= x <= 255 for x in value)
-    return whole and len(value) == 3
 
 
 def numbers(record: dict, names: str, where: str) -> list[float]:

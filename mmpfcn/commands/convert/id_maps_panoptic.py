@@ -49,10 +49,5 @@ def main() -> None:
     with exit_on_error():
         categories, void = value_categories(args), read_void(args)
         jobs = id_map_jobs(args, [args.class_ids, args.instance_ids])
-    make(
-        args, jobs, partial(read_maps, categories, void), categories, made_by='id_maps_panoptic.py'
-    )
-
-
-if __name__ == '__main__':
-    main()
+    read = partial(read_maps, categories, void)
+    make(args, jobs, read, categories, made_by='id_maps_panoptic.py')

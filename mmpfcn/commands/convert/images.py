@@ -24,21 +24,17 @@ ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')
 def find_files(
     folder: Path, suffixes: Collection[str], what: str, written: Path, may_lack: bool = False
 ) -> dict[str, str]:
-    """Files below a folder, in sub-folders too, without what converters write.
+    """Files below a folder, in sub-folders too: relative name without its suffix -> with it.
 
     Args:
-        folder, suffixes: where, and how the names end.
         what: name of the folder for messages.
         written: JSON that this converter makes; neither it, its PNGs and its working folder nor
             those of other sets beside it are found.
         may_lack: whether there may be no such file.
 
-    Returns:
-        Name relative to the folder without its suffix -> with it, both with ``/``, sorted.
-
     Raises:
-        FileNotFoundError: There is no such folder, or no such file in it.
-        ValueError: Two files differ in their suffix only.
+        FileNotFoundError: there is no such folder, or no such file in it.
+        ValueError: two files differ in their suffix only.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'{what}: {folder} is not a folder')
@@ -79,11 +75,7 @@ def _made_by_converters(parent: str, folders: list[str], written: Path) -> set[s
 def match(
     images: Mapping[str, str], others: Mapping[str, str], what: str, skip: bool
 ) -> dict[str, str]:
-    """Keep the images that have an annotation of the same relative name.
-
-    Raises:
-        ValueError: An annotation has no image; an image has no annotation and skip is not set.
-    """
+    """The images that have an annotation of the same relative name; all must, unless `skip`."""
     orphans = sorted(others.keys() - images.keys())
     if orphans:
         raise ValueError(
@@ -102,11 +94,8 @@ def match(
 def image_record(folder: Path, name: str, image_id: int, annotation: bytes) -> dict:
     """The COCO record of an image.
 
-    Args:
-        folder, name: of the image.
-        image_id: its id.
-        annotation: what its segments are made from; when that changes, so does the record, and the
-            writer knows that the image has to be converted again.
+    When the annotation, what its segments are made from, changes, so does the record, and the
+    writer knows that the image has to be converted again.
     """
     height, width = image_size(folder / name)
     made_from = f'{zlib.crc32(annotation):08x}'
@@ -114,14 +103,7 @@ def image_record(folder: Path, name: str, image_id: int, annotation: bytes) -> d
 
 
 def read_ids(path: Path, image: dict) -> np.ndarray:
-    """Decode a PNG of ids.
-
-    Returns:
-        (H, W) int32, the grey values or palette indices.
-
-    Raises:
-        ValueError: Not a readable grey or palette PNG, or not of the image's size.
-    """
+    """(H, W) int32, the grey values or palette indices of a PNG of the image's size."""
     content = read_content(path)
     try:
         with Image.open(io.BytesIO(content)) as file:
@@ -145,11 +127,7 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
 
 
 def check_same_size(annotation: Path, ids: np.ndarray, image: Path) -> None:
-    """Stop when the annotation of a download, (H, W), is not of the size of its image.
-
-    Raises:
-        ValueError: naming both files.
-    """
+    """ValueError where the annotation of a download, (H, W), is not of the size of its image."""
     size = image_size(image)
     if ids.shape != size:
         raise ValueError(
@@ -159,11 +137,7 @@ def check_same_size(annotation: Path, ids: np.ndarray, image: Path) -> None:
 
 
 def check_values(present: Iterable[int], listed: Collection[int], void: Void, path: Path) -> None:
-    """Stop when a PNG of class ids has values that are no class.
-
-    Raises:
-        ValueError: naming the file and the values.
-    """
+    """ValueError where a PNG of class ids has values that are no class."""
     unknown = [value for value in present if value not in listed and value not in void]
     if unknown:
         raise ValueError(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..options import add_workers, new_parser
 from .shapes import coco_format
 from .shapes.coco_format import SPLITS
 from .shapes.scene import draw_scene
@@ -42,15 +43,13 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     count = whole_number(1, MAX_COUNT)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument('--out', type=Path, required=True, help='folder of the data set')
-    parser.add_argument('--train', type=count, default=400, help='number of training images')
-    parser.add_argument('--val', type=count, default=80, help='number of validation images')
-    parser.add_argument(
+    add = parser.add_argument
+    add('--out', type=Path, required=True, help='folder of the data set')
+    add('--train', type=count, default=400, help='number of training images')
+    add('--val', type=count, default=80, help='number of validation images')
+    add(
         '--size',
         type=whole_number(MIN_SIDE),
         nargs=2,
@@ -58,11 +57,9 @@ def parse_args() -> argparse.Namespace:
         metavar=('HEIGHT', 'WIDTH'),
         help='image size in pixels',
     )
-    parser.add_argument('--seed', type=whole_number(0), default=0)
-    parser.add_argument(
-        '--workers', type=whole_number(1), default=cores, help='number of processes'
-    )
-    parser.add_argument(
+    add('--seed', type=whole_number(0), default=0)
+    add_workers(parser, whole_number(1))
+    add(
         '--overwrite',
         action='store_true',
         help='replace a data set that was made with other arguments',
@@ -73,8 +70,7 @@ def parse_args() -> argparse.Namespace:
 def check_target(folder: Path, recipe: dict, overwrite: bool) -> bool:
     """Whether the data set is there already, with every file in place.
 
-    Raises:
-        SystemExit: The folder is a file, was not made by this script, or holds another data set.
+    SystemExit where the folder is a file, was not made by this script, or holds another data set.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
@@ -139,15 +135,8 @@ def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
 
 def main() -> None:
     args = parse_args()
-    recipe = dict(
-        made_by=MADE_BY,
-        version=VERSION,
-        train=args.train,
-        val=args.val,
-        size=args.size,
-        seed=args.seed,
-    )
-    folder = args.out.resolve()
+    asked = {key: getattr(args, key) for key in ('train', 'val', 'size', 'seed')}
+    recipe, folder = dict(made_by=MADE_BY, version=VERSION, **asked), args.out.resolve()
     if check_target(folder, recipe, args.overwrite):
         print(f'{folder} is complete: nothing to do.')
         return
@@ -158,7 +147,3 @@ def main() -> None:
             f'{folder} can not be written: {error}: mend that or choose another --out'
         ) from None
     print(f'Done: {folder}')
-
-
-if __name__ == '__main__':
-    main()

@@ -30,7 +30,7 @@ from mmpfcn.formats.panoptic_png import read_panoptic_png
 
 from .images import check_same_size
 from .segments import check_segments
-from .writer import Job, Record, base_parser, build
+from .writer import Job, Record, build, download_parser
 
 VERSION = 1  # to be raised when the result changes
 SPLITS = {'training': 'train', 'validation': 'val'}
@@ -42,69 +42,28 @@ www.mapillary.com/dataset/vistas was unpacked in:
   {training,validation}/v2.0/panoptic/: panoptic_2020.json, *.png"""
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = base_parser(__doc__)
-    parser.add_argument(
-        'path', type=Path, help='folder with training and validation', metavar='PATH'
-    )
-    parser.add_argument(
-        '--out', type=Path, help='folder in which annotations/ is made (default: PATH)'
-    )
-    parser.add_argument(
-        '--version', choices=[*JSON_NAMES], help='prepare this one only (default: what is there)'
-    )
-    parser.add_argument(
-        '--splits',
-        nargs='+',
-        choices=[*SPLITS],
-        default=[*SPLITS],
-        help='folders to prepare (default: training validation)',
-    )
-    args = parser.parse_args(argv)
-    for split in args.splits:
-        if not (args.path / split / 'images').is_dir():
-            parser.error(f'{args.path} has no folder {split}/images: {LAYOUT}')
-    return args
-
-
-def find_json(split_folder: Path, version: str) -> Path | None:
-    """The JSON of a version, in either of its places."""
-    for place in ('panoptic', f'{version}/panoptic'):
-        path = split_folder / place / JSON_NAMES[version]
-        if path.is_file():
-            return path
-    return None
-
-
 def find_sources(args: argparse.Namespace) -> dict[tuple[str, str], Path]:
-    """(folder, version) -> JSON; every folder has all the versions.
-
-    Raises:
-        SystemExit: There is none, or a version is not in every folder.
-    """
+    """(folder, version) -> JSON, in either of its places; every folder has all the versions."""
     versions = [args.version] if args.version else [*JSON_NAMES]
-    found = {
-        (split, version): find_json(args.path / split, version)
-        for version in versions
-        for split in args.splits
-    }
-    present = {key: path for key, path in found.items() if path is not None}
-    wanted = {version for _, version in present} or versions
-    for (split, version), path in found.items():
-        if path is None and version in wanted:
+    wanted = [(split, version) for version in versions for split in args.splits]
+    found = {}
+    for split, version in wanted:
+        for place in (f'{version}/panoptic', 'panoptic'):
+            path = args.path / split / place / JSON_NAMES[version]
+            if path.is_file():
+                found[split, version] = path
+    there = {version for _, version in found} or versions
+    for split, version in wanted:
+        if version in there and (split, version) not in found:
             raise SystemExit(
                 f'error: {args.path / split} has no panoptic/{JSON_NAMES[version]}, nor in '
                 f'{version}/: {LAYOUT}'
             )
-    return present
+    return found
 
 
 def load(path: Path) -> dict:
-    """The JSON of a split, with categories things first.
-
-    Raises:
-        SystemExit: It is damaged or of another kind.
-    """
+    """The JSON of a split, with categories things first."""
     try:
         content = json.loads(read_content(path))
         flaws = [*problems(content)] if content['images'] else []
@@ -126,11 +85,7 @@ def load(path: Path) -> dict:
 
 
 def make_jobs(json_path: Path, split_folder: Path, content: dict) -> list[Job]:
-    """The images of a split with their files.
-
-    Raises:
-        SystemExit: A file is missing.
-    """
+    """The images of a split with their files."""
     images = {path.stem: path.name for path in sorted((split_folder / 'images').iterdir())}
     pngs = {path.name for path in json_path.parent.glob('*.png')}
     jobs = []
@@ -150,22 +105,13 @@ def make_jobs(json_path: Path, split_folder: Path, content: dict) -> list[Job]:
         png = json_path.parent / png_name
         record = dict(image, file_name=path.name)
         size = record.pop('height', None), record.pop('width', None)
-        jobs.append(
-            Job(
-                image=record,
-                png_name=png.relative_to(split_folder).as_posix(),
-                source=(path, png, size, annotation['segments_info']),
-            )
-        )
+        source = path, png, size, annotation['segments_info']
+        jobs.append(Job(record, png.relative_to(split_folder).as_posix(), source))
     return jobs
 
 
 def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
-    """Compare an image's part of the JSON with its files; nothing is written to the folder.
-
-    Raises:
-        OSError, ValueError: They do not belong together, or a file cannot be used.
-    """
+    """Compare an image's part of the JSON with its files; nothing is written to the folder."""
     image, png, said_size, said = job.source
     ids = read_panoptic_png(str(png))
     height, width = ids.shape
@@ -178,32 +124,36 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
         f'{png} has pixels of the ids {{}}, for which the JSON has no segment: PNG and JSON are of '
         'different versions; unpack both again',
     )
-    notes = differences(said, segments)
+    by_id = {segment['id']: segment for segment in said}
+    notes = ['segments without pixels are left out'] if len(segments) < len(said) else []
+    for key in ('area', 'bbox'):
+        if any(by_id[segment['id']].get(key) != segment[key] for segment in segments):
+            notes.append(f'{key} of a segment was not that of its pixels and is put right')
     if said_size == (width, height) != (height, width):
         notes.append('height and width were exchanged in the JSON and are put right')
     elif said_size != (height, width):
         notes.append('height and width were wrong in the JSON and are put right')
     entry = dict(image_id=job.image['id'], file_name=job.png_name, segments_info=segments)
-    seen = {segment['id'] for segment in segments}
-    left_out = [f'segment {segment["id"]}' for segment in said if segment['id'] not in seen]
+    left_out = [f'segment {key}' for key in by_id if key not in {s['id'] for s in segments}]
     image = dict(job.image, height=height, width=width)
     return Record(image, entry, notes, dict(segments=[len(said), left_out]))
 
 
-def differences(said: Sequence[dict], segments: Sequence[dict]) -> list[str]:
-    """What the user should know about the segments of the JSON."""
-    notes = []
-    if len(segments) < len(said):
-        notes.append('segments without pixels are left out')
-    by_id = {segment['id']: segment for segment in said}
-    for key in ('area', 'bbox'):
-        if any(by_id[segment['id']].get(key) != segment[key] for segment in segments):
-            notes.append(f'{key} of a segment was not that of its pixels and is put right')
-    return notes
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
+    parser = download_parser(
+        __doc__,
+        'training and validation',
+        choices=[*SPLITS],
+        default=[*SPLITS],
+        help='folders to prepare (default: training validation)',
+    )
+    parser.add_argument(
+        '--version', choices=[*JSON_NAMES], help='prepare this one only (default: what is there)'
+    )
+    args = parser.parse_args(argv)
+    for split in args.splits:
+        if not (args.path / split / 'images').is_dir():
+            parser.error(f'{args.path} has no folder {split}/images: {LAYOUT}')
     for (split, version), json_path in find_sources(args).items():
         content = load(json_path)
         end = '' if version == 'v1.2' else f'_{version}'
@@ -217,7 +167,3 @@ def main(argv: Sequence[str] | None = None) -> None:
             workers=args.workers,
             overwrite=args.overwrite,
         )
-
-
-if __name__ == '__main__':
-    main()

@@ -17,7 +17,7 @@ from mmpfcn.formats.image_header import check_pixels
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
-from .fields import field, is_number, numbers, short, some
+from .fields import LARGEST, field, is_number, numbers, short, some
 from .images import IMAGE_SUFFIXES, find_files
 
 CIRCLE = np.linspace(0, 2 * np.pi, 256, endpoint=False)
@@ -31,54 +31,38 @@ class NoArea(ValueError):
 
 
 class Shape(NamedTuple):
-    """Something drawn in an image.
+    """Something drawn in an image."""
 
-    Attributes:
-        label: name of its class.
-        name: for messages, such as 'shape 3 (car)'.
-        outline: x, y of its corners in pixels.
-        key: parts of one object share it; None: an object of its own.
-        bitmap: PNG file instead of an outline, and the x, y of its first pixel.
-    """
-
-    label: str
-    name: str
-    outline: list[tuple[float, float]]
-    key: str | None = None
+    label: str  # name of its class
+    name: str  # for messages, such as 'shape 3 (car)'
+    outline: list[tuple[float, float]]  # x, y of its corners in pixels
+    key: str | None = None  # parts of one object share it; None: an object of its own
+    # PNG file instead of an outline, and the x, y of its first pixel
     bitmap: tuple[bytes, int, int] | None = None
 
 
 class Drawing(NamedTuple):
-    """What was drawn in an image.
+    """What was drawn in an image."""
 
-    Attributes:
-        file: of the annotations.
-        shapes: in the order of drawing.
-        size: (H, W) of the image as the file says it, or None.
-        embedded: suffix of the image that the file holds itself; None: there is a file of it.
-    """
-
-    file: Path
-    shapes: list[Shape]
-    size: tuple[int, int] | None = None
+    file: Path  # of the annotations
+    shapes: list[Shape]  # in the order of drawing
+    size: tuple[int, int] | None = None  # (H, W) of the image as the file says it, or None
+    # suffix of the image that the file holds itself; None: there is a file of it
     embedded: str | None = None
 
 
 def read_labelme(
     folder: Path, images: Mapping[str, str], written: Path, skipped: list[str] | None
 ) -> dict[str, Drawing]:
-    """Read a folder of LabelMe files, one for each image, below it as the images are.
+    """Drawings by the relative name, without suffix, of their image, from a folder of LabelMe.
+
+    It has one file for each image, below it as the images are; ValueError names one that is not
+    LabelMe's, or has no image.
 
     Args:
         images: relative name without suffix -> with it.
         written: what the converter makes; not searched.
         skipped: gets the shapes without area; None: they are an error.
-
-    Returns:
-        Relative name of the image without suffix -> its drawing.
-
-    Raises:
-        ValueError: A file is not LabelMe's, or has no image; naming it.
     """
     drawings: dict[str, Drawing] = {}
     for name in find_files(folder, ['.json'], 'ANNOTATIONS', written).values():
@@ -97,19 +81,12 @@ def read_labelme(
             )
         if stem in drawings:
             raise ValueError(f'{file} and {drawings[stem].file} are of the same image: remove one')
-        shapes = _with_area(
-            [
-                partial(_labelme_shape, file, number, s)
-                for number, s in enumerate(data['shapes'], 1)
-            ],
-            skipped,
-        )
+        readers = [partial(_labelme_shape, file, n, s) for n, s in enumerate(data['shapes'], 1)]
+        shapes = _with_area(readers, skipped)
         size = None
         if data.get('imageHeight') is not None and data.get('imageWidth') is not None:
-            size = tuple(
-                field(data, key, 'a whole number', str(file))
-                for key in ('imageHeight', 'imageWidth')
-            )
+            keys = 'imageHeight', 'imageWidth'
+            size = tuple(field(data, key, 'a whole number', str(file)) for key in keys)
         drawings[stem] = Drawing(file, shapes, size, embedded)
     return drawings
 
@@ -133,11 +110,8 @@ def write_embedded(
 ) -> tuple[Path, dict[str, str]]:
     """Write the images that are only in their LabelMe files, and copy the others beside them.
 
-    Returns:
-        The folder, which is the target, and relative name without suffix -> with it.
-
-    Raises:
-        ValueError: a file's imageData is no image, or another image is there already; naming it.
+    Gives the folder, which is the target, and relative name without suffix -> with it. ValueError
+    names a file whose imageData is no image, and another image that is there already.
     """
     names = dict(images)
     for stem, drawing in drawings.items():
@@ -165,9 +139,8 @@ def _decoded(record: dict, key: str, where: str) -> bytes:
             width, height = image.size
             image.verify()
     except (OSError, SyntaxError, binascii.Error) as error:
-        raise ValueError(
-            f'{where}: "{key}" is no image in base64 ({error}): draw it again'
-        ) from None
+        message = f'{where}: "{key}" is no image in base64 ({error}): draw it again'
+        raise ValueError(message) from None
     check_pixels(height, width, f'"{key}" of {where}')
     return content
 
@@ -193,25 +166,26 @@ def _labelme_shape(file: Path, number: int, shape: dict) -> Shape:
     points = _points(shape.get('points'), where)
     key = None if shape.get('group_id') is None else str(shape['group_id'])
     closed = kind == 'linestrip' and len(points) > 3 and points[0] == points[-1]
-    if (kind in LABELME_OUTLINES or closed) and len(points) > 2:
-        return Shape(label, name, points, key)
-    if kind == 'rectangle' and len(points) == 4:
-        return Shape(label, name, points, key)
-    if kind in ('rectangle', 'circle', 'ellipse', 'mask') and len(points) == 2:
-        (x1, y1), (x2, y2) = points
-        if kind == 'rectangle':
-            return Shape(label, name, [(x1, y1), (x2, y1), (x2, y2), (x1, y2)], key)
-        if kind == 'circle':
-            radius = float(np.hypot(x2 - x1, y2 - y1))
-            return Shape(label, name, ellipse(x1, y1, radius, radius), key)
-        if kind == 'ellipse':  # the corners of its box
-            radii = abs(x2 - x1) / 2, abs(y2 - y1) / 2
-            return Shape(label, name, ellipse((x1 + x2) / 2, (y1 + y2) / 2, *radii), key)
-        return Shape(label, name, [], key, (_decoded(shape, 'mask', where), int(x1), int(y1)))
-    raise NoArea(
-        f'{where} is a {kind} of {len(points)} points, which has no area: '
-        + WITHOUT_AREA.format('polygon, rectangle or circle')
-    )
+    bitmap, two = None, len(points) == 2
+    (x1, y1), (x2, y2) = points if two else ((0, 0), (0, 0))
+    if kind == 'rectangle' and two:
+        points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    elif kind == 'circle' and two:
+        radius = float(np.hypot(x2 - x1, y2 - y1))
+        points = ellipse(x1, y1, radius, radius)
+    elif kind == 'ellipse' and two:  # the corners of its box
+        points = ellipse((x1 + x2) / 2, (y1 + y2) / 2, abs(x2 - x1) / 2, abs(y2 - y1) / 2)
+    elif kind == 'mask' and two:
+        points, bitmap = [], (_decoded(shape, 'mask', where), int(x1), int(y1))
+    elif not (
+        ((kind in LABELME_OUTLINES or closed) and len(points) > 2)
+        or (kind == 'rectangle' and len(points) == 4)
+    ):
+        raise NoArea(
+            f'{where} is a {kind} of {len(points)} points, which has no area: '
+            + WITHOUT_AREA.format('polygon, rectangle or circle')
+        )
+    return Shape(label, name, points, key, bitmap)
 
 
 def read_via(
@@ -222,7 +196,10 @@ def read_via(
     only_class: str | None,
     skipped: list[str] | None,
 ) -> dict[str, Drawing]:
-    """Read a project or an export of VIA 2.
+    """Drawings by the relative name, without suffix, of their image, from VIA 2.
+
+    Its file is a project or an export; ValueError where it is not, an image is missing, or a region
+    has no class.
 
     Args:
         attribute: region attribute with the class; None: the only one there is.
@@ -230,17 +207,16 @@ def read_via(
         images: relative name without suffix -> with it.
         only_class: class of every region where no region has an attribute; None: an error.
         skipped: gets the regions without area; None: they are an error.
-
-    Returns:
-        Relative name of the image without suffix -> its drawing.
-
-    Raises:
-        ValueError: The file is not VIA 2's, an image is missing, or a region has no class.
     """
     regions = _via_regions(file, folder, images)
-    counts = Counter(a for some in regions.values() for r in some for a in r['region_attributes'])
+    counts = Counter(a for each in regions.values() for r in each for a in r['region_attributes'])
     if counts or only_class is None:
-        attribute, only_class = attribute or _only_attribute(file, counts), None
+        if attribute is None and len(counts) != 1:
+            raise ValueError(
+                f'{file} has the region attributes {some(counts, 10) or "(none)"}: say which one '
+                'has the class by --attribute NAME, or, without any, give exactly one class'
+            )
+        attribute, only_class = attribute or next(iter(counts)), None
     drawings: dict[str, Drawing] = {}
     for name, found in regions.items():
         readers = [
@@ -289,15 +265,6 @@ def _regions(entry: dict, where: str) -> list[dict]:
         for key in ('region_attributes', 'shape_attributes'):
             field(region, key, 'an object {...}', f'{where}: region {number}')
     return regions
-
-
-def _only_attribute(file: Path, counts: Counter) -> str:
-    if len(counts) != 1:
-        raise ValueError(
-            f'{file} has the region attributes {some(counts, 10) or "(none)"}: say which one has '
-            'the class by --attribute NAME, or, without any, give exactly one class'
-        )
-    return next(iter(counts))
 
 
 def _via_shape(
@@ -355,5 +322,6 @@ def _points(points: object, where: str) -> list[tuple[float, float]]:
         isinstance(p, list | tuple) and len(p) == 2 and all(map(is_number, p)) for p in points
     )
     if not pairs:
-        raise ValueError(f'{where} has no list of x, y points (finite numbers): draw it again')
+        numbers_of = f'finite numbers of at most {LARGEST}'
+        raise ValueError(f'{where} has no list of x, y points ({numbers_of}): draw it again')
     return [(float(x), float(y)) for x, y in points]

@@ -11,12 +11,7 @@ from typing import Any
 
 from mmpfcn.formats.safe_names import safe_name
 
-from .classes import (
-    add_class_arguments,
-    make_categories,
-    read_specs,
-    read_void,
-)
+from .classes import add_class_arguments, make_categories, read_specs, read_void
 from .fields import some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
 from .writer import Job, base_parser, convert
@@ -36,24 +31,15 @@ OPTIONS = dict(
 
 
 def own_data_parser(description: str, form: str, *options: str) -> argparse.ArgumentParser:
-    """A parser with the images, the output and the classes.
-
-    Args:
-        description: of the tool.
-        form: of a class, NAME or NAME=VALUE.
-        options: names of :data:`OPTIONS`.
-    """
+    """With images, output, classes (form: NAME or NAME=VALUE) and some of :data:`OPTIONS`."""
     parser = base_parser(description)
-    parser.add_argument('images', type=Path, metavar='IMAGES', help='folder of the images')
-    parser.add_argument(
-        '--out', type=Path, required=True, help='folder for panoptic_NAME.json and panoptic_NAME/'
-    )
-    parser.add_argument(
-        '--name', help='what this set is called, such as train; default: the name of IMAGES'
-    )
+    add = parser.add_argument
+    add('images', type=Path, metavar='IMAGES', help='folder of the images')
+    add('--out', type=Path, required=True, help='folder for panoptic_NAME.json and panoptic_NAME/')
+    add('--name', help='what this set is called, such as train; default: the name of IMAGES')
     add_class_arguments(parser, form)
     for name in options:
-        parser.add_argument(f'--{name.replace("_", "-")}', **OPTIONS[name])
+        add(f'--{name.replace("_", "-")}', **OPTIONS[name])
     return parser
 
 
@@ -89,19 +75,14 @@ def make(
 
 
 def json_path(args: argparse.Namespace) -> Path:
-    """The JSON to write.
-
-    Raises:
-        SystemExit: It, or the folder of its PNGs, is or contains something that is read.
-    """
+    """The JSON to write; SystemExit where it, or the folder of its PNGs, has what is read."""
     path = args.out / f'panoptic_{args.name or args.images.resolve().name}.json'
     if args.name:
         with exit_on_error():
             if '/' in safe_name(args.name, '--name'):
                 raise ValueError(f'--name {args.name!r} has a "/": it is part of a file name')
     written = [path, *(path.with_suffix(end) for end in ('', '.partial', '.images'))]
-    read = [v for key, v in vars(args).items() if isinstance(v, Path) and key != 'out']
-    for source in read:
+    for source in (v for key, v in vars(args).items() if isinstance(v, Path) and key != 'out'):
         for target in written:
             if target.resolve() in (source.resolve(), *source.resolve().parents):
                 raise SystemExit(
@@ -112,11 +93,7 @@ def json_path(args: argparse.Namespace) -> Path:
 
 
 def value_categories(args: argparse.Namespace) -> list[dict]:
-    """The classes of PNGs of class ids.
-
-    Raises:
-        ValueError: a class does not say which value it is.
-    """
+    """The classes of PNGs of class ids; ValueError where one does not say which value it is."""
     specs = read_specs(args)
     for spec in specs:
         if spec.id is None:
@@ -137,8 +114,7 @@ def id_map_jobs(args: argparse.Namespace, folders: Sequence[Path]) -> list[Job]:
     images = find_files(args.images, IMAGE_SUFFIXES, 'IMAGES', written)
     skip, maps = args.skip_unannotated, []
     for folder, what in zip(folders, ('class ids', 'instance ids'), strict=False):
-        name = what.upper().replace(' ', '_')
-        found = find_files(folder, ['.png'], name, written)
+        found = find_files(folder, ['.png'], what.upper().replace(' ', '_'), written)
         images, skip = match(images, found, what, skip), False
         maps.append({stem: folder / png for stem, png in found.items()})
     jobs = []
@@ -161,44 +137,33 @@ def exit_on_error() -> Iterator[None]:
 def report(json_file: Path, images: Path, crowd_advice: str) -> None:
     """Print what was made and the lines a config needs."""
     data = json.loads(json_file.read_bytes())
-    things = {c['id']: c['name'] for c in data['categories'] if c['isthing']}
-    stuff = {c['id']: c['name'] for c in data['categories'] if not c['isthing']}
+    names = {c['id']: c['name'] for c in data['categories']}  # things first
+    things = [c['id'] for c in data['categories'] if c['isthing']]
     segments = [s for annotation in data['annotations'] for s in annotation['segments_info']]
-    objects = Counter(s['category_id'] for s in segments if not s['iscrowd'])
+    whole = Counter(s['category_id'] for s in segments if not s['iscrowd'])
     crowds = Counter(s['category_id'] for s in segments if s['iscrowd'])
+    objects = sum(whole[key] for key in things)
     print(
-        f'{len(data["images"])} images, {sum(objects[key] for key in things)} objects, '
-        f'{crowds.total()} crowd regions, {sum(objects[key] for key in stuff)} stuff segments'
+        f'{len(data["images"])} images, {objects} objects, {crowds.total()} crowd regions, '
+        f'{whole.total() - objects} stuff segments'
     )
-    for what, advice, names in (
-        (
-            'have crowd regions, but no objects to learn from',
-            crowd_advice,
-            [name for key, name in things.items() if crowds[key] and not objects[key]],
-        ),
-        (
-            'do not occur',
-            '',
-            [n for key, n in (things | stuff).items() if not crowds[key] and not objects[key]],
-        ),
+    only_crowds = [names[key] for key in things if crowds[key] and not whole[key]]
+    absent = [name for key, name in names.items() if not crowds[key] and not whole[key]]
+    for what, found, advice in (
+        ('have crowd regions, but no objects to learn from', only_crowds, crowd_advice),
+        ('do not occur', absent, ''),
     ):
-        if names:
-            print(f'warning: classes that {what} ({len(names)}): {", ".join(names)}{advice}')
-    root = os.path.commonpath([images.resolve(), json_file.resolve().parent])
-    prefixes = [
-        os.path.relpath(path.resolve(), root).replace(os.sep, '/') + '/'
-        for path in (images, json_file.with_suffix(''))
-    ]
+        if found:
+            print(f'warning: classes that {what} ({len(found)}): {", ".join(found)}{advice}')
+    folder, path = images.resolve(), json_file.resolve()
+    root = os.path.commonpath([folder, path.parent])
+    below = os.path.relpath(root)  # as a config would have it
+    shown = (root if below.startswith('..') else below).rstrip('/') + '/'
+    img, ann, seg = (p.relative_to(root).as_posix() for p in (folder, path, path.with_suffix('')))
     print(
         f'For the config:\n'
-        f'    num_things_classes={len(things)}, num_stuff_classes={len(stuff)}\n'
-        f'    data_root={_shown(root)!r}\n'
-        f'    ann_file={os.path.relpath(json_file.resolve(), root)!r}\n'
-        f'    data_prefix=dict(img={prefixes[0]!r}, seg={prefixes[1]!r})'
+        f'    num_things_classes={len(things)}, num_stuff_classes={len(names) - len(things)}\n'
+        f'    data_root={shown!r}\n'
+        f'    ann_file={ann!r}\n'
+        f'    data_prefix=dict(img={f"{img}/"!r}, seg={f"{seg}/"!r})'
     )
-
-
-def _shown(root: str) -> str:
-    """A folder as a config would have it: relative where it lies below the current one."""
-    relative = os.path.relpath(root)
-    return (root if relative.startswith('..') else relative).rstrip('/') + '/'

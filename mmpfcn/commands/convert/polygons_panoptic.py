@@ -66,11 +66,7 @@ def shape_mask(shape: Shape, height: int, width: int) -> np.ndarray:
 def check_labels(
     drawings: Mapping[str, Drawing], images: Mapping[str, str], names: frozenset[str], void: Void
 ) -> None:
-    """Stop when a label is unknown.
-
-    Raises:
-        ValueError: naming the file and what to do.
-    """
+    """ValueError where a label is unknown, naming the file and what to do."""
     for stem, drawing in drawings.items():
         for shape in drawing.shapes:
             if shape.label not in names and shape.label not in void:
@@ -79,25 +75,6 @@ def check_labels(
                     f'your classes ({some(sorted(names), 10)}): correct it, add it to --things or '
                     f'--stuff, or pass --void {shape.label!r}'
                 )
-
-
-def check_size(drawing: Drawing, image: dict) -> None:
-    """Stop when the image is not the one that was drawn on.
-
-    Raises:
-        ValueError: naming the file and what to do.
-    """
-    size = image['height'], image['width']
-    if drawing.size not in (None, size):
-        raise ValueError(
-            f'{drawing.file} was drawn on {drawing.size[1]} x {drawing.size[0]} pixels, but '
-            f'{image["file_name"]} is {size[1]} x {size[0]}: use the image it was drawn on'
-        )
-
-
-def labels_in(drawings: Mapping[str, Drawing]) -> str:
-    counts = Counter(shape.label for drawing in drawings.values() for shape in drawing.shapes)
-    return ', '.join(f'{label} ({count})' for label, count in counts.most_common())
 
 
 class Plan(NamedTuple):
@@ -110,11 +87,7 @@ class Plan(NamedTuple):
 
 
 def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
-    """Read everything but the pixels.
-
-    Raises:
-        FileNotFoundError, ValueError: naming the file and what is wrong with it.
-    """
+    """Read everything but the pixels; errors name the file and what is wrong with it."""
     out, folder, labelme = json_path(args), args.images, args.annotations.is_dir()
     images = find_files(folder, IMAGE_SUFFIXES, 'IMAGES', out, may_lack=labelme)
     specs, void = read_specs(args), read_void(args)
@@ -124,9 +97,9 @@ def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
         only_class = specs[0].name if len(specs) == 1 else None
         drawings = read_via(args.annotations, args.attribute, folder, images, only_class, skipped)
     if not specs:
-        raise ValueError(
-            f'no classes given (--things, --stuff). Labels found: {labels_in(drawings)}'
-        )
+        counts = Counter(shape.label for drawing in drawings.values() for shape in drawing.shapes)
+        found = ', '.join(f'{label} ({count})' for label, count in counts.most_common())
+        raise ValueError(f'no classes given (--things, --stuff). Labels found: {found}')
     specs, background = add_background(specs, args.background)
     names = frozenset(spec.name for spec in specs)
     check_labels(drawings, images, names, void)
@@ -138,7 +111,12 @@ def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
     for number, (stem, name) in enumerate(matched.items(), 1):
         drawing = drawings[stem]
         image = image_record(folder, name, number, repr(drawing.shapes).encode())
-        check_size(drawing, image)
+        size = image['height'], image['width']
+        if drawing.size not in (None, size):
+            raise ValueError(
+                f'{drawing.file} was drawn on {drawing.size[1]} x {drawing.size[0]} pixels, but '
+                f'{name} is {size[1]} x {size[0]}: use the image it was drawn on'
+            )
         jobs.append(Job(image, f'{stem}.png', (drawing.shapes, image)))
     return Plan(folder, jobs, make_categories(specs), background)
 
@@ -167,7 +145,3 @@ def main() -> None:
         made_by='polygons_panoptic.py',
         background=background,
     )
-
-
-if __name__ == '__main__':
-    main()

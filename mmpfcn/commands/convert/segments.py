@@ -20,9 +20,7 @@ def spread_id(number: int) -> int:
 class Canvas:
     """Paint the annotations of one image over each other, later ones on top.
 
-    Args:
-        height, width: pixels.
-        things: ids of the categories with objects; each other category is one segment.
+    `things` are the ids of the categories with objects; each other category is one segment.
     """
 
     def __init__(self, height: int, width: int, things: frozenset[int]) -> None:
@@ -86,14 +84,9 @@ class Canvas:
 def segments_of(
     codes: np.ndarray, describe: Callable[[int], tuple[int, bool] | None]
 ) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an integer map.
+    """(H, W) int32 ids and their segments, from a map (H, W) of integers, one for each segment.
 
-    Args:
-        codes: (H, W) integers; the pixels of a value are one segment.
-        describe: value -> (category id, is a crowd), or None for void.
-
-    Returns:
-        (H, W) int32 ids and their segments.
+    `describe` gives (category id, is a crowd) of a value, or None for void.
     """
     runs, segments = find_runs(codes), []
     values, index = np.unique(runs.values, return_inverse=True)
@@ -108,14 +101,10 @@ def segments_of(
 
 
 def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fill an outline as the COCO API does.
+    """Fill an outline as the COCO API does: (H, W) uint8, 0 or 1.
 
-    Args:
-        points: (N, 2) x, y in pixels, where a pixel reaches from its number to the next. Fewer than
-            three points have no area.
-
-    Returns:
-        (H, W) uint8, 0 or 1.
+    The points are (N, 2) x, y in pixels, where a pixel reaches from its number to the next. Fewer
+    than three have no area.
     """
     if len(points) < 3:
         return np.zeros((height, width), np.uint8)
@@ -124,18 +113,15 @@ def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list[int]]:
-    """Areas and boxes of the segments.
+    """The segments that have pixels, measured; and the ids of the map that belong to none.
 
     Args:
         ids: (H, W) integer ids; 0 is void.
-        segments: `id`, `category_id` and `iscrowd` of each segment.
-
-    Returns:
-        The segments that have pixels, with `area` in pixels and `bbox` [x, y, width, height]; and
-        the ids other than 0 that are in the map but belong to no segment.
+        segments: `id`, `category_id` and `iscrowd`; added are `area` in pixels and `bbox` [x, y,
+            width, height].
 
     Raises:
-        ValueError: Two segments have the same id, or there are more than a map can hold.
+        ValueError: two segments have the same id, or there are more than a map can hold.
     """
     segment_ids = [int(segment['id']) for segment in segments]
     twice = [key for key, count in Counter(segment_ids).items() if count > 1]
@@ -156,11 +142,9 @@ def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list
 def check_segments(
     ids: np.ndarray, segments: Sequence[dict], category_ids: frozenset[int], where: str
 ) -> list[dict]:
-    """:func:`measure`, where every id and category is known.
+    """:func:`measure`; ValueError where a category is unknown, or an id of the map.
 
-    Raises:
-        ValueError: a category or an id of the map is not; then with the message ``where``, in which
-            the ids are put for ``{}``.
+    The latter has the message ``where``, in which the ids are put for ``{}``.
     """
     unknown = {segment['category_id'] for segment in segments} - category_ids
     if unknown:

@@ -70,7 +70,3 @@ def main() -> None:
         made_by='semantic_panoptic.py',
         connected_components=args.connected_components,
     )
-
-
-if __name__ == '__main__':
-    main()

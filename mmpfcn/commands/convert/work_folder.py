@@ -22,33 +22,22 @@ MERGED = 'panoptic.json'
 
 
 class Job(NamedTuple):
-    """One image to convert.
+    """One image to convert."""
 
-    Attributes:
-        image: COCO image record: `id`, `file_name` and whatever else; plain JSON values. `height`
-            and `width` are added from the annotation where they are absent.
-        png_name: `file_name` of the annotation, relative, with forward slashes.
-        source: Arguments for reading it; picklable.
-    """
-
+    # COCO image record: `id`, `file_name` and whatever else; plain JSON values. `height` and
+    # `width` are added from the annotation where they are absent.
     image: dict
-    png_name: str
-    source: tuple
+    png_name: str  # `file_name` of the annotation, relative, with forward slashes
+    source: tuple  # arguments for reading it; picklable
 
 
 class Record(NamedTuple):
-    """What became of a job.
+    """What became of a job."""
 
-    Attributes:
-        image: its record in the JSON.
-        annotation: its annotation in the JSON.
-        notes: what had to be put right, for the user.
-        left_out: kind of annotations -> [how many, names of those that have no pixel].
-    """
-
-    image: dict
-    annotation: dict
-    notes: list[str]
+    image: dict  # its record in the JSON
+    annotation: dict  # its annotation in the JSON
+    notes: list[str]  # what had to be put right, for the user
+    # kind of annotations -> [how many, names of those that have no pixel]
     left_out: dict[str, list] = {}  # never modified
 
 
@@ -67,13 +56,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 class WorkFolder:
-    """What is done of a result.
-
-    Args:
-        target: what is made; the folder is called like it, with `.partial` behind it.
-        files: folder inside, which files of the images go to.
-        recipe_name: file inside that has what it was begun with.
-    """
+    """What is done of the `target`; inside, `files` get those of the images."""
 
     def __init__(self, target: Path, files: str = 'png', recipe_name: str = 'recipe.json') -> None:
         self.target = target
@@ -140,13 +123,16 @@ class WorkFolder:
 def merge(
     work: WorkFolder, records: Sequence[Record], categories: list[dict], recipe: dict
 ) -> None:
-    """Write the JSON into the folder."""
-    info = dict(recipe=recipe)
-    left_out = _sum_of_left_out(records)
-    if left_out:
-        info['left_out'] = left_out
+    """Write the JSON into the folder; what is left out of all images stands in its info."""
+    total: dict[str, list] = {}
+    for record in records:
+        for kind, (count, names) in record.left_out.items():
+            counted = total.setdefault(kind, [0, []])
+            counted[0] += count
+            counted[1] += [f'{record.image["file_name"]}: {name}' for name in names]
+    left_out = {kind: counted for kind, counted in total.items() if counted[1]}
     whole = dict(
-        info=info,
+        info=dict(recipe=recipe, **(dict(left_out=left_out) if left_out else {})),
         images=[record.image for record in records],
         annotations=[record.annotation for record in records],
         categories=categories,
@@ -164,17 +150,6 @@ def publish(work: WorkFolder) -> None:
         work.files.rename(work.target)
     (work.path / MERGED).replace(json_file)
     shutil.rmtree(work.path)
-
-
-def _sum_of_left_out(records: Sequence[Record]) -> dict[str, list]:
-    """The same of all images, without kinds of which nothing is left out."""
-    total: dict[str, list] = {}
-    for record in records:
-        for kind, (count, names) in record.left_out.items():
-            counted = total.setdefault(kind, [0, []])
-            counted[0] += count
-            counted[1] += [f'{record.image["file_name"]}: {name}' for name in names]
-    return {kind: counted for kind, counted in total.items() if counted[1]}
 
 
 def remove(path: Path) -> None:

@@ -1,13 +1,13 @@
 """What the converters have in common: writing COCO panoptic format in parallel and restartably."""
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mmpfcn.formats.panoptic_png import write_panoptic_png
 from mmpfcn.formats.safe_names import safe_name
 
+from ..options import add_workers, new_parser
 from ..workers import map_in_processes
 from .fields import some
 from .segments import check_segments
@@ -27,18 +28,23 @@ class ImageError(RuntimeError):
 
 def base_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments of every converter: `--workers` and `--overwrite`."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument(
-        '--workers', type=_positive, default=cores, help='number of processes (%(default)s)'
-    )
+    parser = new_parser(description)
+    add_workers(parser, _positive)
     parser.add_argument(
         '--overwrite',
         action='store_true',
         help='replace annotations that are there, whatever made them',
     )
+    return parser
+
+
+def download_parser(description: str, folders: str, **splits: Any) -> argparse.ArgumentParser:
+    """For a data set as it is downloaded: PATH with these folders, ``--out`` and ``--splits``."""
+    parser = base_parser(description)
+    add = parser.add_argument
+    add('path', type=Path, metavar='PATH', help=f'folder with {folders}')
+    add('--out', type=Path, help='folder in which annotations/ is made (default: PATH)')
+    add('--splits', nargs='+', **splits)
     return parser
 
 
@@ -53,43 +59,19 @@ def convert(
     read: Callable[..., tuple[np.ndarray, list[dict]]],
     categories: list[dict],
     json_file: Path,
-    *,
-    recipe: dict,
-    workers: int,
-    overwrite: bool = False,
+    **options: Any,
 ) -> None:
-    """Write a COCO panoptic JSON and, in the folder of the same name, its PNGs.
-
-    A run that is stopped goes on where it was; a complete result is left as it is; anything else
-    that is there is replaced only with `overwrite`.
+    """:func:`build` a data set of the ids and segments of its images, PNGs and all.
 
     Args:
-        jobs: The images, in the order of the JSON.
-        read: Called as `read(*job.source)` in a worker process; returns (H, W) integer ids, 0 for
+        jobs, categories, json_file, options: of :func:`build`.
+        read: called as `read(*job.source)` in a worker process; returns (H, W) integer ids, 0 for
             void, the segments (`id`, `category_id`, `iscrowd`), those without pixels are left out,
             and, if it likes, `left_out` of the `Record`. It raises OSError or ValueError, with the
             name of the file, for what cannot be used.
-        categories: The categories of the JSON.
-        json_file: What to write; the PNGs go to its path without `.json`.
-        recipe: What the result depends on, besides the jobs: plain JSON values, with the name and
-            the version of the converter.
-        workers: Number of processes.
-        overwrite: Replace what is there, whatever made it.
-
-    Raises:
-        SystemExit: With a message, for exit code 1.
     """
     annotate = partial(_write_png, read, frozenset(c['id'] for c in categories))
-    build(
-        jobs,
-        annotate,
-        categories,
-        json_file,
-        png_root=json_file.with_suffix(''),
-        recipe=recipe,
-        workers=workers,
-        overwrite=overwrite,
-    )
+    build(jobs, annotate, categories, json_file, png_root=json_file.with_suffix(''), **options)
 
 
 def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) -> Record:
@@ -118,13 +100,25 @@ def build(
     workers: int,
     overwrite: bool = False,
 ) -> None:
-    """Like `convert`, for what makes more of an image than ids and segments.
+    """Write a COCO panoptic JSON and, in the folder of the same name, its PNGs.
+
+    A run that is stopped goes on where it was; a complete result is left as it is; anything else
+    that is there is replaced only with `overwrite`, whatever made it.
 
     Args:
-        annotate: Called as `annotate(job, folder)` in a worker process; may write
+        jobs: the images, in the order of the JSON.
+        annotate: called as `annotate(job, folder)` in a worker process; may write
             `folder / job.png_name`.
-        png_root: Folder that the PNG names are relative to: `json_file` without `.json` where
+        categories: of the JSON.
+        json_file: what to write.
+        png_root: folder that the PNG names are relative to: `json_file` without `.json` where
             `annotate` writes them, else where they are already.
+        recipe: what the result depends on, besides the jobs: plain JSON values, with the name and
+            the version of the converter.
+        workers: number of processes.
+
+    Raises:
+        SystemExit: with a message, for exit code 1.
     """
     _check_jobs(jobs, json_file)
     if _is_complete(jobs, json_file, png_root, recipe):
@@ -191,10 +185,7 @@ def _check_targets(targets: list[Path], png_root: Path, overwrite: bool) -> None
 
 
 def run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int) -> None:
-    """Convert the images that are not done yet, with a progress bar.
-
-    Args:
-        annotate: as of `build`; the folder is `work.files`.
+    """Convert the images that are not done yet, with a progress bar; `annotate` is as of `build`.
 
     Raises:
         SystemExit: an image cannot be converted, memory is short, or it was interrupted.
@@ -218,7 +209,6 @@ def run(jobs: Sequence[Job], annotate: Callable, work: WorkFolder, workers: int)
 
 
 def _convert_one(annotate: Callable, work: WorkFolder, job: Job) -> None:
-    """What a worker process does for an image."""
     try:
         work.add(job, annotate(job, work.files))
     except (OSError, ValueError) as error:

@@ -13,23 +13,23 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from mmengine.config import Config
-
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis import Explanation, Kernel, Outcome, explain
+from mmpfcn.apis import Explanation, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.visualization.kernel_masks import TAKEN
+from mmpfcn.visualization.heat_maps import TAKEN
 from mmpfcn.visualization.targets import level_name
 
 from ..options import (
     add_config_options,
+    add_device,
     error_text,
     load_config,
     new_parser,
     require_checkpoint,
     require_file,
+    write_or_exit,
 )
-from ..page import fill_template, require_page, write_page
+from ..page import fill_template, require_page
 from . import texts
 from .pictures import Pictures
 
@@ -39,24 +39,14 @@ WRONG_IMAGE = (OSError, ValueError, TypeError)
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('image', help='path or address of an image')
-    parser.add_argument('--config', required=True, help='config file of the model')
-    parser.add_argument('--checkpoint', required=True, help='its weights, a path or an address')
-    parser.add_argument(
-        '--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here'
-    )
-    parser.add_argument('--device', help='such as cuda:0; default: the best there is')
+    add = parser.add_argument
+    add('image', help='path or address of an image')
+    add('--config', required=True, help='config file of the model')
+    add('--checkpoint', required=True, help='its weights, a path or an address')
+    add('--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here')
+    add_device(parser)
     add_config_options(parser, 'model.test_cfg.center_thr=0.1')
     return parser
-
-
-def build_model(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, cfg: Config
-) -> PanopticInferencer:
-    try:
-        return PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
-    except WRONG_MODEL as error:
-        parser.error(f'the model can not be built: {error_text(error)}')
 
 
 def explanation_page(explanation: Explanation, model: str) -> str:
@@ -67,9 +57,6 @@ def explanation_page(explanation: Explanation, model: str) -> str:
     def level_title(number: int) -> str:
         rows, columns = explanation.output.levels[number].centers.shape[-2:]
         return f'{level_name(number)}, {rows} x {columns} cells'
-
-    def num_members(kernels: Sequence[Kernel]) -> int:
-        return sum(len(kernel.members) for kernel in kernels)
 
     return fill_template(
         'explain.html',
@@ -84,7 +71,7 @@ def explanation_page(explanation: Explanation, model: str) -> str:
         ranked=sorted(explanation.kernels, key=lambda kernel: -(kernel.rescored or kernel.score)),
         by_key={candidate.key: candidate for candidate in explanation.candidates},
         fused_of=lambda kernels: [kernel for kernel in kernels if len(kernel.members) > 1],
-        num_members=num_members,
+        num_members=lambda kernels: sum(len(kernel.members) for kernel in kernels),
         level_title=level_title,
         texts=texts,
         Outcome=Outcome,
@@ -99,7 +86,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
     require_page(parser, path)
-    inferencer = build_model(parser, args, load_config(parser, args))
+    cfg = load_config(parser, args)
+    try:
+        inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
+    except WRONG_MODEL as error:
+        parser.error(f'the model can not be built: {error_text(error)}')
     try:
         if len(list(islice(list_inputs(args.image), 2))) > 1:
             parser.error(f'{args.image} is several images: give one of them')
@@ -107,4 +98,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     except WRONG_IMAGE as error:
         parser.error(str(error))
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
-    write_page(parser, path, explanation_page(explanation, model))
+    write_or_exit(parser, path, explanation_page(explanation, model).encode(), 'page')

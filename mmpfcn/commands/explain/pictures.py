@@ -5,8 +5,7 @@ import numpy as np
 from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.visualization.colors import ANY_THING, class_palette
 from mmpfcn.visualization.drawing import resize
-from mmpfcn.visualization.heat_maps import draw_centers, draw_regions
-from mmpfcn.visualization.kernel_masks import draw_mask
+from mmpfcn.visualization.heat_maps import draw_centers, draw_mask, draw_regions
 
 from ..page import thumbnail
 
@@ -15,11 +14,7 @@ LARGE_SIDE = 800  # px
 
 
 class Pictures:
-    """Draws for one explanation.
-
-    Args:
-        explanation: of the image.
-    """
+    """Draws for one explanation."""
 
     def __init__(self, explanation: Explanation) -> None:
         self._explanation = explanation
@@ -57,7 +52,7 @@ class Pictures:
     def mask(self, item: Candidate | Kernel) -> str:
         """Of a kernel before or after fusion."""
         threshold = self._explanation.settings.mask_thr_binary if item.isthing else None
-        return self._small(draw_mask(self._canvas, item.prob, self.color(item.label), threshold))
+        return _small(draw_mask(self._canvas, item.prob, self.color(item.label), threshold))
 
     def taken(self, kernel: Kernel) -> str:
         """The mask of a thing, and what better things had taken of it."""
@@ -65,10 +60,11 @@ class Pictures:
         taken = np.isin(self._ids, owners)
         threshold = self._explanation.settings.mask_thr_binary
         color = self.color(kernel.label)
-        return self._small(draw_mask(self._canvas, kernel.prob, color, threshold, taken))
+        return _small(draw_mask(self._canvas, kernel.prob, color, threshold, taken))
 
-    def _small(self, picture: np.ndarray) -> str:
-        return thumbnail(picture, picture.shape[1])
+
+def _small(picture: np.ndarray) -> str:
+    return thumbnail(picture, picture.shape[1])
 
 
 def _large(picture: np.ndarray) -> str:

@@ -20,11 +20,10 @@ from ..options import add_config_options, load_config, new_parser, require_check
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('config', help='config of a Panoptic FCN')
-    parser.add_argument('checkpoint', help='file of the weights; no code in it is run')
-    parser.add_argument(
-        '--out', type=Path, metavar='FILE.onnx', help='default: beside the checkpoint'
-    )
+    add = parser.add_argument
+    add('config', help='config of a Panoptic FCN')
+    add('checkpoint', help='file of the weights; no code in it is run')
+    add('--out', type=Path, metavar='FILE.onnx', help='default: beside the checkpoint')
     add_config_options(parser, 'model.test_cfg.center_thr=0.2')
     return parser
 

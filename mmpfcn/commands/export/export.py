@@ -3,7 +3,8 @@
 import io
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,33 +16,32 @@ import torch
 from mmdet.models.backbones.swin import ShiftWindowMSA
 from torch import Tensor, nn
 
+from mmpfcn import KernelUpdate
 from mmpfcn.apis import PanopticInferencer
-from mmpfcn.deployment.onnx_inferencer import FORMAT, METADATA_KEY
+from mmpfcn.deployment.kernel_update import UPDATE_INPUTS, UPDATE_KEY, UPDATE_OUTPUTS
+from mmpfcn.deployment.onnx_inferencer import FORMAT, FORMAT_WITH_UPDATE, METADATA_KEY
 from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.version import __version__
 
-from .network import ExportNetwork, GraphOutput
+from .network import ExportNetwork, GraphOutput, UpdateNetwork
 
 OPSET = 17
 """ONNX Runtime 1.12 and later know it."""
 
 READERS = ('LoadImage', 'LoadImageFromFile')
 WITHOUT_EFFECT = ('LoadPanopticGroundTruth', 'LoadPanopticAnnotations', 'LoadAnnotations')
+RESIZERS = dict(Resize='cv2', ShortSideResize='pillow')
+"""The default of ``backend`` of each."""
 PACKERS = ('PackPanopticInputs', 'PackDetInputs')
 TOLERANCE = 1e-3
 """Largest difference from PyTorch, as a share of an output's largest value."""
 
 
 def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, float]:
-    """Write the model with all that inference needs to an ONNX file.
+    """Write the model with all that inference needs to an ONNX file, when it is checked.
 
-    Args:
-        inferencer: of the model, on the CPU.
-        path: of the file; it appears when it is complete and checked.
-
-    Returns:
-        For each output of the graph its largest difference from PyTorch on noise, as a share of its
-        largest value.
+    The inferencer is on the CPU. Gives for each output of the graph its largest difference from
+    PyTorch on noise, as a share of its largest value.
 
     Raises:
         ValueError: the test pipeline or the data preprocessor does what the file can not describe.
@@ -53,12 +53,23 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
     divisor = metadata['pad_size_divisor']
     graph = trace(network, noise(2, 4 * divisor, 5 * divisor))
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(metadata))
-    onnx.checker.check_model(graph, full_check=True)
-    require_plain_operators(graph)
-    content = graph.SerializeToString()
-    differences = compare(content, network, noise(1, 8 * divisor, 5 * divisor))
+    differences = {}
+    update = inferencer.model.panoptic_head.kernel_update
+    if update:
+        content = serialize(trace_update(update))
+        differences = compare_update(content, update)
+        graph.metadata_props.add(key=UPDATE_KEY, value=b64encode(content).decode())
+    content = serialize(graph)
+    differences |= compare(content, network, noise(1, 8 * divisor, 5 * divisor))
     write_atomic(path, content)
     return differences
+
+
+def serialize(graph: onnx.ModelProto) -> bytes:
+    """The file of a graph that is valid and has no other operators than ONNX's own."""
+    onnx.checker.check_model(graph, full_check=True)
+    require_plain_operators(graph)
+    return graph.SerializeToString()
 
 
 def trace(network: nn.Module, example: Tensor) -> onnx.ModelProto:
@@ -70,20 +81,35 @@ def trace(network: nn.Module, example: Tensor) -> onnx.ModelProto:
     sizes = {0: 'batch', 2: 'height', 3: 'width'}
     outputs = {name: {0: 'batch'} for name in GraphOutput._fields}
     outputs['mask_feats'] = {0: 'batch', 2: 'height / 4', 3: 'width / 4'}
+    return _trace(network, dict(image=example), {'image': sizes, **outputs}, GraphOutput._fields)
+
+
+def trace_update(update: KernelUpdate) -> onnx.ModelProto:
+    """The graph of :meth:`KernelUpdate.predict` with free numbers of kernels and cells."""
+    rows = {name: {0: 'kernels'} for name in (*UPDATE_INPUTS[:-1], *UPDATE_OUTPUTS)}
+    cells = {1: 'height / 4', 2: 'width / 4'}
+    inputs = dict(zip(UPDATE_INPUTS, update_noise(update, 4, 8, 16), strict=True))
+    return _trace(UpdateNetwork(update), inputs, {**rows, 'mask_feats': cells}, UPDATE_OUTPUTS)
+
+
+def _trace(
+    network: nn.Module,
+    inputs: Mapping[str, Tensor],
+    free: Mapping[str, Mapping[int, str]],
+    outputs: Sequence[str],
+) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
-        warnings.simplefilter(
-            'ignore'
-        )  # of sizes that the tracer sees as constants; compare() sees
+        warnings.simplefilter('ignore')  # of sizes that the tracer takes for constants
         torch.onnx.export(
             network,
-            (example,),
+            tuple(inputs.values()),
             buffer,
             dynamo=False,
             opset_version=OPSET,
-            input_names=['image'],
-            output_names=list(GraphOutput._fields),
-            dynamic_axes={'image': sizes, **outputs},
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=dict(free),
         )
     return onnx.load_from_string(buffer.getvalue())
 
@@ -116,15 +142,31 @@ def require_plain_operators(graph: onnx.ModelProto) -> None:
 def compare(content: bytes, network: nn.Module, image: Tensor) -> dict[str, float]:
     """Run the graph on an image of another size and batch size than it was traced with.
 
-    Raises:
-        RuntimeError: the numbers are not PyTorch's.
+    RuntimeError where the numbers are not PyTorch's.
     """
     session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
     actual = session.run(list(GraphOutput._fields), {'image': image.numpy()})
     with torch.no_grad():
         expected = network(image)
+    return _differences(GraphOutput._fields, actual, expected)
+
+
+def compare_update(content: bytes, update: KernelUpdate) -> dict[str, float]:
+    """The same for the graph of the update, on other numbers than it was traced with."""
+    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    inputs = update_noise(update, 7, 16, 12)
+    values = (x.numpy() for x in inputs)
+    actual = session.run(UPDATE_OUTPUTS, dict(zip(UPDATE_INPUTS, values, strict=True)))
+    with torch.no_grad():
+        expected = update.predict(*inputs)
+    return _differences([f'updated_{name}' for name in UPDATE_OUTPUTS], actual, expected)
+
+
+def _differences(
+    names: Sequence[str], actual: Sequence[np.ndarray], expected: Sequence[Tensor]
+) -> dict[str, float]:
     differences = {}
-    for name, ours, theirs in zip(GraphOutput._fields, actual, expected, strict=True):
+    for name, ours, theirs in zip(names, actual, expected, strict=True):
         theirs = theirs.numpy()
         if ours.shape != theirs.shape:
             raise RuntimeError(f'the graph gives {name} {ours.shape}, PyTorch {theirs.shape}')
@@ -146,12 +188,18 @@ def noise(batch_size: int, height: int, width: int) -> Tensor:
     return torch.randn(batch_size, 3, height, width, generator=generator)
 
 
-def describe(inferencer: PanopticInferencer) -> dict:
-    """The file's metadata: what stands around the graph.
+def update_noise(update: KernelUpdate, num_kernels: int, height: int, width: int) -> list[Tensor]:
+    """Kernels, labels, scores and mask_feats (E, height, width) of one image."""
+    generator = torch.Generator().manual_seed(0)
+    kernels = torch.randn(num_kernels, update.embed_channels, generator=generator)
+    labels = torch.arange(num_kernels) % (update.num_classes + 1)
+    scores = torch.rand(num_kernels, generator=generator)
+    mask_feats = torch.randn(update.embed_channels, height, width, generator=generator)
+    return [kernels, labels, scores, mask_feats]
 
-    Raises:
-        ValueError: it is more than ``OnnxInferencer`` does.
-    """
+
+def describe(inferencer: PanopticInferencer) -> dict:
+    """What stands around the graph; ValueError where it is more than ``OnnxInferencer`` does."""
     model = inferencer.model
     dataset_meta = {
         key: [list(x) if isinstance(x, tuple) else x for x in inferencer.dataset_meta[key]]
@@ -159,7 +207,7 @@ def describe(inferencer: PanopticInferencer) -> dict:
         if inferencer.dataset_meta.get(key)
     }
     return dict(
-        format=FORMAT,
+        format=FORMAT_WITH_UPDATE if model.panoptic_head.kernel_update else FORMAT,
         version=__version__,
         opset=OPSET,
         dataset_meta=dataset_meta,
@@ -172,13 +220,16 @@ def describe(inferencer: PanopticInferencer) -> dict:
 
 
 def _describe_pipeline(pipeline: list[Mapping]) -> dict:
-    """``scale`` (width, height) in pixels or None, and ``keep_ratio``."""
+    """What :func:`mmpfcn.deployment.images.resize` is to do; ``scale`` is None for nothing."""
     result = dict(scale=None, keep_ratio=True)
     for step in pipeline:
         known = (*READERS, *WITHOUT_EFFECT, *PACKERS)
-        if step['type'] == 'Resize' and 'scale' in step:
-            result = dict(scale=list(step['scale']), keep_ratio=step.get('keep_ratio', False))
-            known = ('Resize',) if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+        if step['type'] in RESIZERS and 'scale' in step:
+            known = RESIZERS if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+            keep_ratio = step['type'] == 'ShortSideResize' or step.get('keep_ratio', False)
+            result = dict(scale=list(step['scale']), keep_ratio=keep_ratio)
+            result['resize_type'] = step['type']
+            result['resize_backend'] = step.get('backend', RESIZERS[step['type']])
         if step['type'] not in known:
             raise ValueError(
                 f'the test pipeline has the step {dict(step)}, which an ONNX file of ours can not '

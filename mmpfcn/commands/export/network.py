@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmpfcn.models.kernel_update import KernelUpdate
 from mmpfcn.models.sampling import Peaks, gather_kernels, level_peaks, peak_scores, pool_regions
 from mmpfcn.structures import LevelMaps
 
@@ -15,22 +16,14 @@ class GraphOutput(NamedTuple):
 
     K is (levels) x ``peaks_per_level`` candidates of objects, Q (levels) x R region classes, the
     finest level first. Thresholds, fusion and masks follow (``postprocessing.py``).
-
-    Attributes:
-        thing_scores: (N, K) in [0, 1]; 0 where there is no peak.
-        thing_labels: (N, K) int64; meaningless where the score is 0.
-        thing_kernels: (N, K, E).
-        region_scores: (N, Q) in [0, 1].
-        region_kernels: (N, Q, E).
-        mask_feats: (N, E, H/4, W/4).
     """
 
-    thing_scores: Tensor
-    thing_labels: Tensor
-    thing_kernels: Tensor
-    region_scores: Tensor
-    region_kernels: Tensor
-    mask_feats: Tensor
+    thing_scores: Tensor  # (N, K) in [0, 1]; 0 where there is no peak
+    thing_labels: Tensor  # (N, K) int64; meaningless where the score is 0
+    thing_kernels: Tensor  # (N, K, E)
+    region_scores: Tensor  # (N, Q) in [0, 1]
+    region_kernels: Tensor  # (N, Q, E)
+    mask_feats: Tensor  # (N, E, H/4, W/4)
 
 
 class ExportNetwork(nn.Module):
@@ -65,6 +58,19 @@ class ExportNetwork(nn.Module):
             region_kernels=generator.stuff_embed(torch.cat(regions, 1)),
             mask_feats=mask_feats,
         )
+
+
+class UpdateNetwork(nn.Module):
+    """The update of one image's fused kernels; see :meth:`KernelUpdate.predict`."""
+
+    def __init__(self, update: KernelUpdate) -> None:
+        super().__init__()
+        self.update = update
+
+    def forward(
+        self, kernels: Tensor, labels: Tensor, scores: Tensor, mask_feats: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return self.update.predict(kernels, labels, scores, mask_feats)
 
 
 def find_padded_peaks(center_logits: Tensor, pool_size: int, num_peaks: int) -> Peaks:

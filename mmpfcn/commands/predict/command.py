@@ -22,9 +22,9 @@ from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
-from mmpfcn.formats.inputs import Input, list_files, require_untouched
+from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
 
-from ..options import add_config_options, load_config, new_parser, require_checkpoint
+from ..options import add_config_options, add_device, load_config, new_parser, require_checkpoint
 from .images import run_images
 from .output import RECORDS, Output, device_of_process, open_output
 from .records import Records, is_moving, path_of
@@ -36,11 +36,10 @@ INTERRUPTED = 130
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    parser.add_argument('inputs', nargs='+', metavar='INPUT')
-    parser.add_argument(
-        '--config', help='config file, or name of a model; default: the config in the checkpoint'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('inputs', nargs='+', metavar='INPUT')
+    add('--config', help='config file, or name of a model; default: the config in the checkpoint')
+    add(
         '--model',
         '--checkpoint',
         required=True,
@@ -49,22 +48,14 @@ def make_parser() -> argparse.ArgumentParser:
         help='a checkpoint or its address, a published folder, hf://user/name, or a name such as '
         'published/r50_coco_3x',
     )
-    parser.add_argument(
-        '--out-dir', default='results', type=Path, help='folder of the results (results)'
-    )
-    parser.add_argument('--batch-size', type=int, default=1, help='images computed at once')
-    parser.add_argument('--device', help='such as cuda:1 or cpu; default: the best there is')
-    parser.add_argument(
-        '--instances', action='store_true', help='write overlapping instances as well (COCO RLE)'
-    )
-    parser.add_argument('--no-pictures', action='store_true', help='maps and JSON only')
-    parser.add_argument(
-        '--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1'
-    )
+    add('--out-dir', default='results', type=Path, help='folder of the results (results)')
+    add('--batch-size', type=int, default=1, help='images computed at once')
+    add_device(parser)
+    add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
+    add('--no-pictures', action='store_true', help='maps and JSON only')
+    add('--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1')
     add_config_options(parser, 'model.test_cfg.center_thr=0.3')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='forget the results that the folder holds'
-    )
+    add('--overwrite', action='store_true', help='forget the results that the folder holds')
     return parser
 
 
@@ -85,13 +76,11 @@ def build_inferencer(
 
 def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Input]:
     """All inputs, each once; a camera has its number as source."""
-    work = []
+    cameras = [item for item in args.inputs if item.isdigit() and not Path(item).exists()]
+    work = [Input(f'camera {item}', f'camera{item}', int(item)) for item in cameras]
     try:
-        for item in args.inputs:
-            if item.isdigit() and not Path(item).exists():
-                work.append(Input(f'camera {item}', f'camera{item}', int(item)))
-        paths = [item for item in args.inputs if not item.isdigit() or Path(item).exists()]
-        work += list_files(paths, args.out_dir)
+        work += list_files([item for item in args.inputs if item not in cameras], args.out_dir)
+        require_one(work)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return list({path_of(item): item for item in work}.values())
@@ -106,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:
         parser.error(f'--alpha {args.alpha}, expected 0 to 1')
+    for path in (args.out_dir, *args.out_dir.parents):
+        if path.exists() and not path.is_dir():
+            parser.error(f'--out-dir {path} is a file, expected a folder')
     work = list_work(parser, args)
     inferencer = build_inferencer(parser, args)
     settings = dict(
@@ -125,33 +117,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(str(error))
         return run(inferencer, work, output, args.batch_size)
     except OSError as error:
-        print(
-            f'{parser.prog}: {error}. What was finished is kept; the same command goes on',
-            file=sys.stderr,
-        )
-        return 1
+        status, end = 1, f'{error}. What was finished is kept; the same command goes on'
     except KeyboardInterrupt:
-        print(
-            f'\n{parser.prog}: stopped. What was finished is in {args.out_dir}; the same command '
-            'goes on',
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+        kept = f'What was finished is in {args.out_dir}; the same command goes on'
+        status, end = INTERRUPTED, f'stopped. {kept}'
+        print(file=sys.stderr)  # behind ^C
+    print(f'{parser.prog}: {end}', file=sys.stderr)
+    return status
 
 
 def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch_size: int) -> int:
-    """Images, then videos and cameras.
-
-    Returns:
-        1 if an input could not be used, 0 if all could.
-    """
+    """Images, then videos and cameras; 1 if an input could not be used, 0 if all could."""
     images = [item for item in work if not is_moving(item)]
     videos = [item for item in work if is_moving(item)]
-    failed = 0
-    if images:
-        failed += run_images(inferencer, images, output, batch_size)
-    for number, item in enumerate(videos):
-        if number % output.world_size == output.rank:
-            failed += run_video(inferencer, item, output)
+    failed = run_images(inferencer, images, output, batch_size) if images else 0
+    for item in videos[output.rank :: output.world_size]:
+        failed += run_video(inferencer, item, output)
     # a status other than 0 would make a launcher stop the other processes
     return int(failed > 0 and output.world_size == 1)

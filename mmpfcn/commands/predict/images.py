@@ -28,22 +28,17 @@ def run_images(
 ) -> int:
     """This process's share of the images; the process that finds all finished writes the JSON.
 
-    Returns:
-        How many of all images could not be used, as far as is known.
-
-    Raises:
-        OSError: the folder can not be written.
+    Gives how many of all images could not be used, as far as is known.
     """
     records = Records(output.folder / RECORDS, images)
     share = [item for item in images[output.rank :: output.world_size] if item not in records]
     if len(records):
         print(f'{len(records)} of {len(images)} images are finished already')
     _delete_partial({item.stem for item in share}, output.folder)
+    failures: list[Failure] = []
+    begun = records.begin(share)
     try:
-        failures: list[Failure] = []
-        results = inferencer.stream(
-            records.begin(share), batch_size, output.instances, failures=failures
-        )
+        results = inferencer.stream(begun, batch_size, output.instances, failures=failures)
         for result in track(results, 'Images', len(share), disable=output.rank > 0):
             write_png(result, output.folder)
             if output.pictures:
@@ -59,8 +54,14 @@ def run_images(
         print(f'{len(records)} images: {output.folder / "panoptic.json"}')
     else:  # of other processes, which are at work or were stopped
         print(f'{len(records)} of {len(images)} images are finished')
-    _report(records.failures)
-    return len(records.failures)
+    failed = records.failures
+    if failed:
+        print(f'{len(failed)} images could not be used:', file=sys.stderr)
+    for failure in failed[:SHOWN]:
+        print(f'  {failure["name"]}: {failure["failed"]}', file=sys.stderr)
+    if len(failed) > SHOWN:
+        print(f'  and {len(failed) - SHOWN} more, in records/*.jsonl', file=sys.stderr)
+    return len(failed)
 
 
 def _delete_partial(stems: set[str], folder: Path) -> None:
@@ -78,13 +79,3 @@ def _note(failures: list[Failure], records: Records) -> None:
     for failure in failures:
         records.add(dict(stem=failure.stem, name=failure.name, failed=failure.message))
     failures.clear()
-
-
-def _report(failures: list[dict]) -> None:
-    if not failures:
-        return
-    print(f'{len(failures)} images could not be used:', file=sys.stderr)
-    for failure in failures[:SHOWN]:
-        print(f'  {failure["name"]}: {failure["failed"]}', file=sys.stderr)
-    if len(failures) > SHOWN:
-        print(f'  and {len(failures) - SHOWN} more, in records/*.jsonl', file=sys.stderr)

@@ -28,20 +28,11 @@ class Output(NamedTuple):
 def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
     """Make the folder, or go on in one that the same model and options have begun.
 
-    Args:
-        folder: of the results.
-        settings: everything on which they depend.
-        overwrite: begin anew in a folder with results of others.
-
-    Raises:
-        ValueError: the folder has results of another model or other options.
-        OSError: it can not be written.
+    ``settings`` are everything on which the results depend; ValueError where the folder has some of
+    others, unless it is begun anew with ``overwrite``.
     """
     rank, world_size = process_of_run()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(f'--out-dir {folder} is a file') from error
+    folder.mkdir(parents=True, exist_ok=True)
     begun = folder / RECORDS / RUN
     if overwrite and world_size > 1:
         raise ValueError('--overwrite: empty the folder before you start several processes')

@@ -43,13 +43,7 @@ class Records(Collection):
     """The finished inputs of an output folder, in their order.
 
     A record is that of an input if path, size and time of the file are the same; the latest counts.
-
-    Args:
-        folder: of the files; made if it is not there.
-        inputs: all of them, in order. Records of others in the folder are left alone.
-
-    Raises:
-        OSError: the folder can not be made.
+    Records of others in the folder, which is made if it is not there, are left alone.
     """
 
     def __init__(self, folder: Path, inputs: list[Input]) -> None:
@@ -139,11 +133,7 @@ class Records(Collection):
         return len(self._places) + len(self.failures) == len(self._numbers)
 
     def add(self, record: dict) -> None:
-        """Append a record, or a failure, of an input that was begun, as one line.
-
-        Raises:
-            OSError: the disk is full, say.
-        """
+        """Append a record, or a failure, of an input that was begun, as one line."""
         if self._file is None or self._lines == MAX_LINES:
             self.close()
             # the time makes names that no other start has, the process number those of its time

@@ -23,13 +23,8 @@ def writable_rate(fps: float) -> float:
 class VideoFile:
     """An MP4 that gets its name when it is closed, also after an error: what is written plays.
 
-    Args:
-        path: ends in ``.mp4``.
-        fps: frames per second.
-
-    Raises:
-        ValueError: its name is not UTF-8.
-        OSError: it can not be written.
+    The path ends in ``.mp4``; ValueError where it is not UTF-8, OSError where it can not be
+    written.
     """
 
     def __init__(self, path: Path, fps: float) -> None:

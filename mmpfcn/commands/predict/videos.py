@@ -20,10 +20,7 @@ def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> in
     """Write ``<stem>.mp4``, at the frame rate of the input, and ``<stem>.jsonl``.
 
     A finished video is left out. One that Ctrl-C ends, or that is cut off, has the frames so far;
-    it is begun anew next time.
-
-    Returns:
-        1 if the input could not be read or its video not be written, else 0.
+    it is begun anew next time. Gives 1 if the input could not be read or its video not be written.
     """
     records = Records(output.folder / RECORDS, [item])
     if item in records:

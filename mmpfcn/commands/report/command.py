@@ -10,7 +10,6 @@ code, with a folder of PNGs.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,18 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from ..options import add_config_options, error_text, from_1, load_config, new_parser
-from ..page import fill_template, require_page, write_page
+from ..options import (
+    add_config_options,
+    add_workers,
+    error_text,
+    from_1,
+    load_config,
+    new_parser,
+    write_or_exit,
+)
+from ..page import fill_template, require_page
 from ..workers import map_in_processes
-from .charts import draw_chart
-from .curves import Log, find_logs, read_logs
+from .curves import Log, draw_chart, find_logs, read_logs
 from .measuring import Comparer, Job, add_up, worst_and_best
 from .pictures import make_example
 from .predictions import read_predictions
@@ -38,31 +44,23 @@ CHUNK = 4  # images that a process gets at a time
 
 def make_parser() -> argparse.ArgumentParser:
     parser = new_parser(__doc__)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    parser.add_argument('config', help='config file of the test run')
-    parser.add_argument(
-        'results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code'
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('config', help='config file of the test run')
+    add('results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code')
+    add(
         '--png',
         type=Path,
         metavar='DIR',
         help="PNGs of a JSON; default: the JSON's path without .json",
     )
-    parser.add_argument(
+    add(
         '--log',
         type=Path,
         help='work dir of the training, or its scalars.json; default: the work dir of the config',
     )
-    parser.add_argument(
-        '--out', type=Path, metavar='HTML', help='default: that of the results, with .html'
-    )
-    parser.add_argument(
-        '--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)'
-    )
-    parser.add_argument(
-        '--workers', type=from_1, default=cores, help='number of processes (%(default)s)'
-    )
+    add('--out', type=Path, metavar='HTML', help='default: that of the results, with .html')
+    add('--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)')
+    add_workers(parser)
     add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
 
@@ -106,9 +104,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
 
 def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> tuple[Log, str]:
     """The log and a sentence about it; without one it is an error only if it was asked for."""
-    logs = find_logs(path)
     try:
-        log = read_logs(logs)
+        log = read_logs(find_logs(path))
     except WRONG_FILE as error:
         parser.error(f'--log: {error}')
     if log.charts:
@@ -159,4 +156,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_note=log_note,
         **report_tables(sums, metainfo, np.array(is_thing)),
     )
-    write_page(parser, args.out, page)
+    write_or_exit(parser, args.out, page.encode(), 'page')

@@ -1,4 +1,7 @@
-"""Training curves from the logs that mmengine writes: ``<time>/vis_data/scalars.json``."""
+"""Training curves from the logs that mmengine writes: ``<time>/vis_data/scalars.json``.
+
+They are SVG in the page: no library, no script; each chart says in words what it shows.
+"""
 
 import json
 import math
@@ -8,8 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmpfcn.visualization.colors import LEVELS
+
+from ..page import css
+
 NAME = 'scalars.json'
 MOST_POINTS = 300  # of a curve: more can not be told apart on a page
+LEFT, RIGHT, TOP, BOTTOM = 46, 406, 10, 216  # of the field of the curves
+SERIES = [LEVELS[number] for number in (5, 4, 2, 6, 0, 1)]
+DASHES = ('', '7 3', '2 3', '9 3 2 3', '12 4', '5 2 1 2')
+"""So that curves also differ without colours."""
 
 
 class Curve(NamedTuple):
@@ -29,15 +40,10 @@ class Chart(NamedTuple):
 
 
 class Log(NamedTuple):
-    """What is to be drawn of a training, and what can not be.
+    """What is to be drawn of a training, and what can not be."""
 
-    Attributes:
-        charts: in order, each with at least one curve.
-        num_broken: values that are no finite numbers.
-    """
-
-    charts: list[Chart]
-    num_broken: int
+    charts: list[Chart]  # in order, each with at least one curve
+    num_broken: int  # values that are no finite numbers
 
 
 VALIDATION = 'on the validation images'
@@ -136,3 +142,46 @@ def _curve(name: str, points: dict[float, float]) -> Curve:
     counts = np.diff(starts, append=len(steps))
     means = [np.add.reduceat(column, starts) / counts for column in (steps, values)]
     return Curve(name.rpartition('/')[2], *means)
+
+
+def draw_chart(chart: Chart) -> dict:
+    """Curves over steps from 0, as the page has them: paths, and places and texts of ticks."""
+    x_ticks = ticks(max(curve.steps[-1] for curve in chart.curves), 5)
+    y_ticks = ticks(max(curve.values.max() for curve in chart.curves), 4)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        width, height = RIGHT - LEFT, BOTTOM - TOP
+        return LEFT + x / x_ticks[-1] * width, BOTTOM - y / y_ticks[-1] * height
+
+    lines = []
+    for number, curve in enumerate(chart.curves):
+        points = map(place, curve.steps, curve.values)
+        path = 'M' + 'L'.join(f'{x:.1f} {y:.1f}' for x, y in points)
+        path += 'm-2 0h4' * (len(curve.steps) == 1)
+        color, dashes = SERIES[number % len(SERIES)], DASHES[number % len(DASHES)]
+        lines.append(dict(curve=curve, path=path, color=css(color), dashes=dashes))
+    return dict(
+        title=chart.title,
+        x_name=chart.x_name,
+        x_ticks=[(place(x, 0)[0], short(x)) for x in x_ticks],
+        y_ticks=[(place(0, y)[1], short(y)) for y in y_ticks],
+        lines=lines,
+    )
+
+
+def ticks(largest: float, number: int) -> list[float]:
+    """Round numbers from 0 on, about so many, the last one not below the largest value."""
+    if largest <= 0:
+        return [0, 1]
+    rough = largest / number
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    return [round(n * step, 12) for n in range(math.ceil(largest / step - 1e-9) + 1)]
+
+
+def short(value: float) -> str:
+    """In at most six characters: thousands as k, small numbers with an exponent."""
+    if value >= 10000:
+        return f'{value / 1000:g}k'
+    text = f'{value:g}'
+    return text if len(text) <= 5 else f'{value:.1e}'.replace('e-0', 'e-')

@@ -44,55 +44,35 @@ class Comparison(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What is kept of an image.
+    """What is kept of an image."""
 
-    Attributes:
-        index: in the data set.
-        quality: PQ in [0, 1], mean over the classes in the image; nan without a segment.
-        num_matches: true positives.
-        num_errors: false positives and false negatives.
-    """
-
-    index: int
-    quality: float
-    num_matches: int
-    num_errors: int
+    index: int  # in the data set
+    quality: float  # PQ in [0, 1], mean over the classes in the image; nan without a segment
+    num_matches: int  # true positives
+    num_errors: int  # false positives and false negatives
 
 
 class Sums(NamedTuple):
-    """Of one image, or of many.
+    """Of one image, or of many."""
 
-    Attributes:
-        statistics: (C, 4), columns as :data:`STATISTICS`.
-        sizes: (len(SIZES), C, 4), the same for segments of each size.
-        missed: (C, len(KINDS)) kinds of missed segments.
-        wrong: (C, len(KINDS)) kinds of wrong predictions.
-        confusion: (C, C + 1) segments of a class that were taken for a class, or for nothing.
-    """
-
-    statistics: np.ndarray
-    sizes: np.ndarray
-    missed: np.ndarray
-    wrong: np.ndarray
+    statistics: np.ndarray  # (C, 4), columns as :data:`STATISTICS`
+    sizes: np.ndarray  # (len(SIZES), C, 4), the same for segments of each size
+    missed: np.ndarray  # (C, len(KINDS)) kinds of missed segments
+    wrong: np.ndarray  # (C, len(KINDS)) kinds of wrong predictions
+    # (C, C + 1) segments of a class that were taken for a class, or for nothing
     confusion: np.ndarray
 
 
 class Comparer(NamedTuple):
-    """Compares predictions with the ground truth.
+    """Compares predictions with the ground truth."""
 
-    Args:
-        is_thing: (C,) of each label.
-        backend_args: of mmengine's file client, for the ground truth.
-    """
-
-    is_thing: tuple[bool, ...]
-    backend_args: dict | None
+    is_thing: tuple[bool, ...]  # (C,) of each label
+    backend_args: dict | None  # of mmengine's file client, for the ground truth
 
     def compare(self, job: Job) -> Comparison:
         """Read both maps of an image and match their segments.
 
-        Raises:
-            OSError, ValueError: a file is missing or broken, or the maps do not fit each other.
+        OSError or ValueError where a file is missing or broken, or they do not fit each other.
         """
         gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
         pred = job.prediction.load()
@@ -102,24 +82,21 @@ class Comparer(NamedTuple):
 
     def measure(self, job: Job) -> tuple[Score, Sums]:
         """The numbers of an image; raises as :meth:`compare`."""
-        sums = self._count(self.compare(job).matching)
-        quality, _ = mean_quality(class_quality(sums.statistics))
-        _, tp, fp, fn = sums.statistics.sum(0)
-        return Score(job.index, float(quality[0]), int(tp), int(fp + fn)), sums
-
-    def _count(self, matching: Matching) -> Sums:
-        num_classes = len(self.is_thing)
+        matching, num_classes = self.compare(job).matching, len(self.is_thing)
         confusion = np.zeros((num_classes, num_classes + 1), np.int64)
         taken = taken_for(matching, num_classes)
         counted = taken >= 0
         np.add.at(confusion, (matching.gt_labels[counted], taken[counted]), 1)
-        return Sums(
+        sums = Sums(
             count_matching(matching, num_classes),
             size_statistics(matching, num_classes),
             count_kinds(matching.gt_labels, missed_kinds(matching), num_classes),
             count_kinds(matching.pred_labels, wrong_kinds(matching), num_classes),
             confusion,
         )
+        quality, _ = mean_quality(class_quality(sums.statistics))
+        _, tp, fp, fn = sums.statistics.sum(0)
+        return Score(job.index, float(quality[0]), int(tp), int(fp + fn)), sums
 
 
 def add_up(measured: Iterable[tuple[Score, Sums]]) -> tuple[list[Score], Sums]:
@@ -145,27 +122,17 @@ def worst_and_best(scores: Sequence[Score], number: int) -> tuple[list[Score], l
     return worst, [score for score in best if score not in worst][:number]
 
 
-class Confusion(NamedTuple):
-    """Segments of class ``label`` whose pixels were mostly predicted as class ``taken``."""
+def most_confused(confusion: np.ndarray, number: int) -> list[tuple[int, int, int]]:
+    """(label, taken, count) of so many pairs of different classes that are confused most.
 
-    label: int
-    taken: int
-    count: int
-
-
-def most_confused(confusion: np.ndarray, number: int) -> list[Confusion]:
-    """The pairs of different classes that are confused most, at most so many.
-
-    Args:
-        confusion: (C, C + 1) of :class:`Sums`.
-        number: how many.
+    These are segments of a class whose pixels were mostly predicted as that of ``taken``;
+    ``confusion`` is (C, C + 1) of :class:`Sums`.
     """
     wrong = confusion[:, :-1].copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind='stable')[:number]
     pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
-    found = (Confusion(int(a), int(b), int(wrong[a, b])) for a, b in pairs)
-    return [pair for pair in found if pair.count]
+    return [(int(a), int(b), int(wrong[a, b])) for a, b in pairs if wrong[a, b]]
 
 
 def matrix_labels(confusion: np.ndarray, number: int) -> list[int]:
@@ -173,8 +140,8 @@ def matrix_labels(confusion: np.ndarray, number: int) -> list[int]:
     if len(confusion) <= number:
         return list(range(len(confusion)))
     labels: list[int] = []
-    for pair in most_confused(confusion, confusion.size):
-        new = [label for label in (pair.label, pair.taken) if label not in labels]
+    for *pair, _ in most_confused(confusion, confusion.size):
+        new = [label for label in pair if label not in labels]
         if len(labels) + len(new) > number:
             break
         labels += new

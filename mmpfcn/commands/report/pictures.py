@@ -27,19 +27,12 @@ KIND_COLORS = {
 
 
 class Example(NamedTuple):
-    """An image of the page.
+    """An image of the page."""
 
-    Attributes:
-        name: of its file.
-        facts: PQ and counts.
-        panels: title -> JPEG as an address that holds all of it.
-        errors: kind -> the segments that are wrong in this way, as a text.
-    """
-
-    name: str
-    facts: str
-    panels: dict[str, str]
-    errors: dict[str, str]
+    name: str  # of its file
+    facts: str  # PQ and counts
+    panels: dict[str, str]  # title -> JPEG as an address that holds all of it
+    errors: dict[str, str]  # kind -> the segments that are wrong in this way, as a text
 
 
 class Found(NamedTuple):
@@ -54,9 +47,7 @@ class Found(NamedTuple):
 def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) -> Example:
     """Draw an image of a data set.
 
-    Raises:
-        OSError, ValueError: the image is missing, broken or of another size than its map, or the
-            maps can not be read.
+    OSError or ValueError where it or a map is missing or broken, or they differ in size.
     """
     path = job.record['img_path']
     compared = comparer.compare(job)
@@ -69,30 +60,24 @@ def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) 
     size = (max(1, round(len(image) * THUMBNAIL_WIDTH / image.shape[1])), THUMBNAIL_WIDTH)
     image = resize(np.ascontiguousarray(image), size)
     errors = _errors(compared)
-    panels = {'image': image, **_overlays(image, compared, metainfo)}
+    pred, classes, palette = compared.pred, metainfo['classes'], class_palette(metainfo)
+    truth = [Segment(i, s.label, crowd=s.is_crowd) for i, s in compared.gt_segments.items()]
+    found = [Segment(i, s.label, pred.scores.get(i)) for i, s in pred.segments.items()]
+    panels = {'image': image}
+    for title, ids, segments in (
+        ('ground truth', compared.gt, truth),
+        ('prediction', pred.ids, found),
+    ):
+        ids = resize(ids, image.shape[:2])
+        panels[title] = draw_panoptic(image, ids, segments, classes, palette, hatch_void=True)
     if errors:
-        panels['errors'] = _draw_errors(image, compared, errors, metainfo['classes'])
+        panels['errors'] = _draw_errors(image, compared, errors, classes)
     return Example(
         Path(path).name,
         f'PQ {100 * score.quality:.1f}, {score.num_matches} matched, {score.num_errors} wrong',
         {title: thumbnail(panel) for title, panel in panels.items()},
-        _texts(errors, metainfo['classes']),
+        _texts(errors, classes),
     )
-
-
-def _overlays(image: np.ndarray, compared: Comparison, metainfo: Mapping) -> dict[str, np.ndarray]:
-    """Both maps on the image."""
-    classes, palette = metainfo['classes'], class_palette(metainfo)
-    pred = compared.pred
-    truth = [Segment(i, s.label, crowd=s.is_crowd) for i, s in compared.gt_segments.items()]
-    found = [Segment(i, s.label, pred.scores.get(i)) for i, s in pred.segments.items()]
-    maps = {'ground truth': (compared.gt, truth), 'prediction': (pred.ids, found)}
-    return {
-        title: draw_panoptic(
-            image, resize(ids, image.shape[:2]), segments, classes, palette, hatch_void=True
-        )
-        for title, (ids, segments) in maps.items()
-    }
 
 
 def _errors(compared: Comparison) -> list[Found]:

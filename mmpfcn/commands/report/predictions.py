@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,17 +16,11 @@ from mmpfcn.structures.label_map import find_runs
 
 
 class PredictedMap(NamedTuple):
-    """A prediction.
+    """A prediction."""
 
-    Attributes:
-        ids: (H, W) integers.
-        segments: those of the map by id, the rest is void.
-        scores: by id; some or all may lack one.
-    """
-
-    ids: np.ndarray
-    segments: dict[int, Segment]
-    scores: dict[int, float]
+    ids: np.ndarray  # (H, W) integers
+    segments: dict[int, Segment]  # those of the map by id, the rest is void
+    scores: dict[int, float]  # by id; some or all may lack one
 
 
 class Prediction(NamedTuple):
@@ -38,11 +31,7 @@ class Prediction(NamedTuple):
     scores: dict[int, float]
 
     def load(self) -> PredictedMap:
-        """Read the PNG.
-
-        Raises:
-            OSError, ValueError: it is not there, broken, or has ids that the JSON lacks.
-        """
+        """Read the PNG; OSError or ValueError where it is broken, or has ids the JSON lacks."""
         ids = read_panoptic_png(self.png)
         here = set(np.unique(find_runs(ids).values).tolist()) - {0}
         unknown = here - set(self.labels)
@@ -56,7 +45,7 @@ class Prediction(NamedTuple):
 
 
 def read_predictions(path: Path, png_dir: Path | None, dataset: BaseDataset) -> list[Prediction]:
-    """Find the prediction of each image of a data set.
+    """The prediction of each image of a data set, in its order.
 
     Args:
         path: a COCO panoptic JSON: that of ``test.py --out``, of ``outfile_prefix`` of the metric,
@@ -64,9 +53,6 @@ def read_predictions(path: Path, png_dir: Path | None, dataset: BaseDataset) -> 
             ground truth, which are then matched by name.
         png_dir: folder of the JSON's PNGs; None for its path without ``.json``.
         dataset: of the ground truth.
-
-    Returns:
-        In the order of the data set.
 
     Raises:
         OSError: a file can not be read.
@@ -76,11 +62,6 @@ def read_predictions(path: Path, png_dir: Path | None, dataset: BaseDataset) -> 
     by_name, records = 'images' in content, map(dataset.get_data_info, range(len(dataset)))
     keys = [Path(r['img_path']).name if by_name else r['img_id'] for r in records]
     found = _parse_json(content, path, png_dir or path.with_suffix(''), dataset)
-    return _in_order(keys, found, path)
-
-
-def _in_order(keys: Sequence, found: Sequence[tuple], path: Path) -> list:
-    """The found (key, prediction) in the order of the keys of a data set."""
     for where, names in (('the data set', keys), (path, [key for key, _ in found])):
         twice = [key for key, count in Counter(names).items() if count > 1]
         if twice:

@@ -25,37 +25,21 @@ Bar = list[tuple[str, float, str | Color]]
 
 
 class Row(NamedTuple):
-    """Classes that are counted together, or one of them.
+    """Classes that are counted together, or one of them."""
 
-    Attributes:
-        name: of the row.
-        quality: PQ, SQ and RQ in [0, 1]; nan where nothing occurs.
-        count: classes that occur.
-        losses: (len(KINDS) + 1,) of :func:`lost_quality`, the mean over the classes that occur.
-        numbers: TP, FP and FN.
-        bar: what is reached, and what is lost by each kind of error.
-        color: of a class.
-        is_thing: of a class.
-    """
-
-    name: str
-    quality: list[float]
-    count: int
+    name: str  # of the row
+    quality: list[float]  # PQ, SQ and RQ in [0, 1]; nan where nothing occurs
+    count: int  # classes that occur
+    # (len(KINDS) + 1,) of :func:`lost_quality`, the mean over the classes that occur
     losses: np.ndarray
-    numbers: list[int]
-    bar: Bar
-    color: Color | None = None
-    is_thing: bool = False
+    numbers: list[int]  # TP, FP and FN
+    bar: Bar  # what is reached, and what is lost by each kind of error
+    color: Color | None = None  # of a class
+    is_thing: bool = False  # of a class
 
 
 def report_tables(sums: Sums, metainfo: Mapping, is_thing: np.ndarray) -> dict:
-    """Values of ``report.html`` beside title, pictures and curves.
-
-    Args:
-        sums: of all images.
-        metainfo: of the data set.
-        is_thing: (C,) bool.
-    """
+    """Values of ``report.html`` beside title, pictures and curves; ``is_thing`` is (C,) bool."""
     groups = {'All': is_thing | True}
     if 0 < is_thing.sum() < len(is_thing):
         groups.update(Things=is_thing, Stuff=~is_thing)
@@ -79,8 +63,8 @@ def report_tables(sums: Sums, metainfo: Mapping, is_thing: np.ndarray) -> dict:
         ],
         sizes=_sizes(sums, is_thing),
         pairs=[
-            (classes[p.label], classes[p.taken], p.count, p.count / of_class[p.label])
-            for p in most_confused(sums.confusion, MOST_PAIRS)
+            (classes[label], classes[taken], count, count / of_class[label])
+            for label, taken, count in most_confused(sums.confusion, MOST_PAIRS)
         ],
         matrix=_matrix(sums.confusion, classes),
     )

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ..options import new_parser
+from ..options import add_device, new_parser
 
 
 class Model(NamedTuple):
@@ -68,7 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
         help='a model to pick; may be given several times. The config is a file or a name of the '
         'model index, and may be left out where the checkpoint holds it',
     )
-    add('--device', help='such as cuda:0; default: the best there is')
+    add_device(parser)
     add('--host', default='127.0.0.1', help='0.0.0.0 lets other machines in (127.0.0.1)')
     add('--port', type=port, default=7860, help='(7860)')
     add('--root-path', default='', help='where a proxy puts the page, such as /demo')

@@ -41,15 +41,9 @@ class Outputs:
         self._entries_lock, self._network_lock = threading.Lock(), threading.Lock()
 
     def get(self, content: bytes, name: str, model: str) -> NetworkOutput:
-        """The output for an image; runs the network if it is not there.
+        """The output of a model for an image file; runs the network if it is not there.
 
-        Args:
-            content: the file.
-            name: of the file, for messages.
-            model: one of the names.
-
-        Raises:
-            ValueError: the file is no image, or too large.
+        ``name`` is for the ValueError where it is no image, or too large.
         """
         key = (model, sha256(content).hexdigest())
         output = self._find(key)
@@ -57,7 +51,11 @@ class Outputs:
             with self._network_lock:
                 output = self._find(key)  # another user may have waited with the same image
                 if output is None:
-                    output = self._run(content, name, model)
+                    image = decode_image(content, name, self.max_pixels)
+                    begin, (height, width) = time.monotonic(), image.shape[:2]
+                    output = self.models[model].run_network(image)
+                    seconds = time.monotonic() - begin
+                    self.log(f'network {model}: {width} x {height} pixels, {seconds:.2f} s')
                     self._keep(key, output)
         return output
 
@@ -74,14 +72,6 @@ class Outputs:
             while total > self.max_bytes and len(self._entries) > 1:
                 _, dropped = self._entries.popitem(last=False)
                 total -= num_bytes(dropped)
-
-    def _run(self, content: bytes, name: str, model: str) -> NetworkOutput:
-        image = decode_image(content, name, self.max_pixels)
-        begin = time.monotonic()
-        output = self.models[model].run_network(image)
-        seconds, (height, width) = time.monotonic() - begin, image.shape[:2]
-        self.log(f'network {model}: {width} x {height} pixels, {seconds:.2f} s')
-        return output
 
 
 def num_bytes(output: NetworkOutput) -> int:

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from mmpfcn.models.settings import InferenceSettings
-from mmpfcn.structures import NetworkOutput
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.targets import level_name
 
@@ -27,12 +26,7 @@ Shown = tuple[str, str]
 
 
 def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
-    """The page; to be started by :func:`web_demo_app.server.serve`.
-
-    Args:
-        outputs: with the models that can be picked.
-        max_mb: largest file, for the text only.
-    """
+    """The page, to be started by :func:`.server.serve`; ``max_mb`` is for its text only."""
     names = list(outputs.models)
     with gr.Blocks(title='Panoptic FCN', analytics_enabled=False) as page:
         gr.HTML(HEADER, padding=False)
@@ -68,28 +62,15 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
             preprocess=False,  # gradio would decode the image
         )
 
-        def show(file: Mapping | None, name: str, shown: Shown, *values: float) -> Iterator[list]:
-            yield from _show(outputs, file, name, shown, values)
-
-        def show_own(file: Mapping | None, name: str, shown: Shown) -> Iterator[list]:
-            yield from _show(outputs, file, name, shown, None)
-
-        gr.on(
-            [image.change, model.input, *(slider.input for slider in sliders)],
-            show,
-            [*inputs, *sliders],
-            **way,
-        )
-        reset.click(show_own, inputs, **way)
+        show = partial(_show, outputs)
+        moved = [image.change, model.input, *(slider.input for slider in sliders)]
+        gr.on(moved, show, [*inputs, *sliders], **way)
+        reset.click(show, inputs, **way)
     return page.queue(max_size=QUEUE, api_open=False)
 
 
 def _show(
-    outputs: Outputs,
-    file: Mapping | None,
-    name: str,
-    shown: Shown,
-    values: Sequence[float] | None,
+    outputs: Outputs, file: Mapping | None, name: str, shown: Shown, *values: float
 ) -> Iterator[list]:
     """What the page shows for an image: overlay, table, centres, regions, their source, sliders.
 
@@ -98,12 +79,12 @@ def _show(
         file: gradio's ``FileData``; None without an image.
         name: of the model.
         shown: source of what is shown now. Its regions, which have no threshold, stay as they are.
-        values: of the sliders, which are those of the model shown; None for the model's own.
+        values: of the sliders, which are those of the model shown; none for the model's own.
     """
     if name not in outputs.models:
         raise gr.Error(f'There is no model {name!r}', print_exception=False)
     inferencer, (old_path, old_name) = outputs.models[name], shown
-    if values is None or name != old_name:
+    if not values or name != old_name:
         values = sliders = defaults(inferencer.settings)
     else:
         sliders = [gr.skip()] * len(THRESHOLDS)
@@ -119,18 +100,16 @@ def _show(
     except (OSError, ValueError) as error:
         yield nothing  # rather than what belongs to another image
         raise gr.Error(str(error), duration=None, print_exception=False) from error
-    settings = replace(inferencer.settings, **thresholds)
+    settings, meta = replace(inferencer.settings, **thresholds), inferencer.dataset_meta
+    sizes = [maps.centers.shape[-2:] for maps in output.levels]
+    levels = [f'{level_name(i)}, {w} × {h}' for i, (h, w) in enumerate(sizes)]
+    peaks = [plural(len(found), 'peak') for found in level_peaks(output.levels, settings)]
+    captions = [': '.join(both) for both in zip(levels, peaks, strict=True)]
+    centers = figures('Object centres', draw_centers(output, settings, meta), captions)
     regions = gr.skip()
     if (path, name) != (old_path, old_name):
-        regions = _regions(output, inferencer.dataset_meta)
-    yield [
-        draw_overlay(result),
-        table(result),
-        _centers(output, settings, inferencer.dataset_meta),
-        regions,
-        (path, name),
-        *sliders,
-    ]
+        regions = figures('Stuff regions', draw_regions(output, meta), levels)
+    yield [draw_overlay(result), table(result), centers, regions, (path, name), *sliders]
 
 
 def _read(path: str) -> bytes:
@@ -143,34 +122,10 @@ def _read(path: str) -> bytes:
         raise FileNotFoundError('The image is no longer on the server: drop it again') from error
 
 
-def _centers(output: NetworkOutput, settings: InferenceSettings, dataset_meta: Mapping) -> str:
-    captions = [
-        f'{level}: {plural(len(peaks), "peak")}'
-        for level, peaks in zip(
-            _level_captions(output), level_peaks(output.levels, settings), strict=True
-        )
-    ]
-    return figures('Object centres', draw_centers(output, settings, dataset_meta), captions)
-
-
-def _regions(output: NetworkOutput, dataset_meta: Mapping) -> str:
-    return figures('Stuff regions', draw_regions(output, dataset_meta), _level_captions(output))
-
-
-def _level_captions(output: NetworkOutput) -> list[str]:
-    sizes = [maps.centers.shape[-2:] for maps in output.levels]
-    return [f'{level_name(i)}, {w} × {h}' for i, (h, w) in enumerate(sizes)]
-
-
 def _upload(max_mb: float) -> gr.Image:
-    image = gr.Image(
-        label='Image',
-        height=230,
-        sources=['upload', 'clipboard'],
-        buttons=[],
-        placeholder=f'Drop an image here\nor click to choose one, up to {max_mb:g} MiB',
-        elem_id='image',
-    )
+    hint = f'Drop an image here\nor click to choose one, up to {max_mb:g} MiB'
+    way = dict(sources=['upload', 'clipboard'], buttons=[], placeholder=hint)
+    image = gr.Image(label='Image', height=230, elem_id='image', **way)
     take_file = image.async_move_resource_to_block_cache
 
     async def refuse_addresses(path: str) -> str | None:
@@ -185,15 +140,6 @@ def _upload(max_mb: float) -> gr.Image:
 
 def _sliders(values: Sequence[float]) -> list[gr.Slider]:
     return [
-        gr.Slider(
-            item.low,
-            item.high,
-            value,
-            step=item.step,
-            label=item.label,
-            info=item.info,
-            buttons=[],
-            elem_id=item.key,
-        )
-        for item, value in zip(THRESHOLDS, values, strict=True)
+        gr.Slider(low, high, value, step=step, label=label, info=info, buttons=[], elem_id=key)
+        for (key, label, info, low, high, step), value in zip(THRESHOLDS, values, strict=True)
     ]

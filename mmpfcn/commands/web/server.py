@@ -33,18 +33,13 @@ KEEP_SECONDS = 1800  # files of the page are deleted so long after their last us
 
 
 class Gate:
-    """ASGI middleware: answers what the page does not need, before gradio sees it.
+    """ASGI middleware: answers what the page does not need, before gradio's app sees it.
 
-    404 for other paths, 411 for a body of unknown length, 413 for one that is too large.
-
-    Args:
-        app: gradio's.
-        max_bytes: of a body.
+    404 for other paths, 411 for a body of unknown length, 413 for one of more than ``max_bytes``.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
+        self.app, self.max_bytes = app, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope['type'] == 'http' and (refusal := self._refusal(scope)):
@@ -92,18 +87,13 @@ def serve(
     max_mb: float,
     ready: Callable[[str], None],
 ) -> None:
-    """Serve the page until the process is stopped.
+    """Serve the page of :func:`build_page`, until the process is stopped.
 
     Args:
-        page: of :func:`build_page`.
-        host: address to listen on.
-        port: to listen on.
+        host, port: to listen on; OSError where it is taken, or the host is not of this machine.
         root_path: where a proxy puts the page, such as ``/demo``; empty for the root.
         max_mb: largest file.
         ready: is told the address.
-
-    Raises:
-        OSError: the port is taken, or the host is not of this machine.
     """
     max_bytes = int(max_mb * 2**20)
     threading.Thread(target=_delete_every_minute, daemon=True).start()

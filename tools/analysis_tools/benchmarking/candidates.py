@@ -22,36 +22,22 @@ PEERS = {
 COMPILED_PARTS = ('backbone', 'neck', 'rpn_head', 'semantic_head', 'panoptic_head')
 # what CompileNetworkHook compiles
 OUR_COMPILED_PARTS = (
-    'backbone',
-    'neck',
-    'panoptic_head.kernel_generator',
-    'panoptic_head.feature_encoder',
-)
+    *COMPILED_PARTS[:2], 'panoptic_head.kernel_generator', 'panoptic_head.feature_encoder'
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to be measured.
+    """A model to be measured."""
 
-    Attributes:
-        name: in the tables.
-        config: file or name of ours, or ``mmdet::`` and one of mmdet's.
-        options: ``--cfg-options``, for ours.
-        plain: plain convolutions instead of deformable ones.
-        compiled: the forward of every network part is compiled.
-        channels_last: memory format of weights and features.
-        onnx: file of an exported model that runs instead, in ONNX Runtime.
-        accelerated: by :func:`mmpfcn.accelerate_inference`.
-    """
-
-    name: str
-    config: str
-    options: dict = field(default_factory=dict, hash=False)
-    plain: bool = False
-    compiled: bool = False
-    channels_last: bool = False
-    onnx: str | None = None
-    accelerated: bool = False
+    name: str  # in the tables
+    config: str  # file or name of ours, or ``mmdet::`` and one of mmdet's
+    options: dict = field(default_factory=dict, hash=False)  # ``--cfg-options``, for ours
+    plain: bool = False  # plain convolutions instead of deformable ones
+    compiled: bool = False  # the forward of every network part is compiled
+    channels_last: bool = False  # memory format of weights and features
+    onnx: str | None = None  # file of an exported model that runs instead, in ONNX Runtime
+    accelerated: bool = False  # by :func:`mmpfcn.accelerate_inference`
 
     @property
     def is_peer(self) -> bool:
@@ -78,17 +64,14 @@ class Candidate:
             channels_last(model)
         if self.accelerated:
             accelerate_inference(model)
-        if self.compiled:
-            self._compile(model)
-        return model
-
-    def _compile(self, model: nn.Module) -> None:
-        """The forward methods, not the calls, so that the stages' clocks stay outside."""
-        for part in COMPILED_PARTS if self.is_peer else OUR_COMPILED_PARTS:
-            if part.split('.')[0] in dict(model.named_children()):
+        parts = COMPILED_PARTS if self.is_peer else OUR_COMPILED_PARTS
+        for part in parts if self.compiled else ():
+            # The forward methods, not the calls, so that the stages' clocks stay outside. Each of
+            # ours is one graph; mmdet's heads have breaks, and not every model has all of them.
+            if hasattr(model, part.split('.')[0]):
                 module = model.get_submodule(part)
-                # one graph of ours; mmdet's heads have breaks
                 module.forward = torch.compile(module.forward, fullgraph=not self.is_peer)
+        return model
 
 
 def candidates(
@@ -105,22 +88,13 @@ def candidates(
     if plain:
         listed += [replace(c, name=f'{c.name}, plain convs', plain=True) for c in listed]
     listed += [Candidate(peer, PEERS[peer]) for peer in peers]
-    flags = (accelerated, channels_last, compiled)
-    variants = product(*([False, True] if flag else [False] for flag in flags))
-    return [
-        replace(
-            candidate,
-            name=candidate.name
-            + ', accelerated' * faster
-            + ', channels last' * last
-            + ', compiled' * fused,
-            accelerated=faster,
-            channels_last=last,
-            compiled=fused,
-        )
-        for faster, last, fused in variants
-        for candidate in listed
-    ]
+    asked = dict(accelerated=accelerated, channels_last=channels_last, compiled=compiled)
+    variants = []
+    for on in product(*([False, True] if flag else [False] for flag in asked.values())):
+        flags = dict(zip(asked, on, strict=True))
+        end = ''.join(f', {flag.replace("_", " ")}' for flag, is_on in flags.items() if is_on)
+        variants += [replace(c, name=c.name + end, **flags) for c in listed]
+    return variants
 
 
 def without_pretraining(config: object) -> None:

@@ -33,12 +33,9 @@ class DrawnOutput:
 
     Args:
         head: the PanopticFCNHead.
-        num_objects: in every image.
+        num_objects: in every image; ValueError when there is no room for them.
         visible: (height, width) of the image as shares of the padded input.
         max_per_img: as in ``test_cfg``; half as many objects go on a level.
-
-    Raises:
-        ValueError: when there is no room for the objects.
     """
 
     def __init__(
@@ -136,25 +133,20 @@ class FoundObjects:
     The embeddings are made to pass the first channels on, for good. The first output is overwritten
     and returned again for all later ones, so warm up once.
     Meanwhile ``test_cfg.max_per_img``, where it is less than ``num_objects``, is twice that number,
-    so that the finest level can hold them all.
-
-    Args:
-        model: PanopticFCN.
-        num_objects: in every image.
-        visible: (height, width) of the image as shares of the padded input.
+    so that the finest level can hold them all. ``size`` is (H, W) of the images without padding.
     """
 
-    def __init__(self, model: nn.Module, num_objects: int, visible: tuple[float, float]) -> None:
+    def __init__(self, model: nn.Module, num_objects: int, size: tuple[int, int]) -> None:
+        divisor = model.data_preprocessor.pad_size_divisor
+        visible = tuple(side / (-(-side // divisor) * divisor) for side in size)
         self._head, self._fusion_head = model.panoptic_head, model.panoptic_fusion_head
         self._limit = self._head.test_cfg.max_per_img
         if self._limit < num_objects:
             self._limit = 2 * num_objects
         self._drawn = DrawnOutput(self._head, num_objects, visible, self._limit)
         self._output = None
-        for embed in (
-            self._head.kernel_generator.thing_embed,
-            self._head.kernel_generator.stuff_embed,
-        ):
+        generator = self._head.kernel_generator
+        for embed in (generator.thing_embed, generator.stuff_embed):
             nn.init.eye_(embed.weight)
             nn.init.zeros_(embed.bias)
 

@@ -22,25 +22,18 @@ GRADIENTS, STEP = 'forward + backward', 'training step'
 
 @dataclass
 class Peak:
-    """Peak memory of one thing done by one model.
+    """Peak memory of one thing done by one model."""
 
-    Attributes:
-        model: name of the candidate.
-        setting: what the input was.
-        what: ``'network alone'`` (without post-processing), ``'inference'``,
-            ``'forward + backward'`` or ``'training step'`` (the second one).
-        growth: MiB by which it exceeds that of the process with its imports: model, input and
-            everything computed. On CUDA, MiB that tensors occupy.
-        process: MiB of the whole process, resident; None on CUDA.
-        error: why there are no figures.
-    """
-
-    model: str
-    setting: Setting
+    model: str  # name of the candidate
+    setting: Setting  # what the input was
+    # ``'network alone'`` (without post-processing), ``'inference'``, ``'forward + backward'`` or
+    # ``'training step'`` (the second one)
     what: str
+    # MiB by which it exceeds that of the process with its imports: model, input and everything
+    # computed. On CUDA, MiB that tensors occupy.
     growth: float | None = None
-    process: float | None = None
-    error: str | None = None
+    process: float | None = None  # MiB of the whole process, resident; None on CUDA
+    error: str | None = None  # why there are no figures
 
 
 def peak(
@@ -83,7 +76,7 @@ def _measure(
 def resident(field: str) -> float:
     """MiB of this process from the kernel: ``VmRSS`` now, ``VmHWM`` the most so far.
 
-    ``ru_maxrss`` would not do: a new process takes over that of the one that started it.
+    (A new process takes over the ``ru_maxrss`` of the one that started it.)
     """
     if platform.system() != 'Linux':
         raise RuntimeError(f'memory of a process is read from /proc, not on {platform.system()}')

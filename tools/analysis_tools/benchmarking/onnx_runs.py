@@ -28,13 +28,8 @@ def onnx_candidates(paths: Sequence[str], config: Candidate) -> list[Candidate]:
 class OnnxPrediction:
     """Preprocessing, graph and post-processing of :class:`OnnxInferencer`, on given objects.
 
-    The graph runs as it is; then its output is replaced by what it would be for the drawn maps
-    that the PyTorch model is given.
-
-    Args:
-        path: of the .onnx file.
-        model: of the config, gives the maps and thresholds.
-        setting: what the input is.
+    The graph of the .onnx file runs as it is; then its output is replaced by what it would be for
+    the drawn maps that the PyTorch model, which also gives the thresholds, is given.
     """
 
     def __init__(self, path: str, model: nn.Module, setting: Setting) -> None:
@@ -42,17 +37,13 @@ class OnnxPrediction:
         self.inferencer = OnnxInferencer(path, threads=torch.get_num_threads())
         batch = image_batch(setting.size, setting.out_size, setting.batch_size)
         self.images = [image.permute(1, 2, 0).numpy() for image in batch['inputs']]
-        divisor = model.data_preprocessor.pad_size_divisor
-        visible = tuple(x / (-(-x // divisor) * divisor) for x in setting.size)
-        objects = FoundObjects(model.eval(), setting.num_objects, visible)
+        objects, network = FoundObjects(model.eval(), setting.num_objects, setting.size), None
         with torch.no_grad(), objects.in_sight():
             data = model.data_preprocessor(batch)
             maps = model.panoptic_head(model.extract_feat(data['inputs']))
             network = ExportNetwork(model)
-            self.drawn = {
-                name: values.numpy()
-                for name, values in network.find_kernels(*maps)._asdict().items()
-            }
+            drawn = network.find_kernels(*maps)._asdict()
+            self.drawn = {name: values.numpy() for name, values in drawn.items()}
             self.inferencer.meta.update(
                 test_cfg=asdict(network.settings), region_labels=model.panoptic_head.region_labels
             )
@@ -66,13 +57,13 @@ class OnnxPrediction:
             batch = normalize(self.images, self.inferencer.meta)
         with clock.stage('graph'):
             self.inferencer.session.run(None, {'image': batch})
+        outputs = [
+            {name: values[i] for name, values in self.drawn.items()} for i in range(len(batch))
+        ]
+        sizes = self.setting.size, self.setting.out_size
         with clock.stage('post-processing'):
-            return [self._finish(i)[0] for i in range(self.setting.batch_size)]
+            return [self.inferencer.finish(output, *sizes)[0] for output in outputs]
 
     def num_found(self) -> int:
         """Things in the first panoptic map."""
         return int((np.unique(self.run()[0]) >= INSTANCE_OFFSET).sum())
-
-    def _finish(self, i: int) -> tuple[np.ndarray, list[dict]]:
-        output = {name: values[i] for name, values in self.drawn.items()}
-        return self.inferencer.finish(output, self.setting.size, self.setting.out_size)

@@ -14,31 +14,18 @@ from .drawn_output import FoundObjects
 from .scenes import image_batch, training_batch
 from .stages import INFERENCE, OPTIMIZATION, TRAINING, StageClock, watched
 
-DTYPES = {
-    'float32': None,
-    'tf32': None,
-    'fp16': torch.float16,
-    'bf16': torch.bfloat16,
-}
+DTYPES = {'float32': None, 'tf32': None, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the input is.
+    """What the input is."""
 
-    Attributes:
-        size: (H, W) of the image for the network, in pixels, before padding.
-        out_size: (H, W) of the result.
-        batch_size: N.
-        dtype: a key of :data:`DTYPES`.
-        num_objects: of every image. None for a peer's inference: it finds what its random weights
-            find.
-    """
-
-    size: tuple[int, int]
-    out_size: tuple[int, int]
-    batch_size: int
-    dtype: str
+    size: tuple[int, int]  # (H, W) of the image for the network, in pixels, before padding
+    out_size: tuple[int, int]  # (H, W) of the result
+    batch_size: int  # N
+    dtype: str  # a key of :data:`DTYPES`
+    # of every image. None for a peer's inference: it finds what its random weights find.
     num_objects: int | None = None
 
 
@@ -52,22 +39,14 @@ def with_objects(
 
 
 class Prediction:
-    """``test_step``: preprocessing, network, post-processing.
-
-    Args:
-        model: in evaluation mode from now on.
-        setting: what the input is.
-        device: of the model.
-    """
+    """``test_step``: preprocessing, network, post-processing; of a model on the device."""
 
     def __init__(self, model: nn.Module, setting: Setting, device: torch.device) -> None:
         self.model, self.setting, self.device = model.eval(), setting, device
         self.batch = image_batch(setting.size, setting.out_size, setting.batch_size)
         self.objects = nullcontext
         if setting.num_objects is not None:
-            divisor = model.data_preprocessor.pad_size_divisor
-            visible = tuple(x / (-(-x // divisor) * divisor) for x in setting.size)
-            self.objects = FoundObjects(model, setting.num_objects, visible).in_sight
+            self.objects = FoundObjects(model, setting.num_objects, setting.size).in_sight
 
     def run(self) -> list:
         with torch.no_grad(), numerics(self.setting.dtype, self.device), self.objects():
@@ -92,11 +71,7 @@ class Prediction:
 class TrainingStep:
     """What ``train_step`` does, on drawn ground truth, with a learning rate of next to nothing.
 
-    Args:
-        candidate: gives the optimizer's config.
-        model: in training mode from now on.
-        setting: what the input is.
-        device: of the model.
+    The candidate gives the optimizer's config.
     """
 
     def __init__(

@@ -18,17 +18,10 @@ NUM_STUFF = 6
 
 
 def place_objects(num_objects: int, nodes: int = NODES) -> Tensor:
-    """Rectangles side by side in the lower two thirds of a square lattice.
+    """Rectangles side by side in the lower two thirds of a square lattice of so many rows.
 
-    Args:
-        num_objects: G.
-        nodes: rows and columns of the lattice.
-
-    Returns:
-        (G, 4) int64 (x1, y1, x2, y2) in nodes, at most a quarter of the lattice wide and high.
-
-    Raises:
-        ValueError: when there is no room for so many.
+    Gives (G, 4) int64 (x1, y1, x2, y2) in nodes, at most a quarter of the lattice wide and high;
+    ValueError when there is no room for G objects.
     """
     top, side = nodes // 3, max(nodes // 4, 1)
     height = nodes - top
@@ -47,11 +40,7 @@ def place_objects(num_objects: int, nodes: int = NODES) -> Tensor:
     return torch.stack([x1, y1, x2.minimum(x1 + side), y2.minimum(y1 + side)], dim=1)
 
 
-def image_batch(
-    size: tuple[int, int],
-    out_size: tuple[int, int],
-    batch_size: int,
-) -> dict:
+def image_batch(size: tuple[int, int], out_size: tuple[int, int], batch_size: int) -> dict:
     """What a loader gives for testing: noise of ``size`` whose results are wanted at ``out_size``.
 
     Both sizes are (H, W) in pixels.
@@ -98,10 +87,9 @@ def training_batch(
 
 
 def draw_ellipses(size: tuple[int, int], num_objects: int) -> tuple[np.ndarray, Tensor]:
-    """Ellipses in the rectangles of :func:`place_objects`.
+    """Ellipses in the rectangles of :func:`place_objects`, and their boxes (G, 4) in pixels.
 
-    Returns:
-        (H, W) uint16, i + 1 on the i-th ellipse and else 0; boxes (G, 4) in pixels.
+    The first is (H, W) uint16, i + 1 on the i-th ellipse and else 0.
     """
     h, w = size
     index_map = np.zeros(size, np.uint16)

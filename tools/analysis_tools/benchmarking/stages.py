@@ -2,9 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
 from operator import attrgetter
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -15,40 +14,26 @@ OTHER = 'other'
 
 
 class Stage(NamedTuple):
-    """A method whose own time belongs to a stage; inner stages are counted apart.
+    """A method whose own time belongs to a stage; inner stages are counted apart."""
 
-    Attributes:
-        owner: path from the model, such as ``panoptic_head.kernel_fusion``.
-        method: its method.
-        name: of the stage; several methods may share one.
-    """
-
-    owner: str
-    method: str
-    name: str
+    owner: str  # path from the model, such as ``panoptic_head.kernel_fusion``
+    method: str  # its method
+    name: str  # of the stage; several methods may share one
 
 
 NETWORK = ('backbone', 'neck', 'heads', 'graph')  # the graph is a network in ONNX Runtime
 AFTER_NETWORK = ('masks', 'kernel fusion', 'post-processing')
 TARGETS_AND_LOSSES = ('targets', 'losses')
 INFERENCE_STAGES = ('preprocess', *NETWORK, *AFTER_NETWORK, OTHER)
+_HEADS = 'heads with losses'
 TRAINING_STAGES = (
-    'preprocess',
-    'forward',
-    'heads with losses',
-    *TARGETS_AND_LOSSES,
-    'backward',
-    'optimizer',
-    OTHER,
-)
+    'preprocess', 'forward', _HEADS, *TARGETS_AND_LOSSES, 'backward', 'optimizer', OTHER
+)  # fmt: skip
 
 INFERENCE = (
     Stage('data_preprocessor', 'forward', 'preprocess'),
-    Stage('backbone', 'forward', 'backbone'),
-    Stage('neck', 'forward', 'neck'),
-    Stage('rpn_head', 'predict', 'heads'),
-    Stage('roi_head', 'predict', 'heads'),
-    Stage('semantic_head', 'predict', 'heads'),
+    *(Stage(part, 'forward', part) for part in ('backbone', 'neck')),
+    *(Stage(head, 'predict', 'heads') for head in ('rpn_head', 'roi_head', 'semantic_head')),
     Stage('panoptic_head', 'forward', 'heads'),
     Stage('panoptic_head', 'predict', 'masks'),
     Stage('panoptic_head.kernel_fusion', 'forward', 'kernel fusion'),
@@ -56,20 +41,15 @@ INFERENCE = (
 )
 TRAINING = (
     Stage('data_preprocessor', 'forward', 'preprocess'),
-    Stage('backbone', 'forward', 'forward'),
-    Stage('neck', 'forward', 'forward'),
-    Stage('panoptic_head', 'forward', 'forward'),
-    Stage('panoptic_head', 'preprocess_gt', 'targets'),
-    Stage('panoptic_head', 'get_targets', 'targets'),
+    *(Stage(part, 'forward', 'forward') for part in ('backbone', 'neck', 'panoptic_head')),
+    *(Stage('panoptic_head', method, 'targets') for method in ('preprocess_gt', 'get_targets')),
     Stage('panoptic_head', 'loss', 'losses'),
-    Stage('rpn_head', 'loss_and_predict', 'heads with losses'),
-    Stage('roi_head', 'loss', 'heads with losses'),
-    Stage('semantic_head', 'loss', 'heads with losses'),
+    Stage('rpn_head', 'loss_and_predict', _HEADS),
+    *(Stage(head, 'loss', _HEADS) for head in ('roi_head', 'semantic_head')),
 )
 OPTIMIZATION = (
     Stage('', 'backward', 'backward'),
-    Stage('', 'step', 'optimizer'),
-    Stage('', 'zero_grad', 'optimizer'),
+    *(Stage('', method, 'optimizer') for method in ('step', 'zero_grad')),
 )
 
 
@@ -78,9 +58,6 @@ class StageClock:
 
     So the stages, with :data:`OTHER`, add up to the whole. On CUDA every change of stage waits for
     the device.
-
-    Args:
-        device: that is waited for.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -120,18 +97,9 @@ def watched(root: Any, stages: Sequence[Stage], clock: StageClock) -> Iterator[N
                 method = getattr(owner, stage.method)
             except AttributeError:
                 continue
-            timed = _timed(method, stage.name, clock)
+            timed = clock.stage(stage.name)(method)  # a context manager is a decorator too
             stack.enter_context(patch.object(owner, stage.method, timed))
         yield
-
-
-def _timed(method: Callable, name: str, clock: StageClock) -> Callable:
-    @wraps(method)
-    def run(*args, **kwargs):
-        with clock.stage(name):
-            return method(*args, **kwargs)
-
-    return run
 
 
 def synchronize(device: torch.device) -> None:

@@ -25,23 +25,15 @@ class Plan(NamedTuple):
 
 @dataclass
 class Row:
-    """What was measured of one model in one setting.
+    """What was measured of one model in one setting."""
 
-    Attributes:
-        model: name of the candidate.
-        setting: what the input was.
-        seconds: of every run, nothing watched.
-        stages: seconds per stage of every watched run.
-        num_found: things in the panoptic map; None in training.
-        error: why there are no figures.
-    """
-
-    model: str
-    setting: Setting
-    seconds: list[float] = field(default_factory=list)
+    model: str  # name of the candidate
+    setting: Setting  # what the input was
+    seconds: list[float] = field(default_factory=list)  # of every run, nothing watched
+    # seconds per stage of every watched run
     stages: list[dict[str, float]] = field(default_factory=list)
-    num_found: int | None = None
-    error: str | None = None
+    num_found: int | None = None  # things in the panoptic map; None in training
+    error: str | None = None  # why there are no figures
 
     @property
     def median(self) -> float:
@@ -64,32 +56,21 @@ def measure(
     device: torch.device,
     training: bool,
 ) -> list[Row]:
-    """Time every model with every number of objects, in turn.
+    """Time every model, all in memory, with all numbers of objects, in turn: a row for each.
 
-    Args:
-        candidates: all in memory at the same time.
-        setting: without a number of objects.
-        numbers: of objects in every image.
-        plan: how often.
-        device: where.
-        training: training steps instead of predictions.
-
-    Returns:
-        A row for each; one with an error where a model can not run so.
+    The setting is without a number of objects. A model that can not run so has a row with an error.
     """
     torch.compiler.reset()
-    rows, runs = [], []
+    rows, wanted = [], []
     for candidate in candidates:
-        mine = [
-            Row(candidate.name, one) for one in with_objects(candidate, setting, numbers, training)
-        ]
-        rows += mine
         model = candidate.build(device)
-        runs += [(row, candidate, model) for row in mine]
+        for one in with_objects(candidate, setting, numbers, training):
+            rows.append(Row(candidate.name, one))
+            wanted.append((candidate, model, one, device, training))
     runs = [
         (row, run)
-        for row, candidate, model in runs
-        if (run := attempt(row, make_run, candidate, model, row.setting, device, training))
+        for row, given in zip(rows, wanted, strict=True)
+        if (run := attempt(row, make_run, *given))
     ]
     for number in range(plan.warmup + plan.repeats):
         for row, run in runs:

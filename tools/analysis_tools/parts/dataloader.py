@@ -25,11 +25,10 @@ from mmpfcn.commands.options import add_config_options, from_1, load_config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(parser=parser)
-    parser.add_argument('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
-    parser.add_argument('--images', type=from_1, default=100, help='images that count')
-    parser.add_argument(
-        '--workers', type=from_1, nargs='+', default=[], help='also with so many processes'
-    )
+    add = parser.add_argument
+    add('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
+    add('--images', type=from_1, default=100, help='images that count')
+    add('--workers', type=from_1, nargs='+', default=[], help='also with so many processes')
     add_config_options(parser, 'train_dataloader.dataset.data_root=my/coco/')
 
 

@@ -35,10 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--things', type=from_1, default=200, help='objects in the image')
 
 
-def read(transform: str, record: dict) -> None:
-    TRANSFORMS.build(dict(type=transform))(dict(record))
-
-
 def merge(config: Config, size: tuple[int, int], num_things: int, instance_on: bool) -> None:
     """Post-processing of random masks of a network input of 2048 pixels."""
     classes = config.num_things_classes, config.num_stuff_classes
@@ -74,7 +70,9 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
     config = read_config(CONFIG)
     with TemporaryDirectory() as folder:
         record = draw_record(folder, size, args.things, panoptic_metric.NUM_THINGS)
-        steps = {name: partial(read, name, record) for name in (STOCK, OURS)}
+        steps = {
+            name: partial(TRANSFORMS.build(dict(type=name)), dict(record)) for name in (STOCK, OURS)
+        }
         for instance_on in (True, False):
             step = partial(merge, config, size, args.things, instance_on)
             steps[f'fusion head, instance_on={instance_on}'] = step

@@ -33,13 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def draw_record(
     folder: str, size: tuple[int, int], num_segments: int, num_things: int = 50
 ) -> dict:
-    """A PNG with the regions nearest to random points, and its record; half are things.
+    """A PNG, (H, W), with the regions nearest to random points, and its record; half are things.
 
-    Args:
-        folder: gets the PNG.
-        size: (H, W).
-        num_segments: points.
-        num_things: labels of things; of stuff there are :data:`NUM_STUFF`.
+    There are so many labels of things, and :data:`NUM_STUFF` of stuff.
     """
     rng = np.random.default_rng(num_segments)
     points = np.ones(size, np.uint8)
@@ -51,20 +47,12 @@ def draw_record(
     path = f'{folder}/{size[0]}_{num_segments}.png'
     write_panoptic_png(path, np.append(0, segment_ids)[cells])
     areas = np.bincount(cells.ravel(), minlength=num_segments + 1)[1:].tolist()
-    infos = [
-        dict(
-            id=int(id_),
-            category=i % num_things if i % 2 == 0 else num_things + i % NUM_STUFF,
-            is_thing=i % 2 == 0,
-            area=area,
-        )
-        for i, (id_, area) in enumerate(zip(segment_ids, areas, strict=True))
-    ]
-    boxes = [
-        dict(bbox=[0, 0, 9, 9], bbox_label=info['category'], ignore_flag=0)
-        for info in infos
-        if info['is_thing']
-    ]
+    infos, boxes = [], []
+    for i, (id_, area) in enumerate(zip(segment_ids.tolist(), areas, strict=True)):
+        label = num_things + i % NUM_STUFF if i % 2 else i % num_things
+        infos.append(dict(id=id_, category=label, is_thing=not i % 2, area=area))
+        if not i % 2:
+            boxes.append(dict(bbox=[0, 0, 9, 9], bbox_label=label, ignore_flag=0))
     return dict(seg_map_path=path, segments_info=infos, ori_shape=size, instances=boxes)
 
 

@@ -19,12 +19,24 @@ from mmpfcn.formats.panoptic_png import write_panoptic_png
 
 from ..segments import measure
 from ..work_folder import Record, write_json
-from .categories import CATEGORIES
+from .grounds import STUFF_COLORS
 from .scene import Scene
+from .things import THING_COLORS
 
 SPLITS = ('train', 'val')
 JPEG_QUALITY = 95
 INFO = dict(description='Shapes: a drawn panoptic data set', version='1.0')
+# Stuff ids start after a gap: category ids need not be contiguous in COCO either, and code that
+# takes an id for a label is found out here.
+CATEGORIES = [
+    dict(supercategory=above, color=list(color), isthing=isthing, id=first + i, name=name)
+    for above, isthing, first, colors in (
+        ('shape', 1, 1, THING_COLORS),
+        ('ground', 0, 11, STUFF_COLORS),
+    )
+    for i, (name, color) in enumerate(colors.items())
+]
+"""Ten classes: six things told apart by shape (and mostly colour), four stuff by texture."""
 
 _BY_NAME = {category['name']: category for category in CATEGORIES}
 
@@ -75,6 +87,7 @@ def write_sample(
         for segment, segment_id in zip(scene.segments, ids, strict=True)
     ]
     segments_info, _ = measure(id_map, said)
+    things = {i for i, s in zip(ids, scene.segments, strict=True) if s.name in THING_COLORS}
     height, width = id_map.shape
     jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     bgr = np.ascontiguousarray(scene.image[..., ::-1])
@@ -84,14 +97,10 @@ def write_sample(
         image=dict(id=image_id, file_name=image_path.name, height=height, width=width),
         annotation=dict(
             panoptic=dict(image_id=image_id, file_name=png_path.name, segments_info=segments_info),
-            instances=[_instance(id_map, image_id, s) for s in segments_info if _is_thing(s)],
+            instances=[_instance(id_map, image_id, s) for s in segments_info if s['id'] in things],
         ),
         notes=[],
     )
-
-
-def _is_thing(segment: dict) -> bool:
-    return any(c['isthing'] for c in CATEGORIES if c['id'] == segment['category_id'])
 
 
 def _instance(id_map: np.ndarray, image_id: int, segment: dict) -> dict:

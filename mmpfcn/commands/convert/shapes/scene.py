@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .categories import THING_COLORS
-from .grounds import draw_ground
-from .textures import smooth_noise
-from .things import make_sprite, paste
+from .grounds import draw_ground, smooth_noise
+from .things import THING_COLORS, make_sprite, paste
 
 MAX_THINGS = 15
 MIN_DIAMETER = 8  # px
@@ -29,17 +27,11 @@ class Segment:
 
 @dataclass
 class Scene:
-    """A drawn picture.
+    """A drawn picture."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        segment_map: (H, W) int; 0 is unlabelled, i + 1 is `segments[i]`.
-        segments: Every one has at least one pixel.
-    """
-
-    image: np.ndarray
-    segment_map: np.ndarray
-    segments: list[Segment]
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    segment_map: np.ndarray  # (H, W) int; 0 is unlabelled, i + 1 is `segments[i]`
+    segments: list[Segment]  # every one has at least one pixel
 
 
 class _Painter:
@@ -78,11 +70,7 @@ class _Painter:
         self.segment_map[closed > 0] = len(self.segments)
 
     def add_thing(self, name: str, center: tuple[float, float], radius: float) -> bool:
-        """Paint a thing over all that is there, unless that would hide too much.
-
-        Returns:
-            Whether it was painted.
-        """
+        """Paint a thing over all that is there, unless that would hide too much: then False."""
         before = self.canvas.copy()
         mask = paste(self.canvas, self._sprite(name, center, radius))
         if mask.sum() < max(MIN_AREA, 0.35 * radius**2) or self._hides_too_much(mask):

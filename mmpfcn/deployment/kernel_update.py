@@ -1,0 +1,44 @@
+"""The update of kernels, a graph of its own: it comes after their fusion, which is in no graph."""
+
+from base64 import b64decode
+
+import numpy as np
+import onnxruntime
+
+from .postprocessing import Kernels
+
+UPDATE_KEY = 'mmpfcn_kernel_update'
+"""Of the metadata that hold the graph, an ONNX model in base64."""
+
+UPDATE_INPUTS = ('kernels', 'labels', 'scores', 'mask_feats')
+UPDATE_OUTPUTS = ('kernels_out', 'scores_out')
+
+
+def read_update(metadata: dict[str, str]) -> bytes | None:
+    """The graph in the metadata of a model; None where there is none."""
+    return b64decode(metadata[UPDATE_KEY]) if UPDATE_KEY in metadata else None
+
+
+def update_kernels(
+    session: onnxruntime.InferenceSession,
+    things: Kernels,
+    regions: Kernels,
+    mask_feats: np.ndarray,
+) -> tuple[Kernels, Kernels]:
+    """Other kernels and scores for the fused things and regions of one image.
+
+    Args:
+        session: of the graph.
+        things: their order stays.
+        regions: likewise.
+        mask_feats: (E, H/4, W/4).
+    """
+    num_things = len(things.labels)
+    both = (np.concatenate(pair) for pair in zip(things[:3], regions[:3], strict=True))
+    values = dict(zip(UPDATE_INPUTS, (*both, mask_feats), strict=True))
+    values['labels'] = values['labels'].astype(np.int64)
+    kernels, scores = session.run(UPDATE_OUTPUTS, values)
+    return (
+        things._replace(kernels=kernels[:num_things], scores=scores[:num_things]),
+        regions._replace(kernels=kernels[num_things:], scores=scores[num_things:]),
+    )

@@ -1,0 +1,173 @@
+"""Does it help? Train a config and others with the same seeds, and give the mean difference.
+
+    python tools/analysis_tools/compare_recipes.py BASE CONFIG... --out FOLDER --iterations 400
+
+Each run trains from the start and is measured on the validation set at its end. Its line in
+FOLDER/runs.jsonl says what came out; a run that has one is not repeated, so a stopped comparison
+goes on, and several processes can share the seeds. The table has the mean over the seeds, and the
+mean difference to BASE of runs with the same seed with its 95 % interval (Student's t).
+
+With --seconds instead of --iterations every config trains as long: a step of each is measured
+first, by turns, on one thread, which wants an idle machine. CONFIG may also be mmdet's
+panoptic-fpn, maskformer or mask2former, which take all of BASE but its model.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmarking.candidates import PEERS
+from benchmarking.peers import peer_config
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from scipy import stats
+
+from mmpfcn.apis.configs import read_config
+from mmpfcn.commands.options import add_config_options, exit_if_refused, from_1, new_parser
+
+
+def recipe(base: str, name: str, options: dict) -> Config:
+    """The config of a run, by name or file; a peer is made of the base."""
+    cfg = peer_config(read_config(base), name) if name in PEERS else read_config(name)
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+def set_length(cfg: Config, iterations: int) -> None:
+    """Make a run that long: schedules that end with it end with it still."""
+    for schedule in cfg.param_scheduler:
+        if schedule.end >= cfg.train_cfg.max_iters:
+            schedule.end = iterations + 1
+    cfg.train_cfg.max_iters = iterations
+    cfg.train_cfg.val_interval = iterations
+    cfg.default_hooks.checkpoint.interval = iterations
+
+
+def run(cfg: Config, seed: int, iterations: int, folder: str) -> dict:
+    """Train and measure: the metrics of the validation set, and the seconds of training."""
+    set_length(cfg, iterations)
+    cfg.randomness = dict(seed=seed)
+    cfg.work_dir = folder
+    with exit_if_refused():
+        runner = Runner.from_cfg(cfg)
+    runner.train()
+    scalars = runner.message_hub.log_scalars
+    metrics = {key[4:]: x.current() for key, x in scalars.items() if key.startswith('val/')}
+    return dict(
+        iterations=iterations,
+        seconds=round(float(scalars['train/time'].data[0].sum()), 1),
+        metrics={key: round(float(x), 5) for key, x in metrics.items() if np.isfinite(x)},
+    )
+
+
+def step_seconds(cfgs: Sequence[Config], rounds: int = 3, steps: int = 4) -> list[float]:
+    """Of a training step of each, the least of some rounds by turns, on real batches."""
+    torch.set_num_threads(1)
+    init_default_scope('mmdet')
+    runs = []
+    for cfg in cfgs:
+        cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+        model = MODELS.build(cfg.model).train()
+        model.init_weights()
+        loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+        batches = [batch for batch, _ in zip(loader, range(steps), strict=False)]
+        runs.append((model, build_optim_wrapper(model, cfg.optim_wrapper), batches))
+    best = [float('inf')] * len(cfgs)
+    for _ in range(rounds):
+        for i, (model, wrapper, batches) in enumerate(runs):
+            model.train_step(batches[0], wrapper)
+            start = time.perf_counter()
+            for batch in batches:
+                model.train_step(batch, wrapper)
+            best[i] = min(best[i], (time.perf_counter() - start) / len(batches))
+    return best
+
+
+def lengths(names: Sequence[str], base: str, options: dict, seconds: float, out: Path) -> dict:
+    """Iterations of each config in ``seconds``, measured once for a folder."""
+    file = out / 'steps.json'
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    if not set(names) <= set(known):
+        measured = step_seconds([recipe(base, name, options) for name in names])
+        known = dict(zip(names, measured, strict=True))
+        file.write_text(json.dumps(known, indent=1))
+    return {name: round(seconds / known[name]) for name in names}
+
+
+def difference(ours: Sequence[float], base: Sequence[float]) -> str:
+    """The mean of paired differences with half of its 95 % interval."""
+    found = np.subtract(ours, base)
+    if len(found) < 2:
+        return f'{found.mean():+.2f}'
+    half = stats.t.ppf(0.975, len(found) - 1) * stats.sem(found)
+    return f'{found.mean():+.2f} ± {half:.2f}'
+
+
+def table(lines: Sequence[dict], names: Sequence[str], metrics: Sequence[str]) -> str:
+    """Markdown: a row per config, over the seeds that it shares with the first."""
+    runs = {(line['config'], line['seed']): line for line in lines}
+    head = [f'{metric} | difference' for metric in metrics]
+    rows = [f'| config | seeds | iterations | seconds | {" | ".join(head)} |']
+    rows.append('|---' * (4 + 2 * len(metrics)) + '|')
+    for name in names:
+        seeds = [s for n, s in runs if n == name and (names[0], s) in runs]
+        if not seeds:
+            continue
+        ours, base = ([runs[n, s] for s in seeds] for n in (name, names[0]))
+        cells = [Path(name).stem, str(len(seeds)), str(ours[0]['iterations'])]
+        cells.append(f'{np.mean([line["seconds"] for line in ours]):.0f}')
+        for metric in metrics:
+            x, y = ([line['metrics'].get(metric, 0.0) for line in part] for part in (ours, base))
+            cells += [f'{np.mean(x):.2f}', '' if name == names[0] else difference(x, y)]
+        rows.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = new_parser(__doc__)
+    parser.add_argument('base', help='config file or name')
+    parser.add_argument('configs', nargs='*', help=f'others, or {", ".join(PEERS)}')
+    parser.add_argument('--out', required=True, help='folder of the runs')
+    parser.add_argument('--seeds', type=int, nargs='+', default=list(range(5)))
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument('--iterations', type=from_1, help='of every run')
+    length.add_argument('--seconds', type=float, help='of every run')
+    parser.add_argument('--metrics', nargs='+', default=['coco_panoptic/PQ'])
+    add_config_options(parser, 'val_dataloader.dataset.indices=50')
+    args = parser.parse_args(argv)
+    names, options, out = [args.base, *args.configs], args.cfg_options or {}, Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    if args.iterations:
+        iterations = dict.fromkeys(names, args.iterations)
+    else:
+        iterations = lengths(names, args.base, options, args.seconds, out)
+    file = out / 'runs.jsonl'
+    for seed in args.seeds:
+        for name in names:
+            if (name, seed) in {(line['config'], line['seed']) for line in read(file)}:
+                continue
+            cfg = recipe(args.base, name, options)
+            folder = str(out / f'{Path(name).stem}_{seed}')
+            # a process of its own: mmengine keeps names of runs for the life of a process
+            with ProcessPoolExecutor(1, get_context('fork')) as pool:
+                result = pool.submit(run, cfg, seed, iterations[name], folder).result()
+            with file.open('a') as stream:
+                stream.write(json.dumps(dict(config=name, seed=seed, **result)) + '\n')
+    print(table(read(file), names, args.metrics))
+
+
+def read(file: Path) -> list[dict]:
+    """The lines of the runs that ended."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
+if __name__ == '__main__':
+    main()
