@@ -11,12 +11,13 @@ from mmpfcn.models.panoptic_fcn_head import convolve
 from mmpfcn.models.relative_position import measure_places, move_places
 
 NORM = dict(type='GN', num_groups=4)
-GENERATOR, ENCODER = dict(type='RelativeKernelGenerator'), dict(type='RelativeFeatureEncoder')
+PARTS = dict(
+    kernel_generator=dict(type='RelativeKernelGenerator'), feature_encoder=dict(type='RelativeFeatureEncoder')
+)
 
 
 def relative_model(**test_cfg):
-    parts = dict(kernel_generator=GENERATOR, feature_encoder=ENCODER)
-    return tiny.build(panoptic_head=parts, test_cfg=test_cfg)
+    return tiny.build(panoptic_head=PARTS, test_cfg=test_cfg)
 
 
 @pytest.mark.parametrize('size', [(64, 128), (192, 64)])
@@ -69,7 +70,7 @@ def test_an_image_of_a_batch_has_what_it_has_alone():
 @pytest.mark.parametrize('name', ['kernel_generator', 'feature_encoder'])
 def test_only_one_of_the_two_is_refused(name):
     with pytest.raises(ValueError, match='RelativeKernelGenerator and RelativeFeatureEncoder go'):
-        tiny.build(panoptic_head={name: PARTS['panoptic_head'][name]})
+        tiny.build(panoptic_head={name: PARTS[name]})
 
 
 def paraboloid(a, x, y, b):
