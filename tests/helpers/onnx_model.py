@@ -7,10 +7,8 @@ import numpy as np
 from mmengine.config import Config
 
 from helpers import tiny_inferencer
-from helpers.oracle import ROOT
 from mmpfcn import PanopticInferencer
 
-TOOLS = ROOT / 'tools' / 'deployment'
 IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
 
 
