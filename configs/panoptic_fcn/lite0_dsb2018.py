@@ -1,4 +1,4 @@
-# The paper's model and losses, to compare lite0_plus_dsb2018 with; the thresholds are those of look-alikes.
+# The paper's model, to compare lite0_plus_dsb2018 with; thresholds of look-alikes.
 _base_ = [
     '../_base_/models/panoptic_fcn_lite0.py',
     '../_base_/datasets/dsb2018_panoptic.py',
