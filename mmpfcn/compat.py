@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -87,10 +87,8 @@ def find_version(name: str) -> str | None:
         if found:
             return found.group(1)
     for distribution in (name, *(packages[name][0] for packages in SUPPORTED.values())):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
     return 'of unknown version'
 
 

@@ -258,8 +258,8 @@ def config_of(checkpoint: dict, path: str | Path) -> ConfigDict:
             'was trained with'
         )
     try:
-        lines = ast.parse(text).body
-        return ConfigDict({line.targets[0].id: _plain_value(line.value) for line in lines})
+        lines = _Displays().visit(ast.parse(text)).body
+        return ConfigDict({line.targets[0].id: ast.literal_eval(line.value) for line in lines})
     except (SyntaxError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f'the config in the checkpoint {path} is not just values, and is not run ({error}): '
@@ -267,17 +267,14 @@ def config_of(checkpoint: dict, path: str | Path) -> ConfigDict:
         ) from error
 
 
-def _plain_value(node: ast.expr) -> Any:
-    """Of a literal, or of a ``dict(key=..., **{'a key': ...})`` as mmengine writes them."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
-        parts = [*map(_plain_value, node.args)]
-        for name, value in ((k.arg, _plain_value(k.value)) for k in node.keywords):
-            parts.append({name: value} if name else value)
-        return {key: value for part in parts for key, value in part.items()}
-    if isinstance(node, ast.Dict):
-        keys = map(ast.literal_eval, node.keys)
-        return dict(zip(keys, map(_plain_value, node.values), strict=True))
-    if isinstance(node, ast.List | ast.Tuple):
-        values = [_plain_value(value) for value in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)
+class _Displays(ast.NodeTransformer):
+    """``dict(key=..., **{'a key': ...})``, as mmengine writes it, to a display in braces."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if ast.unparse(node.func) != 'dict':
+            return node
+        parts = [*node.args]
+        for k in node.keywords:
+            parts.append(ast.Dict([ast.Constant(k.arg)], [k.value]) if k.arg else k.value)
+        return ast.Dict([k for x in parts for k in x.keys], [v for x in parts for v in x.values])

@@ -23,10 +23,8 @@ def require_no_bomb(path: str | Path) -> None:
     """Refuse a file of ``torch.save`` that would become larger when it is read.
 
     What PyTorch writes is not compressed, and it refuses storages larger than their data itself.
-
-    Raises:
-        CheckpointError: it is compressed, its parts overlap, or it holds :data:`GROWS`.
-        zipfile.BadZipFile: it is damaged.
+    Raises CheckpointError for what is compressed, has parts that overlap or holds :data:`GROWS`,
+    and zipfile.BadZipFile for what is damaged.
     """
     with open(path, 'rb') as file:
         is_archive = file.read(len(ARCHIVE)) == ARCHIVE

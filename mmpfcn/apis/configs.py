@@ -1,7 +1,5 @@
 """Config files, by path or by the name of one that comes with the package."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from unittest.mock import patch
@@ -43,7 +41,14 @@ def find_config(name: str) -> Path:
 
 def read_config(name: str) -> Config:
     """Read a config of :func:`find_config`; ``_base_`` may name one by ``mmpfcn::`` as well."""
-    with _names_of_ours():
+    others = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):  # of which mmengine, whose list is fixed, does not know
+            return str(find_config(cfg_path)), None
+        return others(cfg_path, filename)
+
+    with patch.object(Config, '_get_cfg_path', staticmethod(get_cfg_path)):
         return Config.fromfile(find_config(name))
 
 
@@ -51,17 +56,3 @@ def model_index() -> dict[str, dict]:
     """The entries of the model index, by name, with ``Config`` as :func:`read_config` takes it."""
     models = load(configs_folder() / 'panoptic_fcn' / 'metafile.yml')['Models']
     return {x['Name']: {**x, 'Config': f'{PREFIX}{Path(x["Config"]).stem}'} for x in models}
-
-
-@contextmanager
-def _names_of_ours() -> Iterator[None]:
-    """Let mmengine, whose list of packages is fixed, find ``mmpfcn::`` while a config is read."""
-    others = Config._get_cfg_path
-
-    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        if cfg_path.startswith(PREFIX):
-            return str(find_config(cfg_path)), None
-        return others(cfg_path, filename)
-
-    with patch.object(Config, '_get_cfg_path', staticmethod(get_cfg_path)):
-        yield

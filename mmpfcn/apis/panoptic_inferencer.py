@@ -90,8 +90,6 @@ class PanopticInferencer(BaseInferencer):
         """
         return cls(None, str(name), device, show_progress=show_progress)
 
-    # ---- what BaseInferencer asks for ----
-
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
         index = model_index()
         if model not in index:
@@ -136,8 +134,6 @@ class PanopticInferencer(BaseInferencer):
 
     def _init_visualizer(self, cfg: Config) -> None:
         return None  # results draw themselves
-
-    # ---- the network and what follows ----
 
     @property
     def dataset_meta(self) -> Mapping:
@@ -227,8 +223,6 @@ class PanopticInferencer(BaseInferencer):
         (sample,) = self.model.add_pred_to_datasample([sample], results)
         name, stem, _ = output.input
         return PanopticResult.from_data_sample(sample, name, stem, output.image, self.dataset_meta)
-
-    # ---- calls ----
 
     def stream(
         self,

@@ -71,9 +71,7 @@ class LoadPanopticGroundTruth(BaseTransform):
         panoptic: bool = False,
         backend_args: dict | None = None,
     ) -> None:
-        self.instances = instances
-        self.semantic = semantic
-        self.panoptic = panoptic
+        self.instances, self.semantic, self.panoptic = instances, semantic, panoptic
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:

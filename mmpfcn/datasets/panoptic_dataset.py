@@ -92,9 +92,8 @@ class PanopticDataset(BaseDetDataset):
 
     Raises:
         FileNotFoundError: the JSON is not there.
-        ValueError: the JSON is broken, see :func:`read_panoptic_json` and :func:`arrange_classes`,
-            a segment has an unknown category or an impossible id, there are no annotations to
-            train on, no image is left, or the pipeline has a transform of :data:`REFUSED`.
+        ValueError: as :func:`read_panoptic_json` and :func:`arrange_classes`; there are no
+            annotations to train on, no image is left, or a transform is one of :data:`REFUSED`.
     """
 
     def __init__(
@@ -147,12 +146,11 @@ class PanopticDataset(BaseDetDataset):
                 f'{self.ann_file}: no annotation has an image_id that is the id of an image, such '
                 f'as {content.images[0]["id"]!r}: write the same ids in both'
             )
-        if len(annotated) < len(content.images):
-            missing = next(i for i in content.images if i['id'] not in content.annotations)
+        missing = [x['file_name'] for x in content.images if x['id'] not in content.annotations]
+        if missing:
             print_log(
-                f'{self.ann_file}: {len(content.images) - len(annotated)} of '
-                f'{len(content.images)} images are left out because they have no annotation, such '
-                f'as {missing["file_name"]}',
+                f'{self.ann_file}: {len(missing)} of {len(content.images)} images are left out '
+                f'because they have no annotation, such as {missing[0]}',
                 logger='current',
                 level=logging.WARNING,
             )

@@ -18,8 +18,7 @@ def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
             ``resize_type`` and ``resize_backend``, which older files do not have.
         name: of the image, for the message.
 
-    Raises:
-        ValueError: nothing is left of the shorter side.
+    Raises ValueError where nothing is left of the shorter side.
     """
     if meta['scale'] is None:
         return image
@@ -42,9 +41,7 @@ def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
 def normalize(images: Sequence[np.ndarray], meta: Mapping) -> np.ndarray:
     """A batch for the graph: (N, 3, H, W) float32, zeros below and right of each image.
 
-    Args:
-        images: (h, w, 3) uint8 BGR, all of one padded shape.
-        meta: ``mean``, ``std``, ``bgr_to_rgb`` and ``pad_size_divisor`` of the model.
+    The images are (h, w, 3) uint8 BGR, all of one padded shape.
     """
     shape = padded_shape(images[0].shape[:2], meta['pad_size_divisor'])
     mean, std = (np.array(meta[key], np.float32)[:, None, None] for key in ('mean', 'std'))

@@ -33,19 +33,14 @@ class OnnxInferencer:
 
     The file holds all it needs: classes, thresholds, sizes.
 
+    ``meta`` are the metadata of the file, see docs/deployment.md; ``meta['test_cfg']`` are the
+    thresholds and may be changed.
+
     Args:
-        path: of the .onnx file.
+        path: of the .onnx file; FileNotFoundError where it is not there, ValueError for no ONNX
+            model, none that the tool of this version wrote, or weights that are not finite.
         providers: of ONNX Runtime; CUDA where it is there, else the CPU.
         threads: of ONNX Runtime inside an operator; None for one on each core.
-
-    Attributes:
-        meta: metadata of the file, see docs/deployment.md; ``meta['test_cfg']`` are the thresholds
-            and may be changed.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no ONNX model, none that the tool of this version wrote, or has weights
-            that are not finite.
     """
 
     def __init__(

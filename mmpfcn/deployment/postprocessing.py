@@ -185,17 +185,12 @@ def select(
 def fuse(
     kernels: Kernels, similarity_thr: float | None = None, same_pixels: np.ndarray | None = None
 ) -> Kernels:
-    """Average kernels of the same class that point the same way.
+    """Average kernels of the same class, things best first, that point the same way.
 
-    Args:
-        kernels: of one image; things best first.
-        similarity_thr: least cosine similarity of kernels that become one. None joins all kernels
-            of a class, which is the rule for stuff.
-        same_pixels: (K, K) bool, see :func:`draw_same_pixels`; only such kernels become one.
-
-    Returns:
-        The fused kernels in the order of their first members. Scores are the first member's, or the
-        group's mean without ``similarity_thr``.
+    ``similarity_thr`` is the least cosine similarity of kernels that become one; None joins all
+    kernels of a class, which is the rule for stuff. Only pairs of ``same_pixels``, (K, K) bool of
+    :func:`draw_same_pixels`, become one. Returns the fused kernels in the order of their first
+    members; scores are the first member's, or the group's mean without ``similarity_thr``.
     """
     x, labels, scores, _ = kernels
     related = labels[:, None] == labels

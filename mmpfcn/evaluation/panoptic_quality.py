@@ -22,16 +22,17 @@ def count_pairs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """How often each pair of values lies on the same pixel of two (H, W) maps.
 
     Values of the ground truth lie in [0, 2^31), predicted ones in [-2^31, 2^31). Neighbours mostly
-    agree, so runs of equal pairs are counted and only the runs are sorted.
-
-    Returns:
-        (n, 2) int64 different pairs of values, in ascending order; (n,) int64 pixels.
+    agree, so runs of equal pairs are counted and only the runs are sorted. Returns (n, 2) int64
+    different pairs of values, in ascending order, and (n,) int64 pixels.
     """
     gt, pred = gt.ravel(), pred.ravel()
     counts: Counter[int] = Counter()
     for start in range(0, len(gt), CHUNK_PIXELS):
-        part = slice(start, start + CHUNK_PIXELS)
-        keys, lengths = _runs(gt[part], pred[part])
+        a, b = (x[start : start + CHUNK_PIXELS] for x in (gt, pred))
+        starts = np.flatnonzero(np.append(True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])))
+        lengths = np.diff(starts, append=len(a))
+        # a pair as one number
+        keys = (a[starts].astype(np.int64) << 32) + b[starts].astype(np.int64) + 2**31
         keys, place = np.unique(keys, return_inverse=True)
         # exact in float64: an image has less than 2^53 pixels
         pixels = np.bincount(place, lengths).astype(np.int64)
@@ -39,15 +40,6 @@ def count_pairs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
     keys = np.array(sorted(counts), np.int64)
     pixels = np.array([counts[key] for key in keys.tolist()], np.int64)
     return np.stack([keys >> 32, (keys & (2**32 - 1)) - 2**31], axis=1), pixels
-
-
-def _runs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs as one number each, gt * 2^32 + pred + 2^31, and lengths of their runs in (n,)."""
-    changes = gt[1:] != gt[:-1]
-    changes |= pred[1:] != pred[:-1]
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
-    keys = (gt[starts].astype(np.int64) << 32) + pred[starts].astype(np.int64) + 2**31
-    return keys, np.diff(starts, append=len(gt))
 
 
 class Matching(NamedTuple):
@@ -84,11 +76,8 @@ def match_segments(
     crowd of its class (the last one of the class, as in panopticapi). Areas are counted in the
     maps; panopticapi takes those of the ground truth from its JSON.
 
-    Args:
-        pairs: (n, 2) values of ground truth and prediction, of :func:`count_pairs`.
-        pixels: (n,) how often.
-        gt_segments: value in the map to segment, in the order of the JSON; the rest is void.
-        pred_segments: the same for the prediction.
+    ``pairs`` and ``pixels`` are of :func:`count_pairs`, ``gt_segments`` and ``pred_segments`` value
+    in the map to segment, in the order of the JSON; the rest is void.
     """
     overlap = _overlap(pairs, pixels, list(gt_segments), list(pred_segments))
     on_void = overlap[-1, :-1]

@@ -25,8 +25,7 @@ def missed_kinds(matching: Matching) -> np.ndarray:
     half of their area (without void), and together cover more than half of it. *Poor mask*: a
     prediction of its class has an IoU of at least :data:`POOR_IOU` with it. Otherwise *missed*.
 
-    Returns:
-        (G,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched segments and crowds.
+    (G,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched segments and crowds.
     """
     same, parts = _same_class(matching), _parts(matching)
     wrong_class = _other_class(matching).any(1)
@@ -47,9 +46,8 @@ def wrong_kinds(matching: Matching) -> np.ndarray:
     likewise. *Poor mask*: an IoU of at least :data:`POOR_IOU` with a segment of its class.
     Otherwise *false*. Crowds are no such segments.
 
-    Returns:
-        (P,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched predictions and for those that
-        PQ ignores because of void and crowds.
+    (P,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched predictions and for those that PQ
+    ignores because of void and crowds.
     """
     same, parts = _same_class(matching), _parts(matching)
     wrong_class = _other_class(matching).any(0)
@@ -76,9 +74,8 @@ def lost_quality(statistics: np.ndarray, missed: np.ndarray, wrong: np.ndarray) 
     unmatched segment, all divided by the same number. ``statistics`` are (C, 4), columns as
     :data:`STATISTICS`; ``missed`` and ``wrong`` (C, len(KINDS)) of :func:`count_kinds`.
 
-    Returns:
-        (C, len(KINDS) + 1) in [0, 1]: by each kind, and by the masks of the matches; nan for
-        classes that neither ground truth nor prediction have.
+    (C, len(KINDS) + 1) in [0, 1]: by each kind, and by the masks of the matches; nan for classes
+    that neither ground truth nor prediction have.
     """
     iou, tp, fp, fn = statistics.T
     losses = np.column_stack([(missed + wrong) / 2, tp - iou])
@@ -111,9 +108,8 @@ def size_statistics(matching: Matching, num_classes: int) -> np.ndarray:
 def taken_for(matching: Matching, num_classes: int) -> np.ndarray:
     """The class that most pixels of each segment of the ground truth were predicted as.
 
-    Returns:
-        (G,) int64: a label, or C where most are predicted as void (as the smaller label where
-        there are equally many); -1 for crowds and segments without a pixel.
+    (G,) int64: a label, or C where most are predicted as void (as the smaller label where there are
+    equally many); -1 for crowds and segments without a pixel.
     """
     pixels = np.zeros((num_classes + 1, len(matching.gt_labels)), np.int64)
     np.add.at(pixels, matching.pred_labels, matching.intersection.T)

@@ -34,11 +34,8 @@ def read_batches(
 ) -> Iterator[list[LoadedImage]]:
     """Read images, in batches of one padded size; others would change each other's coordinates.
 
-    Args:
-        inputs: of :func:`list_inputs`.
-        prepare: from (H, W, 3) uint8 BGR and a name for messages to ``data`` and ``shape``.
-        batch_size: images at most.
-        failed: is told of every image that can not be used; None raises the first error.
+    ``prepare`` makes ``data`` and ``shape`` of (H, W, 3) uint8 BGR and a name for messages.
+    ``failed`` is told of every image that can not be used; None raises the first error.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}, expected at least 1')

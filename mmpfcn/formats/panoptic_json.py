@@ -38,12 +38,8 @@ class PanopticJson(NamedTuple):
 
 
 def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJson:
-    """Read a COCO panoptic JSON.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON, empty, of another format, a record lacks a field, an id is
-            there twice, or a segment has an unknown category or an impossible id.
+    """Read a COCO panoptic JSON; raises FileNotFoundError, or ValueError for no JSON and for the
+    first of :func:`problems`.
     """
     try:
         content = json.loads(read_content(path, backend_args))  # also behind a byte order mark
@@ -71,7 +67,11 @@ class Flaw(NamedTuple):
 
 
 def problems(content: Any) -> Iterator[Flaw]:
-    """Everything that :func:`read_panoptic_json` refuses, in the order in which it looks."""
+    """Everything that is wrong with a panoptic JSON, in the order in which it is looked for.
+
+    It is of another format or empty, a record lacks a field or has one of no use, an id is there
+    twice, a segment has an unknown category or an impossible id.
+    """
     for key in ('categories', 'images'):
         if not isinstance(content, dict) or not content.get(key):
             yield Flaw(
@@ -176,19 +176,21 @@ def record_flaws(what: str, records: Any, fields: Sequence[str]) -> Iterator[Fla
                 f': {what} without {", ".join(lacking)}: {str(record)[:100]}: add it '
                 '(docs/datasets.md shows the format) or remove the record',
             )
-        wrong = [f for f, kind in TYPES.items() if f in known and not isinstance(known[f], kind)]
-        lists = {f: known[f] for f in LENGTHS if f not in wrong and known.get(f)}
-        wrong += [f for f, values in lists.items() if not _are_numbers(values, LENGTHS[f])]
-        if wrong or known.get('name') == '':
+        wrong = [field for field in TYPES if field in known and not _is_usable(field, known[field])]
+        if what == 'categories' and known.get('name') == '':
+            wrong.append('name')
+        if wrong:
             yield Flaw(
                 'field',
-                f': {what} with an unusable {", ".join(wrong or ["name"])}: {str(record)[:100]}: '
+                f': {what} with an unusable {", ".join(wrong)}: {str(record)[:100]}: '
                 'docs/datasets.md shows the format',
             )
 
 
-def _are_numbers(values: list, length: int) -> bool:
-    return len(values) == length and all(isinstance(x, int | float) for x in values)
+def _is_usable(field: str, value: Any) -> bool:
+    if isinstance(value, TYPES[field]) and field in LENGTHS and value:
+        return len(value) == LENGTHS[field] and all(isinstance(x, int | float) for x in value)
+    return isinstance(value, TYPES[field])
 
 
 def _id_flaws(key: str, records: Any) -> Iterator[Flaw]:
@@ -220,13 +222,9 @@ def arrange_classes(
     or by neither of them: then all of the file's. ``palette`` is in the order of ``classes``, or of
     things and stuff. ``path`` of the JSON is for messages.
 
-    Returns:
-        ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``; labels
-        are places in ``classes``.
-
-    Raises:
-        ValueError: a name that the file lacks or has twice, ``isthing`` missing, more than 254
-            classes.
+    Returns ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``;
+    labels are places in ``classes``. Raises ValueError for a name that the file lacks or has twice,
+    ``isthing`` missing, more than 254 classes.
     """
     by_name = {category['name']: category for category in categories}
     if twice := _repeated(category['name'] for category in categories):

@@ -221,7 +221,9 @@ class ModulatedDeformConv(nn.Module):
 
     def _choose(self, x: Tensor) -> Callable[..., Tensor] | None:
         """The function to run; None for mmcv's operator."""
-        if not self._is_plain:
+        same = tuple(k // 2 for k in self.kernel_size)
+        plain = self.stride == self.dilation == (1, 1) and self.groups == self.deform_groups == 1
+        if not plain or self.padding != same:  # Panoptic FCN never asks for it
             return None
         if torch.onnx.is_in_onnx_export():
             return deform_conv_by_gathers
@@ -233,10 +235,3 @@ class ModulatedDeformConv(nn.Module):
             return deform_conv_by_sampling
         ours = x.dtype == torch.bfloat16 or torch.compiler.is_compiling() or not has_operators()
         return deform_conv_by_sampling if ours else None
-
-    @property
-    def _is_plain(self) -> bool:
-        """Stride 1, "same" padding, no dilation, no groups: all that Panoptic FCN uses."""
-        same = tuple(k // 2 for k in self.kernel_size)
-        plain = self.stride == self.dilation == (1, 1) and self.groups == self.deform_groups == 1
-        return plain and self.padding == same

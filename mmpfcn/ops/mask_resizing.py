@@ -19,8 +19,7 @@ class Axis:
 
     Args:
         num_cells: side of the padded input at stride 4.
-        num_pixels: side of the input without padding.
-        size: side of the output in pixels.
+        num_pixels, size: sides of the input without padding and of the output.
         device: of the maps.
     """
 
@@ -50,13 +49,9 @@ class Axis:
 
 
 class MaskResizer:
-    """Resize any part of the maps of one image.
+    """Resize any part of the maps (H/4, W/4) of the padded input of one image.
 
-    Args:
-        map_shape: (H/4, W/4) of the padded input.
-        img_shape: (H, W) of the network's input without padding.
-        out_shape: (H, W) of the results.
-        device: of the maps.
+    ``img_shape`` is (H, W) of the network's input without padding, ``out_shape`` of the results.
     """
 
     def __init__(

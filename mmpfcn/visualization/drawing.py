@@ -67,7 +67,11 @@ def draw_panoptic(
     if hatch_void:
         _hatch(drawn, index < 0)
     draw_outlines(drawn, index)
-    return write_inside(drawn, index, [_label_text(segment, classes) for segment in segments])
+    texts = []
+    for segment in segments:
+        score = '' if segment.score is None else f' {segment.score:.2f}'
+        texts.append(classes[segment.label] + (' (crowd)' if segment.crowd else '') + score)
+    return write_inside(drawn, index, texts)
 
 
 def title_height(height: int, width: int) -> int:
@@ -190,8 +194,3 @@ def _hatch(image: np.ndarray, where: np.ndarray) -> None:
 
 def _stripe_width(shape: tuple[int, int]) -> int:
     return max(3, font_size(*shape) // 3)
-
-
-def _label_text(segment: Segment, classes: Sequence[str]) -> str:
-    name = classes[segment.label] + (' (crowd)' if segment.crowd else '')
-    return name if segment.score is None else f'{name} {segment.score:.2f}'

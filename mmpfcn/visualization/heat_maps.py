@@ -66,7 +66,7 @@ def draw_centers(
     :func:`level_peaks` has a ring and, where there is room, its name and score, or instead what
     ``texts`` has for it, by level.
     """
-    canvas, classes = _canvas(output), dataset_meta['classes']
+    (canvas, (height, width)), classes = _canvas(output), dataset_meta['classes']
     palette, radius = class_palette(dataset_meta), font_size(*canvas.shape[:2]) // 3
     pictures = []
     peaks_of_levels = level_peaks(output.levels, settings)
@@ -78,19 +78,21 @@ def draw_centers(
         boxes = [cell_box(peak.cell, level_size, canvas.shape[:2]) for peak in peaks]
         for x0, y0, x1, y1 in boxes:
             cv2.circle(drawn, ((x0 + x1) // 2, (y0 + y1) // 2), radius, PEAK, 2, cv2.LINE_AA)
-        pictures.append(_without_padding(write_beside(drawn, level_texts, boxes), output))
+        drawn = write_beside(drawn, level_texts, boxes)
+        pictures.append(np.ascontiguousarray(drawn[:height, :width]))
     return pictures
 
 
 def draw_regions(output: NetworkOutput, dataset_meta: Mapping) -> list[np.ndarray]:
     """Per level the best region class of each cell, the more opaque the more probable it is."""
-    canvas, classes, maps = _canvas(output), dataset_meta['classes'], output.levels[0]
+    (canvas, (height, width)), maps = _canvas(output), output.levels[0]
+    classes = dataset_meta['classes']
     num_things, num_regions = maps.centers.shape[1], maps.regions.shape[1]
     separate = num_regions > len(classes) - num_things + 1
     names = target_names(classes, class_palette(dataset_meta), num_things, separate)
     draw = partial(draw_level_regions, names=names.regions, palette=names.region_palette)
     pictures = [draw(canvas, _probabilities(level.regions)) for level in output.levels]
-    return [_without_padding(picture, output) for picture in pictures]
+    return [np.ascontiguousarray(picture[:height, :width]) for picture in pictures]
 
 
 def draw_mask(
@@ -127,11 +129,15 @@ def _probabilities(logits: Tensor) -> np.ndarray:
     return logits[0].float().sigmoid().cpu().numpy()
 
 
-def _size(output: NetworkOutput) -> tuple[int, int]:
+def _canvas(output: NetworkOutput) -> tuple[np.ndarray, tuple[int, int]]:
+    """The image at the size of the pictures, padded as the maps are, (H, W, 3); and that size."""
     height, width = output.image.shape[:2]
     # the padding of a tiny image is many times its size
     scale = min(LONG_SIDE / max(height, width), MAX_CANVAS / max(_padded(output, (height, width))))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    canvas = np.zeros((*_padded(output, size), 3), np.uint8)
+    canvas[: size[0], : size[1]] = resize(output.image, size)
+    return canvas, size
 
 
 def _padded(output: NetworkOutput, size: tuple[int, int]) -> list[int]:
@@ -139,15 +145,3 @@ def _padded(output: NetworkOutput, size: tuple[int, int]) -> list[int]:
     sample = output.data_sample
     sides = zip(size, sample.batch_input_shape, sample.img_shape[:2], strict=True)
     return [round(side * pad / inside) for side, pad, inside in sides]
-
-
-def _canvas(output: NetworkOutput) -> np.ndarray:
-    size = _size(output)
-    canvas = np.zeros((*_padded(output, size), 3), np.uint8)
-    canvas[: size[0], : size[1]] = resize(output.image, size)
-    return canvas
-
-
-def _without_padding(picture: np.ndarray, output: NetworkOutput) -> np.ndarray:
-    height, width = _size(output)
-    return np.ascontiguousarray(picture[:height, :width])

@@ -30,14 +30,9 @@ def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[in
     """Find room for a text on each segment, away from the texts already there.
 
     Small segments choose first because large ones have more room; one smaller than its text has
-    no text.
-
-    Args:
-        index: (H, W) integers: segment number of each pixel, -1 for none.
-        sizes: (width, height) of each segment's text in pixels.
-
-    Returns:
-        Segment number -> box inside the image, no two overlapping.
+    no text. ``index`` are (H, W) integers: segment number of each pixel, -1 for none; ``sizes``
+    (width, height) of the texts in pixels. Returns segment number -> box inside the image, no two
+    overlapping.
     """
     height, width = index.shape
     areas = np.bincount(index[index >= 0], minlength=len(sizes))

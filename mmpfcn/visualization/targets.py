@@ -85,8 +85,9 @@ def draw_objects_by_level(
         levels = ' '.join(map(level_name, item.levels)) or 'no level'
         texts.append(f'{classes[item.label]} {levels}')
         if not item.levels:
-            x1, y1, x2, y2 = corners = _on_canvas(item.box, stride, canvas.shape)
-            spots.append(corners)
+            corners = np.rint(np.array(item.box) / stride).astype(int)
+            x1, y1, x2, y2 = corners.clip(0, [*canvas.shape[1::-1]] * 2).tolist()
+            spots.append((x1, y1, x2, y2))
             for start, end in (((x1, y1), (x2, y2)), ((x1, y2), (x2, y1))):
                 cv2.line(drawn, start, end, NO_LEVEL, 2)
             cv2.rectangle(drawn, (x1, y1), (x2, y2), NO_LEVEL, 2)
@@ -200,8 +201,3 @@ def _inner_box(mask: np.ndarray) -> Box:
     _, radius, _, (x, y) = cv2.minMaxLoc(distance)
     r = int(radius)
     return x - r, y - r, x + r, y + r
-
-
-def _on_canvas(box: Sequence[float], stride: float, shape: tuple[int, ...]) -> Box:
-    corners = np.rint(np.array(box) / stride).astype(int)
-    return tuple(corners.clip(0, [shape[1], shape[0]] * 2).tolist())
