@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .options import from_1, new_parser
+from .options import WRONG_FILE, from_1, new_parser, wrong_ends
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -42,22 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         from mmpfcn.formats.inputs import list_files, require_one
     except ImportError as error:
         parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
-    try:
-        inferencer = OnnxInferencer(args.model, threads=args.threads)
-        inputs = list_files(args.inputs, args.out_dir)
-        require_one(inputs)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
     num_done, failures, stopped = 0, [], False
     try:
-        results = inferencer.stream(inputs, args.batch_size, failures)
-        for result in written(results, args.out_dir, inferencer.dataset_meta):
-            print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
-            num_done += 1
+        with wrong_ends(parser, kinds=WRONG_FILE):
+            inferencer = OnnxInferencer(args.model, threads=args.threads)
+            inputs = list_files(args.inputs, args.out_dir)
+            require_one(inputs)
+            results = inferencer.stream(inputs, args.batch_size, failures)
+            for result in written(results, args.out_dir, inferencer.dataset_meta):
+                print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
+                num_done += 1
     except KeyboardInterrupt:
         stopped = True
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
     print(f'{args.out_dir}: {num_done} images' + ', stopped by Ctrl-C' * stopped)
     for name, message in failures:
         print(f'not done: {name}: {message}', file=sys.stderr)

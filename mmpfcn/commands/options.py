@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # the ONNX commands have no mmengine
     from mmengine.config import Config
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+WRONG_FILE = (OSError, ValueError)
+WRONG = (*WRONG_FILE, KeyError, TypeError)  # errors that come of a config, or of what it names
 
 
 def new_parser(description: str) -> argparse.ArgumentParser:
@@ -137,10 +139,8 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         parser.error(f'config {args.config} can not be read: {type(error).__name__}: {error}')
     args.config = cfg.filename
     cfg.launcher = getattr(args, 'launcher', 'none')
-    try:
+    with wrong_ends(parser, f'--cfg-options does not fit {args.config}: ', (KeyError, TypeError)):
         cfg.merge_from_dict(args.cfg_options or {})
-    except (KeyError, TypeError) as error:
-        parser.error(f'--cfg-options does not fit {args.config}: {error.args[0]}')
     if getattr(args, 'compile', False):
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='CompileNetworkHook')]
     if getattr(args, 'work_dir', None) is not None:
@@ -153,6 +153,17 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
 def error_text(error: Exception) -> str:
     """Without the quotes of a KeyError."""
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+@contextmanager
+def wrong_ends(
+    parser: argparse.ArgumentParser, before: str = '', kinds: tuple[type[Exception], ...] = WRONG
+) -> Iterator[None]:
+    """Exit with the message of an error of these kinds, and what stands before it."""
+    try:
+        yield
+    except kinds as error:
+        parser.error(f'{before}{error_text(error)}')
 
 
 @contextmanager

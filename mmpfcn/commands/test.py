@@ -87,17 +87,13 @@ def test_config(argv: Sequence[str] | None = None) -> Config:
             )
         cfg = trigger_visualization_hook(cfg, args)
     if args.out is not None:
-        add_files(parser, cfg, args.out)
+        metrics = cfg.get('test_evaluator')
+        if metrics is None:
+            parser.error('--out: the config has no test_evaluator, which the files are written by')
+        writer = dict(type='PanopticQualityMetric', outfile_prefix=args.out, format_only=True)
+        # first of all, as mmdet's ``CocoPanopticMetric`` changes the predictions
+        cfg.test_evaluator = [writer, *(metrics if isinstance(metrics, list) else [metrics])]
     return cfg
-
-
-def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None:
-    """Write the predictions too; first of all, as mmdet's ``CocoPanopticMetric`` changes them."""
-    metrics = cfg.get('test_evaluator')
-    if metrics is None:
-        parser.error('--out: the config has no test_evaluator, which the files are written by')
-    writer = dict(type='PanopticQualityMetric', outfile_prefix=prefix, format_only=True)
-    cfg.test_evaluator = [writer, *(metrics if isinstance(metrics, list) else [metrics])]
 
 
 def main() -> None:

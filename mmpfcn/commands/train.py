@@ -68,23 +68,17 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-        if args.resume == 'auto':
-            # mmengine's last_checkpoint may name one that a kill or a full disk cut off
-            newest = newest_whole_checkpoint(cfg.work_dir)
-            cfg.load_from = None if newest is None else str(newest)
+        cfg.resume, cfg.load_from = True, args.resume
+    if args.resume == 'auto':
+        # mmengine's last_checkpoint may name one that a kill or a full disk cut off
+        newest = newest_whole_checkpoint(cfg.work_dir)
+        cfg.load_from = None if newest is None else str(newest)
     if args.tensorboard:
-        add_tensorboard(cfg)
+        backends = list(cfg.visualizer.get('vis_backends') or [])
+        if all(backend.type != 'TensorboardVisBackend' for backend in backends):
+            backends.append(dict(type='TensorboardVisBackend'))
+        cfg.visualizer.vis_backends = backends
     return cfg
-
-
-def add_tensorboard(cfg: Config) -> None:
-    """Add the backend to those of the visualizer, unless it is there."""
-    backends = list(cfg.visualizer.get('vis_backends') or [])
-    if all(backend.type != 'TensorboardVisBackend' for backend in backends):
-        backends.append(dict(type='TensorboardVisBackend'))
-    cfg.visualizer.vis_backends = backends
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
@@ -15,13 +14,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from ..structures import ImageTargets, LevelMaps, region_labels
-from ..structures.segment_masks import SegmentMasks
-from .assigner import VOID
+from .assigner import VOID, without_padding
 from .intra_batch import intra_batch_loss
 from .kernel_fusion import draw_same_pixels
 from .kernel_update import build_kernel_update
 from .layers import convolve
-from .losses import average_factors, build_position_loss, map_loss, mask_loss
+from .losses import average_factors, build_position_loss, map_loss, mask_loss, stack_targets
 from .relative_position import check_place_channels
 from .sampling import (
     NOT_FINITE,
@@ -196,20 +194,12 @@ class PanopticFCNHead(BaseModule):
     ) -> list[ImageTargets]:
         """Targets per image; padding of masks and semantic maps is cut off first."""
         level_sizes = [maps.centers.shape[-2:] for maps in levels]
-        targets = []
-        for sample in batch_data_samples:
-            h, w = sample.img_shape[:2]
-            gt = sample.gt_instances
-            if isinstance(gt.masks, SegmentMasks):
-                masks = gt.masks.crop(np.array([0, 0, w, h]))
-            else:
-                masks = gt.masks.to_tensor(torch.uint8, mask_feats.device)[:, :h, :w]
-            objects = InstanceData(masks=masks, labels=gt.labels, bboxes=gt.bboxes)
-            sem_seg = sample.gt_sem_seg.sem_seg[0, :h, :w]
-            targets.append(
-                self.assigner.assign(objects, sem_seg, level_sizes, mask_feats.shape[-2:])
+        return [
+            self.assigner.assign(
+                *without_padding(sample, mask_feats.device), level_sizes, mask_feats.shape[-2:]
             )
-        return targets
+            for sample in batch_data_samples
+        ]
 
     def loss_by_feat(
         self, levels: list[LevelMaps], mask_feats: Tensor, targets: list[ImageTargets]
@@ -235,17 +225,15 @@ class PanopticFCNHead(BaseModule):
         thing_loss = partial(mask_loss, self.loss_thing, avg_factor=num_objects)
         stuff_loss = partial(mask_loss, self.loss_stuff, avg_factor=num_regions)
         images = list(zip(kernels, targets, mask_feats.unbind(), strict=True))
-        by_level = list(zip(*(image.levels for image in targets), strict=True))
-        centers = [torch.stack([t.centers for t in level]) for level in by_level]
-        regions = [torch.stack([t.regions for t in level]) for level in by_level]
+        by_level = stack_targets(targets)
         losses = dict(
             loss_center=sum(
-                map_loss(self.loss_center, maps.centers, target, num_objects)
-                for maps, target in zip(levels, centers, strict=True)
+                map_loss(self.loss_center, maps.centers, centers, num_objects)
+                for maps, (centers, _) in zip(levels, by_level, strict=True)
             ),
             loss_region=sum(
-                map_loss(self.loss_region, maps.regions, target, number)
-                for maps, target, number in zip(levels, regions, num_cells, strict=True)
+                map_loss(self.loss_region, maps.regions, regions, number)
+                for maps, (_, regions), number in zip(levels, by_level, num_cells, strict=True)
             ),
             loss_thing=sum(
                 thing_loss(k.things, k.weights, t.masks, t.object_rows, x) for k, t, x in images

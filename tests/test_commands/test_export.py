@@ -93,7 +93,7 @@ def relative(config: Config) -> None:
 def updated(config: Config) -> None:
     """Kernels with places, updated."""
     relative(config)
-    config.model.panoptic_head.kernel_update = dict(type='KernelUpdate', channels=16)
+    config.model.panoptic_head.kernel_update = dict(type='KernelUpdate', channels=16, class_embedding=True)
 
 
 def on_timm(name: str, in_channels: list[int]):

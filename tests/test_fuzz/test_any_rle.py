@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
-from mmpfcn.commands.convert.segmentation import encode, parts_of
+from mmpfcn.commands.convert.fields import encode, parts_of
 
 sides = st.integers(1, 12)
 

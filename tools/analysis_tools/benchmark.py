@@ -39,7 +39,14 @@ from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
 from mmpfcn.apis.configs import find_config
-from mmpfcn.commands.options import add_config_options, from_0, from_1, new_parser, require_file
+from mmpfcn.commands.options import (
+    add_config_options,
+    from_0,
+    from_1,
+    new_parser,
+    require_file,
+    wrong_ends,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -74,10 +81,8 @@ def make_parser() -> argparse.ArgumentParser:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
+    with wrong_ends(parser):
         args.configs = [str(find_config(config)) for config in args.configs]
-    except FileNotFoundError as error:
-        parser.error(str(error))
     for path in args.onnx:
         require_file(parser, '--onnx', path)
     args.device = torch.device(args.device)

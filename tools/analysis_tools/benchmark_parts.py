@@ -22,7 +22,7 @@ from mmengine.runner import set_random_seed
 from parts import print_rows
 
 import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.commands.options import from_1, new_parser
+from mmpfcn.commands.options import from_1, new_parser, wrong_ends
 
 PARTS = (
     'dataloader', 'deform_conv', 'large_images', 'loading', 'losses', 'onnx_deform_conv',
@@ -50,10 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     facts = conditions(torch.device('cpu'), args.threads, Plan(args.repeats, 1))
     print(', '.join(f'{name} {value}' for name, value in facts.items()))
-    try:
+    with wrong_ends(parser, kinds=(ValueError,)):
         print_rows(part.measure(args))
-    except ValueError as error:
-        parser.error(str(error))
 
 
 if __name__ == '__main__':

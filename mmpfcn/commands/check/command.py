@@ -25,9 +25,8 @@ from ..workers import map_in_processes
 from .annotations import check_categories, make_jobs, pair, read_json
 from .images import check_image
 from .problems import AT_START, KINDS, Findings, Problem
-from .report import finding_lines, source_lines, write_report
+from .report import Statistics, finding_lines, source_lines, write_report
 from .sources import Source, check_class_counts, from_config, from_json
-from .statistics import Statistics
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError)
 CHUNK = 8  # images that a process checks at a time

@@ -43,17 +43,13 @@ www.cityscapes-dataset.com were unpacked in:
 
 def categories() -> list[dict]:
     """The 8 things, then the 11 stuff classes, with their Cityscapes ids."""
-    evaluated = [label for label in labels if not label.ignoreInEval]
-    return [
-        dict(
-            id=label.id,
-            name=label.name,
-            supercategory=label.category,
-            isthing=int(label.hasInstances),
-            color=list(label.color),
-        )
-        for label in sorted(evaluated, key=lambda label: not label.hasInstances)
-    ]
+    categories = []
+    for label in sorted(labels, key=lambda label: not label.hasInstances):
+        if not label.ignoreInEval:
+            known = dict(id=label.id, name=label.name, supercategory=label.category)
+            isthing, color = int(label.hasInstances), list(label.color)
+            categories.append(dict(known, isthing=isthing, color=color))
+    return categories
 
 
 def find_files(folder: Path, end: str) -> dict[str, Path]:
@@ -86,14 +82,11 @@ def make_jobs(path: Path, split: str, end: str, annotations: dict[str, Path]) ->
             f'error: {there} has no counterpart {path / place / split}/*/{name}{other}: unpack '
             'the two downloads again, or remove the file'
         )
-    return [
-        Job(
-            image=dict(id=name, file_name=f'{image.parent.name}/{image.name}'),
-            png_name=f'{name}_gtFine_panoptic.png',
-            source=(image, annotations[name]),
-        )
-        for name, image in images.items()
-    ]
+    jobs = []
+    for name, path in images.items():
+        image = dict(id=name, file_name=f'{path.parent.name}/{path.name}')
+        jobs.append(Job(image, f'{name}_gtFine_panoptic.png', (path, annotations[name])))
+    return jobs
 
 
 def read(image: Path, annotation: Path) -> tuple[np.ndarray, list[dict]]:

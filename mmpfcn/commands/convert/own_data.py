@@ -44,26 +44,17 @@ def own_data_parser(description: str, form: str, *options: str) -> argparse.Argu
 
 
 def make(
-    args: argparse.Namespace,
-    jobs: Sequence[Job],
+    args: argparse.Namespace,  # of :func:`own_data_parser`
+    jobs: Sequence[Job],  # this and the next two as for `convert`
     read: Callable[..., tuple],
     categories: list[dict],
     *,
-    images: Path | None = None,
-    skipped: Sequence[str] | None = None,
-    crowd_advice: str = '',
-    **recipe: Any,
+    images: Path | None = None,  # folder of the images, if not that of args
+    skipped: Sequence[str] | None = None,  # annotations without area, which were left out
+    crowd_advice: str = '',  # to follow a warning that a class has crowds only
+    **recipe: Any,  # the name of the tool as `made_by`, and what the result depends on besides
 ) -> None:
-    """Convert, then say what was made.
-
-    Args:
-        args: of :func:`own_data_parser`.
-        jobs, read, categories: as for `convert`.
-        images: folder of the images, if not that of args.
-        skipped: annotations that were left out because they have no area.
-        crowd_advice: to follow a warning that a class has crowds only.
-        recipe: with the name of the tool as `made_by`, and what the result depends on besides.
-    """
+    """Convert, then say what was made."""
     path = json_path(args)
     recipe |= dict(version=1, categories=categories, void=read_void(args).as_json())
     convert(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import add_config_options, load_config, new_parser, require_checkpoint
+from ..options import add_config_options, load_config, new_parser, require_checkpoint, wrong_ends
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,11 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmpfcn import PanopticInferencer
 
     MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
-    try:
+    with wrong_ends(parser, kinds=(OSError, ValueError, TypeError)):
         inferencer = PanopticInferencer(config, args.checkpoint, 'cpu')
         differences = export_onnx(inferencer, out)
-    except (OSError, ValueError, TypeError) as error:
-        parser.error(str(error))
     print(f'{out}: {out.stat().st_size / 2**20:.0f} MiB')
     print('largest difference from PyTorch on noise, as a share of the largest value:')
     for name, difference in differences.items():

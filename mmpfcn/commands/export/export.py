@@ -25,16 +25,14 @@ from mmpfcn.version import __version__
 
 from .network import ExportNetwork, GraphOutput, UpdateNetwork
 
-OPSET = 17
-"""ONNX Runtime 1.12 and later know it."""
+OPSET = 17  # ONNX Runtime 1.12 and later know it
 
 READERS = ('LoadImage', 'LoadImageFromFile')
 WITHOUT_EFFECT = ('LoadPanopticGroundTruth', 'LoadPanopticAnnotations', 'LoadAnnotations')
 RESIZERS = dict(Resize='cv2', ShortSideResize='pillow')
 """The default of ``backend`` of each."""
 PACKERS = ('PackPanopticInputs', 'PackDetInputs')
-TOLERANCE = 1e-3
-"""Largest difference from PyTorch, as a share of an output's largest value."""
+TOLERANCE = 1e-3  # largest difference from PyTorch, as a share of an output's largest value
 
 
 def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, float]:

@@ -16,11 +16,9 @@ from mmpfcn.formats.coco_results import (
 )
 from mmpfcn.formats.inputs import Failure, Input
 
-from .output import RECORDS, Output
-from .records import Records
+from .records import RECORDS, Output, Records
 
-SHOWN = 5
-"""Failures named at the end."""
+SHOWN = 5  # failures named at the end
 
 
 def run_images(

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ..options import add_device, new_parser
+from ..options import add_device, new_parser, wrong_ends
 
 
 class Model(NamedTuple):
@@ -93,10 +93,8 @@ def load_models(
         parser.error(f'--model: every name is for one model, got {", ".join(names)}')
     inferencers = {}
     for name, config, checkpoint in models:
-        try:
+        with wrong_ends(parser, f'--model {name}: '):
             inferencers[name] = PanopticInferencer(config, checkpoint, device)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            parser.error(f'--model {name}: {error}')
         print(f'model {name}: {checkpoint}', flush=True)
     return inferencers
 
@@ -120,7 +118,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         models = load_models(parser, args.model, args.device)
         outputs = Outputs(models, int(args.cache_mb * 2**20), int(args.max_pixels), log)
         page = build_page(outputs, args.max_mb)
-        try:
+        with wrong_ends(parser, f'--host {args.host} --port {args.port}: ', (OSError,)):
             serve(page, args.host, args.port, args.root_path, args.max_mb, log)
-        except OSError as error:
-            parser.error(f'--host {args.host} --port {args.port}: {error}')

@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from .candidates import Candidate
-from .drawn_output import FoundObjects
+from .drawn_output import FoundObjects, visible_share
 from .scenes import image_batch, training_batch
 from .stages import INFERENCE, OPTIMIZATION, TRAINING, StageClock, watched
 
@@ -46,7 +46,8 @@ class Prediction:
         self.batch = image_batch(setting.size, setting.out_size, setting.batch_size)
         self.objects = nullcontext
         if setting.num_objects is not None:
-            self.objects = FoundObjects(model, setting.num_objects, setting.size).in_sight
+            visible = visible_share(model, setting.size)
+            self.objects = FoundObjects(model, setting.num_objects, visible).in_sight
 
     def run(self) -> list:
         with torch.no_grad(), numerics(self.setting.dtype, self.device), self.objects():

@@ -123,23 +123,14 @@ def thing_color(name: str, rng: np.random.Generator, ground: np.ndarray) -> np.n
 
 
 def make_sprite(
-    name: str,
+    name: str,  # thing class
     rng: np.random.Generator,
-    center: tuple[float, float],
-    radius: float,
-    light: np.ndarray,
-    ground: np.ndarray,
+    center: tuple[float, float],  # (x, y) in image pixels
+    radius: float,  # half its largest extent, px
+    light: np.ndarray,  # (2,) unit vector towards the light
+    ground: np.ndarray,  # (3,) mean colour around it, RGB in [0, 1]
 ) -> Sprite:
-    """Draw one thing with random rotation, proportion and finish.
-
-    Args:
-        name: thing class.
-        rng: source of all its chance.
-        center: (x, y) in image pixels.
-        radius: half its largest extent, px.
-        light: (2,) unit vector towards the light.
-        ground: (3,) mean colour around it, RGB in [0, 1].
-    """
+    """Draw one thing with random rotation, proportion and finish."""
     margin = int(np.ceil(1.4 * radius)) + 4
     left, top = int(center[0]) - margin, int(center[1]) - margin
     y, x = np.mgrid[: 2 * margin + 1, : 2 * margin + 1].astype(np.float64)
