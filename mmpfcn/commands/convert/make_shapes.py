@@ -84,11 +84,8 @@ def check_target(folder: Path, recipe: dict, overwrite: bool) -> bool:
     if found == recipe and all(path.is_file() for path in coco_format.all_paths(folder, counts)):
         return True
     if not overwrite:
-        state = (
-            'misses some of its files'
-            if found == recipe
-            else f'was made with {found}, asked for is {recipe}'
-        )
+        state = f'was made with {found}, asked for is {recipe}'
+        state = 'misses some of its files' if found == recipe else state
         raise SystemExit(
             f'The data set in {folder} {state}: pass --overwrite to draw it anew,'
             ' or choose another --out.'
@@ -108,11 +105,12 @@ def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
     """Draw what is missing beside the folder, then put all of it under its name."""
     work = WorkFolder(folder, files='.', recipe_name=MARKER)
     work.prepare(recipe, overwrite)
-    jobs = [
-        Job(dict(id=coco_format.image_id_of(split, i)), f'{split}/{i}', (recipe, split, i))
-        for split in SPLITS
-        for i in range(recipe[split])
-    ]
+    jobs = []
+    for split in SPLITS:
+        for i in range(recipe[split]):
+            name = coco_format.sample_paths(folder, split, i)[0].name
+            image = dict(id=coco_format.image_id_of(split, i), file_name=name)
+            jobs.append(Job(image, f'{split}/{i}', (recipe, split, i)))
     print(f'Drawing {recipe["train"]} + {recipe["val"]} images into {folder}')
     run(jobs, draw_sample, work, workers)
     records = work.records(jobs)
@@ -124,13 +122,12 @@ def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
         if path.is_file() and path not in wanted:
             path.unlink()
     shutil.rmtree(work.path / 'records')
+    old = folder.with_name(f'{folder.name}.old.{os.getpid()}')
     if folder.exists():
-        old = folder.with_name(f'{folder.name}.old.{os.getpid()}')
         folder.rename(old)
-        work.path.rename(folder)
+    work.path.rename(folder)
+    if old.exists():
         shutil.rmtree(old)
-    else:
-        work.path.rename(folder)
 
 
 def main() -> None:
