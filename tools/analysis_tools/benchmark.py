@@ -92,8 +92,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error('--dtype tf32 exists on CUDA only')
     for name in ('onnx', 'out_size', 'accelerate'):
         if args.train and getattr(args, name):
-            option = name.replace('_', '-')
-            parser.error(f'--{option} belongs to inference, not to --train')
+            parser.error(f'--{name.replace("_", "-")} belongs to inference, not to --train')
     args.size = [tuple(size) for size in args.size or [(800, 1333)]]
     args.out_size = [tuple(size) for size in args.out_size or []] or [None]
     return args
@@ -108,14 +107,11 @@ def settings(args: argparse.Namespace) -> list[Setting]:
 def measure_memory(args: argparse.Namespace, listed: Sequence[Candidate]) -> list[Peak]:
     peaks = []
     for setting, candidate in product(settings(args), listed):
-        if args.train:
-            phases = (GRADIENTS, STEP)
-        else:
-            phases = (INFERENCE,) if candidate.is_peer else (NETWORK, INFERENCE)
-        for one in with_objects(candidate, setting, args.objects, args.train):
-            for what in phases:
-                progress(f'memory: {candidate.name}, {one}, {what}')
-                peaks.append(peak(candidate, one, what, args.device, args.threads))
+        ours = (NETWORK, INFERENCE)[candidate.is_peer :]
+        ones = with_objects(candidate, setting, args.objects, args.train)
+        for one, what in product(ones, (GRADIENTS, STEP) if args.train else ours):
+            progress(f'memory: {candidate.name}, {one}, {what}')
+            peaks.append(peak(candidate, one, what, args.device, args.threads))
     return peaks
 
 

@@ -95,20 +95,14 @@ def after_network_share(rows: Sequence[Row]) -> str:
     """After the network / network; and the whole / network of the same with plain convolutions."""
     cells = []
     for row in rows:
-        plain = [
-            other.stage(*NETWORK)
-            for other in rows
-            if other.setting == row.setting and other.model == plain_name(row.model)
-        ]
+        name, *variants = row.model.split(', ')
+        model = ', '.join([name, 'plain convs', *variants])
+        same = [other for other in rows if (other.setting, other.model) == (row.setting, model)]
+        plain = [other.stage(*NETWORK) for other in same]
         share = row.stage(*AFTER_NETWORK) / row.stage(*NETWORK)
         cells.append([f'{share:.1%}', f'{row.median / plain[0]:.2f}' if plain else ''])
     columns = ['after the network / network', 'whole / network with plain convolutions']
     return row_table(columns, rows, cells)
-
-
-def plain_name(model: str) -> str:
-    name, *variants = model.split(', ')
-    return ', '.join([name, 'plain convs', *variants])
 
 
 def targets_share(rows: Sequence[Row]) -> str:
@@ -134,10 +128,8 @@ def memory_table(peaks: Sequence[Peak]) -> str:
         if peak.error is not None:
             cells.append([peak.what, peak.error])
             continue
-        first = next(
-            other.growth for other in peaks
-            if other.setting == peak.setting and other.model == peak.model and not other.error
-        )  # fmt: skip
+        kind = peak.setting, peak.model
+        first = next(x.growth for x in peaks if (x.setting, x.model) == kind and not x.error)
         whole = '' if peak.process is None else f'{peak.process:.0f}'
         ratio = f'{peak.growth / first:.2f}'
         cells.append([peak.what, f'{peak.growth:.0f}', whole, ratio])
