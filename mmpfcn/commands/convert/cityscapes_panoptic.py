@@ -150,12 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 file=sys.stderr,
             )
     for split, (end, jobs) in splits.items():
-        convert(
-            jobs,
-            read,
-            categories(),
-            (args.out or args.path) / 'annotations' / f'panoptic_{split}.json',
-            recipe=dict(made_by='cityscapes_panoptic.py', version=VERSION, annotations=end),
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
+        path = (args.out or args.path) / 'annotations' / f'panoptic_{split}.json'
+        recipe = dict(made_by='cityscapes_panoptic.py', version=VERSION, annotations=end)
+        way = dict(workers=args.workers, overwrite=args.overwrite)
+        convert(jobs, read, categories(), path, recipe=recipe, **way)

@@ -146,15 +146,8 @@ def main() -> None:
     skipped = [] if args.skip_without_area else None
     with exit_on_error():
         classes, jobs = prepare(args, skipped)
-    make(
-        args,
-        jobs,
-        partial(paint, classes),
-        classes.categories,
-        skipped=skipped,
-        crowd_advice=': pass --crowds-are-objects if each is one object (CVAT marks painted masks '
-        'so)',
-        made_by='coco_panoptic.py',
-        background=classes.background,
-        values=sorted(map(list, classes.values.items())),  # as JSON has it
-    )
+    advice = ': pass --crowds-are-objects if each is one object (CVAT marks painted masks so)'
+    more = dict(skipped=skipped, crowd_advice=advice)
+    values = sorted(map(list, classes.values.items()))  # as JSON has it
+    recipe = dict(made_by='coco_panoptic.py', background=classes.background, values=values)
+    make(args, jobs, partial(paint, classes), classes.categories, **more, **recipe)

@@ -156,14 +156,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.error(f'{args.path} has no folder {split}/images: {LAYOUT}')
     for (split, version), json_path in find_sources(args).items():
         content = load(json_path)
+        jobs, categories = make_jobs(json_path, args.path / split, content), content['categories']
+        annotate = partial(check, frozenset(category['id'] for category in categories))
         end = '' if version == 'v1.2' else f'_{version}'
-        build(
-            make_jobs(json_path, args.path / split, content),
-            partial(check, frozenset(c['id'] for c in content['categories'])),
-            content['categories'],
-            (args.out or args.path) / 'annotations' / f'panoptic_{SPLITS[split]}{end}.json',
-            png_root=args.path / split,
-            recipe=dict(made_by='mapillary_panoptic.py', version=VERSION, vistas=version),
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
+        path = (args.out or args.path) / 'annotations' / f'panoptic_{SPLITS[split]}{end}.json'
+        recipe = dict(made_by='mapillary_panoptic.py', version=VERSION, vistas=version)
+        way = dict(workers=args.workers, overwrite=args.overwrite, png_root=args.path / split)
+        build(jobs, annotate, categories, path, recipe=recipe, **way)

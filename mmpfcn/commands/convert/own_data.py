@@ -57,9 +57,8 @@ def make(
     """Convert, then say what was made."""
     path = json_path(args)
     recipe |= dict(version=1, categories=categories, void=read_void(args).as_json())
-    convert(
-        jobs, read, categories, path, recipe=recipe, workers=args.workers, overwrite=args.overwrite
-    )
+    way = dict(workers=args.workers, overwrite=args.overwrite)
+    convert(jobs, read, categories, path, recipe=recipe, **way)
     if skipped:
         print(f'{len(skipped)} shapes without area are left out: {some(skipped, 10)}')
     report(path, images or args.images, crowd_advice)

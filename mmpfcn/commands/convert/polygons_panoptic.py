@@ -102,7 +102,8 @@ def prepare(
     check_labels(drawings, images, names, void)
     if any(drawing.embedded for drawing in drawings.values()):
         target = out.with_suffix('.images')
-        folder, images = write_embedded(folder, images, drawings, target, args.overwrite)
+        images = write_embedded(folder, images, drawings, target, args.overwrite)
+        folder = target
     jobs = []
     matched = match(images, drawings, 'drawings', args.skip_unannotated)
     for number, (stem, name) in enumerate(matched.items(), 1):

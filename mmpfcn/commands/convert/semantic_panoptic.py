@@ -62,11 +62,6 @@ def main() -> None:
     with exit_on_error():
         categories, void = value_categories(args), read_void(args)
         jobs = id_map_jobs(args, [args.class_ids])
-    make(
-        args,
-        jobs,
-        partial(read_map, categories, void, args.connected_components),
-        categories,
-        made_by='semantic_panoptic.py',
-        connected_components=args.connected_components,
-    )
+    recipe = dict(made_by='semantic_panoptic.py', connected_components=args.connected_components)
+    read = partial(read_map, categories, void, args.connected_components)
+    make(args, jobs, read, categories, **recipe)
