@@ -42,31 +42,6 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return convert
 
 
-def parse_args() -> argparse.Namespace:
-    parser = new_parser(__doc__)
-    count = whole_number(1, MAX_COUNT)
-    add = parser.add_argument
-    add('--out', type=Path, required=True, help='folder of the data set')
-    add('--train', type=count, default=400, help='number of training images')
-    add('--val', type=count, default=80, help='number of validation images')
-    add(
-        '--size',
-        type=whole_number(MIN_SIDE),
-        nargs=2,
-        default=[192, 256],
-        metavar=('HEIGHT', 'WIDTH'),
-        help='image size in pixels',
-    )
-    add('--seed', type=whole_number(0), default=0)
-    add_workers(parser, whole_number(1))
-    add(
-        '--overwrite',
-        action='store_true',
-        help='replace a data set that was made with other arguments',
-    )
-    return parser.parse_args()
-
-
 def check_target(folder: Path, recipe: dict, overwrite: bool) -> bool:
     """Whether the data set is there already, with every file in place.
 
@@ -131,7 +106,28 @@ def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
 
 
 def main() -> None:
-    args = parse_args()
+    parser = new_parser(__doc__)
+    count = whole_number(1, MAX_COUNT)
+    add = parser.add_argument
+    add('--out', type=Path, required=True, help='folder of the data set')
+    add('--train', type=count, default=400, help='number of training images')
+    add('--val', type=count, default=80, help='number of validation images')
+    add(
+        '--size',
+        type=whole_number(MIN_SIDE),
+        nargs=2,
+        default=[192, 256],
+        metavar=('HEIGHT', 'WIDTH'),
+        help='image size in pixels',
+    )
+    add('--seed', type=whole_number(0), default=0)
+    add_workers(parser, whole_number(1))
+    add(
+        '--overwrite',
+        action='store_true',
+        help='replace a data set that was made with other arguments',
+    )
+    args = parser.parse_args()
     asked = {key: getattr(args, key) for key in ('train', 'val', 'size', 'seed')}
     recipe, folder = dict(made_by=MADE_BY, version=VERSION, **asked), args.out.resolve()
     if check_target(folder, recipe, args.overwrite):

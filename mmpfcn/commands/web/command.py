@@ -56,7 +56,23 @@ def port(text: str) -> int:
     return int(text)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def load_models(
+    parser: argparse.ArgumentParser, models: Sequence[Model], device: str | None
+) -> dict:
+    from mmpfcn.apis import PanopticInferencer
+
+    names = [item.name for item in models]
+    if len(set(names)) < len(names):
+        parser.error(f'--model: every name is for one model, got {", ".join(names)}')
+    inferencers = {}
+    for name, config, checkpoint in models:
+        with wrong_ends(parser, f'--model {name}: '):
+            inferencers[name] = PanopticInferencer(config, checkpoint, device)
+        print(f'model {name}: {checkpoint}', flush=True)
+    return inferencers
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add(
@@ -80,27 +96,6 @@ def make_parser() -> argparse.ArgumentParser:
         default=2048,
         help='memory, in MiB, for what the networks said about the last images (2048)',
     )
-    return parser
-
-
-def load_models(
-    parser: argparse.ArgumentParser, models: Sequence[Model], device: str | None
-) -> dict:
-    from mmpfcn.apis import PanopticInferencer
-
-    names = [item.name for item in models]
-    if len(set(names)) < len(names):
-        parser.error(f'--model: every name is for one model, got {", ".join(names)}')
-    inferencers = {}
-    for name, config, checkpoint in models:
-        with wrong_ends(parser, f'--model {name}: '):
-            inferencers[name] = PanopticInferencer(config, checkpoint, device)
-        print(f'model {name}: {checkpoint}', flush=True)
-    return inferencers
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
     args = parser.parse_args(argv)
     if importlib.util.find_spec('gradio') is None:
         parser.error(f'gradio is missing: {sys.executable} -m pip install "gradio>=6,<7"')
