@@ -1,1 +1,0 @@
-"""`mmpfcn COMMAND`: each module or package here is a command line; tools/*.py call them."""

@@ -43,7 +43,6 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def train_config(argv: Sequence[str] | None = None) -> Config:
-    """The complete config of the run that a command line asks for."""
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.amp and get_device() not in AMP_DEVICES:

@@ -84,7 +84,6 @@ def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
 
 
 def markdown(parts: dict[str, Part]) -> str:
-    """Table with a sum."""
     total = Part(*(sum(column) for column in zip(*parts.values(), strict=True)))
     lines = (
         [name, *(f'{x:.2f}' for x in (p / 1e6, f / 1e9, f / 2e9)), f'{f / total.flops:.1%}']

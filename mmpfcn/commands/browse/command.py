@@ -73,7 +73,6 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
 
 
 def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int) -> list[int]:
-    """Indices of the images to draw."""
     if args.indices is None:
         if args.num == 0 or args.num >= size:
             return list(range(size))

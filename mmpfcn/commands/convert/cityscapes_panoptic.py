@@ -70,7 +70,6 @@ def find_annotations(path: Path, split: str) -> tuple[str, dict[str, Path]]:
 
 
 def make_jobs(path: Path, split: str, end: str, annotations: dict[str, Path]) -> list[Job]:
-    """The images of a split, each with its annotation."""
     images = find_files(path / 'leftImg8bit' / split, IMAGE_END)
     for name in sorted(images.keys() ^ annotations.keys()):
         there, place, other = (

@@ -44,7 +44,6 @@ class Classes(NamedTuple):
 
 
 def paint(classes: Classes, drawn: list[Outline], stuff_png: Path | None, image: dict) -> Painted:
-    """The panoptic map of an image with its record."""
     things = frozenset(category['id'] for category in classes.categories if category['isthing'])
     size = image['height'], image['width']
     canvas = Canvas(*size, things)

@@ -85,7 +85,6 @@ def load(path: Path) -> dict:
 
 
 def make_jobs(json_path: Path, split_folder: Path, content: dict) -> list[Job]:
-    """The images of a split with their files."""
     images = {path.stem: path.name for path in sorted((split_folder / 'images').iterdir())}
     pngs = {path.name for path in json_path.parent.glob('*.png')}
     jobs = []

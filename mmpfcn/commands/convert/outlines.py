@@ -124,7 +124,6 @@ def write_embedded(
 
 
 def _decoded(record: dict, key: str, where: str) -> bytes:
-    """An image file in base64."""
     try:
         content = base64.b64decode(field(record, key, 'a text', where), validate=True)
         with Image.open(io.BytesIO(content)) as image:
@@ -212,7 +211,6 @@ def read_via(
 
 
 def _via_regions(file: Path, folder: Path, images: Mapping[str, str]) -> dict[str, list[dict]]:
-    """Regions by the name of their image."""
     data = read_json(file)
     data = data.get('_via_img_metadata', data) if isinstance(data, dict) else None
     entries = list(data.values()) if isinstance(data, dict) else []

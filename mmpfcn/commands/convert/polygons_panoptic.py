@@ -37,7 +37,6 @@ from .writer import Job
 def draw(
     categories: list[dict], background: str | None, shapes: list[Shape], image: dict
 ) -> Painted:
-    """The panoptic map of an image with its record."""
     by_name = {category['name']: category['id'] for category in categories}
     things = frozenset(category['id'] for category in categories if category['isthing'])
     size = image['height'], image['width']

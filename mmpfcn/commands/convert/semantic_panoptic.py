@@ -29,7 +29,6 @@ TOUCHING = np.ones((3, 3), bool)  # corners count: thin diagonal parts stay whol
 def read_map(
     categories: list[dict], void: Void, components: bool, class_png: Path, image: dict
 ) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an image, see `segments_of`."""
     classes = read_ids(class_png, image)
     isthing = {category['id']: category['isthing'] for category in categories}
     present = np.unique(classes).tolist()

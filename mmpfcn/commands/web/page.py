@@ -68,7 +68,6 @@ def draw_overlay(result: PanopticResult) -> np.ndarray:
 
 
 def figures(title: str, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> str:
-    """Pictures of the levels as HTML."""
     addresses = [thumbnail(picture, picture.shape[1]) for picture in pictures]
     return html_part('web.html', 'levels', title, addresses, captions)
 

@@ -53,7 +53,6 @@ def cpu_name() -> str:
 
 
 def markdown(facts: dict, rows: Sequence[Row], peaks: Sequence[Peak], training: bool) -> str:
-    """All tables, each under a heading."""
     measured = [row for row in rows if row.error is None]
     parts = [', '.join(f'{name} {value}' for name, value in facts.items())]
     title = 'Training step' if training else 'Inference'
@@ -150,13 +149,11 @@ def row_table(names: Sequence[str], rows: Sequence[Row | Peak], cells: Sequence[
 
 
 def milliseconds(seconds: float) -> str:
-    """Three figures."""
     ms = 1000 * seconds
     return f'{ms:.0f}' if ms >= 100 else f'{ms:.3g}'
 
 
 def table(names: Iterable, lines: Iterable[Iterable]) -> str:
-    """Markdown."""
     names = list(names)
     return '\n'.join([table_line(names), '|' + '---|' * len(names), *map(table_line, lines)])
 
