@@ -33,7 +33,7 @@ from benchmarking.candidates import PEERS, Candidate, candidates
 from benchmarking.memory import GRADIENTS, INFERENCE, NETWORK, STEP, Peak, peak
 from benchmarking.report import conditions, markdown
 from benchmarking.runs import DTYPES, Setting, with_objects
-from benchmarking.timing import Plan, measure
+from benchmarking.timing import measure
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -132,11 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarking.onnx_runs import onnx_candidates  # ONNX Runtime is an extra
 
         listed += onnx_candidates(args.onnx, listed[0])
-    rows, plan = [], Plan(args.repeats, args.warmup)
+    rows, rounds = [], (args.warmup, args.repeats)
     for setting in settings(args):
         progress(f'times: {setting}')
-        rows += measure(listed, setting, args.objects, plan, args.device, args.train)
-    facts = conditions(args.device, args.threads, plan)
+        rows += measure(listed, setting, args.objects, rounds, args.device, args.train)
+    facts = conditions(args.device, args.threads, *rounds)
     command = shlex.join(['benchmark.py', *(sys.argv[1:] if argv is None else argv)])
     text = f'# {command}\n\n{markdown(facts, rows, peaks, args.train)}'
     print(text)

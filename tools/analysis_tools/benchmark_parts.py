@@ -15,7 +15,6 @@ from collections.abc import Sequence
 import cv2
 import torch
 from benchmarking.report import conditions
-from benchmarking.timing import Plan
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
@@ -48,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_random_seed(0)
     cv2.setNumThreads(args.threads)
     torch.set_num_threads(args.threads)
-    facts = conditions(torch.device('cpu'), args.threads, Plan(args.repeats, 1))
+    facts = conditions(torch.device('cpu'), args.threads, 1, args.repeats)
     print(', '.join(f'{name} {value}' for name, value in facts.items()))
     with wrong_ends(parser, kinds=(ValueError,)):
         print_rows(part.measure(args))

@@ -16,20 +16,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 from ..options import add_device, new_parser, wrong_ends
 
 
-class Model(NamedTuple):
-    """A model to pick on the page."""
-
-    name: str
-    config: str | None
-    checkpoint: str
-
-
-def model(text: str) -> Model:
+def model(text: str) -> tuple[str, str | None, str]:
+    """Name, config and checkpoint of a model to pick on the page."""
     name, equals, files = text.partition('=')
     config, comma, checkpoint = files.rpartition(',')
     if not (name.strip() and equals and checkpoint.strip()) or (comma and not config.strip()):
@@ -37,7 +29,7 @@ def model(text: str) -> Model:
             f'got {text!r}, expected NAME=CONFIG,CHECKPOINT, or NAME=CHECKPOINT for a checkpoint '
             'of a training, which holds its config'
         )
-    return Model(name.strip(), config.strip() or None, checkpoint.strip())
+    return name.strip(), config.strip() or None, checkpoint.strip()
 
 
 def positive(text: str) -> float:
@@ -57,11 +49,11 @@ def port(text: str) -> int:
 
 
 def load_models(
-    parser: argparse.ArgumentParser, models: Sequence[Model], device: str | None
+    parser: argparse.ArgumentParser, models: Sequence[tuple], device: str | None
 ) -> dict:
     from mmpfcn.apis import PanopticInferencer
 
-    names = [item.name for item in models]
+    names = [name for name, *_ in models]
     if len(set(names)) < len(names):
         parser.error(f'--model: every name is for one model, got {", ".join(names)}')
     inferencers = {}

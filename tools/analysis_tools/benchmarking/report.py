@@ -21,10 +21,10 @@ from .stages import (
     TARGETS_AND_LOSSES,
     TRAINING_STAGES,
 )
-from .timing import Plan, Row
+from .timing import Row
 
 
-def conditions(device: torch.device, threads: int, plan: Plan) -> dict[str, str | int]:
+def conditions(device: torch.device, threads: int, warmup: int, repeats: int) -> dict:
     """Machine, versions, day, and how it is measured."""
     return {
         'date': datetime.date.today().isoformat(),
@@ -32,8 +32,8 @@ def conditions(device: torch.device, threads: int, plan: Plan) -> dict[str, str 
         'CPU': cpu_name(),
         'CPU cores': os.cpu_count(),
         'threads': threads,
-        'warm-up rounds': plan.warmup,
-        'repeats': plan.repeats,
+        'warm-up rounds': warmup,
+        'repeats': repeats,
         'Python': platform.python_version(),
         'torch': torch.__version__,
         'CUDA': torch.version.cuda or 'none',
