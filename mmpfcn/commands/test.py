@@ -13,16 +13,6 @@ from .options import AMP_DTYPES, base_parser, load_config, require_checkpoint
 from .processes import build_runner, processes
 
 
-class NoTestTimeAugmentation(argparse.Action):
-    """Says why mmdet's --tta is missing."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(
-            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
-            'and mmdet cannot merge panoptic maps of several'
-        )
-
-
 def make_parser() -> argparse.ArgumentParser:
     parser = base_parser('Test a model')
     add = parser.add_argument
@@ -51,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         action='store_true',
         help='faster on a CPU, for more memory; results differ by rounding',
     )
-    add('--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
+    add('--tta', action='store_true', help=argparse.SUPPRESS)
     return parser
 
 
@@ -62,6 +52,11 @@ def test_config(argv: Sequence[str] | None = None) -> Config:
     """
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.tta:
+        parser.error(
+            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
+            'and mmdet cannot merge panoptic maps of several'
+        )
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.out is not None and Path(args.out).suffix in ('.pkl', '.pickle', '.json'):
         stem = args.out.removesuffix('.json').removesuffix('.panoptic')

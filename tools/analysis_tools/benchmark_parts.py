@@ -11,6 +11,7 @@ none; times are medians after a round that does not count. Tables are Markdown.
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import torch
@@ -23,10 +24,7 @@ from parts import print_rows
 import mmpfcn  # noqa: F401 (registers)
 from mmpfcn.commands.options import from_1, new_parser, wrong_ends
 
-PARTS = (
-    'dataloader', 'deform_conv', 'large_images', 'loading', 'losses', 'onnx_deform_conv',
-    'panoptic_metric', 'statistics',
-)  # fmt: skip
+PARTS = sorted(path.stem for path in Path(__file__).with_name('parts').glob('[a-z]*.py'))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
