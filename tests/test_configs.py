@@ -17,7 +17,9 @@ REQUIRED = {
     'r50_400_coco_3x_fast', 'r50_512_coco_3x_fast', 'r50_600_coco_3x_fast',
     'r50_star_coco_3x', 'r50_star_coco_3x_fast', 'r101_coco_3x', 'r101_star_coco_3x',
     'swin-t_coco_3x', 'swin-l_coco_3x', 'r18_shapes', 'lite0_plus_shapes', 'lite0_plus_dsb2018',
+    'convnext-t_coco', 'efficientnet-lite2_coco', 'dinov3-s_coco', 'r50_torchvision_coco',
     'r50_cityscapes', 'r50_star_cityscapes', 'r50_mapillary', 'r50_star_mapillary',
+    'r50_pairs_cityscapes', 'r50_plus_coco',
 }  # fmt: skip
 
 
@@ -37,7 +39,7 @@ def test_all_are_there_and_named():
 @pytest.mark.parametrize('name', NAMES)
 def test_config_trains_a_step(name):
     cfg = load(name)
-    for pretrained in ('init_cfg', 'convert_weights', 'checkpoint'):  # not for a test
+    for pretrained in ('init_cfg', 'convert_weights', 'checkpoint', 'pretrained'):  # not for a test
         cfg.model.backbone.pop(pretrained, None)
     if 'depths' in cfg.model.backbone:  # a block of each width is enough
         cfg.model.backbone.depths = (1, 1, 1, 1)
@@ -48,9 +50,10 @@ def test_config_trains_a_step(name):
     item['data_samples'].gt_sem_seg.sem_seg.fill_(cfg.model.panoptic_head.num_things_classes)
     weight = model.panoptic_head.kernel_generator.kernel_out.weight
     before = weight.detach().clone()
-    # two images: batch norm of r18_shapes needs more than one value per channel
+    # two images: batch norm of r18_shapes needs more than one value per channel, pairs two of them
     losses = model.train().train_step(tiny.batch(item, item), wrapper)
     assert {'loss_center', 'loss_region', 'loss_thing', 'loss_stuff'} < set(losses)
+    assert ('loss_intra_batch' in losses) == ('pairs' in name)
     assert all(torch.isfinite(value) for value in losses.values())
     assert not torch.equal(weight, before)
 
@@ -105,6 +108,27 @@ def test_recipes_of_street_scenes(
     sides = [scale[1] for scale in pipeline[2].scales]
     assert (min(sides), max(sides)) == (512 if name == 'cityscapes' else 1024, 2048)
     assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == test_scale
+
+
+def test_recipe_of_plus():
+    """Mean weights over a tenth of the training, and the backbone at a quarter of the rate."""
+    cfg = load('r50_plus_coco')
+    hook = cfg.default_hooks.ema
+    assert hook.type == 'EMAHook' and 0.1 * cfg.train_cfg.max_iters == pytest.approx(
+        1 / hook.momentum, rel=0.5
+    )
+    assert cfg.param_scheduler[1].end == cfg.train_cfg.max_iters + 1
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    for group in groups:
+        [parameter] = group['params']
+        expected = 2.5e-5 if names[id(parameter)].startswith('backbone') else 1e-4
+        assert group['lr'] == pytest.approx(expected)
+    assert {group['weight_decay'] for group in groups} == {0.05, 0.0}
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert (pipeline[2].scale, pipeline[2].ratio_range) == ((1024, 1024), (0.1, 2.0))
+    assert pipeline[3].crop_size == (1024, 1024) and cfg.optim_wrapper.clip_grad.max_norm == 1
 
 
 def test_channels_and_normalisation():

@@ -7,8 +7,10 @@ from pathlib import Path
 import kill_and_resume
 import pytest
 import torch
+from helpers import tiny_run
 from kill_and_resume import SEED, differences, finish, prepare, run_killed, run_whole, start
 
+from mmpfcn.commands.publish_model import main as publish
 from mmpfcn.engine import newest_whole_checkpoint
 
 STEPS = 6
@@ -39,6 +41,34 @@ def test_a_second_run_with_the_seed_ends_with_the_same_weights(folder, workers):
     finish(process, folder, f'{name}.log')
     last = f'iter_{STEPS}.pth'
     assert differences(folder / name / last, folder / 'whole' / last) == []
+
+
+def test_the_average_is_what_is_tested_and_published(folder):
+    """Its place in a checkpoint is that of the weights, which with NaN nothing could go on from."""
+    options = ['default_hooks.checkpoint.max_keep_ckpts=-1', 'optim_wrapper.optimizer.lr=10.0']
+    process = start(folder, 'each.log', '--work-dir=each', *SEED, *options, 'train_cfg.max_iters=3')
+    finish(process, folder, 'each.log')
+    saved = [torch.load(folder / 'each' / f'iter_{i}.pth', weights_only=False) for i in (1, 2, 3)]
+    name = 'panoptic_head.kernel_generator.kernel_out.weight'
+    average, *others = (content['ema_state_dict'][f'module.{name}'] for content in saved)
+    for weight in others:  # the first step's weights, then a tenth of each step's
+        average = average + 0.1 * (weight - average)
+    last = saved[-1]
+    torch.testing.assert_close(last['state_dict'][name], average)
+    assert not torch.allclose(average, others[-1])
+    for weight in last['ema_state_dict'].values():
+        if weight.is_floating_point():
+            weight.fill_(torch.nan)
+    torch.save(last, folder / 'last.pth')
+    assert publish([str(folder / 'last.pth'), str(folder / 'published.pth')]) == 0
+    [published] = folder.glob('published-*.pth')
+    assert torch.equal(torch.load(published)['state_dict'][name], last['state_dict'][name])
+    figures = []
+    for checkpoint in ('last.pth', published):
+        work_dir = folder / f'test_{len(figures)}'
+        tiny_run.run('test.py', 'tiny.py', checkpoint, f'--work-dir={work_dir}', cwd=folder)
+        figures.append(tiny_run.figures(work_dir))
+    assert figures[0] == figures[1] and len(figures[0]) > 3
 
 
 def train_with_little_disk(folder: Path, *arguments: str) -> None:

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
         from mmpfcn.formats.coco_results import written
-        from mmpfcn.formats.inputs import list_files
+        from mmpfcn.formats.inputs import list_files, require_one
     except ImportError as error:
         parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
     num_done, failures, stopped = 0, [], False
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with wrong_ends(parser, kinds=WRONG_FILE):
             inferencer = OnnxInferencer(args.model, threads=args.threads)
             inputs = list_files(args.inputs, args.out_dir)
+            require_one(inputs)
             results = inferencer.stream(inputs, args.batch_size, failures)
             for result in written(results, args.out_dir, inferencer.dataset_meta):
                 print(f'{result.name}: {len(result.segments_info)} segments', flush=True)

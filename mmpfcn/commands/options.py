@@ -165,15 +165,15 @@ def wrong_ends(
 
 
 @contextmanager
-def exit_if_refused() -> Iterator[None]:
+def exit_if_refused(*errors: type[Exception]) -> Iterator[None]:
     """Read checkpoints without running code; end a process, each of a distributed run, where one
-    is refused.
+    is refused, or at one of the errors.
     """
     from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
 
     use_safe_loader()
     try:
         yield
-    except CheckpointError as error:
+    except (CheckpointError, *errors) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)

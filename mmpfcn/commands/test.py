@@ -94,4 +94,4 @@ def test_config(argv: Sequence[str] | None = None) -> Config:
 def main() -> None:
     cfg = test_config()
     with processes(cfg):
-        build_runner(cfg).test()
+        build_runner(cfg, 'test_loop').test()

@@ -83,4 +83,4 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
 def main() -> None:
     cfg = train_config()
     with processes(cfg):
-        build_runner(cfg).train()
+        build_runner(cfg, 'train_loop', 'val_loop').train()

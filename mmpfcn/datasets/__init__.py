@@ -5,26 +5,9 @@ from ..formats.panoptic_png import read_panoptic_png, write_panoptic_png
 from ..structures.label_map import segment_areas, segment_boxes, segment_index
 from ..structures.segment_masks import SegmentMasks
 from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs, PaintThings
+from .paired_crop import PairedCrop
+from .paired_sampler import PairedSampler
 from .panoptic_dataset import PanopticDataset
 from .random_crop import RandomCropWithInstance
 from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
-
-__all__ = [
-    'LoadImage',
-    'LoadPanopticGroundTruth',
-    'PackPanopticInputs',
-    'PaintThings',
-    'PanopticDataset',
-    'PanopticJson',
-    'RandomCropWithInstance',
-    'ReplayableAspectRatioBatchSampler',
-    'ReplayableSampler',
-    'SegmentMasks',
-    'arrange_classes',
-    'read_panoptic_json',
-    'read_panoptic_png',
-    'segment_areas',
-    'segment_boxes',
-    'segment_index',
-    'write_panoptic_png',
-]
+from .short_side_resize import ShortSideResize

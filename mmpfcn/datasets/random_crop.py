@@ -32,19 +32,22 @@ class RandomCropWithInstance(BaseTransform):
     """
 
     def __init__(self, crop_size: Sequence[int]) -> None:
-        whole = len(crop_size) == 2 and all(isinstance(s, int) and s > 0 for s in crop_size)
-        if not whole:
+        if len(crop_size) != 2 or not all(isinstance(s, int) and s > 0 for s in crop_size):
             raise ValueError(
-                f'RandomCropWithInstance got crop_size={crop_size}, expected (width, height) in '
+                f'{type(self).__name__} got crop_size={crop_size}, expected (width, height) in '
                 'pixels, such as (1024, 512)'
             )
         self.crop_size = tuple(crop_size)
 
     @autocast_box_type()
     def transform(self, results: dict) -> dict:
+        return self.crop(results, self._centers(results))
+
+    def crop(self, results: dict, centers: np.ndarray) -> dict:
+        """Cut out a window that contains one of the points (x, y), (n, 2) in pixels."""
         height, width = results['img'].shape[:2]
         size = np.minimum(self.crop_size, (width, height))
-        left, top = self._draw_corner(self._centers(results), np.array([width, height]), size)
+        left, top = self._draw_corner(centers, np.array([width, height]), size)
         right, bottom = (left, top) + size
         results['img'] = results['img'][top:bottom, left:right]
         results['img_shape'] = results['img'].shape[:2]

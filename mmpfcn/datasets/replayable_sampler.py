@@ -10,12 +10,11 @@ import torch
 from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import InfiniteSampler
+from torch.utils.data import Sampler
 
 
 class SampleIndex(int):
-    """Index of a sample that knows the seed of its augmentation."""
-
-    seed: int
+    """Index of a sample that knows the ``seed`` of its augmentation."""
 
     def __new__(cls, index: int, seed: int = 0) -> 'SampleIndex':
         self = super().__new__(cls, index)
@@ -43,9 +42,20 @@ class ReplayableAspectRatioBatchSampler(AspectRatioBatchSampler):
     """mmdet's batches of images of like shape, which can start later without loading the earlier.
 
     mmengine skips batches of samplers it does not know by loading all their images again.
+
+    Raises:
+        ValueError: the sampler gives pairs, which batches of like shapes would tear apart.
     """
 
     num_skipped = 0
+
+    def __init__(self, sampler: Sampler, batch_size: int, drop_last: bool = False) -> None:
+        if getattr(sampler, 'in_pairs', False):
+            raise ValueError(
+                f'{type(self).__name__} tears the pairs of {type(sampler).__name__} apart: set '
+                'train_dataloader.batch_sampler=None'
+            )
+        super().__init__(sampler, batch_size, drop_last)
 
     def skip_batches(self, num_batches: int) -> None:
         """Leave out so many batches of a process when it is gone through next, and only then."""
@@ -71,13 +81,13 @@ def seed_all(seed: int) -> None:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """The random numbers of Python, NumPy and PyTorch (CPU) inside; as if nothing was after it."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.random.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=()):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.random.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

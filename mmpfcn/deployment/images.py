@@ -6,35 +6,42 @@ import cv2
 import numpy as np
 
 from ..formats.batches import padded_shape
+from ..formats.short_side import nothing_left, short_side_size
 
 
 def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
-    """As mmdet's ``Resize``: bilinear to ``meta['scale']``, unless that is None.
+    """As the test pipeline: bilinear to ``meta['scale']``, unless that is None.
 
-    Raises:
-        ValueError: nothing is left of the shorter side.
+    Args:
+        image: (h, w, 3) uint8.
+        meta: ``scale``, ``keep_ratio`` and, unless they are mmdet's ``'Resize'`` by ``'cv2'``,
+            ``resize_type`` and ``resize_backend``, which older files do not have.
+        name: of the image, for the message.
+
+    Raises ValueError where nothing is left of the shorter side.
     """
     if meta['scale'] is None:
         return image
     h, w = image.shape[:2]
     size = tuple(meta['scale'])
-    if meta['keep_ratio']:
+    if meta.get('resize_type', 'Resize') == 'ShortSideResize':
+        size = short_side_size((h, w), size, name)
+    elif meta['keep_ratio']:
         factor = min(max(size) / max(h, w), min(size) / min(h, w))
         size = int(w * factor + 0.5), int(h * factor + 0.5)
     if min(size) < 1:
-        raise ValueError(
-            f'{name} is {w} x {h} pixels and nothing is left of its shorter side after the '
-            f'resizing to {meta["scale"][0]} x {meta["scale"][1]}: crop it'
-        )
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        raise ValueError(nothing_left(name, (h, w), meta['scale']))
+    if meta.get('resize_backend', 'cv2') == 'cv2':
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    from PIL import Image
+
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def normalize(images: Sequence[np.ndarray], meta: Mapping) -> np.ndarray:
     """A batch for the graph: (N, 3, H, W) float32, zeros below and right of each image.
 
-    Args:
-        images: (h, w, 3) uint8 BGR, all of one padded shape.
-        meta: ``mean``, ``std``, ``bgr_to_rgb`` and ``pad_size_divisor`` of the model.
+    The images are (h, w, 3) uint8 BGR, all of one padded shape.
     """
     shape = padded_shape(images[0].shape[:2], meta['pad_size_divisor'])
     mean, std = (np.array(meta[key], np.float32)[:, None, None] for key in ('mean', 'std'))

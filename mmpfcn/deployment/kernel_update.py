@@ -5,7 +5,7 @@ from base64 import b64decode
 import numpy as np
 import onnxruntime
 
-from .kernel_fusion import Kernels
+from .postprocessing import Kernels
 
 UPDATE_KEY = 'mmpfcn_kernel_update'
 """Of the metadata that hold the graph, an ONNX model in base64."""

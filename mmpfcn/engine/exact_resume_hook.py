@@ -3,7 +3,7 @@
 from mmdet.registry import HOOKS
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank, get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.runner import Runner
 
 from ..datasets.replayable_sampler import ReplayableAspectRatioBatchSampler, mixed_seed, seed_all
@@ -28,11 +28,9 @@ class ExactResumeHook(Hook):
         loop = runner.train_loop
         # upstream's loop has no such switch: it loads what was used and throws it away
         can_skip = hasattr(loop, 'fast_forward_on_resume')
+        can_skip &= isinstance(batch_sampler, ReplayableAspectRatioBatchSampler)
         # in a finite sampler only the loop knows in which round an iteration falls
-        endless = isinstance(sampler, InfiniteSampler) and isinstance(
-            batch_sampler, ReplayableAspectRatioBatchSampler
-        )
-        if runner.iter and can_skip and endless:
+        if runner.iter and can_skip and isinstance(sampler, InfiniteSampler):
             batch_sampler.skip_batches(runner.iter)
             loop.fast_forward_on_resume = True  # done, mmengine needs not skip
 
@@ -40,12 +38,18 @@ class ExactResumeHook(Hook):
         seed_all(mixed_seed(self._seed(runner), runner.iter, get_rank()))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint['meta']['world_size'] = get_world_size()
-        checkpoint['meta']['batch_size'] = _batch_size(runner)
+        checkpoint['meta'].update(world_size=get_world_size(), batch_size=_batch_size(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
             return
+        averages = any(isinstance(hook, EMAHook) for hook in runner.hooks)
+        if 'ema_state_dict' in checkpoint and not averages:
+            runner.logger.warning(
+                'The checkpoint is of a run with EMAHook, this one has none. It goes on from the '
+                'averaged weights, not exactly as before. Add the hook again '
+                '(configs/_base_/ema_runtime.py).'
+            )
         meta = checkpoint.get('meta', {})
         before, now = meta.get('world_size'), get_world_size()
         if before not in (None, now):
@@ -79,8 +83,7 @@ class ExactResumeHook(Hook):
                 runner.logger.warning(
                     f'default_hooks.checkpoint.interval={hook.interval} is no multiple of '
                     f'optim_wrapper.accumulative_counts={counts}: a run that is resumed inside an '
-                    'accumulation does not go on exactly as before. Set the interval to a '
-                    'multiple.'
+                    'accumulation does not go on exactly as before. Set the interval to a multiple.'
                 )
 
     def _seed(self, runner: Runner) -> int:

@@ -6,15 +6,28 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmdet.registry import TASK_UTILS
+from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..ops.soft_masks import soft_masks_of_map, soft_masks_of_stack
+from ..ops.soft_masks import soft_masks_of_map, soft_masks_of_stack, stride_4
 from ..structures import ImageTargets, LevelTargets, region_labels
 from ..structures.segment_masks import SegmentMasks
 
 VOID = 255
 """Semantic label of unlabelled pixels (mmdet's ``seg_pad_value``): negative for every class."""
+
+
+def without_padding(sample: DetDataSample, device: torch.device) -> tuple[InstanceData, Tensor]:
+    """Objects and semantic map (H, W) of the ground truth of an image, its padding cut off."""
+    h, w = sample.img_shape[:2]
+    gt = sample.gt_instances
+    if isinstance(gt.masks, SegmentMasks):
+        masks = gt.masks.crop(np.array([0, 0, w, h]))
+    else:
+        masks = gt.masks.to_tensor(torch.uint8, device)[:, :h, :w]
+    objects = InstanceData(masks=masks, labels=gt.labels, bboxes=gt.bboxes)
+    return objects, sample.gt_sem_seg.sem_seg[0, :h, :w]
 
 
 @TASK_UTILS.register_module()
@@ -111,8 +124,10 @@ class PanopticFCNAssigner:
             )
             region_rows = show.nonzero()[:, 0].to(device)
             levels.append(LevelTargets(heat_map, regions, objects, region_rows))
-        num_objects = len(gt_instances.labels)
-        return ImageTargets(masks, labels, region_masks[channels], channels, levels, num_objects)
+        num_objects, size = len(gt_instances.labels), stride_4(gt_sem_seg)
+        return ImageTargets(
+            masks, labels, region_masks[channels], channels, levels, num_objects, size
+        )
 
     def _object_masks(
         self, masks: Tensor | SegmentMasks, mask_size: tuple[int, int], device: torch.device

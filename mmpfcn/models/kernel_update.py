@@ -41,6 +41,8 @@ class KernelUpdate(BaseModule):
         num_place_channels: of the E channels, those of places, which are the last.
         num_rounds: each has weights of its own.
         channels: d, the width of a round.
+        class_embedding: add a learned vector of its class to every kernel first, zero at the start
+            (MaskConver, arXiv 2312.06052).
         loss_class: config of the loss of classes, called as those of :class:`PanopticFCNHead`.
     """
 
@@ -51,6 +53,7 @@ class KernelUpdate(BaseModule):
         num_place_channels: int = 0,
         num_rounds: int = 2,
         channels: int = 64,
+        class_embedding: bool = False,
         loss_class: dict = dict(  # noqa: B006 (never modified)
             type='FocalLoss', gamma=2.0, alpha=0.25, loss_weight=2.0
         ),
@@ -67,15 +70,23 @@ class KernelUpdate(BaseModule):
             UpdateRound(embed_channels, num_place_channels, channels, num_classes)
             for _ in range(num_rounds)
         )
+        self.class_embed = None
+        if class_embedding:  # also of "any thing"
+            self.class_embed = nn.Embedding(num_classes + 1, embed_channels - num_place_channels)
+            nn.init.zeros_(self.class_embed.weight)
         self.loss_class = MODELS.build(loss_class)
 
-    def forward(self, kernels: Tensor, mask_feats: Tensor) -> list[Updated]:
+    def forward(self, kernels: Tensor, labels: Tensor, mask_feats: Tensor) -> list[Updated]:
         """The kernels after each round.
 
         Args:
             kernels: (n, E) of one image.
+            labels: (n,) int64, T + S for "any thing".
             mask_feats: (E, H/4, W/4).
         """
+        if self.class_embed:
+            of_class = self.class_embed(labels)
+            kernels = kernels + F.pad(of_class, (0, kernels.shape[1] - of_class.shape[1]))
         feats = F.avg_pool2d(mask_feats[None], 2)[0]  # stride 8
         results = []
         for update in self.rounds:
@@ -96,7 +107,7 @@ class KernelUpdate(BaseModule):
             scores: (n,) in [0, 1].
             mask_feats: (E, H/4, W/4).
         """
-        kernels, class_logits = self(kernels, mask_feats)[-1]
+        kernels, class_logits = self(kernels, labels, mask_feats)[-1]
         probs = F.pad(class_logits.sigmoid(), (0, 1), value=1.0)
         return kernels, (scores * probs.gather(1, labels[:, None])[:, 0]).sqrt()
 
@@ -142,12 +153,12 @@ class KernelUpdate(BaseModule):
             stuff, stuff_weights = with_level_mean(image.stuff, region_rows)
             parts = [things.flatten(0, 1), stuff.flatten(0, 1)]
             sizes = [len(part) for part in parts]
-            classes = self._classes(
-                target.labels[object_rows].repeat_interleave(things.shape[1]),
-                region_labels[target.region_channels[region_rows]].repeat_interleave(2),
-            )
+            of_things = target.labels[object_rows].repeat_interleave(things.shape[1])
+            of_stuff = region_labels[target.region_channels[region_rows]].repeat_interleave(2)
+            labels = torch.cat([of_things, of_stuff])
+            classes = F.one_hot(labels, self.num_classes + 1)[:, :-1]  # "any thing" is none
             weights = torch.cat([thing_weights.flatten(), stuff_weights.flatten()])
-            for i, (updated, class_logits) in enumerate(self(torch.cat(parts), feats)):
+            for i, (updated, class_logits) in enumerate(self(torch.cat(parts), labels, feats)):
                 new_things, new_stuff = updated.split(sizes)
                 losses[f'update{i}.loss_thing'] += thing_loss(
                     new_things.view_as(things), thing_weights, target.masks, object_rows, feats
@@ -159,10 +170,6 @@ class KernelUpdate(BaseModule):
                     class_logits, classes, weight=weights, avg_factor=avg_factor
                 )
         return dict(losses)
-
-    def _classes(self, *labels: Tensor) -> Tensor:
-        """(n, T + S) of 0 and 1; "any thing" is none of them."""
-        return F.one_hot(torch.cat(labels), self.num_classes + 1)[:, :-1]
 
 
 def build_kernel_update(

@@ -12,6 +12,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ..ops.chunks import sum_over_chunks
+from ..structures import ImageTargets
 from .layers import convolve
 
 
@@ -41,6 +42,14 @@ def build_position_loss(config: dict) -> nn.Module:
     if config['type'] == 'PositionLoss':
         config = {**config, 'type': 'FocalLoss'}
     return MODELS.build(config)
+
+
+def stack_targets(targets: Sequence[ImageTargets]) -> list[tuple[Tensor, Tensor]]:
+    """Targets of centres (N, T, h, w) and of regions (N, R, h, w) of every level."""
+    return [
+        (torch.stack([t.centers for t in level]), torch.stack([t.regions for t in level]))
+        for level in zip(*(image.levels for image in targets), strict=True)
+    ]
 
 
 def map_loss(

@@ -4,6 +4,9 @@ from mmdet.models.detectors import MaskFormer
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
+from torch import Tensor
+
+from .timm_backbone import STRIDES, TimmBackbone
 
 
 @MODELS.register_module()
@@ -25,7 +28,8 @@ class PanopticFCN(MaskFormer):
         init_cfg: weights to load.
 
     Raises:
-        ValueError: when the config has counts for both heads and they disagree.
+        ValueError: when the config has counts for both heads and they disagree, and when the
+            features of the backbone have other channels or strides than the neck is told.
     """
 
     def __init__(
@@ -59,6 +63,32 @@ class PanopticFCN(MaskFormer):
                     f'panoptic_head.{name}={head} but panoptic_fusion_head.{name}={fusion}: set '
                     'both to the count of the data set'
                 )
+        if isinstance(self.backbone, TimmBackbone):
+            self._require_channels(self.backbone.out_channels)
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, H, W) to P2..P7, of which P_l has stride 2^l."""
+        feats = self.backbone(batch_inputs)
+        self._require_channels([f.shape[1] for f in feats])
+        height, heights = batch_inputs.shape[2], [f.shape[2] for f in feats]
+        if len(heights) != len(STRIDES) or not all(
+            height // stride <= h <= -(-height // stride)
+            for stride, h in zip(STRIDES, heights, strict=True)
+        ):
+            raise ValueError(
+                f'{type(self.backbone).__name__} made features of {heights} rows of an image of '
+                f'{height}, expected those at strides {STRIDES}: choose them by the settings of '
+                'model.backbone'
+            )
+        return self.neck(feats)
+
+    def _require_channels(self, channels: list[int]) -> None:
+        expected = list(getattr(self.neck, 'in_channels', channels))
+        if list(channels) != expected:
+            raise ValueError(
+                f'model.backbone, {type(self.backbone).__name__}, gives features of {channels} '
+                f'channels and model.neck expects {expected}: set model.neck.in_channels={channels}'
+            )
 
     def add_pred_to_datasample(
         self, data_samples: SampleList, results_list: list[dict]

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
@@ -15,12 +14,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from ..structures import ImageTargets, LevelMaps, region_labels
-from ..structures.segment_masks import SegmentMasks
-from .assigner import VOID
+from .assigner import VOID, without_padding
+from .intra_batch import intra_batch_loss
 from .kernel_fusion import draw_same_pixels
 from .kernel_update import build_kernel_update
 from .layers import convolve
-from .losses import average_factors, build_position_loss, map_loss, mask_loss
+from .losses import average_factors, build_position_loss, map_loss, mask_loss, stack_targets
 from .relative_position import check_place_channels
 from .sampling import (
     NOT_FINITE,
@@ -66,6 +65,8 @@ class PanopticFCNHead(BaseModule):
         loss_region: that of stuff regions.
         loss_thing: that of thing masks, (n, H/4, W/4).
         loss_stuff: that of stuff masks.
+        loss_intra_batch: that of thing kernels on the other image of a pair, which
+            :func:`intra_batch_loss` calls; None for no such loss, and then batches are no pairs.
         train_cfg: see :class:`TrainingSettings`; None for a model that is not trained.
         test_cfg: see :class:`InferenceSettings`.
         init_cfg: weights to load.
@@ -98,6 +99,7 @@ class PanopticFCNHead(BaseModule):
         init_cfg: dict | None = None,
         separate_thing_regions: bool = False,
         kernel_update: dict | None = None,
+        loss_intra_batch: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         check_class_counts(num_things_classes, num_stuff_classes)
@@ -123,6 +125,7 @@ class PanopticFCNHead(BaseModule):
         self.loss_region = build_position_loss(loss_region)
         self.loss_thing = MODELS.build(loss_thing)
         self.loss_stuff = MODELS.build(loss_stuff)
+        self.loss_intra_batch = MODELS.build(loss_intra_batch) if loss_intra_batch else None
         self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
         self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
         self.kernel_update = build_kernel_update(
@@ -167,11 +170,11 @@ class PanopticFCNHead(BaseModule):
                 ``img_shape``. An image may lack things, stuff or both.
 
         Returns:
-            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``, those of the update.
-            Every parameter gets a gradient from their sum whatever the images contain.
+            ``loss_center``, ``loss_region``, ``loss_thing``, ``loss_stuff``, and those that are
+            switched on. Every parameter gets a gradient from their sum whatever the images contain.
 
         Raises:
-            ValueError: without ``train_cfg``.
+            ValueError: without ``train_cfg``, or for an odd batch with ``loss_intra_batch``.
         """
         if self.train_cfg is None:
             raise ValueError(
@@ -191,20 +194,12 @@ class PanopticFCNHead(BaseModule):
     ) -> list[ImageTargets]:
         """Targets per image; padding of masks and semantic maps is cut off first."""
         level_sizes = [maps.centers.shape[-2:] for maps in levels]
-        targets = []
-        for sample in batch_data_samples:
-            h, w = sample.img_shape[:2]
-            gt = sample.gt_instances
-            if isinstance(gt.masks, SegmentMasks):
-                masks = gt.masks.crop(np.array([0, 0, w, h]))
-            else:
-                masks = gt.masks.to_tensor(torch.uint8, mask_feats.device)[:, :h, :w]
-            objects = InstanceData(masks=masks, labels=gt.labels, bboxes=gt.bboxes)
-            sem_seg = sample.gt_sem_seg.sem_seg[0, :h, :w]
-            targets.append(
-                self.assigner.assign(objects, sem_seg, level_sizes, mask_feats.shape[-2:])
+        return [
+            self.assigner.assign(
+                *without_padding(sample, mask_feats.device), level_sizes, mask_feats.shape[-2:]
             )
-        return targets
+            for sample in batch_data_samples
+        ]
 
     def loss_by_feat(
         self, levels: list[LevelMaps], mask_feats: Tensor, targets: list[ImageTargets]
@@ -230,17 +225,15 @@ class PanopticFCNHead(BaseModule):
         thing_loss = partial(mask_loss, self.loss_thing, avg_factor=num_objects)
         stuff_loss = partial(mask_loss, self.loss_stuff, avg_factor=num_regions)
         images = list(zip(kernels, targets, mask_feats.unbind(), strict=True))
-        by_level = list(zip(*(image.levels for image in targets), strict=True))
-        centers = [torch.stack([t.centers for t in level]) for level in by_level]
-        regions = [torch.stack([t.regions for t in level]) for level in by_level]
+        by_level = stack_targets(targets)
         losses = dict(
             loss_center=sum(
-                map_loss(self.loss_center, maps.centers, target, num_objects)
-                for maps, target in zip(levels, centers, strict=True)
+                map_loss(self.loss_center, maps.centers, centers, num_objects)
+                for maps, (centers, _) in zip(levels, by_level, strict=True)
             ),
             loss_region=sum(
-                map_loss(self.loss_region, maps.regions, target, number)
-                for maps, target, number in zip(levels, regions, num_cells, strict=True)
+                map_loss(self.loss_region, maps.regions, regions, number)
+                for maps, (_, regions), number in zip(levels, by_level, num_cells, strict=True)
             ),
             loss_thing=sum(
                 thing_loss(k.things, k.weights, t.masks, t.object_rows, x) for k, t, x in images
@@ -254,6 +247,10 @@ class PanopticFCNHead(BaseModule):
             losses |= self.kernel_update.loss(
                 *(kernels, targets, mask_feats, self.region_labels),
                 *(thing_loss, stuff_loss, num_objects + num_regions),
+            )
+        if self.loss_intra_batch is not None:
+            losses['loss_intra_batch'] = intra_batch_loss(
+                self.loss_intra_batch, kernels, targets, mask_feats, num_objects
             )
         return losses
 

@@ -1,5 +1,7 @@
 """The explanation of an image agrees with its result, and every kernel has one outcome."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -7,21 +9,14 @@ import torch.nn.functional as F
 from helpers import oracle, tiny_inferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from mmpfcn import PanopticInferencer
+from mmpfcn import KernelUpdate, PanopticInferencer
 from mmpfcn.apis import Outcome, explain
 from mmpfcn.commands import detectron2_to_mmpfcn as converter
 from mmpfcn.formats import list_inputs
 from mmpfcn.structures import LevelMaps, NetworkOutput
 
 DROPPED_BEFORE_FUSION = (Outcome.CENTER_THR, Outcome.REGION_THR)
-
-
-@pytest.fixture(scope='module')
-def inferencer(tmp_path_factory):
-    init_default_scope('mmdet')
-    return tiny_inferencer.inferencer(tmp_path_factory.mktemp('tiny'))
 
 
 def random_output(inferencer: PanopticInferencer, seed: int) -> NetworkOutput:
@@ -61,6 +56,7 @@ def random_thresholds(seed: int) -> dict:
     )
 
 
+@cache
 def random_case(inferencer, seed):
     output, thresholds = random_output(inferencer, seed), random_thresholds(seed)
     return output, thresholds, explain(inferencer, output, **thresholds)
@@ -81,6 +77,26 @@ def test_kept_kernels_are_the_segments_of_the_result(inferencer, seed):
         assert len(kernel.members) == segment['num_kernels']
         score = kernel.rescored if kernel.isthing else kernel.score
         assert round(score, 6) == pytest.approx(segment['score'], abs=2e-6)
+
+
+def test_updated_kernels_are_followed(tmp_path):
+    """Scores and masks are those of the update, the rest is that of the fusion before it."""
+    inferencer = tiny_inferencer.inferencer(tmp_path)
+    torch.manual_seed(0)
+    update = inferencer.model.panoptic_head.kernel_update = KernelUpdate(8, 10, channels=16)
+    for part in update.rounds:
+        torch.nn.init.normal_(part.change.weight, std=0.3)
+        torch.nn.init.constant_(part.class_out.bias, 3.0)
+    for seed in (1, 4):
+        test_kept_kernels_are_the_segments_of_the_result(inferencer, seed)
+        test_every_candidate_has_exactly_one_outcome(inferencer, seed)
+    explanation = explain(inferencer, random_output(inferencer, 1), similarity_thr=0.9)
+    candidates = {c.key: c for c in explanation.candidates}
+    for kernel in explanation.kernels:
+        if len(kernel.members) == 1 and kernel.label < 10:
+            candidate = candidates[kernel.members[0]]
+            assert candidate.score / 2 < kernel.score**2 <= candidate.score
+            assert not np.allclose(kernel.prob, candidate.prob, atol=2e-3)
 
 
 @pytest.mark.parametrize('seed', range(12))
@@ -246,14 +262,9 @@ def published():
     def stored(key):
         return torch.from_numpy(arrays[key]).reshape(info['stats'][key]['shape'])
 
-    levels = [
-        LevelMaps(
-            stored(f'pred_centers.{i}'),
-            oracle.any_thing_last(stored(f'pred_regions.{i}')),
-            stored(f'pred_weights.{i}'),
-        )
-        for i in range(5)
-    ]
+    kinds = 'centers', 'regions', 'weights'
+    levels = [LevelMaps(*(stored(f'pred_{kind}.{i}') for kind in kinds)) for i in range(5)]
+    levels = [maps._replace(regions=oracle.any_thing_last(maps.regions)) for maps in levels]
     shapes = dict(img_shape=tuple(info['input_hw']), ori_shape=tuple(info['output_hw']))
     sample = DetDataSample(metainfo=shapes)
     output = NetworkOutput(item, item.source, levels, stored('encode_feat'), sample)

@@ -1,5 +1,8 @@
 """A tiny model, exported by the tool, against PyTorch."""
 
+import json
+
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -9,10 +12,13 @@ from helpers.tiny import CONFIGS
 from helpers.tiny_inferencer import picture
 from mmengine.config import Config
 
+from mmpfcn import PanopticInferencer
 from mmpfcn.commands.export import export
 from mmpfcn.commands.export.command import main
 from mmpfcn.commands.export.network import ExportNetwork, find_padded_peaks
+from mmpfcn.deployment.images import resize
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+from mmpfcn.formats.inputs import list_inputs
 from mmpfcn.models.sampling import find_peaks
 
 
@@ -87,10 +93,26 @@ def relative(config: Config) -> None:
 def updated(config: Config) -> None:
     """Kernels with places, updated."""
     relative(config)
-    config.model.panoptic_head.kernel_update = dict(type='KernelUpdate', channels=16)
+    config.model.panoptic_head.kernel_update = dict(type='KernelUpdate', channels=16, class_embedding=True)
 
 
-@pytest.mark.parametrize('change', [star_with_separate_regions, swin, relative, updated])
+def on_timm(name: str, in_channels: list[int]):
+    def change(config: Config) -> None:
+        config.model.backbone = dict(type='TimmBackbone', model_name=name)
+        config.model.neck.in_channels = in_channels
+        config.model.panoptic_head.kernel_generator.position_conv_cfg = None
+
+    return change
+
+
+convnext = on_timm('test_convnext', [24, 32, 48, 64])
+rotary = on_timm('vit_tiny_patch16_dinov3_qkvb', [48, 96, 192, 192])
+absolute = on_timm('test_vit', [16, 32, 64, 64])
+
+
+@pytest.mark.parametrize(
+    'change', [star_with_separate_regions, swin, relative, updated, convnext, rotary, absolute]
+)
 def test_other_architectures(tmp_path, change):
     onnx_model.write_model(tmp_path, change)
     theirs = onnx_model.inferencer(tmp_path)
@@ -99,6 +121,27 @@ def test_other_architectures(tmp_path, change):
     for size in ((64, 96), (96, 50)):
         image = picture(*size)
         assert_same(theirs(image)['predictions'][0], ours(image)['predictions'][0])
+
+
+@pytest.mark.parametrize('step', [
+    dict(type='ShortSideResize', scale=(133, 80), backend='pillow'),
+    dict(type='ShortSideResize', scale=(133, 80)),
+    dict(type='ShortSideResize', scale=(133, 80), backend='cv2'),
+    dict(type='Resize', scale=(133, 80), keep_ratio=True, backend='pillow'),
+    dict(type='Resize', scale=(133, 80), keep_ratio=True),
+    dict(type='Resize', scale=(133, 80)),
+])  # fmt: skip
+def test_pixels_of_the_pipeline(tmp_path, step):
+    """To the last one, also where the rounding of the two types of resizing differs."""
+    config = tiny_inferencer.config()
+    config.test_dataloader.dataset.pipeline[1] = step
+    weights = tiny_inferencer.write_checkpoint(tmp_path)
+    theirs = PanopticInferencer(config, weights, 'cpu', show_progress=False)
+    meta = json.loads(json.dumps(export.describe(theirs)))
+    for size in ((37, 62), (64, 97), (201, 133), (5, 9)):
+        ((loaded,),) = theirs.preprocess(list_inputs(picture(*size)))
+        ours = resize(picture(*size), meta, 'a')
+        assert np.array_equal(loaded.data['inputs'].permute(1, 2, 0).numpy(), ours)
 
 
 @pytest.mark.parametrize('options, message', [

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.tiny_inferencer import picture
 from mmdet.models.data_preprocessors import DetDataPreprocessor
+from mmdet.registry import TRANSFORMS
 
 from mmpfcn.deployment.images import normalize, resize
 from mmpfcn.formats.batches import padded_shape
@@ -18,6 +19,17 @@ META = dict(scale=[96, 64], keep_ratio=True, mean=[1.0, 2.0, 3.0], std=[4.0, 5.0
 def test_as_resized_by_mmcv(size):
     image = picture(*size)
     assert np.array_equal(resize(image, META, 'a'), mmcv.imrescale(image, (96, 64)))
+
+
+@pytest.mark.parametrize('size', [(64, 96), (200, 70), (33, 41), (37, 62)])
+@pytest.mark.parametrize('backend', ['pillow', 'cv2'])
+@pytest.mark.parametrize('type', ['ShortSideResize', 'Resize'])
+def test_as_resized_by_the_transform(size, backend, type):
+    keep_ratio = dict(keep_ratio=True) if type == 'Resize' else {}
+    step = dict(type=type, scale=(133, 80), backend=backend, **keep_ratio)
+    meta = {**META, 'scale': [133, 80], 'resize_type': type, 'resize_backend': backend}
+    expected = TRANSFORMS.build(step)(dict(img=picture(*size)))['img']
+    assert np.array_equal(resize(picture(*size), meta, 'a'), expected)
 
 
 def test_a_side_that_vanishes_is_named():

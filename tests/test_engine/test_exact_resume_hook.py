@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from test_datasets.test_replayable_sampler import Sizes
 from torch.utils.data import DataLoader
@@ -15,17 +15,10 @@ from mmpfcn.engine import ExactResumeHook
 
 
 def runner_of(loop, batches, iteration: int = 3, counts: int = 1, interval: int = 1):
-    return SimpleNamespace(
-        iter=iteration,
-        seed=0,
-        _randomness_cfg={},
-        _resume=True,
-        train_loop=loop,
-        train_dataloader=SimpleNamespace(batch_sampler=batches),
-        optim_wrapper=SimpleNamespace(_accumulative_counts=counts),
-        hooks=[CheckpointHook(interval=interval, by_epoch=False)],
-        logger=logging.getLogger('mmpfcn.resume'),
-    )
+    loader, wrapper = SimpleNamespace(batch_sampler=batches), SimpleNamespace(_accumulative_counts=counts)
+    hooks, logger = [CheckpointHook(interval=interval, by_epoch=False)], logging.getLogger('mmpfcn.resume')
+    run = dict(iter=iteration, seed=0, _randomness_cfg={}, _resume=True, hooks=hooks, logger=logger)
+    return SimpleNamespace(train_loop=loop, train_dataloader=loader, optim_wrapper=wrapper, **run)
 
 
 @pytest.mark.parametrize('loop, first', [
@@ -82,3 +75,13 @@ def test_another_batch_size_is_named(caplog):
     assert not caplog.records
     hook.after_load_checkpoint(runner_of(None, batches(3)), checkpoint)
     assert 'train_dataloader.batch_size=2, this one has 3' in caplog.text
+
+
+@pytest.mark.parametrize('hooks, warned', [([], True), ([EMAHook(momentum=0.1)], False)])
+def test_a_lost_average_is_said(caplog, hooks, warned):
+    """Without the hook mmengine goes on from the average, which it saves in the weights' place."""
+    runner = SimpleNamespace(
+        _resume=True, hooks=hooks, train_dataloader=None, logger=logging.getLogger('mmpfcn.resume')
+    )
+    ExactResumeHook().after_load_checkpoint(runner, dict(state_dict={}, ema_state_dict={}))
+    assert ('goes on from the averaged weights' in caplog.text) == warned

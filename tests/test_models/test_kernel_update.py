@@ -13,7 +13,10 @@ RELATIVE = dict(
     kernel_generator=dict(type='RelativeKernelGenerator'),
     feature_encoder=dict(type='RelativeFeatureEncoder'),
 )
-HEADS = [UPDATE, dict(UPDATE, **RELATIVE)]
+HEADS = [
+    UPDATE,
+    dict(kernel_update=dict(type='KernelUpdate', channels=16, class_embedding=True), **RELATIVE),
+]
 EVERYTHING = dict(center_thr=0.0, region_thr=0.0, score_thr=0.0, similarity_thr=0.999)
 
 
@@ -24,6 +27,8 @@ def build(head: dict, trained: bool = True) -> torch.nn.Module:
     for part in update.rounds if update and trained else ():
         torch.nn.init.normal_(part.change.weight, std=0.1)
         torch.nn.init.normal_(part.class_out.bias)
+    if update and trained and update.class_embed:
+        torch.nn.init.normal_(update.class_embed.weight, std=0.1)
     return model
 
 
@@ -97,8 +102,10 @@ def test_the_gradient_in_float64(num_place_channels):
         ys, xs = torch.meshgrid(torch.arange(4.0), torch.arange(6.0), indexing='ij')
         feats[-4:] = torch.stack([xs**2 + ys**2, xs, ys, torch.ones(4, 6)])
 
+    labels = torch.tensor([0, 3, 2, 0])
+
     def run(kernels, feats):
-        return [x for result in update(kernels, feats) for x in result]
+        return [x for result in update(kernels, labels, feats) for x in result]
 
     inputs = kernels.requires_grad_(), feats.requires_grad_()
     assert torch.autograd.gradcheck(run, inputs, atol=1e-6)
@@ -112,7 +119,8 @@ def test_a_round_by_hand():
     part.features.register_forward_hook(lambda module, inputs, output: seen.extend(inputs))
     feats = torch.tensor([[[1.0, 3], [5, 7]], [[-1, -1], [-1, -1]]]).repeat_interleave(2, 1)
     feats = feats.repeat_interleave(2, 2) + 0.25 * torch.tensor([[1.0, -1], [-1, 1]]).repeat(2, 2)
-    update(torch.tensor([[1.0, 4], [0, 0], [-1, 0], [1, 0]]), feats)
+    kernels = torch.tensor([[1.0, 4], [0, 0], [-1, 0], [1, 0]])
+    update(kernels, torch.zeros(4, dtype=torch.int64), feats)
     assert seen[0].tolist() == [[6, -1], [0, 0], [0, 0], [4, -1]]  # 1 x - 4 > 0 at 5 and 7
 
 
@@ -123,6 +131,16 @@ def test_scores_are_geometric_means_with_the_probability_of_the_class():
     labels, scores = torch.tensor([0, 1, 2, 3]), torch.tensor([0.2, 0.5, 0.2, 0.25])
     _, updated = update.predict(torch.randn(4, 2), labels, scores, torch.randn(2, 8, 8))
     assert updated.tolist() == pytest.approx([0.2, 0.5, 0.4, 0.5])  # the last one is "any thing"
+
+
+def test_kernels_of_a_class_get_what_is_learned_for_it():
+    """Also those of "any thing", but never in the channels of places."""
+    update = KernelUpdate(6, 2, num_place_channels=4, channels=4, class_embedding=True)
+    update.class_embed.weight.data = torch.tensor([[1.0, 2], [3, 4], [5, 6]])
+    kernels, labels = torch.randn(4, 6), torch.tensor([1, 0, 2, 1])
+    updated = update(kernels, labels, torch.randn(6, 4, 4))[-1].kernels
+    expected = [[3, 4, 0, 0, 0, 0], [1, 2, 0, 0, 0, 0], [5, 6, 0, 0, 0, 0], [3, 4, 0, 0, 0, 0]]
+    assert torch.allclose(updated - kernels, torch.tensor(expected).float(), atol=1e-5)
 
 
 def test_the_means_of_candidates_and_of_levels():
@@ -137,3 +155,14 @@ def test_the_means_of_candidates_and_of_levels():
 def test_no_rounds():
     with pytest.raises(ValueError, match='num_rounds=0, expected at least 1'):
         KernelUpdate(2, 3, num_rounds=0)
+
+
+def test_in_float32_under_mixed_precision():
+    head = build(UPDATE).panoptic_head.eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        levels, feats = head([torch.randn(1, 16, 64 >> i, 96 >> i) for i in range(6)])
+        expected, _ = head.predict_by_feat(levels, feats)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            found, _ = head.predict_by_feat(levels, feats)
+    assert_equal_kernels(found, expected)

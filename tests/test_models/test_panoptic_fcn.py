@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
+from mmdet.registry import MODELS
 
 from mmpfcn import PanopticFCNAssigner
 
@@ -170,10 +171,8 @@ def test_counts_that_do_not_fit():
 
 def test_separate_thing_regions_are_in_the_semantic_map_only():
     """The Cityscapes variant: thing regions never become segments, free pixels there are void."""
-    model = tiny.build(
-        panoptic_head=dict(separate_thing_regions=True),
-        test_cfg=dict(center_thr=2.0, region_thr=0.0, stuff_area_limit=1),  # no objects
-    )
+    no_objects = dict(center_thr=2.0, region_thr=0.0, stuff_area_limit=1)
+    model = tiny.build(panoptic_head=dict(separate_thing_regions=True), test_cfg=no_objects)
     region_out = model.panoptic_head.kernel_generator.region_out
     assert region_out.out_channels == VOID  # all classes, no "any thing"
     torch.nn.init.normal_(region_out.weight)  # every class is somewhere the best
@@ -188,3 +187,25 @@ def test_separate_thing_regions_are_in_the_semantic_map_only():
     losses = tiny.losses(model, tiny.sample())
     sum(losses.values()).backward()
     assert region_out.weight.grad.flatten(1).abs().sum(1).gt(0).all()
+
+
+@pytest.mark.parametrize('backbone, in_channels, message', [
+    (dict(base_channels=8), None, r'ResNet, gives features of \[8, 16, 32, 64\] channels and model.neck '
+     r'expects \[16, 32, 64, 128\]: set model.neck.in_channels=\[8, 16, 32, 64\]'),
+    (dict(out_indices=(1, 2, 3)), None, r'features of \[32, 64, 128\] channels'),
+    (dict(strides=(1, 1, 2, 2)), None,
+     r'ResNet made features of \[16, 16, 8, 4\] rows of an image of 64, expected those at strides \[4, 8'),
+    (dict(out_indices=(1, 2, 3)), [32, 64, 128], r'ResNet made features of \[8, 4, 2\] rows'),
+])  # fmt: skip
+def test_a_backbone_of_other_channels_or_strides(backbone, in_channels, message):
+    neck = dict(in_channels=in_channels) if in_channels else {}
+    model = tiny.build(backbone=backbone, neck=neck)
+    with pytest.raises(ValueError, match=message):
+        tiny.losses(model, tiny.sample((64, 64), boxes=[(4, 4, 60, 60)]))
+
+
+def test_a_backbone_of_timm_is_compared_at_once():
+    model = tiny.config()
+    model.backbone = dict(type='TimmBackbone', model_name='test_resnet')
+    with pytest.raises(ValueError, match=r'set model.neck.in_channels=\[32, 48, 192, 96\]'):
+        MODELS.build(model)

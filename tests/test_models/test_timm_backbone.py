@@ -54,10 +54,83 @@ def test_norm_eval_keeps_the_statistics():
     assert torch.equal(model.net.bn1.running_mean, before)
 
 
-def test_wrong_input(tmp_path):
-    with pytest.raises(ValueError, match="'convnext_tinny': did you mean convnext_tiny"):
-        MODELS.build(dict(type='TimmBackbone', model_name='convnext_tinny'))
-    with pytest.raises(ValueError, match=r'vit_tiny_patch16_224 gives features at strides \[16'):
-        MODELS.build(dict(type='TimmBackbone', model_name='vit_tiny_patch16_224'))
-    with pytest.raises(FileNotFoundError, match='none.pth is not there'):
-        backbone(checkpoint=str(tmp_path / 'none.pth')).init_weights()
+@pytest.mark.parametrize('name', ['test_convnext', 'test_efficientnet', 'test_vit', 'test_mambaout',
+                                  'test_resnet', 'hrnet_w18_small'])  # fmt: skip
+@pytest.mark.parametrize('stages', [0, 2])
+def test_any_family(name, stages):
+    """Four strides in (N, C, H, W), and the first two stages frozen where they are to be."""
+    model = MODELS.build(dict(type='TimmBackbone', model_name=name, frozen_stages=stages)).train()
+    feats = model(torch.rand(1, 3, 96, 64))
+    assert [f.shape[1] for f in feats] == model.out_channels
+    assert [(f.shape[2], f.shape[3]) for f in feats] == [(24, 16), (12, 8), (6, 4), (3, 2)]
+    frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
+    assert bool(frozen) == (stages > 0) and not [n for n in frozen if n.startswith('pyramid')]
+    net = model.net(torch.rand(1, 3, 96, 64))
+    assert [f.requires_grad for f in net] == [i >= stages for i in range(4)]
+
+
+def test_a_plain_transformer():
+    """Blocks up to a quarter are frozen; patches of 14 become those of 16 with the same sense."""
+    model = MODELS.build(dict(type='TimmBackbone', model_name='test_vit', frozen_stages=1))
+    assert model.out_channels == [16, 32, 64, 64]
+    trained = {n.split('.')[3] for n, p in model.named_parameters() if 'blocks' in n and p.requires_grad}
+    assert trained == {'1', '2', '3', '4', '5'}  # of six
+    coarse = MODELS.build(dict(type='TimmBackbone', model_name='vit_tiny_patch16_224')).net.model
+    assert coarse.patch_embed.proj.kernel_size == (16, 16)
+
+
+def test_weights_for_other_patches(tmp_path):
+    """A map that is constant stays the same, whatever the size of the patch."""
+    whole = timm.create_model('test_vit', patch_size=14, dynamic_img_size=True)
+    torch.save(whole.state_dict(), tmp_path / 'vit14.pth')
+    path = str(tmp_path / 'vit14.pth')
+    model = MODELS.build(dict(type='TimmBackbone', model_name='test_vit', checkpoint=path))
+    model.init_weights()
+    theirs = whole.patch_embed(torch.ones(1, 3, 28, 28)).mean((1, 2))
+    ours = model.net.model.patch_embed(torch.ones(1, 3, 32, 32)).mean((1, 2))
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_drop_path():
+    model = MODELS.build(dict(type='TimmBackbone', model_name='test_convnext', drop_path_rate=0.5))
+    x = torch.rand(1, 3, 64, 64)
+    torch.manual_seed(0)
+    assert not torch.equal(model.train()(x)[3], model(x)[3])
+    assert torch.equal(model.eval()(x)[3], model(x)[3])
+
+
+@pytest.mark.parametrize('name, message', [
+    ('convnext_tinny', "'convnext_tinny': did you mean convnext_tiny"),
+    ('convnext_tiny.fb_in23k', "'convnext_tiny.fb_in23k': did you mean convnext_tiny.fb_in22k"),
+    ('zzzz', 'see timm.list_models'),
+    ('levit_128s', r'levit_128s gives features at strides \[16, 32, 64\]'),
+    ('swin_tiny_patch4_window7_224', 'does not take images of any size: Input height'),
+    ('convmixer_768_32', 'can not be made with .*dynamic_img_size'),
+])  # fmt: skip
+def test_wrong_names(name, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(type='TimmBackbone', model_name=name))
+
+
+def test_other_checkpoints(tmp_path):
+    """Missing, no checkpoint, of another model, in other names; and one of other classes."""
+    path = tmp_path / 'weights.pth'
+    model = backbone(checkpoint=str(path))
+    with pytest.raises(FileNotFoundError, match='weights.pth is not there'):
+        model.init_weights()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    whole = timm.create_model(NAME, num_classes=7)
+    weights = whole.state_dict()
+    for content in (
+        b'text',
+        timm.create_model('test_resnet').state_dict(),
+        {f'backbone.{name}': value for name, value in weights.items()},
+        {name: value for name, value in weights.items() if name != 'bn1.bias'},
+    ):
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        with pytest.raises(ValueError, match=r'weights.pth is not of tf_eff.* named as in timm.create'):
+            model.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    torch.save(dict(state_dict=weights), path)
+    model.init_weights()
+    assert torch.equal(model.net.conv_stem.weight, whole.conv_stem.weight)

@@ -57,6 +57,25 @@ def test_kernels_are_embedded_and_convolved(tool, num_kernels):
     assert parts['masks'] == (0, 2 * num_kernels * E * 16 * 24)
 
 
+def test_updates_of_kernels_are_counted(tool):
+    """A mask and a mean over stride 8 of every kernel, and the layers of a round."""
+    config = tiny_config()
+    config.panoptic_head.kernel_update = dict(type='KernelUpdate', num_rounds=3, channels=4)
+    part = tool.count_parts(MODELS.build(config), SHAPE, 10)['kernel update']
+    weights = 2 * E * 8 + 3 * 4 * 4 + 2 * 4 * 16 + 4 * (E + 10)  # 10 classes
+    assert part.flops == 3 * 2 * 10 * (weights + 2 * E * 8 * 12)
+    biases_and_norms = 2 * 8 + 3 * 4 + 16 + 4 + E + 10 + 2 * 4 * 6
+    assert part.params == 3 * (weights + biases_and_norms)
+
+
+def test_models_with_places_are_counted(tool):
+    config = tiny_config()
+    for name in ('kernel_generator', 'feature_encoder'):
+        config.panoptic_head[name].type = 'Relative' + config.panoptic_head[name].type
+    parts = tool.count_parts(MODELS.build(config), SHAPE, 10)
+    assert parts['masks'].flops == 2 * 10 * (E + 4) * 16 * 24
+
+
 def test_plain_convolutions_save_the_offsets_only(tool):
     deformable, plain = count(tool), count(tool, plain=True)
     saved = deformable['position head'].flops - plain['position head'].flops
@@ -65,7 +84,7 @@ def test_plain_convolutions_save_the_offsets_only(tool):
     assert deformable == plain
 
 
-def test_table_and_wrong_arguments(tool, capsys, tmp_path):
+def test_table_and_wrong_arguments(tool, capsys, tmp_path, refused):
     tool.main([str(CONFIGS / 'r50_coco.py'), '--shape', '800', '1333', '--kernels', '50'])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'r50_coco, input 800 x 1333, 50 kernels'
@@ -78,7 +97,4 @@ def test_table_and_wrong_arguments(tool, capsys, tmp_path):
         ([config, '--shape', '0', '4'], '--shape and --kernels are numbers from 1 on'),
         ([str(tmp_path / 'missing.py')], 'config is not a file'),
     ):
-        with pytest.raises(SystemExit) as exit_:
-            tool.main(argv)
-        assert exit_.value.code == 2
-        assert message in capsys.readouterr().err
+        assert message in refused(tool.main, *argv)

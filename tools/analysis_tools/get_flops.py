@@ -36,6 +36,8 @@ PARTS = {
     'feature encoder': ['panoptic_head.feature_encoder'],
     'embeddings': [f'{GENERATOR}.{x}' for x in ('thing_embed', 'stuff_embed')],
 }
+UPDATE = {'kernel update': ['panoptic_head.kernel_update']}
+"""A part that not every model has."""
 
 
 class Part(NamedTuple):
@@ -54,18 +56,21 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
     divisor = model.data_preprocessor.pad_size_divisor
     h, w = (-(-side // divisor) * divisor for side in shape)
     model = model.eval().to('meta')
-    generator = model.panoptic_head.kernel_generator
-    kernels = torch.empty(num_kernels, generator.kernel_out.out_channels, device='meta')
+    generator, update = model.panoptic_head.kernel_generator, model.panoptic_head.kernel_update
     deformable = patch.object(ModulatedDeformConv, 'forward', plain)
     with torch.no_grad(), deformable:
         with FlopCounterMode(display=False) as counter:
-            _, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
-            embedded = generator.thing_embed(kernels)
+            levels, mask_feats = model(torch.empty(1, 3, h, w, device='meta'), mode='tensor')
+            kernels = torch.empty(num_kernels, levels[0].kernels.shape[1], device='meta')
+            kernels = generator.thing_embed(kernels)
+            if update:
+                labels = torch.empty(num_kernels, dtype=torch.int64, device='meta')
+                kernels = update(kernels, labels, mask_feats[0])[-1].kernels
         with FlopCounterMode(display=False) as of_masks:
-            convolve(embedded, mask_feats[0])
+            convolve(kernels, mask_feats[0])
     counted = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     parts = {}
-    for name, paths in PARTS.items():
+    for name, paths in (PARTS | UPDATE if update else PARTS).items():
         params = (p.numel() for path in paths for p in model.get_submodule(path).parameters())
         # a list is never called itself, but its members are
         wanted = {f'{type(model).__name__}.{path}' for path in paths}

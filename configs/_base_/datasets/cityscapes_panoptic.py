@@ -18,7 +18,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
+    dict(type='ShortSideResize', scale=(2048, 1024), backend='pillow'),
     # after Resize: predictions are compared at the original size
     dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
     dict(type='PackPanopticInputs'),

@@ -16,7 +16,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='ShortSideResize', scale=(1333, 800), backend='pillow'),
     # after Resize: predictions are compared at the original size
     dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True, backend_args=backend_args),
     dict(type='PackPanopticInputs'),

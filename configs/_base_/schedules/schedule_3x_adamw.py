@@ -1,16 +1,8 @@
-_base_ = './schedule_3x.py'
+_base_ = './schedule_1x_adamw.py'
 
-# Swin's own recipe: decoupled decay, none on norms and position biases, clipping by norm.
-optim_wrapper = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=0.0001, betas=(0.9, 0.999), weight_decay=0.05),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        custom_keys=dict(
-            absolute_pos_embed=dict(decay_mult=0.0),
-            relative_position_bias_table=dict(decay_mult=0.0),
-        ),
-    ),
-    clip_grad=dict(max_norm=1.0, norm_type=2),
-)
+max_iters = 270000
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1001),
+    dict(type='PolyLR', power=0.9, eta_min=0, by_epoch=False, begin=0, end=max_iters + 1),
+]

@@ -11,7 +11,7 @@ from .annotations import Classes
 from .problems import Findings, Problem
 
 COCO_RANGES = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
-RESIZERS = ('Resize', 'RandomChoiceResize', 'RandomResize')
+RESIZERS = ('Resize', 'ShortSideResize', 'RandomChoiceResize', 'RandomResize')
 
 
 class Source(NamedTuple):
@@ -100,6 +100,7 @@ def _training_scale(pipeline: Sequence[Mapping]) -> tuple[tuple[int, int] | None
         low, high = step.get('ratio_range') or (1, 1)
         scale = tuple(round(side * (low + high) / 2) for side in scale)
         keep_ratio = {**step, **step.get('resize_cfg', {})}.get('keep_ratio', False)
+        keep_ratio = keep_ratio or step['type'] == 'ShortSideResize'
         return scale, keep_ratio
     return None, True
 

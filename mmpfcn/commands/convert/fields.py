@@ -32,9 +32,14 @@ def field(record: object, name: str, kind: str, where: str) -> object:
     if name not in record:
         raise ValueError(f'{where} has no "{name}": expected {kind}; add it')
     value = record[name]
-    wrong = not isinstance(value, KINDS[kind]) or isinstance(value, bool)
-    if wrong or (kind == 'a number' and not is_number(value)):
-        limit = f' of at most {LARGEST}' if kind == 'a number' else ''
+    wrong, limit = not isinstance(value, KINDS[kind]) or isinstance(value, bool), ''
+    if kind == 'a number':
+        wrong, limit = wrong or not is_number(value), f' of at most {LARGEST}'
+    elif isinstance(value, int) and abs(value) >= 2**63:  # arrays have 64 bits
+        wrong, limit = True, ' of at most 64 bits'
+    elif name in ('name', 'label'):  # of a class
+        wrong, limit = wrong or value == '', ' that is not empty'
+    if wrong:
         raise ValueError(f'{where}: "{name}" is {short(value)}, expected {kind}{limit}: correct it')
     return value
 
@@ -104,7 +109,7 @@ def parts_of(segmentation: object, where: str) -> list[list[float] | dict]:
     if not all(isinstance(part, list | dict) for part in segmentation):
         raise ValueError(
             f'{where}: "segmentation" has the form {short(segmentation)}, expected {FORMS} with '
-            'finite numbers: draw it again or export it in one of these forms'
+            f'finite numbers of at most {LARGEST}: draw it again or export it in one of these forms'
         )
     if len(segmentation) > 2 and all(
         isinstance(point, list) and len(point) == 2 and all(map(is_number, point))

@@ -17,7 +17,7 @@ from mmpfcn.formats.image_header import check_pixels
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
-from .fields import field, is_number, numbers, short, some
+from .fields import LARGEST, field, is_number, numbers, short, some
 from .images import IMAGE_SUFFIXES, find_files
 
 CIRCLE = np.linspace(0, 2 * np.pi, 256, endpoint=False)
@@ -293,5 +293,6 @@ def _points(points: object, where: str) -> list[tuple[float, float]]:
         isinstance(p, list | tuple) and len(p) == 2 and all(map(is_number, p)) for p in points
     )
     if not pairs:
-        raise ValueError(f'{where} has no list of x, y points (finite numbers): draw it again')
+        numbers_of = f'finite numbers of at most {LARGEST}'
+        raise ValueError(f'{where} has no list of x, y points ({numbers_of}): draw it again')
     return [(float(x), float(y)) for x, y in points]

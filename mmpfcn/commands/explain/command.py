@@ -15,7 +15,7 @@ from pathlib import Path
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Explanation, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.visualization.kernel_masks import TAKEN
+from mmpfcn.visualization.heat_maps import TAKEN
 from mmpfcn.visualization.targets import level_name
 
 from .. import options

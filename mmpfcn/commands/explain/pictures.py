@@ -5,8 +5,7 @@ import numpy as np
 from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.visualization.colors import ANY_THING, class_palette
 from mmpfcn.visualization.drawing import resize
-from mmpfcn.visualization.heat_maps import draw_centers, draw_regions
-from mmpfcn.visualization.kernel_masks import draw_mask
+from mmpfcn.visualization.heat_maps import draw_centers, draw_mask, draw_regions
 
 from ..page import thumbnail
 

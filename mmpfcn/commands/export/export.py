@@ -29,6 +29,8 @@ OPSET = 17  # ONNX Runtime 1.12 and later know it
 
 READERS = ('LoadImage', 'LoadImageFromFile')
 WITHOUT_EFFECT = ('LoadPanopticGroundTruth', 'LoadPanopticAnnotations', 'LoadAnnotations')
+RESIZERS = dict(Resize='cv2', ShortSideResize='pillow')
+"""The default of ``backend`` of each."""
 PACKERS = ('PackPanopticInputs', 'PackDetInputs')
 TOLERANCE = 1e-3  # largest difference from PyTorch, as a share of an output's largest value
 
@@ -216,13 +218,16 @@ def describe(inferencer: PanopticInferencer) -> dict:
 
 
 def _describe_pipeline(pipeline: list[Mapping]) -> dict:
-    """``scale`` (width, height) in pixels or None, and ``keep_ratio``."""
+    """What :func:`mmpfcn.deployment.images.resize` is to do; ``scale`` is None for nothing."""
     result = dict(scale=None, keep_ratio=True)
     for step in pipeline:
         known = (*READERS, *WITHOUT_EFFECT, *PACKERS)
-        if step['type'] == 'Resize' and 'scale' in step:
-            result = dict(scale=list(step['scale']), keep_ratio=step.get('keep_ratio', False))
-            known = ('Resize',) if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+        if step['type'] in RESIZERS and 'scale' in step:
+            known = RESIZERS if step.get('interpolation', 'bilinear') == 'bilinear' else ()
+            keep_ratio = step['type'] == 'ShortSideResize' or step.get('keep_ratio', False)
+            result = dict(scale=list(step['scale']), keep_ratio=keep_ratio)
+            result['resize_type'] = step['type']
+            result['resize_backend'] = step.get('backend', RESIZERS[step['type']])
         if step['type'] not in known:
             raise ValueError(
                 f'the test pipeline has the step {dict(step)}, which an ONNX file of ours can not '

@@ -22,7 +22,7 @@ from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
-from mmpfcn.formats.inputs import Input, list_files, require_untouched
+from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
 
 from .. import options
 from .images import run_images
@@ -76,6 +76,7 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
     work = [Input(f'camera {item}', f'camera{item}', int(item)) for item in cameras]
     with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         work += list_files([item for item in args.inputs if item not in cameras], args.out_dir)
+        require_one(work)
     return list({path_of(item): item for item in work}.values())
 
 
@@ -88,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:
         parser.error(f'--alpha {args.alpha}, expected 0 to 1')
+    for path in (args.out_dir, *args.out_dir.parents):
+        if path.exists() and not path.is_dir():
+            parser.error(f'--out-dir {path} is a file, expected a folder')
     work = list_work(parser, args)
     inferencer = build_inferencer(parser, args)
     settings = dict(

@@ -42,10 +42,7 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
     others, unless it is begun anew with ``overwrite``.
     """
     rank, world_size = process_of_run()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(f'--out-dir {folder} is a file') from error
+    folder.mkdir(parents=True, exist_ok=True)
     begun = folder / RECORDS / RUN
     if overwrite and world_size > 1:
         raise ValueError('--overwrite: empty the folder before you start several processes')
