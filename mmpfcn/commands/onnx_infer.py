@@ -8,13 +8,12 @@ the exit code is then 1. Ctrl-C keeps what is finished.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from .options import WRONG_FILE, from_1, new_parser, wrong_ends
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('model', help='file of tools/deployment/export_onnx.py')

@@ -1,7 +1,6 @@
 """Test a model: python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT"""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -45,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def test_config(argv: Sequence[str] | None = None) -> Config:
+def test_config(argv: list[str] | None = None) -> Config:
     """The complete config of the run that a command line asks for.
 
     With --amp its type becomes the default of autocast, which mmengine's loop takes.

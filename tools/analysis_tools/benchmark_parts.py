@@ -10,7 +10,6 @@ none; times are medians after a round that does not count. Tables are Markdown.
 
 import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -27,7 +26,7 @@ from mmpfcn.commands.options import from_1, new_parser, wrong_ends
 PARTS = sorted(path.stem for path in Path(__file__).with_name('parts').glob('[a-z]*.py'))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     parser = new_parser(__doc__)
     parser.add_argument('part', choices=PARTS)

@@ -9,7 +9,6 @@ depend on the image: they are counted for --kernels. A multiply-add (MAC) is two
 mmdet and fvcore print as "FLOPs" are MACs.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -97,7 +96,7 @@ def markdown(parts: dict[str, Part]) -> str:
     return table(['part', 'parameters (M)', 'GFLOPs', 'GMACs', 'share'], lines)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('config', help='config of a Panoptic FCN')

@@ -10,7 +10,6 @@ is left of one.
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -105,7 +104,7 @@ def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
     return groups
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)

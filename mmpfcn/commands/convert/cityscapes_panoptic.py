@@ -10,7 +10,6 @@ stopped goes on where it was.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -125,7 +124,7 @@ def read_ids(path: Path) -> np.ndarray:
     return ids
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = download_parser(
         __doc__,
         'leftImg8bit and gtFine',

@@ -20,7 +20,6 @@ goes on where it was.
 
 import argparse
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -138,7 +137,7 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
     return Record(image, entry, notes, dict(segments=[len(said), left_out]))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = download_parser(
         __doc__,
         'training and validation',

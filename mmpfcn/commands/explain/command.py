@@ -8,7 +8,6 @@ panoptic merge kept and dropped and why. It is one HTML file that needs nothing 
 --cfg-options model.test_cfg.center_thr=0.1
 """
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def explanation_page(explanation: Explanation, model: str) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = options.new_parser(__doc__)
     add = parser.add_argument
     add('image', help='path or address of an image')

@@ -9,7 +9,6 @@ with PyTorch before it gets its name. tools/deployment/onnx_infer.py predicts wi
 torch.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -17,7 +16,7 @@ from mmengine.logging import MMLogger
 from ..options import add_config_options, load_config, new_parser, require_checkpoint, wrong_ends
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('config', help='config of a Panoptic FCN')
