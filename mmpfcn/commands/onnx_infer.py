@@ -7,15 +7,13 @@ segment ids (R + 256 G + 65536 B, 0 is void). Images that can not be used are li
 the exit code is then 1. Ctrl-C keeps what is finished.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from .options import WRONG_FILE, from_1, new_parser, wrong_ends
 
 
-def make_parser() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('model', help='file of tools/deployment/export_onnx.py')
@@ -28,11 +26,6 @@ def make_parser() -> argparse.ArgumentParser:
         help='images at once, as far as they have one padded size',
     )
     add('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = make_parser()
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # for names that are no text

@@ -116,10 +116,8 @@ def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) ->
     if not Path(name).is_dir() and name not in model_index():
         require_file(parser, what, name)
         return
-    try:
+    with wrong_ends(parser, kinds=(CheckpointError,)):
         find_pretrained(name)
-    except CheckpointError as error:
-        parser.error(str(error))
 
 
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:

@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +144,7 @@ def write_folder(published: dict, card: str, target: Path) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('source', metavar='IN', help='checkpoint of a training, or what --model of predict takes')

@@ -1,7 +1,6 @@
 """Test a model: python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT"""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,16 +10,6 @@ from mmengine.device import get_device
 
 from .options import AMP_DTYPES, base_parser, load_config, require_checkpoint
 from .processes import build_runner, processes
-
-
-class NoTestTimeAugmentation(argparse.Action):
-    """Says why mmdet's --tta is missing."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(
-            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
-            'and mmdet cannot merge panoptic maps of several'
-        )
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -51,17 +40,22 @@ def make_parser() -> argparse.ArgumentParser:
         action='store_true',
         help='faster on a CPU, for more memory; results differ by rounding',
     )
-    add('--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
+    add('--tta', action='store_true', help=argparse.SUPPRESS)
     return parser
 
 
-def test_config(argv: Sequence[str] | None = None) -> Config:
+def test_config(argv: list[str] | None = None) -> Config:
     """The complete config of the run that a command line asks for.
 
     With --amp its type becomes the default of autocast, which mmengine's loop takes.
     """
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.tta:
+        parser.error(
+            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
+            'and mmdet cannot merge panoptic maps of several'
+        )
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.out is not None and Path(args.out).suffix in ('.pkl', '.pickle', '.json'):
         stem = args.out.removesuffix('.json').removesuffix('.panoptic')

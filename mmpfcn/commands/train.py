@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-from collections.abc import Sequence
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -42,8 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def train_config(argv: Sequence[str] | None = None) -> Config:
-    """The complete config of the run that a command line asks for."""
+def train_config(argv: list[str] | None = None) -> Config:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.amp and get_device() not in AMP_DEVICES:

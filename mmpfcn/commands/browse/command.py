@@ -10,7 +10,6 @@ is left of one.
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -73,7 +72,6 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
 
 
 def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int) -> list[int]:
-    """Indices of the images to draw."""
     if args.indices is None:
         if args.num == 0 or args.num >= size:
             return list(range(size))
@@ -106,7 +104,7 @@ def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
     return groups
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)

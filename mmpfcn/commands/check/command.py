@@ -32,30 +32,6 @@ WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, Syntax
 CHUNK = 8  # images that a process checks at a time
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = new_parser(__doc__)
-    add = parser.add_argument
-    add('source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON')
-    add(
-        '--images',
-        type=Path,
-        metavar='DIR',
-        help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
-    )
-    add(
-        '--png',
-        type=Path,
-        metavar='DIR',
-        help='folder of the PNGs of a JSON; default: its path without .json',
-    )
-    splits = ['train', 'val', 'test']
-    add('--split', choices=splits, help='data set of a CONFIG; default: train')
-    add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
-    add_workers(parser, int)
-    add('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
-    return parser
-
-
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with a message for what can be seen to be wrong at once."""
     if not args.source.is_file():
@@ -156,7 +132,26 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = build_parser()
+    parser = new_parser(__doc__)
+    add = parser.add_argument
+    add('source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON')
+    add(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
+    )
+    add(
+        '--png',
+        type=Path,
+        metavar='DIR',
+        help='folder of the PNGs of a JSON; default: its path without .json',
+    )
+    splits = ['train', 'val', 'test']
+    add('--split', choices=splits, help='data set of a CONFIG; default: train')
+    add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
+    add_workers(parser, int)
+    add('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
     args = parser.parse_args(arguments)
     check_arguments(parser, args)
     try:

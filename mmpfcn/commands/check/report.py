@@ -37,7 +37,6 @@ class Statistics:
         self.void = 0
 
     def add(self, result: Result) -> None:
-        """Count an image."""
         if result.size is not None:
             self.sizes[result.size] += 1
         if result.void is None:
@@ -189,7 +188,6 @@ def finding_lines(findings: Findings) -> Iterator[str]:
 def write_report(
     path: Path, sources: Sequence[Source], held: Sequence[Statistics | None], findings: Findings
 ) -> None:
-    """Write everything to a JSON file, which appears when it is complete."""
     report = dict(
         datasets=[
             dict(json=str(source.json), **(statistics.as_dict() if statistics else {}))

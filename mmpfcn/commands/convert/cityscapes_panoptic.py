@@ -10,7 +10,6 @@ stopped goes on where it was.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -70,7 +69,6 @@ def find_annotations(path: Path, split: str) -> tuple[str, dict[str, Path]]:
 
 
 def make_jobs(path: Path, split: str, end: str, annotations: dict[str, Path]) -> list[Job]:
-    """The images of a split, each with its annotation."""
     images = find_files(path / 'leftImg8bit' / split, IMAGE_END)
     for name in sorted(images.keys() ^ annotations.keys()):
         there, place, other = (
@@ -126,7 +124,7 @@ def read_ids(path: Path) -> np.ndarray:
     return ids
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = download_parser(
         __doc__,
         'leftImg8bit and gtFine',
@@ -150,12 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 file=sys.stderr,
             )
     for split, (end, jobs) in splits.items():
-        convert(
-            jobs,
-            read,
-            categories(),
-            (args.out or args.path) / 'annotations' / f'panoptic_{split}.json',
-            recipe=dict(made_by='cityscapes_panoptic.py', version=VERSION, annotations=end),
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
+        path = (args.out or args.path) / 'annotations' / f'panoptic_{split}.json'
+        recipe = dict(made_by='cityscapes_panoptic.py', version=VERSION, annotations=end)
+        way = dict(workers=args.workers, overwrite=args.overwrite)
+        convert(jobs, read, categories(), path, recipe=recipe, **way)

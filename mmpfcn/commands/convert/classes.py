@@ -39,7 +39,6 @@ class Void(NamedTuple):
         return self.everything_else or str(value) in self.listed
 
     def as_json(self) -> list[str] | str:
-        """For the recipe of a conversion."""
         return 'everything else' if self.everything_else else sorted(self.listed)
 
 

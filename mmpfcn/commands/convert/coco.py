@@ -132,10 +132,7 @@ def default_specs(files: Sequence[CocoFile], void: Void) -> list[ClassSpec]:
 
 
 def number_classes(
-    specs: Sequence[ClassSpec],
-    files: Sequence[CocoFile],
-    background: str | None,
-    has_png: bool,
+    specs: Sequence[ClassSpec], files: Sequence[CocoFile], background: str | None, has_png: bool
 ) -> list[ClassSpec]:
     """Give each class its category id: that of the first file, else of the second or of the PNGs.
 

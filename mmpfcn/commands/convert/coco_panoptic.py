@@ -44,7 +44,6 @@ class Classes(NamedTuple):
 
 
 def paint(classes: Classes, drawn: list[Outline], stuff_png: Path | None, image: dict) -> Painted:
-    """The panoptic map of an image with its record."""
     things = frozenset(category['id'] for category in classes.categories if category['isthing'])
     size = image['height'], image['width']
     canvas = Canvas(*size, things)
@@ -146,15 +145,8 @@ def main() -> None:
     skipped = [] if args.skip_without_area else None
     with exit_on_error():
         classes, jobs = prepare(args, skipped)
-    make(
-        args,
-        jobs,
-        partial(paint, classes),
-        classes.categories,
-        skipped=skipped,
-        crowd_advice=': pass --crowds-are-objects if each is one object (CVAT marks painted masks '
-        'so)',
-        made_by='coco_panoptic.py',
-        background=classes.background,
-        values=sorted(map(list, classes.values.items())),  # as JSON has it
-    )
+    advice = ': pass --crowds-are-objects if each is one object (CVAT marks painted masks so)'
+    more = dict(skipped=skipped, crowd_advice=advice)
+    values = sorted(map(list, classes.values.items()))  # as JSON has it
+    recipe = dict(made_by='coco_panoptic.py', background=classes.background, values=values)
+    make(args, jobs, partial(paint, classes), classes.categories, **more, **recipe)

@@ -98,16 +98,12 @@ def _labelme_image(name: str, image_path: str, images: Mapping[str, str]) -> str
 
 
 def write_embedded(
-    folder: Path,
-    images: Mapping[str, str],
-    drawings: Mapping[str, Drawing],
-    target: Path,
-    overwrite: bool,
-) -> tuple[Path, dict[str, str]]:
+    folder: Path, images: dict, drawings: Mapping[str, Drawing], target: Path, overwrite: bool
+) -> dict[str, str]:
     """Write the images that are only in their LabelMe files, and copy the others beside them.
 
-    Gives the folder, which is the target, and relative name without suffix -> with it. ValueError
-    names a file whose imageData is no image, and another image that is there already.
+    Gives relative name without suffix -> with it. ValueError names a file whose imageData is no
+    image, and another image that is there already.
     """
     names = dict(images)
     for stem, drawing in drawings.items():
@@ -124,11 +120,10 @@ def write_embedded(
                 f'{path} is another image than that of {drawing.file}: delete it, or pass '
                 '--overwrite to replace it'
             )
-    return target, dict(sorted(names.items()))
+    return dict(sorted(names.items()))
 
 
 def _decoded(record: dict, key: str, where: str) -> bytes:
-    """An image file in base64."""
     try:
         content = base64.b64decode(field(record, key, 'a text', where), validate=True)
         with Image.open(io.BytesIO(content)) as image:
@@ -216,7 +211,6 @@ def read_via(
 
 
 def _via_regions(file: Path, folder: Path, images: Mapping[str, str]) -> dict[str, list[dict]]:
-    """Regions by the name of their image."""
     data = read_json(file)
     data = data.get('_via_img_metadata', data) if isinstance(data, dict) else None
     entries = list(data.values()) if isinstance(data, dict) else []

@@ -54,12 +54,10 @@ def make(
     crowd_advice: str = '',  # to follow a warning that a class has crowds only
     **recipe: Any,  # the name of the tool as `made_by`, and what the result depends on besides
 ) -> None:
-    """Convert, then say what was made."""
     path = json_path(args)
     recipe |= dict(version=1, categories=categories, void=read_void(args).as_json())
-    convert(
-        jobs, read, categories, path, recipe=recipe, workers=args.workers, overwrite=args.overwrite
-    )
+    way = dict(workers=args.workers, overwrite=args.overwrite)
+    convert(jobs, read, categories, path, recipe=recipe, **way)
     if skipped:
         print(f'{len(skipped)} shapes without area are left out: {some(skipped, 10)}')
     report(path, images or args.images, crowd_advice)
@@ -126,7 +124,6 @@ def exit_on_error() -> Iterator[None]:
 
 
 def report(json_file: Path, images: Path, crowd_advice: str) -> None:
-    """Print what was made and the lines a config needs."""
     data = json.loads(json_file.read_bytes())
     names = {c['id']: c['name'] for c in data['categories']}  # things first
     things = [c['id'] for c in data['categories'] if c['isthing']]

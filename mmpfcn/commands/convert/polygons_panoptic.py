@@ -37,7 +37,6 @@ from .writer import Job
 def draw(
     categories: list[dict], background: str | None, shapes: list[Shape], image: dict
 ) -> Painted:
-    """The panoptic map of an image with its record."""
     by_name = {category['name']: category['id'] for category in categories}
     things = frozenset(category['id'] for category in categories if category['isthing'])
     size = image['height'], image['width']
@@ -102,7 +101,8 @@ def prepare(
     check_labels(drawings, images, names, void)
     if any(drawing.embedded for drawing in drawings.values()):
         target = out.with_suffix('.images')
-        folder, images = write_embedded(folder, images, drawings, target, args.overwrite)
+        images = write_embedded(folder, images, drawings, target, args.overwrite)
+        folder = target
     jobs = []
     matched = match(images, drawings, 'drawings', args.skip_unannotated)
     for number, (stem, name) in enumerate(matched.items(), 1):

@@ -8,8 +8,6 @@ panoptic merge kept and dropped and why. It is one HTML file that needs nothing 
 --cfg-options model.test_cfg.center_thr=0.1
 """
 
-import argparse
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -23,18 +21,6 @@ from .. import options
 from ..page import fill_template, require_page
 from . import texts
 from .pictures import Pictures
-
-
-def make_parser() -> argparse.ArgumentParser:
-    parser = options.new_parser(__doc__)
-    add = parser.add_argument
-    add('image', help='path or address of an image')
-    add('--config', required=True, help='config file of the model')
-    add('--checkpoint', required=True, help='its weights, a path or an address')
-    add('--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here')
-    options.add_device(parser)
-    options.add_config_options(parser, 'model.test_cfg.center_thr=0.1')
-    return parser
 
 
 def explanation_page(explanation: Explanation, model: str) -> str:
@@ -67,8 +53,15 @@ def explanation_page(explanation: Explanation, model: str) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
+def main(argv: list[str] | None = None) -> None:
+    parser = options.new_parser(__doc__)
+    add = parser.add_argument
+    add('image', help='path or address of an image')
+    add('--config', required=True, help='config file of the model')
+    add('--checkpoint', required=True, help='its weights, a path or an address')
+    add('--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here')
+    options.add_device(parser)
+    options.add_config_options(parser, 'model.test_cfg.center_thr=0.1')
     args = parser.parse_args(argv)
     options.require_file(parser, 'image', args.image)
     options.require_checkpoint(parser, '--checkpoint', args.checkpoint)

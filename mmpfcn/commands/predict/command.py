@@ -15,7 +15,6 @@ one machine or several with a common folder, share the images:
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -80,7 +79,7 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
     return list({path_of(item): item for item in work}.values())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):

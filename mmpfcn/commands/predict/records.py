@@ -218,7 +218,6 @@ class Records(Collection):
         self._note(line, Path(self._file.name), start)
 
     def close(self) -> None:
-        """Bring the current file to the disk."""
         if self._file is not None:
             os.fsync(self._file.fileno())
             self._file.close()

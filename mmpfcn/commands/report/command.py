@@ -10,7 +10,6 @@ code, with a folder of PNGs.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +108,7 @@ def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> t
     return log, f'There is no log of a training in {path}: give --log.'
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     check_arguments(parser, args)

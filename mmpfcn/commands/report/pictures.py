@@ -86,7 +86,6 @@ def _errors(compared: Comparison) -> list[Found]:
 def _draw_errors(
     image: np.ndarray, compared: Comparison, errors: list[Found], classes: list[str]
 ) -> np.ndarray:
-    """The wrong segments, in the colours of their kinds, on the grey image."""
     wrong = [error.id for error in errors if not error.in_gt]
     missed = [error.id for error in errors if error.in_gt]
     index = segment_index(compared.pred.ids, wrong).astype(np.int32)

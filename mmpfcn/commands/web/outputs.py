@@ -67,7 +67,6 @@ class Outputs:
 
 
 def num_bytes(output: NetworkOutput) -> int:
-    """Memory of an output, on whatever device."""
     tensors = [output.mask_feats, *(maps for level in output.levels for maps in level)]
     # mask_feats and maps of a batch of one have storages of their own
     return output.image.nbytes + sum(tensor.nbytes for tensor in tensors)

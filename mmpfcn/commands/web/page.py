@@ -68,7 +68,6 @@ def draw_overlay(result: PanopticResult) -> np.ndarray:
 
 
 def figures(title: str, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> str:
-    """Pictures of the levels as HTML."""
     addresses = [thumbnail(picture, picture.shape[1]) for picture in pictures]
     return html_part('web.html', 'levels', title, addresses, captions)
 
@@ -91,13 +90,8 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
                 image = _upload(max_mb)
                 model = gr.Dropdown(names, value=names[0], label='Model', elem_id='model')
             with gr.Column(elem_id='live'):
-                overlay = gr.Image(
-                    label='Segments',
-                    format='jpeg',
-                    interactive=False,
-                    buttons=['download', 'fullscreen'],
-                    elem_id='overlay',
-                )
+                way = dict(interactive=False, buttons=['download', 'fullscreen'])
+                overlay = gr.Image(label='Segments', format='jpeg', elem_id='overlay', **way)
                 with gr.Column(elem_id='thresholds'):
                     sliders = _sliders(defaults(outputs.models[names[0]].settings))
                     reset = gr.Button("Back to the model's thresholds", size='sm', elem_id='reset')

@@ -53,7 +53,6 @@ class OnnxPrediction:
         return self.watched_run(StageClock(torch.device('cpu')))
 
     def watched_run(self, clock: StageClock) -> list[np.ndarray]:
-        """The panoptic maps."""
         with clock.stage('preprocess'):
             batch = normalize(self.images, self.inferencer.meta)
         with clock.stage('graph'):
@@ -66,5 +65,4 @@ class OnnxPrediction:
             return [self.inferencer.finish(output, *sizes)[0] for output in outputs]
 
     def num_found(self) -> int:
-        """Things in the first panoptic map."""
         return int((np.unique(self.run()[0]) >= INSTANCE_OFFSET).sum())

@@ -54,7 +54,6 @@ class Prediction:
             return self.model.test_step(self.batch)
 
     def run_network(self) -> tuple:
-        """Without post-processing."""
         with torch.no_grad(), numerics(self.setting.dtype, self.device):
             return self.model(**self.model.data_preprocessor(self.batch), mode='tensor')
 
@@ -64,7 +63,6 @@ class Prediction:
             self.run()
 
     def num_found(self) -> int:
-        """Things in the first panoptic map."""
         ids = self.run()[0].pred_panoptic_seg.sem_seg.unique()
         return int((ids >= INSTANCE_OFFSET).sum())
 
@@ -96,7 +94,6 @@ class TrainingStep:
         self.optim_wrapper.update_params(self._loss())
 
     def run_gradients(self) -> None:
-        """Forward and backward without the optimizer."""
         self._loss().backward()
 
     def _loss(self) -> torch.Tensor:
