@@ -42,23 +42,19 @@ CONVERTERS = {
 ONNX_PREDICT = Command('onnx_infer', 'segment images with an exported model')
 
 
-def overview(prog: str, what: str, commands: Mapping[str, Command]) -> str:
-    """The help text: a line for each command."""
-    width = max(map(len, commands))
-    lines = [f'  {name:{width}}  {command.does}' for name, command in commands.items()]
-    usage = f'usage: {prog} {what} ...\n\n'
-    return usage + '\n'.join(lines) + f'\n\nThe options of one: {prog} {what} --help\n'
-
-
 def choose(prog: str, what: str, commands: Mapping[str, Command], argv: Sequence[str]) -> str:
-    """The name of a command; prints the overview where it is asked for, exits 2 on a wrong name."""
+    """The name of a command; prints the help where it is asked for, exits 2 on a wrong name."""
     if argv and argv[0] in commands:
         return argv[0]
+    width = max(map(len, commands))
+    lines = [f'  {name:{width}}  {command.does}\n' for name, command in commands.items()]
+    help_text = f'usage: {prog} {what} ...\n\n{"".join(lines)}\n'
+    help_text += f'The options of one: {prog} {what} --help\n'
     if argv and argv[0] in ('-h', '--help'):
-        print(overview(prog, what, commands), end='')
+        print(help_text, end='')
         sys.exit(0)
     if not argv:
-        print(overview(prog, what, commands), end='', file=sys.stderr)
+        print(help_text, end='', file=sys.stderr)
         problem = f'{what} is missing'
     else:
         near = get_close_matches(argv[0], commands, 1)

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -49,7 +49,6 @@ INSTALL = (
     '      MMCV_WITH_OPS=1 pip install --no-build-isolation {packages}',
     f'pip install {{torch}} {BUILD_TOOLS} openmim\n      mim install {{packages}}',
 )
-
 
 # mmcv asks for opencv-python, a dependency of mmdet for the headless one: both write to one folder
 HEADLESS = (
@@ -88,10 +87,8 @@ def find_version(name: str) -> str | None:
         if found:
             return found.group(1)
     for distribution in (name, *(packages[name][0] for packages in SUPPORTED.values())):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
     return 'of unknown version'
 
 
@@ -133,14 +130,11 @@ def describe(found: dict[str, str | None]) -> str:
 
 
 def check_versions() -> None:
-    """Checks that torch, mmengine, mmcv and mmdet are a set that fits.
+    """Raise ImportError unless torch, mmengine, mmcv and mmdet are a set that fits and loads.
 
-    Where mmcv has no compiled operators, :class:`MissingOperators` takes their place, so that mmdet
-    can be imported.
-
-    Raises:
-        ImportError: something is missing or of another version, or mmcv's operators do not load;
-            the message says what was found, what is supported and the commands to install it.
+    The message says what was found, what is supported and the commands to install it. Where mmcv
+    has no compiled operators, :class:`MissingOperators` takes their place, so that mmdet can be
+    imported.
     """
     names = next(iter(SUPPORTED.values()))
     found = {name: find_version(name) for name in names}
@@ -173,11 +167,7 @@ def import_mmdet() -> None:
 
 
 def operators_command(found: dict[str, str | None]) -> str:
-    """The lines to type that compile mmcv for the torch that is there.
-
-    Args:
-        found: import name -> version; tells which mmcv belongs to the other packages.
-    """
+    """The lines to type that compile the mmcv of these packages for the torch that is there."""
     fitting = next(packages for packages in SUPPORTED.values() if not misfits(found, packages))
     mmcv = requirement(*fitting['mmcv'])
     return (
@@ -187,8 +177,7 @@ def operators_command(found: dict[str, str | None]) -> str:
     )
 
 
-OPERATORS = 'mmcv._ext'
-"""The module of mmcv's compiled operators."""
+OPERATORS = 'mmcv._ext'  # the module of mmcv's compiled operators
 
 
 class MissingOperators(ModuleType):

@@ -83,10 +83,7 @@ def logged(work_dir: Path) -> list[dict[str, float]]:
 
 
 def run(name: str, steps: int) -> dict[str, float]:
-    """Train with this broken; means of the last ten steps.
-
-    The mean of those numbers that are not NaN; NaN if all are.
-    """
+    """Train with this broken; means of the numbers of the last ten steps that are not NaN, NaN if all are."""
     change, settings = BREAKAGES[name]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -24,10 +24,8 @@ SEED = ('--cfg-options', 'randomness.seed=7')
 
 
 def prepare(folder: Path, max_iters: int, **changes) -> None:
-    """A data set and a config with a moving average and a worker, saving after every step.
-
-    The config has no seed: a resumed run must go on with that of the checkpoint.
-    """
+    """A data set and a config with a moving average and a worker, saving after every step; without a seed:
+    a resumed run must go on with that of the checkpoint."""
     init_default_scope('mmdet')
     tiny_run.draw_data(folder, train=5, val=2)
     average = dict(type='EMAHook', momentum=0.1, update_buffers=True)

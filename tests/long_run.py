@@ -91,13 +91,10 @@ def main() -> None:
         for what, measure in (('training', train), ('predictions', predict)):
             measured = measure(Path(name), args.iterations)
             for where in measured[0]:
-                memory = [kibibytes[where] for kibibytes in measured]
-                print(
-                    f'{args.iterations} {what}, {where}: {slope(memory):+.1f} KiB per 1000 '
-                    f'iterations, {memory[len(memory) // 5] / 1024:.0f} MiB after the first fifth, '
-                    f'{memory[-1] / 1024:.0f} MiB at the end',
-                    flush=True,
-                )
+                memory = [kibibytes[where] / 1024 for kibibytes in measured]
+                first, last, grown = memory[len(memory) // 5], memory[-1], 1024 * slope(memory)
+                print(f'{args.iterations} {what}, {where}: {grown:+.1f} KiB per 1000 iterations, ', end='')
+                print(f'{first:.0f} MiB after the first fifth, {last:.0f} MiB at the end', flush=True)
 
 
 if __name__ == '__main__':

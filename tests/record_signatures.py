@@ -55,8 +55,9 @@ def uses_of_code(file: Path) -> Iterator[Use]:
         if isinstance(node, ast.ClassDef):
             bases = [name for base in node.bases if (name := _dotted(base, imported))]
             for call in ast.walk(node) if bases else ():
-                if isinstance(call, ast.Call) and (method := _method_of_super(call.func)):
-                    yield _call(file, call, f'{bases[0]}.{method}')
+                if isinstance(call, ast.Call):
+                    if found := re.fullmatch(r'super\(\)\.(\w+)', ast.unparse(call.func)):
+                        yield _call(file, call, f'{bases[0]}.{found[1]}')
 
 
 def uses_of_config(file: Path) -> Iterator[Use]:
@@ -73,10 +74,8 @@ def all_uses() -> tuple[list[Use], list[Use]]:
     """Those of the code (mmpfcn and tools) and those of the configs."""
     code = [*ROOT.glob('mmpfcn/**/*.py'), *ROOT.glob('tools/**/*.py')]
     configs = sorted(ROOT.glob('configs/**/*.py'))
-    return (
-        [use for file in sorted(code) for use in uses_of_code(file)],
-        [use for file in configs for use in uses_of_config(file)],
-    )
+    of_configs = [use for file in configs for use in uses_of_config(file)]
+    return [use for file in sorted(code) for use in uses_of_code(file)], of_configs
 
 
 def record(files: dict[str, str], names: set[str], types: set[str]) -> dict:
@@ -115,11 +114,6 @@ def _dotted(node: ast.expr, imported: dict[str, str]) -> str | None:
     if first not in imported or not all(name.isidentifier() for name in rest):
         return None
     return '.'.join([imported[first], *(name for name in rest if not name.startswith('__'))])
-
-
-def _method_of_super(node: ast.expr) -> str | None:
-    found = re.fullmatch(r'super\(\)\.(\w+)', ast.unparse(node))
-    return found and found[1]
 
 
 def _call(file: Path, node: ast.Call, name: str) -> Use:

@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 
 OUT = Path(__file__).resolve().parent / 'data' / 'oracle'
-WHOLE = (
-    'shapes_r50', 'shapes_star_r50', 'weights_crc', 'optimizer_params_r50', 'solver_r50_1x', 'init_stats_r50',
-)  # fmt: skip
+WHOLE = 'shapes_r50 shapes_star_r50 weights_crc optimizer_params_r50 solver_r50_1x init_stats_r50'.split()
 CASES = ('infer_star_img1', 'train_r50_vanish', 'units', 'gt_synth')
 INPUTS = ('img1_', 'vanish_')
 SUBSAMPLED = ('act.', 'pred_', 'encode_feat', 'sem_seg', 'thing.mask_logits', 'grad.')

@@ -20,12 +20,14 @@ SHARES = {
     'things on one': [[0, 3], [1, 2]],
 }
 """Which images every process of a run has."""
+PAIRS = dict(type='FocalLoss', loss_weight=4.0)
 
 
-def build(sync: bool) -> torch.nn.Module:
+def build(sync: bool, **head) -> torch.nn.Module:
     """The same weights everywhere; batch norm with its running statistics."""
     torch.manual_seed(0)
-    return tiny.build(backbone=dict(norm_eval=True), train_cfg=dict(sync_avg_factor=sync))
+    settings = dict(train_cfg=dict(sync_avg_factor=sync), panoptic_head=head)
+    return tiny.build(backbone=dict(norm_eval=True), **settings)
 
 
 def step(model: torch.nn.Module, share: list[int]) -> dict[str, torch.Tensor]:
@@ -65,6 +67,8 @@ def process(rank: int, ports: dict[str, str], folder: str) -> None:
         for sync in (True, False):
             results[name, sync] = step(DistributedDataParallel(build(sync)), shares[rank])
         if name == 'things on one':
+            model = DistributedDataParallel(build(True, loss_intra_batch=PAIRS))
+            results[name, 'pairs'] = step(model, shares[rank])
             torch.manual_seed(0)
             results[name, 'weights'] = train(DistributedDataParallel(tiny.build()), rank)
         dist.destroy_process_group()
@@ -97,6 +101,15 @@ def test_processes_train_as_one_or_count_their_own(results, name):
             if not key.startswith('loss_'):
                 expected = torch.stack([other[key] for other in alone]).mean(0)
             torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-5, msg=key)
+
+
+def test_pairs_of_processes_train_as_in_one(results):
+    """The objects of all processes are one batch, of which each has a pair."""
+    whole = step(build(True, loss_intra_batch=PAIRS), sum(SHARES['things on one'], []))
+    for key, expected in whole.items():
+        mean = sum(results[rank]['things on one', 'pairs'][key] for rank in range(2)) / 2
+        torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-5, msg=key)
+    assert whole['loss_intra_batch'] > 0
 
 
 def test_processes_stay_in_step_and_the_two_rules_differ(results):

@@ -31,10 +31,8 @@ for pid in "${pids[@]}"; do wait "$pid" || exit 1; done
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    """5 images for training and 3 for validation, which two processes can not share evenly.
-
-    In the second step one process has a last batch of one image, the other starts anew with two.
-    """
+    """5 images for training and 3 for validation, which two processes can not share evenly: in the
+    second step one has a last batch of one image, the other starts anew with two."""
     folder = tmp_path_factory.mktemp('distributed')
     draw_data(folder, train=5, val=3)
     sampler = dict(type='DefaultSampler', shuffle=True, round_up=False)
@@ -48,16 +46,10 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope='module')
 def trained(folder) -> Path:
     """The work dir of two groups of torchrun, one for each node, that meet at one address."""
-    port = free_port()
-    nodes = [
-        start(
-            'dist_train.sh', 'tiny.py', 1, '--work-dir=nodes', cwd=folder,
-            NNODES='2', NODE_RANK=str(rank), MASTER_ADDR='127.0.0.1', PORT=port,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for node in nodes:
-        finish(node)
+    node = dict(NNODES='2', MASTER_ADDR='127.0.0.1', PORT=free_port(), cwd=folder)
+    command = ('dist_train.sh', 'tiny.py', 1, '--work-dir=nodes')
+    for process in [start(*command, NODE_RANK=str(rank), **node) for rank in range(2)]:
+        finish(process)
     return folder / 'nodes'
 
 
@@ -92,19 +84,15 @@ def test_slurm_trains_like_torchrun(folder, trained):
     path = f'{folder}:{ENVIRONMENT["PATH"]}'
     task = ('part', 'job', 'tiny.py', 'slurm')
     run('slurm_train.sh', *task, cwd=folder, GPUS='2', PATH=path, MASTER_PORT=free_port())
-    ours, theirs = (
-        torch.load(path / 'iter_2.pth', weights_only=False)['state_dict']
-        for path in (folder / 'slurm', trained)
-    )
+    files = folder / 'slurm' / 'iter_2.pth', trained / 'iter_2.pth'
+    ours, theirs = (torch.load(path, weights_only=False)['state_dict'] for path in files)
     for name, weight in theirs.items():
         assert torch.equal(ours[name], weight), name
 
 
 def test_two_processes_measure_like_one(folder):
-    """PQ, AP and mIoU of a model that has learned something about the images it trained with.
-
-    The sampler gives one of the three images to both processes.
-    """
+    """PQ, AP and mIoU of a model that has learned something about the images it trained with; the
+    sampler gives one of the three to both processes."""
     split = dict(
         val_dataloader__dataset__ann_file='annotations/panoptic_train.json',
         val_dataloader__dataset__data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),

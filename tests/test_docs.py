@@ -164,20 +164,6 @@ def test_the_configs_build(block, tmp_path):
         MODELS.build(cfg.model)
 
 
-def prelude() -> dict:
-    """What the pages say is there: maps of segments, features, kernels."""
-    gt = np.full((8, 8), 7)
-    return dict(
-        torch=torch,
-        gt=gt,
-        pred=np.where(gt == 7, 1000, 0),
-        feats=[torch.rand(1, 256, 32 // 2**i, 48 // 2**i) for i in range(4)],
-        kernels=torch.rand(3, 64),
-        labels=torch.zeros(3, dtype=torch.long),
-        scores=torch.tensor([0.9, 0.8, 0.7]),
-    )
-
-
 RUN_HERE = [b for b in PYTHON if b not in CONFIG_SNIPPETS and reason(b.text) is None]
 
 
@@ -185,7 +171,11 @@ RUN_HERE = [b for b in PYTHON if b not in CONFIG_SNIPPETS and reason(b.text) is 
 def test_the_python_runs(user, monkeypatch, page):
     """The blocks of a page one after the other, as a reader would type them."""
     monkeypatch.chdir(user)
-    names = prelude()
+    gt = np.full((8, 8), 7)
+    names = dict(torch=torch, gt=gt, pred=np.where(gt == 7, 1000, 0))  # what the pages say is there
+    names['feats'] = [torch.rand(1, 256, 32 // 2**i, 48 // 2**i) for i in range(4)]
+    names |= dict(kernels=torch.rand(3, 64), labels=torch.zeros(3, dtype=torch.long))
+    names['scores'] = torch.tensor([0.9, 0.8, 0.7])
     for block in RUN_HERE:
         if block.page == page:
             exec(compile(block.text, page, 'exec'), names)

@@ -52,50 +52,38 @@ def draw(folder: Path, split: str, number: int, things: bool = True) -> list[dic
     save(folder / f'{split}_instances' / f'{number}.png', instances)
 
 
-def shapes() -> list[tuple]:
-    regions = [('sky', SKY, 0, 0, 96, 32), ('road', ROAD, 0, 32, 96, 64)]
-    return [*regions, *OBJECTS]
+REGIONS = [('sky', SKY, 0, 0, 96, 32), ('road', ROAD, 0, 32, 96, 64)]
+NUMBERS = [1, 2, 3, 4]
 
 
-def draw_labelme(folder: Path, numbers: list[int]) -> None:
-    for number in numbers:
-        drawn = [
-            dict(label=name, points=[[x1, y1], [x2, y2]], shape_type='rectangle', group_id=None)
-            for name, _, x1, y1, x2, y2 in shapes()
-        ]
-        path = folder / 'train_labelme' / f'{number}.json'
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(dict(shapes=drawn, imagePath=f'{number}.jpg')))
-
-
-def draw_via(folder: Path, numbers: list[int]) -> None:
-    regions = [
-        dict(
-            shape_attributes=dict(name='rect', x=x1, y=y1, width=x2 - x1, height=y2 - y1),
-            region_attributes=dict(type=name),
-        )
-        for name, _, x1, y1, x2, y2 in shapes()
+def draw_labelme(folder: Path) -> None:
+    folder.mkdir()
+    shapes = [
+        dict(label=name, points=[[x1, y1], [x2, y2]], shape_type='rectangle', group_id=None)
+        for name, _, x1, y1, x2, y2 in [*REGIONS, *OBJECTS]
     ]
-    entries = {str(n): dict(filename=f'{n}.jpg', regions=regions) for n in numbers}
-    (folder / 'via_train.json').write_text(json.dumps(entries))
+    for number in NUMBERS:
+        content = dict(shapes=shapes, imagePath=f'{number}.jpg')
+        (folder / f'{number}.json').write_text(json.dumps(content))
 
 
-def draw_coco(folder: Path, numbers: list[int]) -> None:
-    for kind, drawn in (('instances', OBJECTS), ('stuff', shapes()[:2])):
-        annotations = [
-            dict(
-                id=100 * number + value, image_id=number, category_id=value, iscrowd=0,
-                segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]],
-            )
-            for number in numbers
-            for _, value, x1, y1, x2, y2 in drawn
-        ]  # fmt: skip
-        categories = [dict(id=value, name=name) for name, value, *_ in drawn]
-        images = [dict(id=n, file_name=f'{n}.jpg', height=64, width=96) for n in numbers]
-        if kind == 'stuff':
-            categories.append(dict(id=183, name='other'))
-        content = dict(images=images, annotations=annotations, categories=categories)
-        (folder / f'{kind}_train.json').write_text(json.dumps(content))
+def draw_via(path: Path) -> None:
+    regions = []
+    for name, _, x1, y1, x2, y2 in [*REGIONS, *OBJECTS]:
+        rectangle = dict(name='rect', x=x1, y=y1, width=x2 - x1, height=y2 - y1)
+        regions.append(dict(shape_attributes=rectangle, region_attributes=dict(type=name)))
+    path.write_text(json.dumps({str(n): dict(filename=f'{n}.jpg', regions=regions) for n in NUMBERS}))
+
+
+def draw_coco(path: Path, drawn: list[tuple], *more: dict) -> None:
+    annotations = [
+        dict(id=100 * number + value, image_id=number, category_id=value, iscrowd=0,
+             segmentation=[[x1, y1, x2, y1, x2, y2, x1, y2]])
+        for number in NUMBERS for _, value, x1, y1, x2, y2 in drawn
+    ]  # fmt: skip
+    categories = [*(dict(id=value, name=name) for name, value, *_ in drawn), *more]
+    images = [dict(id=n, file_name=f'{n}.jpg', height=64, width=96) for n in NUMBERS]
+    path.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
 
 
 @pytest.fixture
@@ -103,14 +91,12 @@ def mine(tmp_path, monkeypatch) -> Path:
     """data/mine with four images for training and two for validation; cwd is above it."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / 'data' / 'mine'
-    for number in range(1, 5):
-        draw(folder, 'train', number)
-    for number in range(5, 7):
-        draw(folder, 'val', number)
-    numbers = [1, 2, 3, 4]
-    draw_labelme(folder, numbers)
-    draw_via(folder, numbers)
-    draw_coco(folder, numbers)
+    for split, number in [*(('train', number) for number in NUMBERS), ('val', 5), ('val', 6)]:
+        draw(folder, split, number)
+    draw_labelme(folder / 'train_labelme')
+    draw_via(folder / 'via_train.json')
+    draw_coco(folder / 'instances_train.json', OBJECTS)
+    draw_coco(folder / 'stuff_train.json', REGIONS, dict(id=183, name='other'))
     return folder
 
 
@@ -178,12 +164,9 @@ def train(cfg: Config) -> tuple[Runner, dict[str, float]]:
     """A run, and the figures of its validation."""
     runner = Runner.from_cfg(cfg)
     runner.train()
-    scalars = runner.message_hub.log_scalars
-    return runner, {
-        key.removeprefix('val/coco_panoptic/'): buffer.current()
-        for key, buffer in scalars.items()
-        if key.startswith('val/coco_panoptic/')
-    }
+    prefix = 'val/coco_panoptic/'
+    scalars = runner.message_hub.log_scalars.items()
+    return runner, {k.removeprefix(prefix): v.current() for k, v in scalars if k.startswith(prefix)}
 
 
 def test_the_config_trains_and_tests(mine, tmp_path):

@@ -50,14 +50,10 @@ def test_dotted_names_are_there(page):
             thing = getattr(thing, part) if hasattr(thing, part) else import_module(path)
 
 
-def test_every_folder_has_its_line_in_contributing():
-    table = ' '.join(cells[0] for cells in rows('CONTRIBUTING.md'))
+def test_every_folder_and_every_base_config_has_its_line():
     folders = {path.parts[0] for path in TRACKED if len(path.parts) > 1}
     folders |= {p.parts[1] for p in TRACKED if p.parts[0] == 'mmpfcn' and len(p.parts) > 2}
-    assert {folder for folder in folders if f'{folder}/' not in table} == set()
-
-
-def test_every_file_of_base_has_its_line_in_configs():
-    table = ' '.join(cells[0] for cells in rows('docs/configs.md'))
     files = {path.name for path in TRACKED if path.parts[:2] == ('configs', '_base_')}
-    assert {name for name in files if name not in table} == set()
+    for page, names in (('CONTRIBUTING.md', {f'{x}/' for x in folders}), ('docs/configs.md', files)):
+        table = ' '.join(cells[0] for cells in rows(page))
+        assert {name for name in names if name not in table} == set(), page

@@ -16,15 +16,9 @@ from mmpfcn.visualization.drawing import GAP, title_height
 
 CONFIGS = ROOT / 'configs' / 'panoptic_fcn'
 SIZE = (96, 128)  # of the drawn images, in pixels
-QUICK = [
-    'default_hooks.logger.interval=1',
-    'train_dataloader.batch_size=2',
-    *(
-        f'{loader}_dataloader.{option}'
-        for loader in ('train', 'val', 'test')
-        for option in ('num_workers=0', 'persistent_workers=False')
-    ),
-]
+QUICK = ['default_hooks.logger.interval=1', 'train_dataloader.batch_size=2']
+for loader in ('train', 'val', 'test'):
+    QUICK += [f'{loader}_dataloader.{option}' for option in ('num_workers=0', 'persistent_workers=False')]
 ANY_PREDICTION = [f'model.test_cfg.{key}=0' for key in ('center_thr', 'region_thr', 'score_thr')]
 """Options after which even an untrained model has something for every metric."""
 
@@ -45,10 +39,8 @@ def ran(name: str, *arguments, cwd: Path) -> str:
 
 def train_shapes(max_iters: int, *options: str, flags: tuple[str, ...] = ()) -> list[str]:
     """Arguments of train.py for a few iterations of r18_shapes."""
-    return [
-        str(CONFIGS / 'r18_shapes.py'), *flags, '--cfg-options', *QUICK,
-        f'train_cfg.max_iters={max_iters}', 'default_hooks.checkpoint.interval=2', *options,
-    ]  # fmt: skip
+    few = [f'train_cfg.max_iters={max_iters}', 'default_hooks.checkpoint.interval=2', *options]
+    return [str(CONFIGS / 'r18_shapes.py'), *flags, '--cfg-options', *QUICK, *few]
 
 
 @pytest.fixture(scope='module')
@@ -133,10 +125,8 @@ def test_resume_goes_on_after_the_checkpoint(folder, trained):
 
 
 def test_wrong_class_counts_are_explained(folder):
-    heads = ('panoptic_head', 'panoptic_fusion_head')
-    counts = [f'model.{head}.num_things_classes=5' for head in heads]
-    arguments = train_shapes(1, *counts, flags=('--work-dir', 'wrong'))
-    code, output = run_tool('train.py', *arguments, cwd=folder)
+    counts = [f'model.{head}.num_things_classes=5' for head in ('panoptic_head', 'panoptic_fusion_head')]
+    code, output = run_tool('train.py', *train_shapes(1, *counts, flags=('--work-dir', 'wrong')), cwd=folder)
     assert code != 0
     message = 'the model has num_things_classes=5, but the data set has 6 thing_classes: set '
     assert f'ValueError: {message}model.panoptic_head.num_things_classes=6' in output
@@ -150,20 +140,11 @@ def test_wrong_class_counts_are_explained(folder):
 def test_coco_config_trains_elsewhere_by_options_alone(tmp_path, name, sizes):
     """One iteration on small versions of real photos, and no validation."""
     photos = coco200()
-    where = [
-        f'train_dataloader.dataset.data_root={photos}',
-        f'val_dataloader.dataset.data_root={photos}',
-        f'val_evaluator.1.ann_file={photos}/annotations/instances_val2017.json',
-    ]
-    small = [
-        'model.backbone.init_cfg=None',
-        *(f'train_dataloader.dataset.pipeline.{size}' for size in sizes),
-        'train_cfg.max_iters=1',
-        'train_cfg.val_begin=2',
-        'default_hooks.checkpoint.save_last=False',
-    ]
-    config = CONFIGS / f'{name}.py'
-    ran('train.py', config, '--cfg-options', *where, *small, *QUICK, cwd=tmp_path)
+    roots = [f'{split}_dataloader.dataset.data_root={photos}' for split in ('train', 'val')]
+    options = [*roots, f'val_evaluator.1.ann_file={photos}/annotations/instances_val2017.json', *QUICK]
+    options += ['model.backbone.init_cfg=None', *(f'train_dataloader.dataset.pipeline.{s}' for s in sizes)]
+    options += ['train_cfg.max_iters=1', 'train_cfg.val_begin=2', 'default_hooks.checkpoint.save_last=False']
+    ran('train.py', CONFIGS / f'{name}.py', '--cfg-options', *options, cwd=tmp_path)
     log = newest(tmp_path / 'work_dirs' / name, '*.log')
     line = re.search(r'Iter\(train\) \[1/1\].*', log)[0]
     assert float(re.search(r' loss: ([\d.]+)', line)[1]) > 0

@@ -9,17 +9,11 @@ import pytest
 from helpers.oracle import ROOT
 
 FLOORS = (
-    {'version', 'compat'},
-    {'ops', 'formats'},
-    {'structures'},
-    {'models', 'datasets', 'evaluation'},
-    {'visualization', 'engine'},
-    {'apis'},
-    {'deployment'},
-    {'commands'},
-)
+    'version compat', 'ops formats', 'structures', 'models datasets evaluation', 'visualization engine',
+    'apis', 'deployment', 'commands',
+)  # fmt: skip
 """From the ground: a module imports from its own floor and from those below."""
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 HEAVY = {'torch', 'torchvision', 'mmcv', 'mmdet', 'mmengine'}
 
 
@@ -85,28 +79,17 @@ def room(module: str) -> str:
 
 def within(imports: list[Import]) -> list[Import]:
     """Those of mmpfcn's modules among each other; the door itself opens all rooms."""
-    return [
-        entry
-        for entry in imports
-        if entry.user.startswith('mmpfcn.') and entry.module.split('.')[0] == 'mmpfcn'
-    ]
+    ours = [entry for entry in imports if entry.user.startswith('mmpfcn.')]
+    return [entry for entry in ours if entry.module.split('.')[0] == 'mmpfcn']
 
 
 def going_up(imports: list[Import]) -> list[str]:
     """The door stands above everything but the commands; nothing of mmpfcn imports tools."""
     top = FLOOR['apis'] + 0.5
-    up = [
-        str(entry)
-        for entry in within(imports)
-        if FLOOR.get(room(entry.module), top) > FLOOR.get(room(entry.user), top)
-    ]
+    up = [e for e in within(imports) if FLOOR.get(room(e.module), top) > FLOOR.get(room(e.user), top)]
     strangers = {'tools', 'tests', 'helpers'}
-    up += [
-        str(entry)
-        for entry in imports
-        if entry.user.startswith('mmpfcn') and entry.module.split('.')[0] in strangers
-    ]
-    return up
+    ours = [entry for entry in imports if entry.user.startswith('mmpfcn')]
+    return list(map(str, up + [entry for entry in ours if entry.module.split('.')[0] in strangers]))
 
 
 def circle(imports: list[Import]) -> list[str]:
@@ -123,35 +106,28 @@ def circle(imports: list[Import]) -> list[str]:
 
 
 def private(imports: list[Import]) -> list[str]:
-    """Imports of names with an underscore, or from such a module of ours; not ``__version__``.
+    """Imports of names with an underscore, or from such a module of ours; not ``__version__``. What
+    modules another package has (numpy._core) is its own affair."""
 
-    What modules another package has (numpy._core) is its own affair.
-    """
+    def is_private(entry: Import) -> bool:
+        places = entry.module.split('.') if entry.module.split('.')[0] == 'mmpfcn' else ()
+        return any(n.startswith('_') and not n.startswith('__') for n in (entry.name, *places))
 
-    def names(entry: Import) -> list[str]:
-        ours = entry.module.split('.')[0] == 'mmpfcn'
-        return [entry.name, *(entry.module.split('.') if ours else ())]
-
-    return [
-        str(entry)
-        for entry in imports
-        if any(name.startswith('_') and not name.startswith('__') for name in names(entry))
-    ]
+    return [str(entry) for entry in imports if is_private(entry)]
 
 
 def edits_of_the_path(root: Path = ROOT) -> list[str]:
     """Every use of ``sys.path`` or ``site.addsitedir``: a read alone serves nothing either."""
     names = {'sys.path', 'site.addsitedir'}
-    return [
-        f'{path.relative_to(root)}:{node.lineno}'
-        for path in sorted([*root.glob('mmpfcn/**/*.py'), *root.glob('tools/**/*.py')])
-        for node in ast.walk(ast.parse(path.read_text('utf-8')))
-        if (isinstance(node, ast.Attribute) and ast.unparse(node) in names)
-        or (
-            isinstance(node, ast.ImportFrom)
-            and {f'{node.module}.{alias.name}' for alias in node.names} & names
-        )
-    ]
+
+    def used(node: ast.AST) -> set[str]:
+        if isinstance(node, ast.ImportFrom):
+            return {f'{node.module}.{alias.name}' for alias in node.names}
+        return {ast.unparse(node)} if isinstance(node, ast.Attribute) else set()
+
+    files = sorted([*root.glob('mmpfcn/**/*.py'), *root.glob('tools/**/*.py')])
+    nodes = [(path, node) for path in files for node in ast.walk(ast.parse(path.read_text('utf-8')))]
+    return [f'{path.relative_to(root)}:{node.lineno}' for path, node in nodes if used(node) & names]
 
 
 def untested(root: Path = ROOT) -> list[str]:
@@ -180,14 +156,8 @@ def test_rooms_floors_and_leaves():
     rooms = {room(entry.module) for entry in ours if room(entry.user) == 'deployment'}
     users = {room(entry.user) for entry in ours if room(entry.module) == 'deployment'}
     assert rooms <= {'deployment', 'formats'} and users <= {'deployment', 'commands'}
-    heavy = [
-        entry
-        for entry in IMPORTS
-        if room(entry.user) in ('formats', 'deployment')
-        and entry.at_start
-        and entry.module.split('.')[0] in HEAVY
-    ]
-    assert list(map(str, heavy)) == []
+    light = [e for e in IMPORTS if e.at_start and room(e.user) in ('formats', 'deployment')]
+    assert [str(entry) for entry in light if entry.module.split('.')[0] in HEAVY] == []
 
 
 def test_no_import_goes_up_in_a_circle_or_to_a_private_name():
@@ -195,10 +165,7 @@ def test_no_import_goes_up_in_a_circle_or_to_a_private_name():
     assert circle(IMPORTS) == []
     assert private(IMPORTS) == []
     assert edits_of_the_path() == []
-
-
-def test_every_file_with_functions_has_a_test_of_its_name():
-    assert untested() == []
+    assert untested() == []  # every file with functions has a test of its name
 
 
 @pytest.fixture
@@ -217,11 +184,10 @@ def house(tmp_path):
     return build
 
 
-@pytest.mark.parametrize(
-    'line',
-    ['from ..models.head import Head', 'from ..models import head', 'from mmpfcn import models',
-     'def f():\n    import mmpfcn.models.head', 'import mmpfcn', 'from helpers import tiny'],
-)  # fmt: skip
+@pytest.mark.parametrize('line', [
+    'from ..models.head import Head', 'from ..models import head', 'from mmpfcn import models',
+    'def f():\n    import mmpfcn.models.head', 'import mmpfcn', 'from helpers import tiny',
+])  # fmt: skip
 def test_an_arrow_up_is_found(house, line):
     files = dict(models__head='from ..ops import conv\n')
     assert going_up(house(**files, ops__conv='')) == []
@@ -235,21 +201,19 @@ def test_a_circle_is_found(house):
     assert {'mmpfcn.ops.a', 'mmpfcn.ops.b'} == set(found)
 
 
-@pytest.mark.parametrize(
-    'line, bad',
-    [('from .b import _x', True), ('from ._b import x', True), ('from torch import _C', True),
-     ('from numpy._core import x', False),
-     ('from ..version import __version__', False), ('from __future__ import annotations', False)],
-)  # fmt: skip
+@pytest.mark.parametrize('line, bad', [
+    ('from .b import _x', True), ('from ._b import x', True), ('from torch import _C', True),
+    ('from numpy._core import x', False), ('from ..version import __version__', False),
+    ('from __future__ import annotations', False),
+])  # fmt: skip
 def test_a_private_name_is_found(house, line, bad):
     assert bool(private(house(ops__a=line))) == bad
 
 
-@pytest.mark.parametrize(
-    'line',
-    ['import sys\nsys.path.insert(0, "x")', 'import sys\nsys.path[:0] = ["x"]',
-     'from sys import path\npath.append("x")', 'import site\nsite.addsitedir("x")'],
-)  # fmt: skip
+@pytest.mark.parametrize('line', [
+    'import sys\nsys.path.insert(0, "x")', 'import sys\nsys.path[:0] = ["x"]',
+    'from sys import path\npath.append("x")', 'import site\nsite.addsitedir("x")',
+])  # fmt: skip
 def test_an_edit_of_the_path_is_found(house, line):
     house(ops__a=line)
     assert edits_of_the_path(house.root) == ['mmpfcn/ops/a.py:2'] or 'from sys' in line

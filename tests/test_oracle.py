@@ -90,12 +90,8 @@ def test_dice_of_things_stuff_and_nothing(u):
     rows = u['dice.thing.index_mask'].bool()
     pred = u['dice.thing.pred'].clone().requires_grad_()
     scores = u['dice.thing.weighted_val'].clone().requires_grad_()
-    loss = WeightedDiceLoss()(
-        pred.view(6, 7, 6, 5)[rows],
-        u['dice.thing.target'].view(6, 6, 5)[rows],
-        scores.view(6, 7)[rows],
-        reduction_override='sum',
-    )
+    pixels, targets = pred.view(6, 7, 6, 5)[rows], u['dice.thing.target'].view(6, 6, 5)[rows]
+    loss = WeightedDiceLoss()(pixels, targets, scores.view(6, 7)[rows], reduction_override='sum')
     assert_close(loss.detach(), u['dice.thing.loss'], 3e-6)
     loss.backward()
     assert_close(pred.grad, u['dice.thing.grad_pred'], 1e-6)
@@ -103,9 +99,8 @@ def test_dice_of_things_stuff_and_nothing(u):
     torch.testing.assert_close(scores.grad, golden, rtol=1e-5, atol=1e-6)
     rows = u['dice.stuff.index_mask'].bool()
     pred = u['dice.stuff.pred'].clone().requires_grad_()
-    loss = WeightedDiceLoss()(
-        pred.view(6, 6, 5)[rows], u['dice.stuff.target'].view(6, 6, 5)[rows], avg_factor=1
-    )
+    pixels, targets = pred.view(6, 6, 5)[rows], u['dice.stuff.target'].view(6, 6, 5)[rows]
+    loss = WeightedDiceLoss()(pixels, targets, avg_factor=1)
     assert_close(loss.detach(), u['dice.stuff.loss'], 5e-6)
     loss.backward()
     assert_close(pred.grad, u['dice.stuff.grad_pred'], 1e-6)
@@ -202,25 +197,14 @@ def assigner() -> PanopticFCNAssigner:
 
 
 def assert_targets(targets, arrays: dict, image: int, vanished: list[int], objects: list[int]):
-    """Compare the targets of an image with the published ones.
-
-    Args:
-        targets: ours.
-        arrays: golden arrays ``gt.*``.
-        image: index in the batch.
-        vanished: ground truth objects without a cell at stride 4. The published code gives them a
-            Gaussian at cell (0, 0) and an empty mask; we give them no target at all.
-        objects: ground truth labels.
-    """
+    """Compare the targets of an image of the batch with the published ``gt.*``, of objects with these
+    labels. ``vanished`` ones have no cell at stride 4: the published code gives them a Gaussian at
+    cell (0, 0) and an empty mask; we give them no target at all."""
     stride4 = targets.masks.shape[-2:]
     kept = [i for i in range(len(objects)) if i not in vanished]
     for level, target in enumerate(targets.levels):
-        gt = {
-            key: torch.from_numpy(arrays[f'gt.{level}.{key}'][image])
-            for key in (
-                'center', 'index', 'index_mask', 'class', 'sem_scores', 'sem_masks', 'sem_index',
-            )
-        }  # fmt: skip
+        names = 'center', 'index', 'index_mask', 'class', 'sem_scores', 'sem_masks', 'sem_index'
+        gt = {name: torch.from_numpy(arrays[f'gt.{level}.{name}'][image]) for name in names}
         rows = arrays[f'gt.{level}.inst.{image}']
         valid = gt['index_mask'].nonzero()[:, 0]
         ghosts = torch.tensor([not rows[i].any() for i in valid.tolist()], dtype=torch.bool)
@@ -484,11 +468,8 @@ def training(name: str, images: tuple) -> dict:
 
 
 def add_published_ghosts(name: str, image: int, targets):
-    """Give vanished objects what the published code gives them: an empty mask, a peak at (0, 0).
-
-    Only 'train_r50_vanish' has one. With it, the case is comparable to the last digit; that we do
-    NOT do this is checked by `test_vanished_objects_have_no_target`.
-    """
+    """Give vanished objects, which only 'train_r50_vanish' has, what the published code gives them, an
+    empty mask and a peak at (0, 0): the case is then comparable to the last digit. We do NOT do this."""
     if name != 'train_r50_vanish':
         return targets
     arrays, _ = oracle.case(name)
@@ -508,21 +489,17 @@ def add_published_ghosts(name: str, image: int, targets):
 
 @pytest.mark.parametrize('name, images', TRAINING)
 def test_losses_and_predictions_of_training(name, images):
-    published = dict(
-        loss_center='loss_pos_th', loss_region='loss_pos_st',
-        loss_thing='loss_seg_th', loss_stuff='loss_seg_st',
-    )  # fmt: skip
-    losses = training(name, images)['losses']
-    assert set(losses) == set(published)
-    for ours, theirs in published.items():
-        assert losses[ours] == pytest.approx(oracle.facts(name)['losses'][theirs], rel=2e-6), ours
-    step = training(name, images)
+    parts = dict(center='pos_th', region='pos_st', thing='seg_th', stuff='seg_st')
+    step, info = training(name, images), oracle.facts(name)
+    assert set(step['losses']) == {f'loss_{part}' for part in parts}
+    for ours, theirs in parts.items():
+        golden = info['losses'][f'loss_{theirs}']
+        assert step['losses'][f'loss_{ours}'] == pytest.approx(golden, rel=2e-6), ours
     assert_stored(step['mask_feats'], name, 'encode_feat', 1e-4)
     for i, level in enumerate(step['levels']):
         assert_stored(level.centers, name, f'pred_centers.{i}', 1e-4)
         assert_stored(oracle.any_thing_first(level.regions), name, f'pred_regions.{i}', 5e-5)
         assert_stored(level.kernels, name, f'pred_weights.{i}', 1e-4)
-    step, info = training(name, images), oracle.facts(name)
     assert step['without'] == info['grad_none'] == []
     frozen = {n for n in step['frozen'] if '.bn' not in n and '.downsample.1.' not in n}
     assert frozen == {converter.rename(n) for n in info['frozen']}
@@ -536,7 +513,6 @@ def test_targets_and_guided_scores(name, images):
         vanished = [3] if name == 'train_r50_vanish' else []
         targets = image_targets_in_batch(name, images, index)
         assert_targets(targets, arrays, index, vanished, list(labels))
-    arrays, _ = oracle.case(name)
     for level, by_image in enumerate(training(name, images)['guided']):
         golden = torch.from_numpy(arrays[f'guide.{level}.weighted_values'])
         valid = torch.from_numpy(arrays[f'gt.{level}.index_mask']).bool()
@@ -591,9 +567,8 @@ def test_schedule_rates_and_decay():
     _, _, cfg = coco_optimizer()
     assert cfg.train_cfg.max_iters == golden['max_iter']
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=golden['base_lr'])
-    schedulers = [
-        PARAM_SCHEDULERS.build(item, default_args=dict(optimizer=optimizer)) for item in cfg.param_scheduler
-    ]
+    defaults = dict(optimizer=optimizer)
+    schedulers = [PARAM_SCHEDULERS.build(item, default_args=defaults) for item in cfg.param_scheduler]
     for iteration in range(golden['max_iter']):
         expected = golden['lr'].get(str(iteration))
         if expected is not None:

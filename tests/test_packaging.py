@@ -57,11 +57,7 @@ def test_wheel_has_the_package_and_its_mim_files_and_nothing_else(wheel, source)
     names = {name for name in wheel.namelist() if '.dist-info/' not in name}
     expected = {
         f'{prefix}{file.relative_to(source).as_posix()}'
-        for folder, prefix in (
-            ('mmpfcn', ''),
-            ('configs', 'mmpfcn/.mim/'),
-            ('tools', 'mmpfcn/.mim/'),
-        )
+        for folder, prefix in (('mmpfcn', ''), ('configs', 'mmpfcn/.mim/'), ('tools', 'mmpfcn/.mim/'))
         for file in (source / folder).rglob('*')
         if file.is_file()
     } | {'mmpfcn/.mim/model-index.yml'}
@@ -87,12 +83,11 @@ def test_sdist_gives_the_wheel_of_the_checkout_and_has_no_data(sdist, wheel, tmp
     built = run(*PIP, 'wheel', *ALONE, '-w', tmp_path, sdist)
     assert built.returncode == 0, built.stdout + built.stderr
     (file,) = tmp_path.glob('*.whl')
-    with zipfile.ZipFile(file) as again:
-        ours, theirs = (
-            {name: archive.read(name) for name in archive.namelist() if 'dist-info' not in name}
-            for archive in (again, wheel)
-        )
-    assert ours == theirs
+    contents = [
+        {name: archive.read(name) for name in archive.namelist() if 'dist-info' not in name}
+        for archive in (zipfile.ZipFile(file), wheel)
+    ]
+    assert contents[0] == contents[1]
 
 
 def empty_environment(folder: Path, file: object) -> Path:
@@ -186,10 +181,8 @@ def test_editable_install_uses_the_sources_and_adds_nothing_to_them(source, tmp_
     done = run(*PIP, 'install', *ALONE, '--ignore-installed', '--prefix', tmp_path, '-e', source)
     assert done.returncode == 0, done.stdout + done.stderr
     (site,) = tmp_path.glob('lib/python3*/site-packages')
-    code = (
-        f'import importlib.util, site; site.addsitedir({str(site)!r})\n'
-        "print(importlib.util.find_spec('mmpfcn').origin)"
-    )
+    code = f'import importlib.util, site; site.addsitedir({str(site)!r})\n'
+    code += "print(importlib.util.find_spec('mmpfcn').origin)"
     found = run(sys.executable, '-ES', '-c', code, cwd=tmp_path)
     assert found.stdout.strip() == str(source / 'mmpfcn' / '__init__.py'), found.stderr
     assert set((source / 'mmpfcn').rglob('*')) == before
@@ -235,12 +228,7 @@ def ci(folder: Path, path: str, counts: str = '3 passed', **exits: int) -> subpr
 
 
 @pytest.mark.parametrize('tests, ops, docs, lint, code', [
-    (0, 0, 0, 0, 0),
-    (1, 0, 0, 0, 1),
-    (0, 1, 0, 0, 1),
-    (0, 0, 1, 0, 1),
-    (0, 0, 0, 1, 1),
-    (2, 2, 2, 2, 1),
+    (0, 0, 0, 0, 0), (1, 0, 0, 0, 1), (0, 1, 0, 0, 1), (0, 0, 1, 0, 1), (0, 0, 0, 1, 1), (2, 2, 2, 2, 1),
 ])  # fmt: skip
 def test_ci_runs_all_and_fails_when_one_fails(tmp_path, tests, ops, docs, lint, code):
     script(tmp_path / 'bin' / 'chromium')

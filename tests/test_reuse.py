@@ -46,10 +46,8 @@ def read(text: str, folder: Path) -> Config:
 
 
 def train_step(model: nn.Module, part: str, *samples: dict) -> dict[str, Tensor]:
-    """One step of SGD: every parameter gets a gradient, and all of the part change.
-
-    (Of the backbone only some change: mmdet starts its residual branches with a factor of 0.)
-    """
+    """One step of SGD: every parameter gets a gradient, and all of the part change (of the backbone only
+    some: mmdet starts its residual branches with a factor of 0)."""
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loss, losses = model.parse_losses(tiny.losses(model, *samples))
@@ -79,9 +77,8 @@ def test_our_head_trains_in_maskformer(maskformer):
     assert type(maskformer.panoptic_head) is PanopticFCNHead
     losses = train_step(maskformer, 'panoptic_head', tiny.sample(), tiny.sample((50, 70), boxes=[]))
     assert {'loss_center', 'loss_region', 'loss_thing', 'loss_stuff'} < set(losses)
-    assert losses['loss'].item() == pytest.approx(
-        sum(losses[f'loss_{part}'].item() for part in ('center', 'region', 'thing', 'stuff'))
-    )
+    parts = ('center', 'region', 'thing', 'stuff')
+    assert losses['loss'].item() == pytest.approx(sum(losses[f'loss_{part}'].item() for part in parts))
 
 
 def test_our_head_predicts_in_maskformer_as_in_panoptic_fcn(maskformer):
@@ -107,9 +104,8 @@ class PrototypeSegmentor(nn.Module):
     def __init__(self, backbone: dict, neck: dict, num_classes: int, num_kernels: int = 4):
         super().__init__()
         self.backbone, self.neck = MODELS.build(backbone), MODELS.build(neck)
-        self.encoder = FeatureEncoder(
-            in_channels=16, feat_channels=16, out_channels=8, norm_cfg=dict(type='GN', num_groups=4)
-        )
+        narrow = dict(in_channels=16, feat_channels=16, norm_cfg=dict(type='GN', num_groups=4))
+        self.encoder = FeatureEncoder(out_channels=8, **narrow)
         self.kernels = nn.Parameter(0.1 * torch.randn(num_classes, num_kernels, 8))
         self.choice = nn.Linear(8, num_classes * num_kernels)
         self.fusion = KernelFusion()
@@ -186,8 +182,6 @@ def test_a_segmentor_of_our_parts(segmentor):
     for (_, prediction), truth in zip(model.predict(images), labels, strict=True):
         assert (prediction == truth).float().mean() > 0.8
     # Training made the kernels of a class alike; before it, they point anywhere.
-    model, _ = segmentor
-    images, labels = painted_images()
     _, scores = model(images)
     found = zip(model.predict(images), scores > 0.5, labels, strict=True)
     for (kernels, _), chosen, truth in found:
@@ -195,29 +189,26 @@ def test_a_segmentor_of_our_parts(segmentor):
         assert chosen.sum() > 2 * len(kernels)
 
 
+GN = dict(type='GN', num_groups=4)
+NARROW = dict(in_channels=16, feat_channels=16)
+
+
 def narrow_solov2(model: ConfigDict) -> None:
     model.test_cfg.update(filter_thr=0.0, mask_thr=0.4)  # untrained masks are all near 0.5
-    norm_cfg = dict(type='GN', num_groups=4)
-    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
-    model.mask_head.update(
-        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1,
-        num_grids=[12, 10, 8, 6, 4], norm_cfg=norm_cfg,
-    )  # fmt: skip
-    model.mask_head.mask_feature_head.update(feat_channels=16, out_channels=8, norm_cfg=norm_cfg)
+    grids = [12, 10, 8, 6, 4]
+    model.mask_head.update(num_classes=6, stacked_convs=1, num_grids=grids, norm_cfg=GN, **NARROW)
+    model.mask_head.mask_feature_head.update(feat_channels=16, out_channels=8, norm_cfg=GN)
 
 
 def narrow_condinst(model: ConfigDict) -> None:
-    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
-    norm_cfg = dict(type='GN', num_groups=4)
-    model.bbox_head.update(
-        num_classes=6, in_channels=16, feat_channels=16, stacked_convs=1, norm_cfg=norm_cfg
-    )
-    model.mask_head.mask_feature_head.update(in_channels=16, feat_channels=16, num_stacked_convs=1)
+    model.bbox_head.update(num_classes=6, stacked_convs=1, norm_cfg=GN, **NARROW)
+    model.mask_head.mask_feature_head.update(num_stacked_convs=1, **NARROW)
 
 
 def build_instance_model(text: str, folder: Path) -> nn.Module:
     model = read(text, folder).model
     model.backbone.update(depth=18, base_channels=16, frozen_stages=-1, init_cfg=None)
+    model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     (narrow_solov2 if model.type == 'SOLOv2' else narrow_condinst)(model)
     model.test_cfg.score_thr = 0.0
     torch.manual_seed(0)

@@ -5,16 +5,9 @@ from helpers import frames
 from helpers.oracle import vistas_categories
 from test_end_to_end import ANY_PREDICTION, CONFIGS, QUICK, ran
 
-SMALL = [
-    'model.backbone.depth=18',
-    'model.backbone.init_cfg=None',
-    'model.neck.in_channels=[64,128,256,512]',
-    'model.test_cfg.stuff_area_limit=64',
-    'val_dataloader.dataset.pipeline.1.scale=(128,64)',
-    'train_cfg.max_iters=2',
-    'train_cfg.val_interval=2',
-    'default_hooks.checkpoint.interval=2',
-]
+SMALL = """model.backbone.depth=18 model.backbone.init_cfg=None model.neck.in_channels=[64,128,256,512]
+model.test_cfg.stuff_area_limit=64 val_dataloader.dataset.pipeline.1.scale=(128,64)
+train_cfg.max_iters=2 train_cfg.val_interval=2 default_hooks.checkpoint.interval=2""".split()
 CROPS = ['2.scales=[(192,96),(256,128)]', '3.crop_size=(128,64)']
 PAIRS = ['2.crop_size=(128,64)', '2.scales=(16,32)', '2.short_side=(64,96)']
 

@@ -1,5 +1,3 @@
-"""Panoptic segmentation of images, folders, videos or a camera."""
-
 from mmpfcn.commands.predict.command import main
 
 if __name__ == '__main__':

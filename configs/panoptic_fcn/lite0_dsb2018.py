@@ -1,8 +1,8 @@
-# The paper's recipe, to compare lite0_plus_dsb2018 with; the thresholds are those of look-alikes.
+# The paper's model, to compare lite0_plus_dsb2018 with; thresholds of look-alikes.
 _base_ = [
     '../_base_/models/panoptic_fcn_lite0.py',
     '../_base_/datasets/dsb2018_panoptic.py',
-    '../_base_/schedules/schedule_short.py',
+    '../_base_/schedules/schedule_finetune.py',
     '../_base_/default_runtime.py',
 ]
 scale_ranges = ((1, 64), (48, 128), (96, 256), (192, 512), (384, 2048))

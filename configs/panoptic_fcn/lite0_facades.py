@@ -1,8 +1,8 @@
-# The paper's recipe, to compare lite0_plus_facades with.
+# The paper's model and losses, to compare lite0_plus_facades with.
 _base_ = [
     '../_base_/models/panoptic_fcn_lite0.py',
     '../_base_/datasets/facades_panoptic.py',
-    '../_base_/schedules/schedule_short.py',
+    '../_base_/schedules/schedule_finetune.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(

@@ -1,8 +1,8 @@
-# The paper's recipe, to compare lite2_plus_coco200 with.
+# The paper's model and losses, to compare lite2_plus_coco200 with.
 _base_ = [
     '../_base_/models/panoptic_fcn_lite0.py',
     '../_base_/datasets/coco200_panoptic.py',
-    '../_base_/schedules/schedule_short.py',
+    '../_base_/schedules/schedule_finetune.py',
     '../_base_/default_runtime.py',
 ]
 weights = 'work_dirs/tf_efficientnet_lite2.pth'

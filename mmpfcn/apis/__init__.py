@@ -8,20 +8,3 @@ from .explain import explain
 from .explanation import Candidate, Explanation, Kernel, Outcome
 from .panoptic_inferencer import PanopticInferencer
 from .panoptic_result import PanopticResult
-
-__all__ = [
-    'Candidate',
-    'Explanation',
-    'Failure',
-    'Outcome',
-    'Input',
-    'Kernel',
-    'NetworkOutput',
-    'PanopticInferencer',
-    'PanopticResult',
-    'explain',
-    'list_inputs',
-    'read_checkpoint',
-    'read_image',
-    'write_checkpoint',
-]

@@ -20,11 +20,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from ..formats.atomic_files import open_atomic
-from .checkpoint_limits import (
-    TRUST_IT,
-    CheckpointError,
-    require_no_bomb,
-)
+from .checkpoint_limits import TRUST_IT, CheckpointError, require_no_bomb
 from .pretrained import HUB, find_pretrained
 
 try:
@@ -32,9 +28,8 @@ try:
 except ImportError:  # numpy < 2
     from numpy.core import multiarray
 
-
+# what a file may look up, by the class: a log is pickled with its methods
 ATTRIBUTES = {HistoryBuffer: ('min', 'max', 'mean', 'current')}
-"""What a file may look up, by the class: a log is pickled with its methods."""
 
 
 def _attribute(owner: Any, name: str) -> Any:
@@ -71,11 +66,9 @@ READABLE = [
 ]
 """What mmengine's training checkpoints hold beside tensors: plain data, and logs."""
 
-
 ADDRESSES = ('http://', 'https://', HUB)
 SAFETENSORS = '.safetensors'
-META = 'mmpfcn'
-"""The entry of a safetensors file's metadata that holds ``meta``, as JSON."""
+META = 'mmpfcn'  # the entry of a safetensors file's metadata that holds ``meta``, as JSON
 
 
 @contextmanager
@@ -134,13 +127,17 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
             ) from error
         if path.startswith(ADDRESSES[:2]):
             Path(local).unlink(missing_ok=True)  # the connection may have broken
+        # before what is wrong, PyTorch advises to run the file's code
+        reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
         raise CheckpointError(
             f'{path} is no checkpoint, or a damaged one: copy it again '
-            f'({type(error).__name__}: {_first_line(error)})'
+            f'({type(error).__name__}: {reason})'
         ) from error
-    if isinstance(content, dict) and 'state_dict' not in content:
+    if not isinstance(content, dict) or 'state_dict' not in content:
         content = dict(state_dict=content)
-    if not isinstance(content, dict) or not _is_weights(content['state_dict']):
+    weights = content['state_dict']
+    values = weights.values() if isinstance(weights, dict) else ()
+    if not any(isinstance(value, torch.Tensor) for value in values):
         raise CheckpointError(
             f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
         )
@@ -157,14 +154,8 @@ def _read_safetensors(path: str | Path) -> dict:
         raise CheckpointError(f'{path} needs safetensors: pip install safetensors') from error
     with safe_open(path, 'pt') as file:
         meta = json.loads((file.metadata() or {}).get(META, '{}'))
-        return dict(
-            state_dict={name: file.get_tensor(name) for name in file.keys()}, meta=dict(meta)
-        )
-
-
-def _first_line(error: Exception) -> str:
-    """What is wrong with the file; before it, PyTorch advises to run its code."""
-    return str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+        return dict(state_dict=weights, meta=dict(meta))
 
 
 def load_from_local_or_http(filename: str, map_location: Any = None) -> dict:
@@ -186,18 +177,11 @@ def use_safe_loader() -> None:
         CheckpointLoader.register_scheme(prefixes, load_from_local_or_http, force=True)
 
 
-def _is_weights(content: object) -> bool:
-    return isinstance(content, dict) and any(isinstance(x, torch.Tensor) for x in content.values())
-
-
 def write_checkpoint(checkpoint: dict, path: str | Path) -> None:
     """``torch.save`` under a temporary name, then rename; folders are made.
 
     Where the path ends in ``.safetensors``, they are written: they hold ``state_dict`` and ``meta``
-    only, the latter of values that JSON has.
-
-    Raises:
-        OSError: the folder can not be written, or the disk is full.
+    only, the latter of values that JSON has. Raises OSError, also where the disk is full.
     """
     try:
         with open_atomic(path) as file:
@@ -224,12 +208,7 @@ def file_hash(name: str | Path) -> str:
 
 
 def load_weights(model: nn.Module, state_dict: dict, path: str | Path) -> None:
-    """Load the weights of a checkpoint, every one of them.
-
-    Args:
-        model: with the same names and shapes.
-        state_dict: weights by name; a prefix ``module.`` is left out.
-        path: for messages.
+    """Load the weights of a checkpoint, every one of them; a prefix ``module.`` is left out.
 
     Raises:
         ValueError: weights are missing, left over or of another shape: it counts them and names
@@ -273,15 +252,14 @@ def config_of(checkpoint: dict, path: str | Path) -> ConfigDict:
     Raises:
         ValueError: there is none, or it is more than assignments of plain values.
     """
-    text = config_text(checkpoint)
-    if text is None:
+    if (text := config_text(checkpoint)) is None:
         raise ValueError(
             f'there is neither a config nor one in the checkpoint {path}: name the config that it '
             'was trained with'
         )
     try:
-        lines = ast.parse(text).body
-        return ConfigDict({line.targets[0].id: _plain_value(line.value) for line in lines})
+        lines = _Displays().visit(ast.parse(text)).body
+        return ConfigDict({line.targets[0].id: ast.literal_eval(line.value) for line in lines})
     except (SyntaxError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f'the config in the checkpoint {path} is not just values, and is not run ({error}): '
@@ -289,20 +267,14 @@ def config_of(checkpoint: dict, path: str | Path) -> ConfigDict:
         ) from error
 
 
-def _plain_value(node: ast.expr) -> Any:
-    """Of a literal, or of a ``dict(key=..., **{'a key': ...})`` as mmengine writes them."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
-        result = {}
-        for part in node.args:
-            result.update(_plain_value(part))
-        for keyword in node.keywords:
-            value = _plain_value(keyword.value)
-            result.update({keyword.arg: value} if keyword.arg else value)
-        return result
-    if isinstance(node, ast.Dict):
-        keys = map(ast.literal_eval, node.keys)
-        return dict(zip(keys, map(_plain_value, node.values), strict=True))
-    if isinstance(node, ast.List | ast.Tuple):
-        values = [_plain_value(value) for value in node.elts]
-        return values if isinstance(node, ast.List) else tuple(values)
-    return ast.literal_eval(node)
+class _Displays(ast.NodeTransformer):
+    """``dict(key=..., **{'a key': ...})``, as mmengine writes it, to a display in braces."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if ast.unparse(node.func) != 'dict':
+            return node
+        parts = [*node.args]
+        for k in node.keywords:
+            parts.append(ast.Dict([ast.Constant(k.arg)], [k.value]) if k.arg else k.value)
+        return ast.Dict([k for x in parts for k in x.keys], [v for x in parts for v in x.values])

@@ -5,12 +5,9 @@ import re
 import zipfile
 from pathlib import Path
 
+# what PyTorch allows too, and takes any amount of memory for a number; no checkpoint has it
 GROWS = re.compile(rb'builtin(s|__)\nbytearray\n')
-"""What PyTorch allows too, and takes any amount of memory for a number; no checkpoint has it."""
-
-ARCHIVE = b'PK\3\4'
-"""How an archive starts; PyTorch goes by this alone, ``zipfile.is_zipfile`` by the end."""
-
+ARCHIVE = b'PK\3\4'  # its start, by which PyTorch goes; ``zipfile.is_zipfile`` goes by the end
 TRUST_IT = 'If you trust its maker, write its weights anew: mmpfcn publish IN OUT --trust'
 
 
@@ -26,10 +23,8 @@ def require_no_bomb(path: str | Path) -> None:
     """Refuse a file of ``torch.save`` that would become larger when it is read.
 
     What PyTorch writes is not compressed, and it refuses storages larger than their data itself.
-
-    Raises:
-        CheckpointError: it is compressed, its parts overlap, or it holds :data:`GROWS`.
-        zipfile.BadZipFile: it is damaged.
+    Raises CheckpointError for what is compressed, has parts that overlap or holds :data:`GROWS`,
+    and zipfile.BadZipFile for what is damaged.
     """
     with open(path, 'rb') as file:
         is_archive = file.read(len(ARCHIVE)) == ARCHIVE
@@ -45,8 +40,7 @@ def require_no_bomb(path: str | Path) -> None:
                     f'has {size} bytes and unpacks to {unpacked}. {TRUST_IT}'
                 )
             pickles = [x for x in entries if x.filename.lower().endswith('data.pkl')]
-            contents = map(archive.read, pickles)
-            grows = any(GROWS.search(content) for content in contents)
+            grows = any(GROWS.search(archive.read(entry)) for entry in pickles)
     else:
         grows = GROWS.search(Path(path).read_bytes())
     if grows:

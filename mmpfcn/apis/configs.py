@@ -1,7 +1,5 @@
 """Config files, by path or by the name of one that comes with the package."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from unittest.mock import patch
@@ -20,14 +18,10 @@ def configs_folder() -> Path:
 
 
 def find_config(name: str) -> Path:
-    """The file of a config.
+    """The file of a config, by its path or its name in the package.
 
-    Args:
-        name: a path, or the name of a config of the package: ``r50_coco``,
-            ``panoptic_fcn/r50_coco.py`` or either of them behind ``mmpfcn::``.
-
-    Raises:
-        FileNotFoundError: it is neither.
+    That is ``r50_coco``, ``panoptic_fcn/r50_coco.py`` or either of them behind ``mmpfcn::``. Raises
+    FileNotFoundError where it is neither, with the nearest names.
     """
     if not name.startswith(PREFIX) and Path(name).is_file():
         return Path(name)
@@ -46,33 +40,19 @@ def find_config(name: str) -> Path:
 
 
 def read_config(name: str) -> Config:
-    """Read a config; ``_base_`` may name one of the package, as ``mmpfcn::r50_coco``.
+    """Read a config of :func:`find_config`; ``_base_`` may name one by ``mmpfcn::`` as well."""
+    others = Config._get_cfg_path
 
-    Raises:
-        FileNotFoundError: there is no such config, see :func:`find_config`.
-    """
-    with _names_of_ours():
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(PREFIX):  # of which mmengine, whose list is fixed, does not know
+            return str(find_config(cfg_path)), None
+        return others(cfg_path, filename)
+
+    with patch.object(Config, '_get_cfg_path', staticmethod(get_cfg_path)):
         return Config.fromfile(find_config(name))
 
 
 def model_index() -> dict[str, dict]:
     """The entries of the model index, by name, with ``Config`` as :func:`read_config` takes it."""
     models = load(configs_folder() / 'panoptic_fcn' / 'metafile.yml')['Models']
-    return {
-        entry['Name']: {**entry, 'Config': f'{PREFIX}{Path(entry["Config"]).stem}'}
-        for entry in models
-    }
-
-
-@contextmanager
-def _names_of_ours() -> Iterator[None]:
-    """Let mmengine, whose list of packages is fixed, find ``mmpfcn::`` while a config is read."""
-    others = Config._get_cfg_path
-
-    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        if cfg_path.startswith(PREFIX):
-            return str(find_config(cfg_path)), None
-        return others(cfg_path, filename)
-
-    with patch.object(Config, '_get_cfg_path', staticmethod(get_cfg_path)):
-        yield
+    return {x['Name']: {**x, 'Config': f'{PREFIX}{Path(x["Config"]).stem}'} for x in models}

@@ -15,14 +15,9 @@ def find_dataset_meta(
 ) -> dict:
     """Classes, and palette and category ids where known.
 
-    They come from the checkpoint, or else from the config's test data set, or else they are COCO's
-    for a model with COCO's counts, or else just numbers; the latter two with a warning.
-
-    Args:
-        checkpoint_meta: ``meta`` of a checkpoint.
-        config: with or without ``test_dataloader``.
-        num_things: classes of the model that are things.
-        num_stuff: the others.
+    They come from the checkpoint's ``meta``, or else from the config's test data set, where it has
+    one, or else they are COCO's for a model with COCO's counts, or else just numbers; the latter
+    two with a warning.
 
     Raises:
         ValueError: the checkpoint has the names of another number of classes, or not those that
@@ -47,7 +42,6 @@ def find_dataset_meta(
 
 
 def _from_data_set(config: Config) -> dict | None:
-    """Of the config's test data set, if it is there."""
     dataset = config.get('test_dataloader', {}).get('dataset')
     if dataset is None:
         return None

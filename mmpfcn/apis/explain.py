@@ -30,15 +30,12 @@ def explain(
     """Explain the segmentation of one image.
 
     Args:
-        inferencer: that made the output.
-        output: of its ``run_network``.
-        **thresholds: see :meth:`PanopticInferencer.finish`.
-
-    Raises:
-        ValueError: an unknown threshold.
+        inferencer: that made the output by ``run_network``.
+        output: of that.
+        **thresholds: see :meth:`PanopticInferencer.finish`, which raises ValueError for others.
     """
     case = _Case(inferencer, output, thresholds)
-    head = case.head()
+    head, _ = case.heads()
     result = inferencer.finish(output, **thresholds)
     fused = tuple(image for (image,) in head.predict_by_feat(output.levels, output.mask_feats))
     things, stuff = (case.kernels(*x) for x in zip(fused, 'ts', strict=True))
@@ -81,36 +78,28 @@ def find_kernels(head: nn.Module, levels: Sequence[LevelMaps]) -> tuple[Instance
 
 
 class _Case:
-    """One image with its model and thresholds.
-
-    Attributes:
-        levels: float32.
-        names: by label, "any thing" last.
-    """
+    """One image with its model and thresholds."""
 
     def __init__(
         self, inferencer: PanopticInferencer, output: NetworkOutput, thresholds: dict[str, Any]
     ) -> None:
         self._inferencer, self.output, self._thresholds = inferencer, output, thresholds
         self.levels = [maps.float() for maps in output.levels]
-        self.names = [*inferencer.dataset_meta['classes'], 'any thing']
+        self.names = [*inferencer.dataset_meta['classes'], 'any thing']  # by label
 
-    def head(self, **changes: Any) -> nn.Module:
-        return self._inferencer.heads({**self._thresholds, **changes})[0]
-
-    def fusion_head(self, **changes: Any) -> nn.Module:
-        return self._inferencer.heads({**self._thresholds, **changes})[1]
+    def heads(self, **changes: Any) -> tuple[nn.Module, nn.Module]:
+        return self._inferencer.heads({**self._thresholds, **changes})
 
     def trace(self, fused: tuple[InstanceData, InstanceData], **changes: Any) -> MergeTrace:
         """With ``rows``, the number of each thing among the fused ones."""
         things, regions = fused
         things.rows = torch.arange(len(things), device=things.scores.device)
-        fusion_head = self.fusion_head(instance_on=True, **changes)
+        _, fusion_head = self.heads(instance_on=True, **changes)
         return fusion_head.trace(things, regions, self.output.data_sample)
 
     def peaks(self, kept: InstanceData) -> list[Candidate]:
         """Best first; those at the end, which are not kept, do not exceed ``center_thr``."""
-        peaks = find_kernels(self.head(center_thr=0.0), self.levels)[0]
+        peaks = find_kernels(self.heads(center_thr=0.0)[0], self.levels)[0]
         candidates = self._candidates(peaks, 'p')
         for candidate, cell in zip(candidates, peaks.cells.tolist(), strict=True):
             candidate.cell = divmod(cell, self.levels[candidate.level].centers.shape[-1])
@@ -121,7 +110,7 @@ class _Case:
     def regions(self, kept: InstanceData) -> list[Candidate]:
         """Every class that is the best of a cell, level by level."""
         kept = set(zip(kept.levels.tolist(), kept.labels.tolist(), strict=True))
-        head = self.head(region_thr=0.0)
+        head, _ = self.heads(region_thr=0.0)
         best = [level.regions[0].argmax(0) for level in self.levels]
         candidates = self._candidates(find_kernels(head, self.levels)[1], 'r')
         for candidate in candidates:
@@ -132,17 +121,13 @@ class _Case:
         return candidates
 
     def _candidates(self, kernels: InstanceData, letter: str) -> list[Candidate]:
-        rows = zip(
-            kernels.labels.tolist(), kernels.scores.tolist(), kernels.levels.tolist(), strict=True
-        )
+        columns = (x.tolist() for x in (kernels.labels, kernels.scores, kernels.levels))
         return [
             Candidate(f'{letter}{i}', letter == 'p', label, self.names[label], score, level)
-            for i, (label, score, level) in enumerate(rows, 1)
+            for i, (label, score, level) in enumerate(zip(*columns, strict=True), 1)
         ]
 
-    def reach_fusion(
-        self, candidates: Sequence[Candidate], kernels: InstanceData
-    ) -> list[Candidate]:
+    def reach_fusion(self, candidates: list[Candidate], kernels: InstanceData) -> list[Candidate]:
         """Those that no threshold dropped, which are the kernels, with their masks."""
         kept = [candidate for candidate in candidates if candidate.outcome is Outcome.SEGMENT]
         logits = convolve(kernels.kernels, self.output.mask_feats[0].float())
@@ -151,15 +136,10 @@ class _Case:
         return kept
 
     def kernels(self, fused: InstanceData, letter: str) -> list[Kernel]:
-        rows = zip(
-            fused.labels.tolist(),
-            fused.scores.tolist(),
-            self._probs(fused.mask_logits),
-            strict=True,
-        )
+        columns = fused.labels.tolist(), fused.scores.tolist(), self._probs(fused.mask_logits)
         return [
             Kernel(f'{letter}{i}', letter == 't', label, self.names[label], [], score, prob)
-            for i, (label, score, prob) in enumerate(rows, 1)
+            for i, (label, score, prob) in enumerate(zip(*columns, strict=True), 1)
         ]
 
     def _probs(self, mask_logits: Tensor) -> np.ndarray:
@@ -200,7 +180,7 @@ def _follow_things(
         kernels[row].rescored, kernels[row].outcome = score, Outcome.MAX_PER_IMG
     for row in case.trace(fused, score_thr=0.0).things.rows.tolist():
         kernels[row].outcome = Outcome.SCORE_THR
-    trace, settings = case.trace(fused), case.fusion_head().test_cfg
+    trace, settings = case.trace(fused), case.heads()[1].test_cfg
     ranked = [kernels[row] for row in trace.things.rows.tolist()]
     scores_enough = (trace.things.scores >= settings.panoptic_score_thr).tolist()
     for rank, (kernel, mask) in enumerate(zip(ranked, trace.masks.masks, strict=True)):
@@ -219,10 +199,8 @@ def _follow_things(
         elif kernel.visible:
             kernel.outcome, kernel.segment_id = Outcome.SEGMENT, int(result.panoptic_seg[own][0])
         else:
-            was_free = kernel.taken < kernel.area
-            kernel.outcome = (
-                Outcome.OVERLAP if was_free or settings.mask_overlap < 1 else Outcome.COVERED
-            )
+            overlap = kernel.taken < kernel.area or settings.mask_overlap < 1
+            kernel.outcome = Outcome.OVERLAP if overlap else Outcome.COVERED
     return trace
 
 
@@ -230,7 +208,7 @@ def _follow_stuff(
     case: _Case, kernels: Sequence[Kernel], trace: MergeTrace, result: PanopticResult
 ) -> None:
     """Note the areas and outcomes of the regions."""
-    head = case.fusion_head()
+    _, head = case.heads()
     segments = {s['label']: s for s in result.segments_info if not s['isthing']}
     free = torch.bincount(trace.sem_seg[trace.instance == 0], minlength=len(case.names)).tolist()
     for kernel in kernels:

@@ -30,75 +30,43 @@ class Outcome(Enum):
 
 @dataclass
 class Candidate:
-    """A kernel before fusion: that of a peak of the centres, or of a region of one level.
+    """A kernel before fusion: that of a peak of the centres, or of a region of one level."""
 
-    Attributes:
-        key: unique: p1, p2, ... for peaks, best first; r1, r2, ... for regions, by level.
-        isthing: it is a peak.
-        label: class; for regions T + S is "any thing".
-        name: of the class.
-        score: in [0, 1]: the smoothed centre, or the mean probability of the region's cells.
-        level: 0 for P3.
-        cell: (row, column) of a peak.
-        num_cells: of a region, 0 for a peak.
-        prob: (h, w) float16 in [0, 1], the mask that it would make alone, as in :class:`Kernel`;
-            None for one that does not reach fusion.
-        kernel: key of the fused kernel that it is a part of; None if there is none.
-        taken_by: key of the better candidate that took it in fusion; None if none did.
-        similarity: cosine with that one; for regions, which are not compared, None.
-        outcome: that of its kernel, or why it is in none.
-    """
-
-    key: str
-    isthing: bool
-    label: int
-    name: str
-    score: float
-    level: int
-    cell: tuple[int, int] | None = None
-    num_cells: int = 0
+    key: str  # unique: p1, p2, ... for peaks, best first; r1, r2, ... for regions, by level
+    isthing: bool  # it is a peak
+    label: int  # class; for regions T + S is "any thing"
+    name: str  # of the class
+    score: float  # in [0, 1]: the smoothed centre, or the mean probability of the region's cells
+    level: int  # 0 for P3
+    cell: tuple[int, int] | None = None  # (row, column) of a peak
+    num_cells: int = 0  # of a region, 0 for a peak
+    # (h, w) float16 in [0, 1], the mask that it would make alone; None: it does not reach fusion
     prob: np.ndarray | None = None
-    kernel: str | None = None
-    taken_by: str | None = None
-    similarity: float | None = None
-    outcome: Outcome = Outcome.SEGMENT
+    kernel: str | None = None  # key of the fused kernel that it is a part of
+    taken_by: str | None = None  # key of the better candidate that took it in fusion
+    similarity: float | None = None  # cosine with that one; regions are not compared
+    outcome: Outcome = Outcome.SEGMENT  # that of its kernel, or why it is in none
 
 
 @dataclass
 class Kernel:
-    """A kernel after fusion, and its mask; areas are pixels of the image.
+    """A kernel after fusion, and its mask; areas are pixels of the image."""
 
-    Attributes:
-        key: unique: t1, t2, ... for things, best first; s1, s2, ... for regions.
-        isthing: it was made of peaks.
-        label: class; T + S is "any thing".
-        name: of the class.
-        members: keys of its candidates, the first one first.
-        score: before rescoring.
-        prob: (h, w) float16 in [0, 1] at stride 4, without padding.
-        outcome: what the merge made of it.
-        rescored: score after it; None for regions, which are not rescored.
-        area: of the thing's mask, or free pixels where the region is the best; None for a thing
-            that did not get so far.
-        taken_by: keys of better things, with the pixels of the mask that each has taken before;
-            most first.
-        segment_id: in the panoptic map; None if it became none.
-        visible: pixels of the segment.
-    """
-
-    key: str
-    isthing: bool
-    label: int
-    name: str
-    members: list[str]
-    score: float
-    prob: np.ndarray
-    outcome: Outcome = Outcome.SEGMENT
-    rescored: float | None = None
+    key: str  # unique: t1, t2, ... for things, best first; s1, s2, ... for regions
+    isthing: bool  # it was made of peaks
+    label: int  # class; T + S is "any thing"
+    name: str  # of the class
+    members: list[str]  # keys of its candidates, the first one first
+    score: float  # before rescoring
+    prob: np.ndarray  # (h, w) float16 in [0, 1] at stride 4, without padding
+    outcome: Outcome = Outcome.SEGMENT  # what the merge made of it
+    rescored: float | None = None  # score after it; None for regions, which are not rescored
+    # of the thing's mask, None if it did not get so far; or free pixels where a region is the best
     area: int | None = None
+    # keys of better things, with the pixels of the mask that each has taken before; most first
     taken_by: Sequence[tuple[str, int]] = ()
-    segment_id: int | None = None
-    visible: int = 0
+    segment_id: int | None = None  # in the panoptic map; None if it became none
+    visible: int = 0  # pixels of the segment
 
     @property
     def taken(self) -> int:
@@ -108,18 +76,10 @@ class Kernel:
 
 @dataclass
 class Explanation:
-    """One image from the network's maps to the panoptic map.
-
-    Attributes:
-        output: of the network.
-        settings: the thresholds.
-        result: the panoptic segmentation.
-        candidates: peaks, best first, then regions, finest level first.
-        kernels: of things, best first, then of regions.
-    """
+    """One image from the network's maps to the panoptic map."""
 
     output: NetworkOutput
-    settings: InferenceSettings
+    settings: InferenceSettings  # the thresholds
     result: PanopticResult
-    candidates: list[Candidate]
-    kernels: list[Kernel]
+    candidates: list[Candidate]  # peaks, best first, then regions, finest level first
+    kernels: list[Kernel]  # of things, best first, then of regions

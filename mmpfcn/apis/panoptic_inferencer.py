@@ -45,8 +45,7 @@ class PanopticInferencer(BaseInferencer):
     Args:
         model: config, its path, or a name of the model index (``r50_coco``); None for the config in
             the checkpoint.
-        weights: path or address of a checkpoint of mmpfcn, or another name that
-            :meth:`from_pretrained` takes. None for random weights, with a warning.
+        weights: what :meth:`from_pretrained` takes. None for random ones, with a warning.
         device: such as ``cuda:0``; None for the best there is.
         scope: mmengine's scope of registries.
         show_progress: show a progress bar in calls.
@@ -83,16 +82,13 @@ class PanopticInferencer(BaseInferencer):
                 (.safetensors, .pth) or address; a repository of the Hugging Face Hub,
                 ``hf://user/name`` or ``hf://user/name@revision``; or ``published/r50_coco_3x`` and
                 the like (docs/migration.md).
-            device: such as ``cuda:0``; None for the best there is.
-            show_progress: show a progress bar in calls.
+            device, show_progress: as of the class.
 
         Raises:
             FileNotFoundError: there is no such file or folder; says where to get it.
             ValueError: no config comes with it, it can not be downloaded, or is no such model.
         """
         return cls(None, str(name), device, show_progress=show_progress)
-
-    # ---- what BaseInferencer asks for ----
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
         index = model_index()
@@ -139,8 +135,6 @@ class PanopticInferencer(BaseInferencer):
     def _init_visualizer(self, cfg: Config) -> None:
         return None  # results draw themselves
 
-    # ---- the network and what follows ----
-
     @property
     def dataset_meta(self) -> Mapping:
         """``classes``, ``thing_classes``, ``stuff_classes`` and, if known, palette and ids."""
@@ -154,11 +148,8 @@ class PanopticInferencer(BaseInferencer):
     def heads(self, changes: Mapping[str, Any]) -> tuple[nn.Module, nn.Module]:
         """Head and fusion head with other settings; weights are shared, the model stays as it is.
 
-        Args:
-            changes: of :class:`InferenceSettings`, instead of the config's.
-
-        Raises:
-            ValueError: an unknown setting; names the nearest known one.
+        ``changes`` to the config's :class:`InferenceSettings`; an unknown one raises ValueError,
+        which names the nearest known one.
         """
         settings = {**asdict(self.settings), **changes}
         settings = read_settings(InferenceSettings, 'thresholds', settings)
@@ -168,10 +159,7 @@ class PanopticInferencer(BaseInferencer):
         return heads
 
     def preprocess(
-        self,
-        inputs: Iterable[Input],
-        batch_size: int = 1,
-        failures: list[Failure] | None = None,
+        self, inputs: Iterable[Input], batch_size: int = 1, failures: list[Failure] | None = None
     ) -> Iterator[list[LoadedImage]]:
         """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`."""
         failed = None if failures is None else failures.append
@@ -180,8 +168,7 @@ class PanopticInferencer(BaseInferencer):
     def _prepare(self, image: np.ndarray, name: str) -> tuple[dict, tuple[int, int]]:
         shape = image.shape[:2]
         try:
-            data = dict(img=image, img_path=name, img_shape=shape, ori_shape=shape)
-            data = self.pipeline(data)
+            data = self.pipeline(dict(img=image, img_path=name, img_shape=shape, ori_shape=shape))
         except cv2.error as error:
             raise ValueError(
                 f'{name} is {shape[1]} x {shape[0]} pixels and nothing is left of its shorter side '
@@ -226,10 +213,7 @@ class PanopticInferencer(BaseInferencer):
             output: of :meth:`run_network`.
             instances: return overlapping instances as well.
             semantic: return the semantic map as well.
-            **thresholds: of :class:`InferenceSettings`, instead of the config's.
-
-        Raises:
-            ValueError: an unknown threshold; names the nearest known one.
+            **thresholds: see :meth:`heads`.
         """
         head, fusion = self.heads({**thresholds, 'instance_on': instances, 'semantic_on': semantic})
         things, regions = head.predict_by_feat(output.levels, output.mask_feats)
@@ -237,11 +221,8 @@ class PanopticInferencer(BaseInferencer):
         # a new one: a shallow copy would share its set of fields with the output's
         sample = DetDataSample(metainfo=output.data_sample.metainfo)
         (sample,) = self.model.add_pred_to_datasample([sample], results)
-        return PanopticResult.from_data_sample(
-            sample, output.input.name, output.input.stem, output.image, self.dataset_meta
-        )
-
-    # ---- calls ----
+        name, stem, _ = output.input
+        return PanopticResult.from_data_sample(sample, name, stem, output.image, self.dataset_meta)
 
     def stream(
         self,
@@ -257,8 +238,7 @@ class PanopticInferencer(BaseInferencer):
             inputs: see :func:`list_inputs`, or what it yields.
             batch_size: images of one padded size that follow each other are computed at once. The
                 results do not depend on it.
-            instances: see :meth:`finish`.
-            semantic: see :meth:`finish`.
+            instances, semantic: see :meth:`finish`.
             failures: what is wrong with every image that can not be used is appended; without a
                 list the first error is raised.
 
@@ -286,23 +266,19 @@ class PanopticInferencer(BaseInferencer):
         An image that can not be used does not stop the others.
 
         Args:
-            inputs: see :func:`list_inputs`.
+            inputs: see :func:`list_inputs`, which raises ValueError where there is none.
             batch_size: see :meth:`stream`.
             out_dir: folder to write ``panoptic/*.png``, ``panoptic.json`` (COCO's panoptic format)
-                and, unless ``no_save_vis``, the pictures ``vis/*.jpg`` to.
+                and, unless ``no_save_vis``, the pictures ``vis/*.jpg`` to; or OSError.
             return_vis: return the pictures.
             no_save_vis: write no pictures to ``out_dir``.
-            instances: see :meth:`finish`; with ``out_dir`` also written to ``instances.json``.
-            semantic: see :meth:`finish`.
+            instances, semantic: see :meth:`finish`; with ``out_dir`` the former are also written
+                to ``instances.json``.
 
         Returns:
             ``predictions``: list of :class:`PanopticResult`; ``visualization``: list of
             (H, W, 3) uint8 RGB pictures, empty without ``return_vis``; ``failures``: list of
             :class:`Failure`.
-
-        Raises:
-            ValueError: there is no input, see :func:`list_inputs`.
-            OSError: ``out_dir`` can not be written.
         """
         failures: list[Failure] = []
         inputs = list_files(inputs, out_dir or None)
@@ -320,15 +296,9 @@ class PanopticInferencer(BaseInferencer):
         return [result.draw(legend=True) for result in inputs]
 
     def postprocess(
-        self,
-        preds: Iterable[PanopticResult],
-        return_vis: bool,
-        failures: list[Failure],
+        self, preds: Iterable[PanopticResult], return_vis: bool, failures: list[Failure]
     ) -> dict:
         """What a call returns."""
         predictions = list(preds)
-        return dict(
-            predictions=predictions,
-            visualization=self.visualize(predictions) if return_vis else [],
-            failures=failures,
-        )
+        pictures = self.visualize(predictions) if return_vis else []
+        return dict(predictions=predictions, visualization=pictures, failures=failures)

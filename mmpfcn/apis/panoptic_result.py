@@ -15,20 +15,19 @@ from ..formats.coco_results import PICTURE_FOLDER, Segmentation, category_ids
 from ..structures.label_map import segment_boxes, segment_index
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
-from ..visualization.legend import add_legend
+from ..visualization.labels import add_legend
 from ..visualization.panoptic_visualizer import MIN_PANEL_HEIGHT
 
 
 @dataclass
 class PanopticResult(Segmentation):
-    """A :class:`Segmentation` that draws itself, and what else was asked for.
+    """A :class:`Segmentation` that draws itself, and what else was asked for, or None.
 
     Attributes:
-        instances: in COCO's result format, best first, or None where they were not asked for:
-            ``label``, ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height],
-            ``segmentation`` (RLE). They may overlap.
+        instances: in COCO's result format, best first; they may overlap. ``label``,
+            ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height] and RLE.
         semantic_seg: (H, W) int16 label of the best region class, the number of classes where that
-            is "any thing" or nothing; or None.
+            is "any thing" or nothing.
     """
 
     instances: list[dict] | None = None
@@ -61,26 +60,17 @@ class PanopticResult(Segmentation):
         Returns:
             (H', W', 3) uint8 RGB.
         """
-        palette = class_palette(self.dataset_meta)
-        picture = draw_panoptic(
-            enlarge(self.image, MIN_PANEL_HEIGHT),
-            enlarge(self.panoptic_seg, MIN_PANEL_HEIGHT),
-            [Segment(s['id'], s['label'], s['score']) for s in self.segments_info],
-            self.dataset_meta['classes'],
-            palette,
-            alpha,
-        )
+        names, palette = self.dataset_meta['classes'], class_palette(self.dataset_meta)
+        image, ids = (enlarge(x, MIN_PANEL_HEIGHT) for x in (self.image, self.panoptic_seg))
+        segments = [Segment(s['id'], s['label'], s['score']) for s in self.segments_info]
+        picture = draw_panoptic(image, ids, segments, names, palette, alpha)
         if not legend:
             return picture
-        counts = Counter(s['label'] for s in self.segments_info)
-        names = self.dataset_meta['classes']
-        return add_legend(
-            picture,
-            [
-                (names[label] if number == 1 else f'{names[label]} ({number})', palette[label])
-                for label, number in sorted(counts.items())
-            ],
-        )
+        entries = [
+            (names[label] if number == 1 else f'{names[label]} ({number})', palette[label])
+            for label, number in sorted(Counter(s.label for s in segments).items())
+        ]
+        return add_legend(picture, entries)
 
     def write_picture(self, folder: Path, alpha: float = 0.6) -> None:
         """Write the drawn result, with a legend, to ``vis/<stem>.jpg`` in the folder."""
@@ -96,16 +86,7 @@ def _without_void(sample: DetDataSample, dataset_meta: Mapping) -> tuple[np.ndar
     boxes = segment_boxes(index, len(infos))
     boxes[:, 2:] -= boxes[:, :2]
     segments = [
-        dict(
-            id=info['id'],
-            label=info['label'],
-            name=classes[info['label']],
-            isthing=info['isthing'],
-            score=round(info['score'], 6),
-            area=info['area'],
-            bbox=box,
-            num_kernels=info['num_kernels'],
-        )
+        dict(info, name=classes[info['label']], score=round(info['score'], 6), bbox=box)
         for info, box in zip(infos, boxes.tolist(), strict=True)
     ]
     return np.where(index > 0, ids, 0), segments
@@ -115,6 +96,8 @@ def _coco_instances(instances, dataset_meta: Mapping) -> list[dict]:
     ids, classes = category_ids(dataset_meta), dataset_meta['classes']
     boxes = instances.bboxes.round().int()
     boxes[:, 2:] -= boxes[:, :2]
+    masks = encode_mask_results(instances.masks.cpu().numpy())
+    columns = (x.tolist() for x in (instances.labels, instances.scores, boxes))
     return [
         dict(
             label=label,
@@ -122,13 +105,7 @@ def _coco_instances(instances, dataset_meta: Mapping) -> list[dict]:
             name=classes[label],
             score=round(score, 6),
             bbox=box,
-            segmentation=dict(size=list(rle['size']), counts=rle['counts'].decode()),
+            segmentation=dict(size=list(mask['size']), counts=mask['counts'].decode()),
         )
-        for label, score, box, rle in zip(
-            instances.labels.tolist(),
-            instances.scores.tolist(),
-            boxes.tolist(),
-            encode_mask_results(instances.masks.cpu().numpy()),
-            strict=True,
-        )
+        for label, score, box, mask in zip(*columns, masks, strict=True)
     ]

@@ -1,19 +1,23 @@
 """Where the weights of a model are, by what a user calls it."""
 
+import hashlib
 import re
+import sys
 from difflib import get_close_matches
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlparse
+
+import torch
+from filelock import FileLock  # PyTorch needs it as well
 
 from .checkpoint_limits import CheckpointError, CheckpointNotFoundError
 from .configs import model_index, read_config
-from .download import download
 
+# one of them is in a published folder; it holds config and class names as well
 WEIGHTS = ('model.safetensors', 'model.pth')
-"""One of them is in a published folder; it holds config and class names as well."""
-CONFIG = 'config.py'
-"""The same config beside them, to be read and changed by people."""
-
+CONFIG = 'config.py'  # the same config beside them, to be read and changed by people
 HUB = 'hf://'
 HUB_NAME = re.compile(r'hf://([\w.-]+/[\w.-]+)(?:@(\S+))?')
 
@@ -25,11 +29,8 @@ GET_IT = (
 
 
 class Pretrained(NamedTuple):
-    """The file of a checkpoint on this machine.
-
-    Attributes:
-        config: text of the config that comes with the name, assignments of plain values; None
-            where it is in the file, if anywhere.
+    """The file of a checkpoint on this machine, and the text of the config that comes with the
+    name, assignments of plain values; None where it is in the file, if anywhere.
     """
 
     file: Path
@@ -55,9 +56,30 @@ def find_pretrained(name: str | Path) -> Pretrained:
         return Pretrained(download(name), None)
     if Path(name).is_dir():
         return _of_folder(Path(name), name)
-    if Path(name).is_file():
-        return Pretrained(Path(name), None)
-    return _of_index(name)
+    return Pretrained(Path(name), None) if Path(name).is_file() else _of_index(name)
+
+
+def download(address: str) -> Path:
+    """The file of an address (http, https) in torch.hub's folder of checkpoints.
+
+    The first process that asks downloads it; others, of the same run or not, wait. A name with a
+    hash, such as ``resnet50-0676ba61.pth``, is kept; others get one of their address. Raises
+    CheckpointError where it can not be downloaded, or the folder not be written.
+    """
+    name = Path(urlparse(address).path).name
+    if not re.search(r'-[0-9a-f]{8,}\.', name):
+        name = f'{hashlib.sha256(address.encode()).hexdigest()[:8]}-{name}'
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f'{path}.lock'):
+            if not path.is_file():
+                torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
+    except (OSError, HTTPException) as error:
+        raise CheckpointError(
+            f'checkpoint {address} could not be downloaded to {path}: {error}'
+        ) from error
+    return path
 
 
 def _of_index(name: str) -> Pretrained:
@@ -83,10 +105,8 @@ def _of_index(name: str) -> Pretrained:
 def _of_folder(folder: Path, name: str) -> Pretrained:
     files = [folder / weights for weights in WEIGHTS if (folder / weights).is_file()]
     if not files:
-        others = sorted(path.name for path in folder.glob('*.pth'))
-        hint = (
-            f'name one of {", ".join(others)}' if others else 'mmpfcn publish writes such a folder'
-        )
+        others = ', '.join(sorted(path.name for path in folder.glob('*.pth')))
+        hint = f'name one of {others}' if others else 'mmpfcn publish writes such a folder'
         raise CheckpointNotFoundError(f'{name} has neither {" nor ".join(WEIGHTS)}: {hint}')
     config = folder / CONFIG
     return Pretrained(files[0], config.read_text('utf-8') if config.is_file() else None)

@@ -31,10 +31,8 @@ RULES = (
     (r'^(backbone\..*)shortcut', r'\1downsample.0'),
     (r'^(backbone\..*)conv(\d)\.norm', r'\1bn\2'),
     (r'^backbone\.fpn_lateral(\d)', lambda m: f'neck.lateral_convs.{int(m[1]) - 2}.conv'),
-    (
-        r'^backbone\.(?:fpn_output|top_block\.p)(\d)',
-        lambda m: f'neck.fpn_convs.{int(m[1]) - 2}.conv',
-    ),
+    (r'^backbone\.(?:fpn_output|top_block\.p)', 'backbone.fpn_output'),
+    (r'^backbone\.fpn_output(\d)', lambda m: f'neck.fpn_convs.{int(m[1]) - 2}.conv'),
     # a convolution and its upsampling are two steps there, one here
     (
         r'^semantic_fpn\.p(\d)\.(\d)',
@@ -67,20 +65,13 @@ class ConversionError(ValueError):
 class _WeightsUnpickler(pickle.Unpickler):
     """Unpickles numpy arrays in plain containers and refuses everything else."""
 
-    ALLOWED = {
-        ('numpy', 'dtype'),
-        ('numpy', 'ndarray'),
-        ('collections', 'OrderedDict'),
-        ('_codecs', 'encode'),
-        *(
-            (f'numpy.{core}.multiarray', name)
-            for core in ('core', '_core')
-            for name in ('_reconstruct', 'scalar')
-        ),
-    }
+    ALLOWED = re.compile(
+        r'numpy\.(dtype|ndarray)|collections\.OrderedDict|_codecs\.encode'
+        r'|numpy\._?core\.multiarray\.(_reconstruct|scalar)'
+    )
 
     def find_class(self, module: str, name: str):
-        if (module, name) in self.ALLOWED:
+        if self.ALLOWED.fullmatch(f'{module}.{name}'):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f'{module}.{name} is not part of a weight file')
 
@@ -177,14 +168,6 @@ def build_model(star: bool) -> torch.nn.Module:
     return MODELS.build(config.model)
 
 
-def meta_of(source: Path) -> dict:
-    """Where the weights are from, and the names of COCO's classes."""
-    from mmdet.datasets import CocoPanopticDataset
-
-    names = {key: list(value) for key, value in CocoPanopticDataset.METAINFO.items()}
-    return dict(source=source.name, dataset_meta=names)
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     parser.add_argument('src', type=Path, help='published checkpoint, .pth or .pkl')
@@ -205,8 +188,12 @@ def main(argv: list[str] | None = None) -> int:
             f'{error}\nNothing was written. (Another variant? Try {hint} --star.)', file=sys.stderr
         )
         return 1
+    from mmdet.datasets import CocoPanopticDataset
+
+    names = {key: list(value) for key, value in CocoPanopticDataset.METAINFO.items()}
+    meta = dict(source=args.src.name, dataset_meta=names)
     try:
-        write_checkpoint(dict(state_dict=converted, meta=meta_of(args.src)), args.dst)
+        write_checkpoint(dict(state_dict=converted, meta=meta), args.dst)
     except OSError as error:
         print(f'{args.dst} could not be written: {error}', file=sys.stderr)
         return 1

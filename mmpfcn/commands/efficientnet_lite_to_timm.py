@@ -14,7 +14,7 @@ import torch
 
 from ..apis.checkpoint import write_checkpoint
 from ..models.timm_backbone import import_timm
-from .options import new_parser
+from .options import new_parser, wrong_ends
 
 
 def find_weights(name: str) -> Path:
@@ -29,10 +29,9 @@ def find_weights(name: str) -> Path:
 
 def rename(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict:
     """The tensors of the one under the names of the other: both name the same layers in order."""
-    shapes = [tuple(x.shape) for x in weights.values()]
-    if shapes != [tuple(x.shape) for x in expected.values()]:
+    if [x.shape for x in weights.values()] != [x.shape for x in expected.values()]:
         raise ValueError(
-            f'the {len(shapes)} tensors of the package are not those of timm ({len(expected)})'
+            f'the {len(weights)} tensors of the package are not those of timm ({len(expected)})'
         )
     return dict(zip(expected, weights.values(), strict=True))
 
@@ -42,12 +41,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('name', choices=[f'lite{i}' for i in range(5)])
     parser.add_argument('out', type=Path, help='file to write, .pth')
     args = parser.parse_args(argv)
-    try:
+    with wrong_ends(parser, kinds=(ImportError, OSError, ValueError)):
         timm = import_timm()
         weights = torch.load(find_weights(args.name), map_location='cpu', weights_only=True)
         expected = timm.create_model(f'tf_efficientnet_{args.name}').state_dict()
         write_checkpoint(rename(weights, expected), args.out)
-    except (ImportError, OSError, ValueError) as error:
-        parser.error(str(error))
     print(f'{args.out}: tf_efficientnet_{args.name}, {len(weights)} tensors')
     return 0

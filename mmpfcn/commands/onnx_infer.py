@@ -7,15 +7,13 @@ segment ids (R + 256 G + 65536 B, 0 is void). Images that can not be used are li
 the exit code is then 1. Ctrl-C keeps what is finished.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from .options import from_1, new_parser
+from .options import WRONG_FILE, from_1, new_parser, wrong_ends
 
 
-def make_parser() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('model', help='file of tools/deployment/export_onnx.py')
@@ -28,35 +26,27 @@ def make_parser() -> argparse.ArgumentParser:
         help='images at once, as far as they have one padded size',
     )
     add('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = make_parser()
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # for names that are no text
     try:
         from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
         from mmpfcn.formats.coco_results import written
-        from mmpfcn.formats.inputs import list_files
+        from mmpfcn.formats.inputs import list_files, require_one
     except ImportError as error:
         parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
-    try:
-        inferencer = OnnxInferencer(args.model, threads=args.threads)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
     num_done, failures, stopped = 0, [], False
     try:
-        inputs = list_files(args.inputs, args.out_dir)
-        results = inferencer.stream(inputs, args.batch_size, failures)
-        for result in written(results, args.out_dir, inferencer.dataset_meta):
-            print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
-            num_done += 1
+        with wrong_ends(parser, kinds=WRONG_FILE):
+            inferencer = OnnxInferencer(args.model, threads=args.threads)
+            inputs = list_files(args.inputs, args.out_dir)
+            require_one(inputs)
+            results = inferencer.stream(inputs, args.batch_size, failures)
+            for result in written(results, args.out_dir, inferencer.dataset_meta):
+                print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
+                num_done += 1
     except KeyboardInterrupt:
         stopped = True
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
     print(f'{args.out_dir}: {num_done} images' + ', stopped by Ctrl-C' * stopped)
     for name, message in failures:
         print(f'not done: {name}: {message}', file=sys.stderr)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # the ONNX commands have no mmengine
     from mmengine.config import Config
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+WRONG_FILE = (OSError, ValueError)
+WRONG = (*WRONG_FILE, KeyError, TypeError)  # errors that come of a config, or of what it names
 
 
 def new_parser(description: str) -> argparse.ArgumentParser:
@@ -114,10 +116,8 @@ def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) ->
     if not Path(name).is_dir() and name not in model_index():
         require_file(parser, what, name)
         return
-    try:
+    with wrong_ends(parser, kinds=(CheckpointError,)):
         find_pretrained(name)
-    except CheckpointError as error:
-        parser.error(str(error))
 
 
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
@@ -137,10 +137,8 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         parser.error(f'config {args.config} can not be read: {type(error).__name__}: {error}')
     args.config = cfg.filename
     cfg.launcher = getattr(args, 'launcher', 'none')
-    try:
+    with wrong_ends(parser, f'--cfg-options does not fit {args.config}: ', (KeyError, TypeError)):
         cfg.merge_from_dict(args.cfg_options or {})
-    except (KeyError, TypeError) as error:
-        parser.error(f'--cfg-options does not fit {args.config}: {error.args[0]}')
     if getattr(args, 'compile', False):
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='CompileNetworkHook')]
     if getattr(args, 'work_dir', None) is not None:
@@ -156,15 +154,26 @@ def error_text(error: Exception) -> str:
 
 
 @contextmanager
-def exit_if_refused() -> Iterator[None]:
+def wrong_ends(
+    parser: argparse.ArgumentParser, before: str = '', kinds: tuple[type[Exception], ...] = WRONG
+) -> Iterator[None]:
+    """Exit with the message of an error of these kinds, and what stands before it."""
+    try:
+        yield
+    except kinds as error:
+        parser.error(f'{before}{error_text(error)}')
+
+
+@contextmanager
+def exit_if_refused(*errors: type[Exception]) -> Iterator[None]:
     """Read checkpoints without running code; end a process, each of a distributed run, where one
-    is refused.
+    is refused, or at one of the errors.
     """
     from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
 
     use_safe_loader()
     try:
         yield
-    except CheckpointError as error:
+    except (CheckpointError, *errors) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)

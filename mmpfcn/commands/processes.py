@@ -46,6 +46,14 @@ def processes(cfg: Config) -> Iterator[None]:
         gc.collect()
 
 
-def build_runner(cfg: Config) -> Runner:
-    """The runner of a config; :func:`processes` counts on nobody keeping it."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+def build_runner(cfg: Config, *loops: str) -> Runner:
+    """The runner of a config; :func:`processes` counts on nobody keeping it.
+
+    The data sets of the loops (``train_loop``, ...) are read now: what is wrong with one of them
+    ends the program with its message.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    with exit_if_refused(OSError, ValueError):
+        for loop in loops:
+            getattr(runner, loop)  # builds it, where there is one
+    return runner

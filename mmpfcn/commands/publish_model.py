@@ -11,11 +11,11 @@ and the config stay in the weights' file; optimizer, schedulers, random states a
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,57 @@ from mmpfcn.apis.checkpoint import (
 from mmpfcn.apis.checkpoint_limits import CheckpointError
 from mmpfcn.apis.pretrained import CONFIG, WEIGHTS
 
-from .model_card import model_card
 from .options import new_parser
+from .page import fill_template
+
+NO_METRIC = ('step', 'time', 'data_time')
+NO_FIGURES = (
+    'The checkpoint has none. In this folder `mmpfcn test config.py .` measures it on the data of '
+    'its config.'
+)
+
+
+def model_card(checkpoint: dict, source: str, name: str) -> str:
+    """Text of the card of a folder.
+
+    The checkpoint has a ``state_dict`` and what else of a training's there is; beside its source,
+    in a work dir, is the log of its validation.
+    """
+    meta = checkpoint.get('meta', {})
+    # mmengine saves before it validates, so a checkpoint itself has only the validation before
+    title = 'Of these weights, on the validation data of the config:'
+    figures = _logged(meta, source)
+    if not figures:
+        title = 'Of the last validation of its training before these weights were saved:'
+        logs = checkpoint.get('message_hub', {}).get('log_scalars', {})
+        figures = {k[4:]: log.current() for k, log in logs.items() if k.startswith('val/')}
+    names = {key.lower(): value for key, value in meta.get('dataset_meta', {}).items()}
+    kinds = {'Things': 'thing_classes', 'Stuff': 'stuff_classes'}
+    if 'thing_classes' not in names:
+        kinds = {'Classes': 'classes'}
+    return fill_template(
+        'model_card.md',
+        name=name,
+        millions=sum(weight.numel() for weight in checkpoint['state_dict'].values()) / 1e6,
+        iterations=meta.get('iter'),
+        has_config=bool(config_text(checkpoint)),
+        title=title,
+        figures=figures,
+        no_figures=NO_FIGURES,
+        classes={kind: names[key] for kind, key in kinds.items() if names.get(key)},
+    )
+
+
+def _logged(meta: dict, source: str) -> dict[str, float]:
+    """What the log of the run that saved the checkpoint says of its iteration."""
+    run = str(meta.get('experiment_name', ''))[-len('20261129_062100') :]
+    log = Path(source).parent / run / 'vis_data' / 'scalars.json'
+    for line in log.read_text('utf-8').splitlines() if log.is_file() else ():
+        record = json.loads(line) if line.endswith('}') else {}  # a killed run leaves half a line
+        if record.get('step') == meta.get('iter') and 'loss' not in record:
+            return {key: value for key, value in record.items() if key not in NO_METRIC}
+    return {}
+
 
 HASH_DIGITS = 8
 META = ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
@@ -95,7 +144,7 @@ def write_folder(published: dict, card: str, target: Path) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('source', metavar='IN', help='checkpoint of a training, or what --model of predict takes')

@@ -1,7 +1,6 @@
 """Test a model: python tools/test.py configs/panoptic_fcn/r50_coco.py CHECKPOINT"""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,16 +10,6 @@ from mmengine.device import get_device
 
 from .options import AMP_DTYPES, base_parser, load_config, require_checkpoint
 from .processes import build_runner, processes
-
-
-class NoTestTimeAugmentation(argparse.Action):
-    """Says why mmdet's --tta is missing."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(
-            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
-            'and mmdet cannot merge panoptic maps of several'
-        )
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -51,17 +40,22 @@ def make_parser() -> argparse.ArgumentParser:
         action='store_true',
         help='faster on a CPU, for more memory; results differ by rounding',
     )
-    add('--tta', action=NoTestTimeAugmentation, nargs=0, help=argparse.SUPPRESS)
+    add('--tta', action='store_true', help=argparse.SUPPRESS)
     return parser
 
 
-def test_config(argv: Sequence[str] | None = None) -> Config:
+def test_config(argv: list[str] | None = None) -> Config:
     """The complete config of the run that a command line asks for.
 
     With --amp its type becomes the default of autocast, which mmengine's loop takes.
     """
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.tta:
+        parser.error(
+            'there is no --tta: the kernels of Panoptic FCN belong to one input image, '
+            'and mmdet cannot merge panoptic maps of several'
+        )
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.out is not None and Path(args.out).suffix in ('.pkl', '.pickle', '.json'):
         stem = args.out.removesuffix('.json').removesuffix('.panoptic')
@@ -87,20 +81,16 @@ def test_config(argv: Sequence[str] | None = None) -> Config:
             )
         cfg = trigger_visualization_hook(cfg, args)
     if args.out is not None:
-        add_files(parser, cfg, args.out)
+        metrics = cfg.get('test_evaluator')
+        if metrics is None:
+            parser.error('--out: the config has no test_evaluator, which the files are written by')
+        writer = dict(type='PanopticQualityMetric', outfile_prefix=args.out, format_only=True)
+        # first of all, as mmdet's ``CocoPanopticMetric`` changes the predictions
+        cfg.test_evaluator = [writer, *(metrics if isinstance(metrics, list) else [metrics])]
     return cfg
-
-
-def add_files(parser: argparse.ArgumentParser, cfg: Config, prefix: str) -> None:
-    """Write the predictions too; first of all, as mmdet's ``CocoPanopticMetric`` changes them."""
-    metrics = cfg.get('test_evaluator')
-    if metrics is None:
-        parser.error('--out: the config has no test_evaluator, which the files are written by')
-    writer = dict(type='PanopticQualityMetric', outfile_prefix=prefix, format_only=True)
-    cfg.test_evaluator = [writer, *(metrics if isinstance(metrics, list) else [metrics])]
 
 
 def main() -> None:
     cfg = test_config()
     with processes(cfg):
-        build_runner(cfg).test()
+        build_runner(cfg, 'test_loop').test()

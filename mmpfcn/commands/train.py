@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-from collections.abc import Sequence
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -42,8 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def train_config(argv: Sequence[str] | None = None) -> Config:
-    """The complete config of the run that a command line asks for."""
+def train_config(argv: list[str] | None = None) -> Config:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.amp and get_device() not in AMP_DEVICES:
@@ -68,26 +66,20 @@ def train_config(argv: Sequence[str] | None = None) -> Config:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-        if args.resume == 'auto':
-            # mmengine's last_checkpoint may name one that a kill or a full disk cut off
-            newest = newest_whole_checkpoint(cfg.work_dir)
-            cfg.load_from = None if newest is None else str(newest)
+        cfg.resume, cfg.load_from = True, args.resume
+    if args.resume == 'auto':
+        # mmengine's last_checkpoint may name one that a kill or a full disk cut off
+        newest = newest_whole_checkpoint(cfg.work_dir)
+        cfg.load_from = None if newest is None else str(newest)
     if args.tensorboard:
-        add_tensorboard(cfg)
+        backends = list(cfg.visualizer.get('vis_backends') or [])
+        if all(backend.type != 'TensorboardVisBackend' for backend in backends):
+            backends.append(dict(type='TensorboardVisBackend'))
+        cfg.visualizer.vis_backends = backends
     return cfg
-
-
-def add_tensorboard(cfg: Config) -> None:
-    """Add the backend to those of the visualizer, unless it is there."""
-    backends = list(cfg.visualizer.get('vis_backends') or [])
-    if all(backend.type != 'TensorboardVisBackend' for backend in backends):
-        backends.append(dict(type='TensorboardVisBackend'))
-    cfg.visualizer.vis_backends = backends
 
 
 def main() -> None:
     cfg = train_config()
     with processes(cfg):
-        build_runner(cfg).train()
+        build_runner(cfg, 'train_loop', 'val_loop').train()

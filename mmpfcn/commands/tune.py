@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmdet.registry import DATASETS
@@ -25,18 +25,9 @@ from rich.progress import track
 from torch import Tensor
 
 from mmpfcn import PanopticInferencer, PanopticQualityMetric
-from mmpfcn.apis.checkpoint import CheckpointError
 from mmpfcn.structures import LevelMaps
 
-from .options import (
-    add_config_options,
-    add_device,
-    error_text,
-    load_config,
-    new_parser,
-    require_checkpoint,
-    write_or_exit,
-)
+from . import options
 
 CANDIDATES = dict(
     fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
@@ -50,51 +41,37 @@ CANDIDATES = dict(
 )
 """What is tried, beside the value of the config; the first ones matter most."""
 
-LEAST_GAIN = 0.005
-"""Of PQ, in percent: what is less is not worth another value."""
-
-
-class Sample(NamedTuple):
-    """The network's output for one image, and its ground truth."""
-
-    levels: list[LevelMaps]
-    mask_feats: Tensor
-    data_sample: DetDataSample
+Sample = tuple[list[LevelMaps], Tensor, DetDataSample]
+LEAST_GAIN = 0.005  # of PQ, in percent: what is less is not worth another value
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = new_parser(__doc__)
+    parser = options.new_parser(__doc__)
     parser.add_argument('config', help='config file of the model, with a val_dataloader')
     parser.add_argument('checkpoint', help='file or address of the weights')
     parser.add_argument('--out', type=Path, metavar='CONFIG', help='also write a config file, .py')
     parser.add_argument(
         '--images', type=int, default=100, help='look at so many images (their maps stay in memory)'
     )
-    add_device(parser)
-    add_config_options(parser, 'val_dataloader.dataset.data_root=data/mine')
+    options.add_device(parser)
+    options.add_config_options(parser, 'val_dataloader.dataset.data_root=data/mine')
     return parser
 
 
 @torch.no_grad()
 def run_network(inferencer: PanopticInferencer, dataset: Sequence) -> Iterator[Sample]:
-    """The maps of every image, on the CPU."""
+    """The network's output for every image, on the CPU, and its ground truth."""
     model = inferencer.model
     for item in track(dataset, description='Network'):
         data = model.data_preprocessor(pseudo_collate([item]), False)
         levels, mask_feats = model.panoptic_head(model.extract_feat(data['inputs']))
-        yield Sample(
-            [LevelMaps(*(maps.cpu() for maps in level)) for level in levels],
-            mask_feats.cpu(),
-            data['data_samples'][0].cpu(),
-        )
+        levels = [LevelMaps(*(maps.cpu() for maps in level)) for level in levels]
+        yield levels, mask_feats.cpu(), data['data_samples'][0].cpu()
 
 
 @torch.no_grad()
 def quality(
-    inferencer: PanopticInferencer,
-    samples: Sequence[Sample],
-    meta: Mapping,
-    settings: Mapping[str, Any],
+    inferencer: PanopticInferencer, samples: Sequence[Sample], meta: Mapping, settings: Mapping
 ) -> float:
     """PQ of what the network said, with any thresholds."""
     only_the_map = dict(panoptic_on=True, instance_on=False, semantic_on=False)
@@ -136,11 +113,9 @@ def build(
     """The model, and the validation data (at most ``args.images``)."""
     if not cfg.get('val_dataloader'):
         parser.error(f'{args.config} has no val_dataloader: thresholds are chosen on its data')
-    try:
+    with options.wrong_ends(parser):
         inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
         dataset = DATASETS.build(copy.deepcopy(cfg.val_dataloader.dataset))
-    except (OSError, ValueError, TypeError, KeyError, CheckpointError) as error:
-        parser.error(error_text(error))
     number = min(len(dataset), args.images)
     if not number:
         parser.error(f'the validation data of {args.config} has no image')
@@ -152,12 +127,12 @@ def build(
 def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    require_checkpoint(parser, 'checkpoint', args.checkpoint)
+    options.require_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.images < 1:
         parser.error(f'--images {args.images}, expected at least 1')
     if args.out is not None and args.out.suffix != '.py':
         parser.error(f'--out must end in .py, got {args.out}')
-    cfg = load_config(parser, args)
+    cfg = options.load_config(parser, args)
     if args.out is not None and args.out.exists() and args.out.samefile(args.config):
         parser.error(f'--out {args.out} is the config itself: choose another name')
     inferencer, images = build(parser, args, cfg)
@@ -175,11 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     changes = {name: after[name] for name in CANDIDATES if after[name] != before[name]}
     print(f'PQ {measure(before):.2f} -> {measure(after):.2f} on {len(samples)} validation images')
     if changes:
-        options = ' '.join(f'model.test_cfg.{name}={value}' for name, value in changes.items())
-        print(f'--cfg-options {options}')
+        given = ' '.join(f'model.test_cfg.{name}={value}' for name, value in changes.items())
+        print(f'--cfg-options {given}')
     if args.out is not None:
         test_cfg = ', '.join(f'{name}={value}' for name, value in changes.items())
         text = f'_base_ = {str(Path(args.config).resolve())!r}\n'
         text += f'model = dict(test_cfg=dict({test_cfg}))\n'
-        write_or_exit(parser, args.out, text.encode(), 'config')
+        options.write_or_exit(parser, args.out, text.encode(), 'config')
     return 0

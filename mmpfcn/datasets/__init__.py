@@ -11,26 +11,3 @@ from .panoptic_dataset import PanopticDataset
 from .random_crop import RandomCropWithInstance
 from .replayable_sampler import ReplayableAspectRatioBatchSampler, ReplayableSampler
 from .short_side_resize import ShortSideResize
-
-__all__ = [
-    'LoadImage',
-    'LoadPanopticGroundTruth',
-    'PackPanopticInputs',
-    'PaintThings',
-    'PairedCrop',
-    'PairedSampler',
-    'PanopticDataset',
-    'PanopticJson',
-    'RandomCropWithInstance',
-    'ReplayableAspectRatioBatchSampler',
-    'ReplayableSampler',
-    'SegmentMasks',
-    'ShortSideResize',
-    'arrange_classes',
-    'read_panoptic_json',
-    'read_panoptic_png',
-    'segment_areas',
-    'segment_boxes',
-    'segment_index',
-    'write_panoptic_png',
-]

@@ -17,24 +17,17 @@ from ..formats.read_image import decode_image
 from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
 
-VOID = 255
-"""Semantic label of unlabelled pixels, mmdet's ``seg_pad_value``."""
+VOID = 255  # semantic label of unlabelled pixels, mmdet's ``seg_pad_value``
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
     """Read an image upright; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
 
-    It is what :func:`mmpfcn.apis.read_image` reads, of every format.
+    It is what :func:`mmpfcn.apis.read_image` reads, of every format, and raises as that does.
+    ``backend_args`` are of mmengine's file client.
 
     Adds ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape``, (H, W) in pixels.
-
-    Args:
-        backend_args: of mmengine's file client.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is cut off or no image.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -78,9 +71,7 @@ class LoadPanopticGroundTruth(BaseTransform):
         panoptic: bool = False,
         backend_args: dict | None = None,
     ) -> None:
-        self.instances = instances
-        self.semantic = semantic
-        self.panoptic = panoptic
+        self.instances, self.semantic, self.panoptic = instances, semantic, panoptic
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
@@ -159,18 +150,11 @@ def _encode(segments: Sequence[dict], areas: np.ndarray) -> list[dict]:
     counts: dict[int, int] = {}
     infos = []
     for segment, area in zip(segments, areas.tolist(), strict=True):
-        label, crowd = segment['category'], segment.get('iscrowd', False)
-        number = counts.setdefault(label, int(segment['is_thing'] or crowd))
+        label, thing = segment['category'], segment['is_thing']
+        crowd = segment.get('iscrowd', False)
+        id_ = label + counts.setdefault(label, int(thing or crowd)) * INSTANCE_OFFSET
         counts[label] += 1
-        infos.append(
-            dict(
-                id=label + number * INSTANCE_OFFSET,
-                label=label,
-                isthing=segment['is_thing'],
-                iscrowd=crowd,
-                area=area,
-            )
-        )
+        infos.append(dict(id=id_, label=label, isthing=thing, iscrowd=crowd, area=area))
     return infos
 
 
@@ -217,12 +201,12 @@ def _check_sizes_after(results: dict) -> None:
     """
     if 'img' not in results or 'gt_masks' not in results:
         return
-    size, masks = results['img'].shape[:2], results['gt_masks']
-    sizes = {}
-    if results.get('gt_seg_map') is not None:
-        sizes['gt_seg_map'] = results['gt_seg_map'].shape[:2]
-    if masks is not None and len(masks):
-        sizes['gt_masks'] = (masks.height, masks.width)
+    seg_map, masks = results.get('gt_seg_map'), results['gt_masks']
+    size = results['img'].shape[:2]
+    sizes = dict(
+        gt_seg_map=size if seg_map is None else seg_map.shape[:2],
+        gt_masks=(masks.height, masks.width) if masks else size,
+    )
     for key, other in sizes.items():
         if other != size:
             raise ValueError(
@@ -250,8 +234,7 @@ def _check_labels_after(results: dict, step: int = 4, min_pixels: int = 8) -> No
     else:
         shown = masks.masks[:, ::step, ::step]
     labels = np.asarray(results['gt_bboxes_labels'])[:, None, None]
-    seg_map = seg_map[::step, ::step]
-    shown = shown.astype(bool)
+    seg_map, shown = seg_map[::step, ::step], shown.astype(bool)
     wrong = (shown & (seg_map != labels) & (seg_map != VOID)).sum((1, 2))
     pixels = shown.sum((1, 2))
     bad = np.flatnonzero((pixels >= min_pixels) & (2 * wrong > pixels))

@@ -63,14 +63,14 @@ class PairedCrop(RandomCropWithInstance):
                 'PairedCrop got an image without a pair: set train_dataloader.sampler='
                 'dict(_delete_=True, type="PairedSampler"), or use RandomCropWithInstance'
             )
-        label = index.label if isinstance(index, PairIndex) else None
-        pair_seed = index.pair_seed if isinstance(index, PairIndex) else np.random.randint(2**31)
-        objects = results['gt_bboxes'].numpy()[self._is_object_of(results, label)]
+        label, choose = None, np.random.choice
+        if isinstance(index, PairIndex):
+            label, choose = index.label, index.choose
+        objects = self._boxes_of(results, label)
         factor, center = 1.0, np.zeros((0, 2))
         if len(objects):
             box = objects[np.random.randint(len(objects))]
-            scale = self.scales[np.random.default_rng(pair_seed).integers(len(self.scales))]
-            factor = scale / np.sqrt(np.prod(np.maximum(box[2:] - box[:2], 1)))
+            factor = choose(self.scales) / np.sqrt(np.prod(np.maximum(box[2:] - box[:2], 1)))
             center = box.reshape(2, 2).mean(0, keepdims=True)
         elif label is not None and results.get('gt_seg_map') is not None:
             center = _middle(results['gt_seg_map'] == label)
@@ -78,11 +78,14 @@ class PairedCrop(RandomCropWithInstance):
         results = Resize(scale_factor=float(factor), keep_ratio=True)(results)
         return self.crop(results, center * results['scale_factor'])
 
-    def _is_object_of(self, results: dict, label: int | None) -> np.ndarray:
-        """(G,) bool; of any class for None."""
-        labels = results['gt_bboxes_labels']
-        chosen = ~np.asarray(results.get('gt_ignore_flags', np.zeros(len(labels))), bool)
-        return chosen if label is None else chosen & (labels == label)
+    def _boxes_of(self, results: dict, label: int | None) -> np.ndarray:
+        """(n, 4) of the objects of a class, or of any for None, that are not to be ignored."""
+        if results.get('gt_bboxes') is None:
+            return np.zeros((0, 4))
+        labels = np.asarray(results['gt_bboxes_labels'])
+        ignored = np.asarray(results.get('gt_ignore_flags', np.zeros(len(labels))), bool)
+        chosen = ~ignored if label is None else ~ignored & (labels == label)
+        return results['gt_bboxes'].numpy()[chosen]
 
     def _within_limits(self, factor: float, size: tuple[int, int]) -> float:
         least, greatest = self.short_side

@@ -1,8 +1,9 @@
 """Images in pairs that have a class in common, for ``loss_intra_batch``."""
 
 import logging
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import chain, count, islice
+from typing import TypeVar
 
 import numpy as np
 from mmdet.registry import DATA_SAMPLERS
@@ -11,13 +12,15 @@ from mmengine.logging import print_log
 
 from .replayable_sampler import SampleIndex, mixed_seed
 
+T = TypeVar('T')
+
 
 class PairIndex(SampleIndex):
     """Index of an image of a pair, which a pipeline finds as ``sample_idx``.
 
     Attributes:
         label: of the class that both images have.
-        pair_seed: the same for both, for what is to be drawn for the pair.
+        pair_seed: the same for both.
     """
 
     label: int
@@ -27,6 +30,10 @@ class PairIndex(SampleIndex):
         self = super().__new__(cls, index, seed)
         self.label, self.pair_seed = label, pair_seed
         return self
+
+    def choose(self, options: Sequence[T]) -> T:
+        """One of some at random, the same in both images."""
+        return options[np.random.default_rng(self.pair_seed).integers(len(options))]
 
 
 @DATA_SAMPLERS.register_module()
@@ -50,13 +57,13 @@ class PairedSampler(InfiniteSampler):
     """
 
     in_pairs = True
+    """What a batch sampler that changes the order has to know."""
 
     def __init__(self, dataset: BaseDataset, seed: int | None = None) -> None:
         super().__init__(dataset, seed=seed)
-        self.images = images_of_classes(dataset)
-        rare = [label for label, images in self.images.items() if len(images) == 1]
-        for label in rare:
-            del self.images[label]
+        images = sorted(images_of_classes(dataset).items())
+        self.images = [(label, found) for label, found in images if len(found) > 1]
+        rare = [label for label, found in images if len(found) == 1]
         if not self.images:
             raise ValueError(
                 f'PairedSampler finds no class that two of {len(dataset)} images have, so there is '
@@ -73,14 +80,26 @@ class PairedSampler(InfiniteSampler):
                 level=logging.WARNING,
             )
 
-    def _indices_of_rank(self) -> Iterator[int]:
-        labels = sorted(self.images)
-        for number in count(self.rank, self.world_size):
-            seed = mixed_seed(self.seed, number)
-            rng = np.random.default_rng(seed)
-            label = labels[rng.integers(len(labels))]
-            for i, image in enumerate(rng.choice(self.images[label], 2, replace=False).tolist()):
-                yield PairIndex(image, mixed_seed(self.seed, number, i), label, seed)
+    def _indices_of_rank(self, num_skipped: int = 0) -> Iterator[int]:
+        pairs = count(num_skipped // 2 * self.world_size + self.rank, self.world_size)
+        yield from islice(chain.from_iterable(map(self._pair, pairs)), num_skipped % 2, None)
+
+    def _pair(self, number: int) -> list[PairIndex]:
+        """The two images of a pair, which is a function of the seed and its number."""
+        seed = mixed_seed(self.seed, number)
+        rng = np.random.default_rng(seed)
+        label, images = self.images[rng.integers(len(self.images))]
+        # not the seed of the class: what is drawn next does not depend on it
+        pair_seed, *seeds = (mixed_seed(seed, i) for i in range(3))
+        chosen = rng.choice(len(images), 2, replace=False)
+        return [
+            PairIndex(images[image], own, label, pair_seed)
+            for image, own in zip(chosen, seeds, strict=True)
+        ]
+
+    def skip(self, num_samples: int) -> None:
+        """Start behind so many samples of a process; mmengine's would draw them all."""
+        self.indices = self._indices_of_rank(num_samples)
 
 
 def images_of_classes(dataset: BaseDataset) -> dict[int, list[int]]:

@@ -13,13 +13,11 @@ from ..formats.panoptic_json import arrange_classes, read_panoptic_json
 from .replayable_sampler import SampleIndex, seeded
 
 LEFT_BEHIND = 'it leaves the semantic map behind'
+MIXING = 'Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp', 'RandomAffine', 'RandomShift'
 REFUSED = dict(
     RandomErasing='it writes into the masks, which are one map here',
     SegRescale='the semantic map would have another size than the image',
-    **dict.fromkeys(
-        ('Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp', 'RandomAffine', 'RandomShift'),
-        LEFT_BEHIND,
-    ),
+    **dict.fromkeys(MIXING, LEFT_BEHIND),
 )
 """Transforms of mmdet that do not work behind LoadPanopticGroundTruth, and why."""
 
@@ -27,12 +25,9 @@ REFUSED = dict(
 def check_transforms(dataset: Any, behind: Sequence[str] = ()) -> None:
     """Refuse transforms that leave a part of the ground truth behind, in wrappers as well.
 
-    Args:
-        dataset: with a ``pipeline``, or a wrapper of such, as mmdet's ``MultiImageMixDataset``.
-        behind: names of the transforms of its wrappers.
-
-    Raises:
-        ValueError: one of :data:`REFUSED`, or ``CopyPaste`` without ``PaintThings`` behind it.
+    Raises ValueError where the ``pipeline`` of a data set, or of a wrapper of such as mmdet's
+    ``MultiImageMixDataset``, has one of :data:`REFUSED`, or ``CopyPaste`` without ``PaintThings``
+    behind it; ``behind`` are the transforms of its wrappers.
     """
     names = [*_transform_names(getattr(dataset, 'pipeline', ())), *behind]
     for inner in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
@@ -97,9 +92,8 @@ class PanopticDataset(BaseDetDataset):
 
     Raises:
         FileNotFoundError: the JSON is not there.
-        ValueError: the JSON is broken, see :func:`read_panoptic_json` and :func:`arrange_classes`,
-            a segment has an unknown category or an impossible id, there are no annotations to
-            train on, no image is left, or the pipeline has a transform of :data:`REFUSED`.
+        ValueError: as :func:`read_panoptic_json` and :func:`arrange_classes`; there are no
+            annotations to train on, no image is left, or a transform is one of :data:`REFUSED`.
     """
 
     def __init__(
@@ -118,19 +112,11 @@ class PanopticDataset(BaseDetDataset):
         backend_args: dict | None = None,
     ) -> None:
         super().__init__(
-            ann_file=ann_file,
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=data_prefix,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=list(pipeline),
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch,
-            backend_args=backend_args,
-        )
+            ann_file=ann_file, metainfo=metainfo, data_root=data_root, data_prefix=data_prefix,
+            filter_cfg=filter_cfg, indices=indices, serialize_data=serialize_data,
+            pipeline=list(pipeline), test_mode=test_mode, lazy_init=lazy_init,
+            max_refetch=max_refetch, backend_args=backend_args,
+        )  # fmt: skip
         check_transforms(self)
 
     def __getitem__(self, idx: int) -> dict:
@@ -160,24 +146,20 @@ class PanopticDataset(BaseDetDataset):
                 f'{self.ann_file}: no annotation has an image_id that is the id of an image, such '
                 f'as {content.images[0]["id"]!r}: write the same ids in both'
             )
-        if len(annotated) < len(content.images):
-            missing = next(i for i in content.images if i['id'] not in content.annotations)
+        missing = [x['file_name'] for x in content.images if x['id'] not in content.annotations]
+        if missing:
             print_log(
-                f'{self.ann_file}: {len(content.images) - len(annotated)} of '
-                f'{len(content.images)} images are left out because they have no annotation, such '
-                f'as {missing["file_name"]}',
+                f'{self.ann_file}: {len(missing)} of {len(content.images)} images are left out '
+                f'because they have no annotation, such as {missing[0]}',
                 logger='current',
                 level=logging.WARNING,
             )
         return [self._parse_image(image, content.annotations[image['id']]) for image in annotated]
 
     def _parse_image(self, image: dict, annotation: dict | None) -> dict[str, Any]:
-        if annotation is None:
-            seg_file_name = osp.splitext(image['file_name'])[0] + '.png'
-            segments = []
-        else:
-            seg_file_name = annotation['file_name']
-            segments = self._parse_segments(annotation)
+        seg_file_name, segments = osp.splitext(image['file_name'])[0] + '.png', []
+        if annotation is not None:
+            seg_file_name, segments = annotation['file_name'], self._parse_segments(annotation)
         return dict(
             img_path=osp.join(self.data_prefix['img'], image['file_name']),
             img_id=image['id'],
@@ -208,11 +190,7 @@ class PanopticDataset(BaseDetDataset):
         return segments
 
     def filter_data(self) -> list[dict]:
-        """Leave out images as ``filter_cfg`` says; never in ``test_mode``.
-
-        Raises:
-            ValueError: no image is left.
-        """
+        """Leave out images as ``filter_cfg`` says; never in ``test_mode``, nor all of them."""
         if self.test_mode or self.filter_cfg is None:
             return self.data_list
         things_only = self.filter_cfg.get('filter_empty_gt', False)
@@ -230,9 +208,7 @@ class PanopticDataset(BaseDetDataset):
                 'without things, set it to False for data without things'
             )
         if len(kept) < len(self.data_list):
-            print_log(
-                f'{self.ann_file}: {len(kept)} of {len(self.data_list)} images pass '
-                f'filter_cfg={dict(self.filter_cfg)}',
-                logger='current',
-            )
+            counts = f'{len(kept)} of {len(self.data_list)} images'
+            message = f'{self.ann_file}: {counts} pass filter_cfg={dict(self.filter_cfg)}'
+            print_log(message, logger='current')
         return kept

@@ -32,8 +32,7 @@ class RandomCropWithInstance(BaseTransform):
     """
 
     def __init__(self, crop_size: Sequence[int]) -> None:
-        whole = len(crop_size) == 2 and all(isinstance(s, int) and s > 0 for s in crop_size)
-        if not whole:
+        if len(crop_size) != 2 or not all(isinstance(s, int) and s > 0 for s in crop_size):
             raise ValueError(
                 f'{type(self).__name__} got crop_size={crop_size}, expected (width, height) in '
                 'pixels, such as (1024, 512)'

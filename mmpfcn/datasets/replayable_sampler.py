@@ -14,9 +14,7 @@ from torch.utils.data import Sampler
 
 
 class SampleIndex(int):
-    """Index of a sample that knows the seed of its augmentation."""
-
-    seed: int
+    """Index of a sample that knows the ``seed`` of its augmentation."""
 
     def __new__(cls, index: int, seed: int = 0) -> 'SampleIndex':
         self = super().__new__(cls, index)
@@ -83,13 +81,13 @@ def seed_all(seed: int) -> None:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """The random numbers of Python, NumPy and PyTorch (CPU) inside; as if nothing was after it."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.random.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=()):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.random.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -10,16 +10,10 @@ from ..formats.short_side import nothing_left, short_side_size
 
 
 def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
-    """As the test pipeline: bilinear to ``meta['scale']``, unless that is None.
+    """As the test pipeline: (h, w, 3) uint8 bilinear to ``meta['scale']``, unless that is None.
 
-    Args:
-        image: (h, w, 3) uint8.
-        meta: ``scale``, ``keep_ratio`` and, unless they are mmdet's ``'Resize'`` by ``'cv2'``,
-            ``resize_type`` and ``resize_backend``, which older files do not have.
-        name: of the image, for the message.
-
-    Raises:
-        ValueError: nothing is left of the shorter side.
+    By mmdet's ``'Resize'`` and ``'cv2'`` in older files, which lack ``resize_type`` and
+    ``resize_backend``. Raises ValueError where nothing is left of the shorter side.
     """
     if meta['scale'] is None:
         return image
@@ -42,9 +36,7 @@ def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
 def normalize(images: Sequence[np.ndarray], meta: Mapping) -> np.ndarray:
     """A batch for the graph: (N, 3, H, W) float32, zeros below and right of each image.
 
-    Args:
-        images: (h, w, 3) uint8 BGR, all of one padded shape.
-        meta: ``mean``, ``std``, ``bgr_to_rgb`` and ``pad_size_divisor`` of the model.
+    The images are (h, w, 3) uint8 BGR, all of one padded shape.
     """
     shape = padded_shape(images[0].shape[:2], meta['pad_size_divisor'])
     mean, std = (np.array(meta[key], np.float32)[:, None, None] for key in ('mean', 'std'))

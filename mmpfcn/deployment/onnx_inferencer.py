@@ -15,21 +15,11 @@ from ..formats.inputs import list_inputs
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
 from .kernel_update import read_update, update_kernels
-from .mask_resizing import MaskResizer
-from .postprocessing import (
-    convolve_to_probs,
-    find_regions,
-    find_things,
-    merge,
-    place_things,
-    rescore,
-    semantic_map,
-)
+from .postprocessing import MaskResizer, segment
 from .weights import require_finite_weights
 
 METADATA_KEY = 'mmpfcn'
-FORMAT = 1
-"""Of the metadata and of the graph's outputs."""
+FORMAT = 1  # of the metadata and of the graph's outputs
 
 FORMAT_WITH_UPDATE = 2
 """Of a file with the graph of an update, which earlier versions would leave out."""
@@ -43,19 +33,14 @@ class OnnxInferencer:
 
     The file holds all it needs: classes, thresholds, sizes.
 
+    ``meta`` are the metadata of the file, see docs/deployment.md; ``meta['test_cfg']`` are the
+    thresholds and may be changed.
+
     Args:
-        path: of the .onnx file.
+        path: of the .onnx file; FileNotFoundError where it is not there, ValueError for no ONNX
+            model, none that the tool of this version wrote, or weights that are not finite.
         providers: of ONNX Runtime; CUDA where it is there, else the CPU.
         threads: of ONNX Runtime inside an operator; None for one on each core.
-
-    Attributes:
-        meta: metadata of the file, see docs/deployment.md; ``meta['test_cfg']`` are the thresholds
-            and may be changed.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no ONNX model, none that the tool of this version wrote, or has weights
-            that are not finite.
     """
 
     def __init__(
@@ -93,18 +78,11 @@ class OnnxInferencer:
         return self.meta['dataset_meta']
 
     def __call__(self, inputs: ImageSource | Iterable[ImageSource], batch_size: int = 1) -> dict:
-        """Predict all of them.
-
-        Args:
-            inputs: see :meth:`stream`.
-            batch_size: see :meth:`stream`.
+        """Predict all of them, see :meth:`stream`.
 
         Returns:
             ``predictions``: list of :class:`Segmentation`; ``failures``: list of (name, message) of
             images that can not be used.
-
-        Raises:
-            ValueError: a folder without images, or a pattern without files.
         """
         failures: list[tuple[str, str]] = []
         predictions = list(self.stream(inputs, batch_size, failures))
@@ -119,8 +97,7 @@ class OnnxInferencer:
         """Results one by one, with the memory of one batch.
 
         Args:
-            inputs: path of an image, a folder, a pattern, a text file of paths, or a video; an
-                array or a PIL image; or several of them, which may come from a generator.
+            inputs: see :func:`mmpfcn.formats.list_inputs`.
             batch_size: images of one padded size that follow each other are computed at once. The
                 results do not depend on it.
             failures: (name, message) of every image that can not be used is appended; without a
@@ -144,31 +121,17 @@ class OnnxInferencer:
     ) -> tuple[np.ndarray, list[dict]]:
         """The rest for one image: (H, W) int32 ids and ``segments_info``.
 
-        Args:
-            output: of the graph, without the batch axis.
-            img_shape: (H, W) of the graph's input without padding.
-            ori_shape: (H, W) of the result.
-
-        Raises:
-            ValueError: a number of the output is NaN or infinite.
+        ``output`` is the graph's without the batch axis, ``img_shape`` (H, W) of its input without
+        padding, ``ori_shape`` of the result. NaN or infinite numbers raise ValueError.
         """
         if not all(np.isfinite(values.sum()) for values in output.values()):
             raise ValueError(
                 'the network gave NaN or an infinite number, expected finite scores, kernels and '
                 'mask_feats: export the checkpoint again, or an earlier one'
             )
-        settings, mask_feats = self.meta['test_cfg'], output['mask_feats']
-        resizer = MaskResizer(mask_feats.shape[1:], img_shape, ori_shape)
-        things = find_things(output, settings)
-        regions = find_regions(output, settings, self.meta['region_labels'])
-        if self.update_session:
-            things, regions = update_kernels(self.update_session, things, regions, mask_feats)
-        things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
-        instance = place_things(probs, things.scores, resizer, settings)
-        probs = convolve_to_probs(regions.kernels, mask_feats)
-        num_classes = len(self.dataset_meta['classes'])
-        sem_seg = semantic_map(regions, probs, num_classes, resizer)
-        return merge(instance, things, sem_seg, regions, self.meta)
+        resizer = MaskResizer(output['mask_feats'].shape[1:], img_shape, ori_shape)
+        update = self.update_session and partial(update_kernels, self.update_session)
+        return segment(output, self.meta, resizer, update)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
         resized = resize(image, self.meta, name)
@@ -182,11 +145,7 @@ class OnnxInferencer:
 
 
 def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:
-    """What the exporter wrote about a model.
-
-    Raises:
-        ValueError: nothing, or something of another version.
-    """
+    """What the exporter wrote about a model; ValueError for nothing or that of another version."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     try:
         meta = dict(json.loads(text or '{}'))

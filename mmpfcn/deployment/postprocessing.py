@@ -1,25 +1,66 @@
-"""From the graph's output to a panoptic map, in numpy; see ``mmpfcn/models/fusion_head.py``."""
+"""From the graph's output to a panoptic map, in numpy.
 
-from collections.abc import Mapping
+The rules are those of ``mmpfcn/models/kernel_fusion.py`` and ``fusion_head.py``.
+"""
+
+from collections.abc import Callable, Mapping
 from operator import itemgetter
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .kernel_fusion import Kernels, draw_same_pixels, fuse, select
-from .mask_resizing import MaskResizer, best_labels
+INSTANCE_OFFSET = 1000  # ids are ``label + instance * INSTANCE_OFFSET``, as mmdet's
 
-INSTANCE_OFFSET = 1000
-"""Ids are ``label + instance * INSTANCE_OFFSET``, as mmdet's."""
+
+class Kernels(NamedTuple):
+    """Kernels of one image."""
+
+    kernels: np.ndarray  # (K, E) embedded
+    labels: np.ndarray  # (K,) whole numbers
+    scores: np.ndarray  # (K,) in [0, 1]
+    num_kernels: np.ndarray  # (K,) of how many each was fused
+
+
+class MaskResizer(NamedTuple):
+    """Resize the maps of one image: bilinear x 4, cut to the image, bilinear to the output."""
+
+    map_shape: tuple[int, int]  # (H/4, W/4) of the padded input
+    img_shape: tuple[int, int]  # (H, W) of the network's input without padding
+    out_shape: tuple[int, int]  # (H, W) of the results
+
+    def resize(self, values: np.ndarray) -> np.ndarray:
+        """(H/4, W/4) float32 -> (H, W) of the output."""
+        height, width = self.map_shape
+        pixels = cv2.resize(values, (4 * width, 4 * height), interpolation=cv2.INTER_LINEAR)
+        pixels = pixels[: self.img_shape[0], : self.img_shape[1]]
+        return cv2.resize(pixels, self.out_shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def segment(
+    output: Mapping[str, np.ndarray],
+    meta: Mapping,
+    resizer: MaskResizer,
+    update: Callable[[Kernels, Kernels, np.ndarray], tuple[Kernels, Kernels]] | None = None,
+) -> tuple[np.ndarray, list[dict]]:
+    """From the graph's output for one image and the file's metadata to :func:`merge`.
+
+    ``update`` gets the fused things and regions and mask_feats (E, H/4, W/4).
+    """
+    settings, mask_feats = meta['test_cfg'], output['mask_feats']
+    things = find_things(output, settings)
+    regions = find_regions(output, settings, meta['region_labels'])
+    if update:
+        things, regions = update(things, regions, mask_feats)
+    things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
+    instance = place_things(probs, things.scores, resizer, settings)
+    probs = convolve_to_probs(regions.kernels, mask_feats)
+    sem_seg = semantic_map(regions, probs, len(meta['dataset_meta']['classes']), resizer)
+    return merge(instance, things, sem_seg, regions, meta)
 
 
 def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:
-    """Kernels of the objects of one image, best first, fused.
-
-    Args:
-        output: of the graph for one image, ``thing_*``.
-        settings: ``test_cfg``.
-    """
+    """Kernels of the objects of one image, best first, fused, from ``thing_*`` of the graph."""
     scores = output['thing_scores']
     order = (-scores).argsort(kind='stable')
     order = order[scores[order] > settings['center_thr']]
@@ -33,12 +74,9 @@ def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:
 def find_regions(
     output: Mapping[str, np.ndarray], settings: Mapping, region_labels: list[int]
 ) -> Kernels:
-    """Kernels of the region classes of one image, one for each class.
+    """Kernels of the region classes of one image, one for each class, from ``region_*``.
 
-    Args:
-        output: of the graph for one image, ``region_*``.
-        settings: ``test_cfg``.
-        region_labels: label of each region channel; the channels of all levels follow each other.
+    ``region_labels`` are of the channels of a level; those of all levels follow each other.
     """
     scores = output['region_scores']
     labels = np.tile(region_labels, len(scores) // len(region_labels))
@@ -118,14 +156,12 @@ def merge(
             segments.append((label, dict(region, isthing=False)))
     return ids[numbers], [
         dict(
+            info,
             id=int(ids[number]),
-            label=info['label'],
             name=classes[info['label']],
-            isthing=info['isthing'],
             score=round(info['score'], 6),
             area=areas[number],
             bbox=list(cv2.boundingRect((numbers == number).astype(np.uint8))),
-            num_kernels=info['num_kernels'],
         )
         for number, info in segments
     ]
@@ -137,3 +173,62 @@ def _rows(kernels: Kernels) -> list[dict]:
         dict(zip(('label', 'score', 'num_kernels'), row, strict=True))
         for row in zip(*columns, strict=True)
     ]
+
+
+def select(
+    kernels: np.ndarray, labels: np.ndarray, scores: np.ndarray, keep: np.ndarray
+) -> Kernels:
+    """The kernels at the places ``keep`` (numbers or bools), each made of one."""
+    return Kernels(kernels[keep], labels[keep], scores[keep], np.ones(len(labels[keep]), int))
+
+
+def fuse(
+    kernels: Kernels, similarity_thr: float | None = None, same_pixels: np.ndarray | None = None
+) -> Kernels:
+    """Average kernels of the same class, things best first, that point the same way.
+
+    ``similarity_thr`` is the least cosine similarity of kernels that become one; None joins all
+    kernels of a class, which is the rule for stuff. Only pairs of ``same_pixels``, (K, K) bool of
+    :func:`draw_same_pixels`, become one. Returns the fused kernels in the order of their first
+    members; scores are the first member's, or the group's mean without ``similarity_thr``.
+    """
+    x, labels, scores, _ = kernels
+    related = labels[:, None] == labels
+    if similarity_thr is not None:
+        direction = x / np.linalg.norm(x, axis=1, keepdims=True).clip(min=1e-12)
+        related &= direction @ direction.T >= similarity_thr
+    if same_pixels is not None:
+        related &= same_pixels
+    related = np.triu(related)
+    np.fill_diagonal(related, True)  # a zero kernel is still similar to itself
+    taken = related.cumsum(0)
+    (first,) = (taken.diagonal() == 1).nonzero()
+    members = (related & (taken == 1))[first]
+    num_kernels = members.sum(1)
+    weights = (members / num_kernels[:, None]).astype(x.dtype)
+    scores = weights @ scores if similarity_thr is None else scores[first]
+    return Kernels(weights @ x, labels[first], scores, num_kernels)
+
+
+def draw_same_pixels(kernels: np.ndarray, mask_feats: np.ndarray, iou_thr: float) -> np.ndarray:
+    """Whether the masks of two kernels overlap by ``iou_thr`` (intersection over union) or more.
+
+    (K, E) x (E, h, w) -> (K, K) bool; False for kernels that draw nothing.
+    """
+    masks = (kernels @ mask_feats.reshape(len(mask_feats), -1) > 0).astype(np.float32)
+    common, areas = masks @ masks.T, masks.sum(1)
+    return common >= iou_thr * (areas[:, None] + areas - common).clip(min=1)
+
+
+def best_labels(maps: np.ndarray, labels: np.ndarray, resizer: MaskResizer) -> np.ndarray:
+    """Label of the map that is the greatest at a pixel, of equal ones the first.
+
+    K >= 1 maps (K, H/4, W/4) -> (H, W) of the labels' type.
+    """
+    best = resizer.resize(maps[0])
+    result = np.full(resizer.out_shape, labels[0])
+    for values, label in zip(maps[1:], labels[1:], strict=True):
+        values = resizer.resize(values)
+        np.copyto(result, label, where=values > best)
+        np.maximum(best, values, out=best)
+    return result

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+# numbers of fields in onnx.proto: of the model, the graph, and four of a tensor
 GRAPH, INITIALIZER, DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 7, 5, 2, 4, 8, 9
-"""Numbers of fields in onnx.proto: of the model, the graph, and four of a tensor."""
-
-FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}
-"""numpy's types of the data types of tensors."""
+FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}  # numpy's types of the data types of tensors
 
 
 def require_finite_weights(path: str | Path, content: bytes | None = None) -> None:

@@ -7,17 +7,3 @@ from .exact_resume_hook import ExactResumeHook
 from .finite_hook import FiniteHook
 from .training_statistics_hook import TrainingStatisticsHook, training_statistics
 from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint
-
-__all__ = [
-    'AccelerateInferenceHook',
-    'ClassCountHook',
-    'CompileNetworkHook',
-    'ExactResumeHook',
-    'FiniteHook',
-    'TrainingStatisticsHook',
-    'WholeCheckpointHook',
-    'accelerate_inference',
-    'compile_network',
-    'newest_whole_checkpoint',
-    'training_statistics',
-]

@@ -8,6 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..datasets.panoptic_dataset import check_transforms
 from ..formats.class_names import class_names, compare_class_names
@@ -48,16 +49,15 @@ class ClassCountHook(Hook):
             self._compare('validation data', runner.val_dataloader.dataset)
 
     def before_val(self, runner: Runner) -> None:
-        dataset = runner.val_dataloader.dataset
-        check_classes(runner, dataset)
-        self._compare('validation data', dataset)
-        check_metrics(runner.val_evaluator, dataset)
+        self._check('validation data', runner, runner.val_dataloader, runner.val_evaluator)
 
     def before_test(self, runner: Runner) -> None:
-        dataset = runner.test_dataloader.dataset
-        check_classes(runner, dataset)
-        self._compare('test data', dataset)
-        check_metrics(runner.test_evaluator, dataset)
+        self._check('test data', runner, runner.test_dataloader, runner.test_evaluator)
+
+    def _check(self, name: str, runner: Runner, loader: DataLoader, evaluator: Evaluator) -> None:
+        check_classes(runner, loader.dataset)
+        self._compare(name, loader.dataset)
+        check_metrics(evaluator, loader.dataset)
 
     def _compare(self, name: str, dataset: BaseDataset) -> None:
         if not self.allow_other_names:
@@ -67,10 +67,8 @@ class ClassCountHook(Hook):
 def check_classes(runner: Runner, dataset: BaseDataset) -> None:
     """Raise ValueError unless the model has the classes of the data set."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    for key, count in (
-        ('thing_classes', 'num_things_classes'),
-        ('stuff_classes', 'num_stuff_classes'),
-    ):
+    counts = dict(thing_classes='num_things_classes', stuff_classes='num_stuff_classes')
+    for key, count in counts.items():
         names, has = dataset.metainfo.get(key), getattr(model, count, None)
         if names is None or has is None or has == len(names):
             continue

@@ -30,12 +30,8 @@ class CompileNetworkHook(Hook):
 def compile_network(model: nn.Module, backend: str = 'inductor') -> None:
     """Compile the parts in place; they are built at their first call.
 
-    Args:
-        model: :class:`PanopticFCN`, or ``MaskFormer`` with our head; may be wrapped for DDP.
-        backend: of ``torch.compile``.
-
-    Raises:
-        ValueError: no such backend.
+    Of :class:`PanopticFCN`, or ``MaskFormer`` with our head, which may be wrapped for DDP. Raises
+    ValueError where ``torch.compile`` has no such backend.
     """
     if backend not in (known := torch.compiler.list_backends(exclude_tags=())):
         raise ValueError(f'CompileNetworkHook got backend={backend!r}, expected one of {known}')

@@ -28,11 +28,9 @@ class ExactResumeHook(Hook):
         loop = runner.train_loop
         # upstream's loop has no such switch: it loads what was used and throws it away
         can_skip = hasattr(loop, 'fast_forward_on_resume')
+        can_skip &= isinstance(batch_sampler, ReplayableAspectRatioBatchSampler)
         # in a finite sampler only the loop knows in which round an iteration falls
-        endless = isinstance(sampler, InfiniteSampler) and isinstance(
-            batch_sampler, ReplayableAspectRatioBatchSampler
-        )
-        if runner.iter and can_skip and endless:
+        if runner.iter and can_skip and isinstance(sampler, InfiniteSampler):
             batch_sampler.skip_batches(runner.iter)
             loop.fast_forward_on_resume = True  # done, mmengine needs not skip
 
@@ -40,8 +38,7 @@ class ExactResumeHook(Hook):
         seed_all(mixed_seed(self._seed(runner), runner.iter, get_rank()))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint['meta']['world_size'] = get_world_size()
-        checkpoint['meta']['batch_size'] = _batch_size(runner)
+        checkpoint['meta'].update(world_size=get_world_size(), batch_size=_batch_size(runner))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
@@ -86,8 +83,7 @@ class ExactResumeHook(Hook):
                 runner.logger.warning(
                     f'default_hooks.checkpoint.interval={hook.interval} is no multiple of '
                     f'optim_wrapper.accumulative_counts={counts}: a run that is resumed inside an '
-                    'accumulation does not go on exactly as before. Set the interval to a '
-                    'multiple.'
+                    'accumulation does not go on exactly as before. Set the interval to a multiple.'
                 )
 
     def _seed(self, runner: Runner) -> int:

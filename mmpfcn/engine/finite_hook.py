@@ -52,7 +52,8 @@ class FiniteHook(Hook):
 
         @wraps(step)  # the schedulers look for a mark of theirs on it
         def checked_step(**kwargs) -> None:
-            if _is_finite(self._losses, [] if _is_scaled(wrapper) else _gradients(model)):
+            parameters = () if _is_scaled(wrapper) else model.parameters()
+            if _is_finite(self._losses, [x.grad for x in parameters if x.grad is not None]):
                 step(**kwargs)
             else:
                 self._leave_out(model, runner.iter + 1)
@@ -72,10 +73,8 @@ class FiniteHook(Hook):
                 self._images.append(f'{sample.get("img_id")} ({sample.get("img_path")})')
 
     def _leave_out(self, model: nn.Module, iteration: int) -> None:
-        reports = all_gather_object(_report(model, self._losses, self._images))
-        message = f'a loss or gradient is not finite in iteration {iteration}: ' + '; '.join(
-            reports
-        )
+        reports = '; '.join(all_gather_object(_report(model, self._losses, self._images)))
+        message = f'a loss or gradient is not finite in iteration {iteration}: {reports}'
         if not self.skip:
             raise FloatingPointError(
                 f'{message}. The weights are those before this iteration. Look at these images '
@@ -88,16 +87,9 @@ class FiniteHook(Hook):
 
 
 def _is_scaled(wrapper: OptimWrapper) -> bool:
-    """Whether a loss scale makes infinite gradients normal: AmpOptimWrapper's, unless disabled.
-
-    It is the same in all processes, as the gradients are.
-    """
+    """Whether AmpOptimWrapper's loss scale makes infinite gradients normal, in all processes."""
     scaler = getattr(wrapper, 'loss_scaler', None)
     return scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1
-
-
-def _gradients(model: nn.Module) -> list[Tensor]:
-    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
 def _is_finite(losses: list[dict[str, Tensor]], gradients: list[Tensor]) -> bool:
@@ -114,11 +106,8 @@ def _is_finite(losses: list[dict[str, Tensor]], gradients: list[Tensor]) -> bool
 def _report(model: nn.Module, losses: list[dict[str, Tensor]], images: list[str]) -> str:
     """What this process knows, in one line."""
     batches = [', '.join(f'{name}={loss:.4g}' for name, loss in batch.items()) for batch in losses]
-    names = [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None and not parameter.grad.norm().isfinite()
-    ]
+    gradients = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
+    names = [name for name, gradient in gradients.items() if not gradient.norm().isfinite()]
     gradients = f'{len(names)} parameters, {", ".join(names[:3])}' if names else 'none'
     return (
         f'process {get_rank()}: {" | ".join(batches)}; images: {", ".join(images) or "unknown"}; '

@@ -70,12 +70,7 @@ class Watch:
 def training_statistics(
     targets: list[ImageTargets], kernels: list[TrainingKernels], num_stuff_classes: int
 ) -> dict[str, float]:
-    """Numbers that tell early when a training goes wrong, of one batch.
-
-    Args:
-        targets: of every image.
-        kernels: of every image.
-        num_stuff_classes: S.
+    """Numbers that tell early when a training goes wrong, of one batch, with S stuff classes.
 
     Returns:
         By name:
@@ -123,9 +118,7 @@ def training_statistics(
 def mean_cosines(kernels: list[Tensor], groups: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean cosine of two kernels of the same group, and of two groups of an image.
 
-    Args:
-        kernels: per image (n, E).
-        groups: per image (n,) the group of each.
+    Per image there are (n, E) kernels and the group (n,) of each.
     """
     sums = kernels[0].new_zeros(2, 2)  # same, other x cosines, pairs
     for vectors, group in zip(kernels, groups, strict=True):

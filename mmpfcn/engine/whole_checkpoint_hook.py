@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..formats.panoptic_png import write_atomic
+from ..formats.atomic_files import write_atomic
 
 
 @HOOKS.register_module()
@@ -63,10 +63,9 @@ class WholeCheckpointHook(CheckpointHook):
                 f'save_best={self.save_best!r}: the validation has no {sorted(missing)}, it has '
                 f'{sorted(metrics)}: choose one of these'
             )
+        paths, keys = vars(self), ['best_ckpt_path']
         if len(self.key_indicators) > 1:
             paths, keys = self.best_ckpt_path_dict, self.key_indicators
-        else:
-            paths, keys = vars(self), ['best_ckpt_path']
         old = {key: paths.get(key) for key in keys}
         paths.update(dict.fromkeys(keys))
         try:
@@ -118,13 +117,13 @@ def newest_whole_checkpoint(work_dir: str | Path) -> Path | None:
 
     Looked for in the work dir and beside the one that its ``last_checkpoint`` names.
     """
-    folders = {Path(work_dir)}
+    folders = {Path(work_dir).absolute()}
     pointer = Path(work_dir) / 'last_checkpoint'
     if pointer.is_file() and (text := pointer.read_text().strip()):
-        folders.add(Path(text).parent)
+        folders.add(Path(text).parent.absolute())
     files = [
         path
-        for folder in {folder.absolute() for folder in folders}
+        for folder in folders
         for path in folder.glob('*.pth')
         if re.fullmatch(r'(iter|epoch)_\d+\.pth', path.name) and path.is_file()
     ]

@@ -3,5 +3,3 @@
 from .object_score_metric import ObjectScoreMetric
 from .panoptic_quality_metric import PanopticQualityMetric
 from .region_sem_seg_metric import RegionSemSegMetric
-
-__all__ = ['ObjectScoreMetric', 'PanopticQualityMetric', 'RegionSemSegMetric']

@@ -9,8 +9,7 @@ from mmengine.evaluator import BaseMetric
 from .panoptic_maps import match_sample
 from .panoptic_quality import Matching
 
-THRESHOLDS = np.arange(10, 20) / 20
-"""IoU that a match must exceed: 0.5, 0.55 .. 0.95."""
+THRESHOLDS = np.arange(10, 20) / 20  # IoU that a match must exceed: 0.5, 0.55 .. 0.95
 
 
 @METRICS.register_module()
@@ -20,16 +19,9 @@ class ObjectScoreMetric(BaseMetric):
     It is the score of Kaggle's Data Science Bowl 2018 (stage 1), and at one threshold what StarDist
     and Cellpose report as AP. Objects are matched as for PQ, by :func:`match_segments`: the mean is
     over the images in which a class occurs, in the ground truth or in the prediction. Crowds and
-    void count for neither side. Data samples are those of :class:`PanopticQualityMetric`.
-
-    Args:
-        backend_args: of mmengine's file client, for ``seg_map_path``.
-        collect_device: 'cpu' or 'gpu', how processes send their numbers.
-        prefix: of the names in the results: ``score``, ``AP50`` and ``AP75``, in [0, 1].
-
-    Raises:
-        ValueError: a data sample lacks something, has another size than its prediction, or labels
-            beyond the classes.
+    void count for neither side. Data samples and arguments are those of
+    :class:`PanopticQualityMetric`, which also raises for the same; ``prefix`` is that of ``score``,
+    ``AP50`` and ``AP75``, in [0, 1].
     """
 
     default_prefix = 'objects'
@@ -61,14 +53,9 @@ class ObjectScoreMetric(BaseMetric):
 
 
 def object_scores(matching: Matching, labels: Sequence[int]) -> np.ndarray:
-    """TP / (TP + FP + FN) of one image.
+    """TP / (TP + FP + FN) of one image, whose segments match at an IoU above 0.5.
 
-    Args:
-        matching: of its segments, at an IoU above 0.5.
-        labels: (T,) classes.
-
-    Returns:
-        (T, 10) by class and threshold; nan for a class that does not occur.
+    (T, 10) by class, of the T labels, and threshold; nan for a class that does not occur.
     """
     matched = matching.gt_labels[matching.rows]
     iou = matching.iou[matching.rows, matching.columns]

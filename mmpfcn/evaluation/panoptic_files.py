@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..formats.panoptic_png import write_atomic, write_panoptic_png
+from ..formats.atomic_files import write_atomic
+from ..formats.panoptic_png import write_panoptic_png
 from ..formats.safe_names import name_below
 from ..structures.label_map import segment_areas, segment_index
 
@@ -17,11 +18,7 @@ PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
 
 
 def check_writable(target: str) -> None:
-    """Make the folder of a file that is written later, so that a mistake shows at once.
-
-    Raises:
-        OSError: the folder can not be written.
-    """
+    """Make the folder of a file that is written later, so that OSError, if any, comes at once."""
     folder = Path(target).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,9 +45,7 @@ def write_coco_json(path: str, annotations: Sequence[dict], categories: Sequence
     """The JSON beside the PNGs of a submission to the COCO server.
 
     The names of the categories, which the server does not need, tell the report whose ids they are.
-
-    Raises:
-        ValueError: two images have PNGs of the same name.
+    Raises ValueError where two images have PNGs of the same name.
     """
     images = {}
     for annotation in annotations:
@@ -68,21 +63,13 @@ def write_coco_json(path: str, annotations: Sequence[dict], categories: Sequence
 def write_prediction(
     folder: str, name: str, pred: np.ndarray, ids: Sequence[int], category_ids: Sequence[int]
 ) -> list[dict]:
-    """Write a panoptic map with ids numbered from 1.
+    """Write a panoptic map, (H, W) integers, with ids numbered from 1 as ``folder/name``.
 
-    Args:
-        folder: of the PNGs.
-        name: of the PNG, may contain sub-folders; see :func:`name_below`.
-        pred: (H, W) integers.
-        ids: (n,) values of the map that are segments; the rest is void.
-        category_ids: (n,) of the JSON.
-
-    Returns:
-        ``segments_info`` of the JSON: ``id``, ``category_id``, ``area`` in pixels.
+    The n values ``ids`` of the map are segments; the rest is void. Returns ``segments_info`` of the
+    JSON: ``id``, ``category_id``, ``area`` in pixels.
     """
-    name = name_below(name)
     index = segment_index(pred, ids)
-    write_panoptic_png(Path(folder) / name, index.astype(np.int32))
+    write_panoptic_png(Path(folder) / name_below(name), index.astype(np.int32))
     areas = segment_areas(index, len(ids))[1:].tolist()
     return [
         dict(id=number, category_id=category_id, area=area)

@@ -13,18 +13,10 @@ from .panoptic_quality import Matching, Segment, count_pairs, match_segments
 def read_ground_truth(
     sample: Mapping, is_thing: Sequence[bool], backend_args: dict | None
 ) -> tuple[np.ndarray, dict[int, Segment]]:
-    """``gt_panoptic_seg`` where it is there, otherwise the PNG.
+    """``gt_panoptic_seg`` of a data sample where it is there, otherwise the PNG.
 
-    Args:
-        sample: the data sample as a dict.
-        is_thing: (C,) of each label.
-        backend_args: of mmengine's file client.
-
-    Returns:
-        (H, W) integers; and value in the map to segment, in the order of the JSON.
-
-    Raises:
-        ValueError: neither is there.
+    With ``is_thing`` (C,) of each label: (H, W) integers, and value in the map to segment, in the
+    order of the JSON. Raises ValueError where neither is there.
     """
 
     def segment(label: int, info: Mapping, key: str) -> Segment:
@@ -52,15 +44,9 @@ def read_ground_truth(
 def match_sample(
     sample: Mapping, is_thing: Sequence[bool], backend_args: dict | None
 ) -> tuple[Matching, dict[int, Segment]]:
-    """Match prediction and ground truth of a data sample; raises as what it calls.
+    """Match prediction and ground truth of a data sample, see :func:`read_ground_truth`.
 
-    Args:
-        sample: the data sample as a dict.
-        is_thing: (C,) of each label.
-        backend_args: of mmengine's file client.
-
-    Returns:
-        The matching; and value in the predicted map to segment.
+    Returns the matching; and value in the predicted map to segment. Raises as what it calls.
     """
     pred = predicted_map(sample)
     gt, gt_segments = read_ground_truth(sample, is_thing, backend_args)
@@ -71,11 +57,7 @@ def match_sample(
 
 
 def predicted_map(sample: Mapping) -> np.ndarray:
-    """(H, W) integers.
-
-    Raises:
-        ValueError: the model predicted none.
-    """
+    """(H, W) integers; raises ValueError where the model predicted none."""
     if 'pred_panoptic_seg' not in sample:
         raise ValueError(
             f'no pred_panoptic_seg for {sample.get("img_path")}: use a panoptic model, with '
@@ -87,8 +69,7 @@ def predicted_map(sample: Mapping) -> np.ndarray:
 def predicted_segments(values: np.ndarray, sample: Mapping, num_classes: int) -> dict[int, Segment]:
     """Segments among the different values (n,) of a predicted map.
 
-    Raises:
-        ValueError: a value has a label that is neither a class nor void.
+    Raises ValueError where a value has a label that is neither a class nor void.
     """
     labels = values % INSTANCE_OFFSET
     void = sample['pred_panoptic_seg'].get('ignore_index', num_classes)
@@ -110,8 +91,7 @@ def predicted_scores(
 ) -> dict[int, float]:
     """Scores in [0, 1] by the value of the map, where the model gives them.
 
-    Raises:
-        ValueError: the model names its segments, and the map has another one.
+    Raises ValueError where the model names its segments and the map has another one.
     """
     infos = sample['pred_panoptic_seg'].get('segments_info')
     if infos is None:

@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHUNK_PIXELS = 2**18
-"""Pixels looked at together: the working memory is a few MiB, however large the maps are."""
-
+CHUNK_PIXELS = 2**18  # looked at together: the working memory is a few MiB, whatever the maps
+# columns of the statistics: sum of the IoU of the matches, and counts of segments
 STATISTICS = ('iou', 'tp', 'fp', 'fn')
-"""Columns of the statistics: sum of the IoU of the matches, and counts of segments."""
 
 
 class Segment(NamedTuple):
@@ -21,22 +19,20 @@ class Segment(NamedTuple):
 
 
 def count_pairs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How often each pair of values lies on the same pixel.
+    """How often each pair of values lies on the same pixel of two (H, W) maps.
 
-    Neighbours mostly agree, so runs of equal pairs are counted and only the runs are sorted.
-
-    Args:
-        gt: (H, W) integers in [0, 2^31).
-        pred: (H, W) integers in [-2^31, 2^31).
-
-    Returns:
-        (n, 2) int64 different pairs of values, in ascending order; (n,) int64 pixels.
+    Values of the ground truth lie in [0, 2^31), predicted ones in [-2^31, 2^31). Neighbours mostly
+    agree, so runs of equal pairs are counted and only the runs are sorted. Returns (n, 2) int64
+    different pairs of values, in ascending order, and (n,) int64 pixels.
     """
     gt, pred = gt.ravel(), pred.ravel()
     counts: Counter[int] = Counter()
     for start in range(0, len(gt), CHUNK_PIXELS):
-        part = slice(start, start + CHUNK_PIXELS)
-        keys, lengths = _runs(gt[part], pred[part])
+        a, b = (x[start : start + CHUNK_PIXELS] for x in (gt, pred))
+        starts = np.flatnonzero(np.append(True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])))
+        lengths = np.diff(starts, append=len(a))
+        # a pair as one number
+        keys = (a[starts].astype(np.int64) << 32) + b[starts].astype(np.int64) + 2**31
         keys, place = np.unique(keys, return_inverse=True)
         # exact in float64: an image has less than 2^53 pixels
         pixels = np.bincount(place, lengths).astype(np.int64)
@@ -46,47 +42,24 @@ def count_pairs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.stack([keys >> 32, (keys & (2**32 - 1)) - 2**31], axis=1), pixels
 
 
-def _runs(gt: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs as one number each, gt * 2^32 + pred + 2^31, and lengths of their runs in (n,)."""
-    changes = gt[1:] != gt[:-1]
-    changes |= pred[1:] != pred[:-1]
-    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
-    keys = (gt[starts].astype(np.int64) << 32) + pred[starts].astype(np.int64) + 2**31
-    return keys, np.diff(starts, append=len(gt))
-
-
 class Matching(NamedTuple):
     """How the segments of one image lie on each other, and which of them match.
 
     G segments of the ground truth, P predicted ones, M matches.
-
-    Attributes:
-        gt_labels: (G,) int64.
-        is_crowd: (G,) bool.
-        pred_labels: (P,) int64.
-        gt_areas: (G,) int64 pixels in the map.
-        pred_areas: (P,) int64 pixels in the map.
-        on_void: (P,) int64 pixels of the prediction on void of the ground truth.
-        intersection: (G, P) int64 pixels.
-        iou: (G, P) float64 in [0, 1], whatever the classes; void does not count.
-        rows: (M,) int64, matched segments of the ground truth: the true positives.
-        columns: (M,) int64, their predictions.
-        missed: (G,) bool, the false negatives.
-        wrong: (P,) bool, the false positives.
     """
 
-    gt_labels: np.ndarray
-    is_crowd: np.ndarray
-    pred_labels: np.ndarray
-    gt_areas: np.ndarray
-    pred_areas: np.ndarray
-    on_void: np.ndarray
-    intersection: np.ndarray
-    iou: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-    missed: np.ndarray
-    wrong: np.ndarray
+    gt_labels: np.ndarray  # (G,) int64
+    is_crowd: np.ndarray  # (G,) bool
+    pred_labels: np.ndarray  # (P,) int64
+    gt_areas: np.ndarray  # (G,) int64 pixels in the map
+    pred_areas: np.ndarray  # (P,) int64 pixels in the map
+    on_void: np.ndarray  # (P,) int64 pixels of the prediction on void of the ground truth
+    intersection: np.ndarray  # (G, P) int64 pixels
+    iou: np.ndarray  # (G, P) float64 in [0, 1], whatever the classes; void does not count
+    rows: np.ndarray  # (M,) int64, matched segments of the ground truth: the true positives
+    columns: np.ndarray  # (M,) int64, their predictions
+    missed: np.ndarray  # (G,) bool, the false negatives
+    wrong: np.ndarray  # (P,) bool, the false positives
 
 
 def match_segments(
@@ -103,11 +76,8 @@ def match_segments(
     crowd of its class (the last one of the class, as in panopticapi). Areas are counted in the
     maps; panopticapi takes those of the ground truth from its JSON.
 
-    Args:
-        pairs: (n, 2) values of ground truth and prediction, of :func:`count_pairs`.
-        pixels: (n,) how often.
-        gt_segments: value in the map to segment, in the order of the JSON; the rest is void.
-        pred_segments: the same for the prediction.
+    ``pairs`` and ``pixels`` are of :func:`count_pairs`, ``gt_segments`` and ``pred_segments`` value
+    in the map to segment, in the order of the JSON; the rest is void.
     """
     overlap = _overlap(pairs, pixels, list(gt_segments), list(pred_segments))
     on_void = overlap[-1, :-1]
@@ -170,32 +140,21 @@ def _columns(segments: Mapping[int, Segment]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_quality(statistics: np.ndarray) -> np.ndarray:
-    """PQ, SQ and RQ of each class.
+    """PQ, SQ and RQ of each class, from its statistics (C, 4), columns as :data:`STATISTICS`.
 
-    Args:
-        statistics: (C, 4), columns as :data:`STATISTICS`.
-
-    Returns:
-        (C, 3) in [0, 1]; nan for classes that neither ground truth nor prediction have.
+    (C, 3) in [0, 1]; nan for classes that neither ground truth nor prediction have.
     """
     iou, tp, fp, fn = statistics.T
     segments = tp + fp / 2 + fn / 2
-    quality = np.full((len(statistics), 3), np.nan)
-    seen = segments > 0
-    quality[seen, 0] = iou[seen] / segments[seen]
-    quality[seen, 1] = iou[seen] / np.maximum(tp[seen], 1)  # without a match the IoU is 0
-    quality[seen, 2] = tp[seen] / segments[seen]
-    return quality
+    segments = np.where(segments > 0, segments, np.nan)
+    matches = np.where(segments > 0, np.maximum(tp, 1), np.nan)  # without a match the IoU is 0
+    return np.stack([iou / segments, iou / matches, tp / segments], axis=1)
 
 
 def mean_quality(quality: np.ndarray) -> tuple[np.ndarray, int]:
-    """Mean over the classes that occur.
+    """PQ, SQ, RQ in [0, 1], mean over the classes that occur, nan if none; and how many do.
 
-    Args:
-        quality: (C, 3) of :func:`class_quality`.
-
-    Returns:
-        (3,) PQ, SQ, RQ in [0, 1], nan if no class occurs; and the number of classes that do.
+    ``quality`` is (C, 3) of :func:`class_quality`.
     """
     seen = quality[~np.isnan(quality[:, 0])]
     return (seen.mean(0) if len(seen) else np.full(3, np.nan)), len(seen)

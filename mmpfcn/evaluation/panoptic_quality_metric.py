@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from mmdet.registry import METRICS
@@ -15,28 +14,9 @@ from terminaltables import AsciiTable
 from ..formats.coco_results import categories
 from ..formats.safe_names import name_below
 from ..structures.label_map import find_runs
-from .panoptic_files import (
-    check_writable,
-    write_coco_json,
-    write_per_image_file,
-    write_prediction,
-)
+from .panoptic_files import check_writable, write_coco_json, write_per_image_file, write_prediction
 from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
-from .panoptic_quality import (
-    STATISTICS,
-    Segment,
-    class_quality,
-    count_matching,
-    mean_quality,
-)
-
-
-class _Measured(NamedTuple):
-    """One image: its n classes, their statistics (n, 4), and its records in the files."""
-
-    labels: np.ndarray
-    statistics: np.ndarray
-    records: dict
+from .panoptic_quality import STATISTICS, Segment, class_quality, count_matching, mean_quality
 
 
 @METRICS.register_module()
@@ -66,8 +46,7 @@ class PanopticQualityMetric(BaseMetric):
             scores where the model gives them.
         format_only: only write them; a ground truth is not needed.
         backend_args: of mmengine's file client, for ``seg_map_path``.
-        collect_device: 'cpu' or 'gpu', how processes send their sums.
-        prefix: of the names in the results. Default: 'coco_panoptic', as mmdet's metric.
+        collect_device, prefix: as of mmdet's metric, whose prefix 'coco_panoptic' is the default.
 
     Raises:
         ValueError: the arguments contradict each other, or a data sample lacks something, has
@@ -97,16 +76,13 @@ class PanopticQualityMetric(BaseMetric):
                 'format_only=True measures nothing, so there is nothing for '
                 f'per_image_file={per_image_file!r}: leave one of them out'
             )
-        self.classwise = classwise
-        self.format_only = format_only
-        self.outfile_prefix = outfile_prefix
-        self.backend_args = backend_args
-        self.targets = {}
-        if per_image_file is not None:
-            self.targets['images'] = per_image_file
-        if outfile_prefix is not None:
-            self.targets['coco'] = f'{outfile_prefix}.panoptic.json'
-        self._images: list[_Measured] = []
+        self.classwise, self.format_only = classwise, format_only
+        self.outfile_prefix, self.backend_args = outfile_prefix, backend_args
+        coco = None if outfile_prefix is None else f'{outfile_prefix}.panoptic.json'
+        targets = dict(images=per_image_file, coco=coco)
+        self.targets = {name: path for name, path in targets.items() if path is not None}
+        # of each image its n classes, their statistics (n, 4), and its records in the files
+        self._images: list[tuple[np.ndarray, np.ndarray, dict]] = []
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Measure a batch, a dict of each data sample."""
@@ -133,9 +109,8 @@ class PanopticQualityMetric(BaseMetric):
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
         """The percentages, from all images in the order of the data set."""
-        results = [_Measured(*image) for image in results]  # mmengine makes tuples of them
         for name, target in self.targets.items():
-            records = [image.records[name] for image in results]
+            records = [records[name] for _, _, records in results]
             if name == 'images':
                 write_per_image_file(target, records)
             else:
@@ -144,11 +119,11 @@ class PanopticQualityMetric(BaseMetric):
         if self.format_only:
             return {}
         total = np.zeros((len(self._meta('classes')), len(STATISTICS)))
-        for image in results:
-            total[image.labels] += image.statistics
+        for labels, statistics, _ in results:
+            total[labels] += statistics
         return self._report(total)
 
-    def _measure(self, sample: Mapping) -> _Measured:
+    def _measure(self, sample: Mapping) -> tuple[np.ndarray, np.ndarray, dict]:
         num_classes = len(self._meta('classes'))
         statistics, records = np.zeros((num_classes, len(STATISTICS))), {}
         if self.format_only:
@@ -162,19 +137,15 @@ class PanopticQualityMetric(BaseMetric):
         if 'coco' in self.targets:
             records['coco'] = self._write(segments, sample)
         labels = np.flatnonzero(statistics.any(1))
-        return _Measured(labels, statistics[labels], records)
+        return labels, statistics[labels], records
 
     def _write(self, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
         named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
         name = name_below(named)
-        infos = write_prediction(
-            f'{self.outfile_prefix}.panoptic',
-            name,
-            predicted_map(sample),
-            list(segments),
-            [int(category_ids[segment.label]) for segment in segments.values()],
-        )
+        ids = [int(category_ids[segment.label]) for segment in segments.values()]
+        folder, pred = f'{self.outfile_prefix}.panoptic', predicted_map(sample)
+        infos = write_prediction(folder, name, pred, list(segments), ids)
         scores = predicted_scores(sample, segments, len(self._meta('classes')))
         for info, value in zip(infos, segments, strict=True):
             if value in scores:

@@ -19,9 +19,7 @@ class RegionSemSegMetric(SemSegMetric):
     Args:
         separate_things: tell thing classes apart, which makes T + S classes: for a head with
             ``separate_thing_regions``.
-        backend_args: of mmengine's file client.
-        collect_device: 'cpu' or 'gpu', where results of several processes meet.
-        prefix: of the names of the metrics.
+        backend_args, collect_device, prefix: as of mmdet's metrics.
     """
 
     def __init__(

@@ -3,8 +3,6 @@
 All of it starts from the :class:`Matching` that PQ is counted from, so the numbers agree with it.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from .panoptic_quality import STATISTICS, Matching, count_matching
@@ -13,13 +11,9 @@ KINDS = ('missed', 'false', 'wrong class', 'poor mask', 'merged', 'split')
 MISSED, FALSE, WRONG_CLASS, POOR_MASK, MERGED, SPLIT = range(len(KINDS))
 NO_ERROR = -1
 
-POOR_IOU = 0.1
-"""From this IoU on, an unmatched pair of one class is one object with a poor mask."""
-
-SIZES: Mapping[str, tuple[float, float]] = dict(
-    small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, np.inf)
-)
-"""COCO's sizes: area in pixels from, up to (exclusive)."""
+POOR_IOU = 0.1  # from this on, an unmatched pair of one class is one object with a poor mask
+# COCO's: area in pixels from, up to (exclusive)
+SIZES = dict(small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, np.inf))
 
 
 def missed_kinds(matching: Matching) -> np.ndarray:
@@ -31,8 +25,7 @@ def missed_kinds(matching: Matching) -> np.ndarray:
     half of their area (without void), and together cover more than half of it. *Poor mask*: a
     prediction of its class has an IoU of at least :data:`POOR_IOU` with it. Otherwise *missed*.
 
-    Returns:
-        (G,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched segments and crowds.
+    (G,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched segments and crowds.
     """
     same, parts = _same_class(matching), _parts(matching)
     wrong_class = _other_class(matching).any(1)
@@ -53,9 +46,8 @@ def wrong_kinds(matching: Matching) -> np.ndarray:
     likewise. *Poor mask*: an IoU of at least :data:`POOR_IOU` with a segment of its class.
     Otherwise *false*. Crowds are no such segments.
 
-    Returns:
-        (P,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched predictions and for those that
-        PQ ignores because of void and crowds.
+    (P,) int64 of :data:`KINDS`; :data:`NO_ERROR` for matched predictions and for those that PQ
+    ignores because of void and crowds.
     """
     same, parts = _same_class(matching), _parts(matching)
     wrong_class = _other_class(matching).any(0)
@@ -66,15 +58,9 @@ def wrong_kinds(matching: Matching) -> np.ndarray:
 
 
 def count_kinds(labels: np.ndarray, kinds: np.ndarray, num_classes: int) -> np.ndarray:
-    """How often each kind of error occurs in each class.
+    """How often each kind of error occurs in each class: (C, len(KINDS)) int64.
 
-    Args:
-        labels: (n,) of segments.
-        kinds: (n,) of the same segments, :data:`NO_ERROR` for none.
-        num_classes: C.
-
-    Returns:
-        (C, len(KINDS)) int64.
+    Of segments with ``labels`` (n,) and ``kinds`` (n,), :data:`NO_ERROR` for none.
     """
     errors = kinds != NO_ERROR
     cells = labels[errors] * len(KINDS) + kinds[errors]
@@ -85,16 +71,11 @@ def lost_quality(statistics: np.ndarray, missed: np.ndarray, wrong: np.ndarray) 
     """What keeps the PQ of each class from 1, as parts that add up to 1 - PQ.
 
     PQ = IoU / (TP + FP / 2 + FN / 2), so a class loses 1 - IoU for each match and 1/2 for each
-    unmatched segment, all divided by the same number.
+    unmatched segment, all divided by the same number. ``statistics`` are (C, 4), columns as
+    :data:`STATISTICS`; ``missed`` and ``wrong`` (C, len(KINDS)) of :func:`count_kinds`.
 
-    Args:
-        statistics: (C, 4), columns as :data:`STATISTICS`.
-        missed: (C, len(KINDS)) of :func:`count_kinds`, for :func:`missed_kinds`.
-        wrong: the same for :func:`wrong_kinds`.
-
-    Returns:
-        (C, len(KINDS) + 1) in [0, 1]: by each kind, and by the masks of the matches; nan for
-        classes that neither ground truth nor prediction have.
+    (C, len(KINDS) + 1) in [0, 1]: by each kind, and by the masks of the matches; nan for classes
+    that neither ground truth nor prediction have.
     """
     iou, tp, fp, fn = statistics.T
     losses = np.column_stack([(missed + wrong) / 2, tp - iou])
@@ -106,10 +87,8 @@ def size_statistics(matching: Matching, num_classes: int) -> np.ndarray:
     """The statistics of the segments of each size.
 
     A segment of the ground truth, matched or missed, counts by its own area, a wrong prediction by
-    its own area too.
-
-    Returns:
-        (len(SIZES), C, 4) float64, columns as :data:`STATISTICS`; their sum is that of the image.
+    its own area too: (len(SIZES), C, 4) float64, columns as :data:`STATISTICS`, whose sum is that
+    of the image.
     """
     result = np.zeros((len(SIZES), num_classes, len(STATISTICS)))
     for number, (low, high) in enumerate(SIZES.values()):
@@ -129,9 +108,8 @@ def size_statistics(matching: Matching, num_classes: int) -> np.ndarray:
 def taken_for(matching: Matching, num_classes: int) -> np.ndarray:
     """The class that most pixels of each segment of the ground truth were predicted as.
 
-    Returns:
-        (G,) int64: a label, or C where most are predicted as void (as the smaller label where
-        there are equally many); -1 for crowds and segments without a pixel.
+    (G,) int64: a label, or C where most are predicted as void (as the smaller label where there are
+    equally many); -1 for crowds and segments without a pixel.
     """
     pixels = np.zeros((num_classes + 1, len(matching.gt_labels)), np.int64)
     np.add.at(pixels, matching.pred_labels, matching.intersection.T)

@@ -4,16 +4,3 @@ from .inputs import Failure, Input, list_inputs
 from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
 from .panoptic_png import read_panoptic_png, write_panoptic_png
 from .read_image import image_size, read_image
-
-__all__ = [
-    'Failure',
-    'Input',
-    'PanopticJson',
-    'arrange_classes',
-    'image_size',
-    'list_inputs',
-    'read_image',
-    'read_panoptic_json',
-    'read_panoptic_png',
-    'write_panoptic_png',
-]

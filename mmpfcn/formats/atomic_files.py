@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-LONGEST_NAME = 200
-"""Bytes of a file's name that its temporary name repeats."""
+LONGEST_NAME = 200  # bytes of a file's name that its temporary name repeats
 
 
 def write_atomic(path: str | Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,23 +10,14 @@ import numpy as np
 from .inputs import Failure, Input
 from .read_image import read_image
 
-UNUSABLE = (OSError, ValueError, TypeError)
-
 
 class LoadedImage(NamedTuple):
-    """An image that was read.
-
-    Attributes:
-        input: its name and where it is from.
-        image: (H, W, 3) uint8 BGR.
-        data: what the model made of it.
-        shape: (H, W) of the network's input, with padding.
-    """
+    """An image that was read, and what it became for a network."""
 
     input: Input
-    image: np.ndarray
-    data: Any
-    shape: tuple[int, int]
+    image: np.ndarray  # (H, W, 3) uint8 BGR
+    data: Any  # what the model made of it
+    shape: tuple[int, int]  # (H, W) of the network's input, with padding
 
 
 def padded_shape(shape: tuple[int, int], divisor: int) -> tuple[int, int]:
@@ -42,31 +34,21 @@ def read_batches(
 ) -> Iterator[list[LoadedImage]]:
     """Read images, in batches of one padded size; others would change each other's coordinates.
 
-    Args:
-        inputs: of :func:`list_inputs`.
-        prepare: from (H, W, 3) uint8 BGR and a name for messages to ``data`` and ``shape``.
-        batch_size: images at most.
-        failed: is told of every image that can not be used; None raises the first error.
+    ``prepare`` makes ``data`` and ``shape`` of (H, W, 3) uint8 BGR and a name for messages.
+    ``failed`` is told of every image that can not be used; None raises the first error.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size={batch_size}, expected at least 1')
-    batch: list[LoadedImage] = []
-    for item in inputs:
-        loaded = None
-        with told(item, failed):
-            image = read_image(item.source)
-            loaded = LoadedImage(item, image, *prepare(image, item.name))
-        if loaded is None:
-            continue
-        if batch and loaded.shape != batch[0].shape:
+
+    def load() -> Iterator[LoadedImage]:
+        for item in inputs:
+            with told(item, failed):
+                image = read_image(item.source)
+                yield LoadedImage(item, image, *prepare(image, item.name))
+
+    for _, images in groupby(load(), lambda loaded: loaded.shape):
+        while batch := [*islice(images, batch_size)]:
             yield batch
-            batch = []
-        batch.append(loaded)
-        if len(batch) == batch_size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @contextmanager
@@ -74,7 +56,7 @@ def told(item: Input, failed: Callable[[Failure], object] | None) -> Iterator[No
     """What is wrong with an input does not stop the others, see :func:`read_batches`."""
     try:
         yield
-    except UNUSABLE as error:
+    except (OSError, ValueError, TypeError) as error:
         if failed is None:
             raise
         failed(Failure(item.name, item.stem, str(error)))

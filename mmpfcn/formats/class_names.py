@@ -30,14 +30,8 @@ def compare_class_names(
 ) -> None:
     """Names by label must be the same ones in the same order; where one is None nothing is said.
 
-    Args:
-        first: what has ``names``, such as 'training data'.
-        names: of the labels 0, 1, ...
-        second: what has ``other``.
-        other: of the labels 0, 1, ...
-
-    Raises:
-        ValueError: they differ; the message has a table of the labels that do.
+    ``first`` has ``names`` and ``second`` has ``other``: 'training data' and the like. Raises
+    ValueError where they differ, with a table of the labels that do.
     """
     if names is None or other is None or [*names] == [*other]:
         return

@@ -11,32 +11,25 @@ import numpy as np
 from .atomic_files import open_atomic
 from .panoptic_png import write_panoptic_png
 
-PNG_FOLDER, PICTURE_FOLDER = 'panoptic', 'vis'
-"""In the folder of the results, beside files of other names."""
+PNG_FOLDER, PICTURE_FOLDER = 'panoptic', 'vis'  # in the folder of the results
 
 
 @dataclass
 class Segmentation:
     """What a model says about one image; sizes are those of the image.
 
-    Attributes:
-        name: where the image is from: path, address, ``image 3`` or ``clip.mp4#12``.
-        stem: relative path, without suffix, for files made from it.
-        image: (H, W, 3) uint8 RGB.
-        panoptic_seg: (H, W) int32 segment ids, 0 where there is none.
-        segments_info: for each segment, things (best first) before stuff: ``id`` in the map,
-            ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in
-            [0, 1], ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and
-            ``num_kernels``: of how many kernels it was merged (1: of none).
-        dataset_meta: ``classes``, ``thing_classes``, and ``palette``, ``category_ids`` where known.
+    ``segments_info`` has for each segment, things (best first) before stuff: ``id`` in the map,
+    ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in [0, 1],
+    ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and ``num_kernels``: of how many
+    kernels it was merged (1: of none).
     """
 
-    name: str
-    stem: str
-    image: np.ndarray
-    panoptic_seg: np.ndarray
+    name: str  # where the image is from: path, address, ``image 3`` or ``clip.mp4#12``
+    stem: str  # relative path, without suffix, for files made from it
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    panoptic_seg: np.ndarray  # (H, W) int32 segment ids, 0 where there is none
     segments_info: list[dict]
-    dataset_meta: Mapping
+    dataset_meta: Mapping  # classes, thing_classes, and palette, category_ids where known
 
 
 Result = TypeVar('Result', bound=Segmentation)
@@ -48,13 +41,8 @@ def written(
     dataset_meta: Mapping,
     also: Callable[[Result], object] = lambda result: None,
 ) -> Iterator[Result]:
-    """Write each result as it comes, and the JSON when they end, for whatever reason.
-
-    Args:
-        results: of one call.
-        folder: for ``panoptic/*.png``, ``panoptic.json`` and ``instances.json``.
-        dataset_meta: of the model.
-        also: what else is to be done with each, such as drawing it.
+    """Write each result as it comes, ``panoptic/*.png``, and the JSON files when they end, for
+    whatever reason; ``also`` is what else is to be done with each, such as drawing it.
     """
     records = []
     try:
@@ -81,15 +69,15 @@ def category_ids(dataset_meta: Mapping) -> list[int]:
 def coco_record(result: Segmentation) -> dict:
     """One image for :func:`write_coco_json`: ``stem``, ``image``, ``annotation``, ``instances``.
 
-    A segment has COCO's ``id``, ``category_id``, ``area``, ``bbox`` and ``iscrowd``, and ``score``
-    and ``num_kernels``. ``instances`` is there if they were asked for.
+    A segment has COCO's fields, ``score`` and ``num_kernels``. ``instances`` is there if they were
+    asked for.
     """
     height, width = result.panoptic_seg.shape
     ids = category_ids(result.dataset_meta)
     keys = ('id', 'area', 'bbox', 'score', 'num_kernels')
     segments = [
-        dict(category_id=ids[segment['label']], iscrowd=0, **{key: segment[key] for key in keys})
-        for segment in result.segments_info
+        dict(category_id=ids[s['label']], iscrowd=0, **{key: s[key] for key in keys})
+        for s in result.segments_info
     ]
     record = dict(
         stem=result.stem,
@@ -113,27 +101,20 @@ def categories(dataset_meta: Mapping) -> list[dict]:
 def write_coco_json(records: Collection[dict], dataset_meta: Mapping, folder: Path) -> None:
     """Write ``panoptic.json`` and, if there are any, ``instances.json`` (COCO's result format).
 
-    Args:
-        records: of :func:`coco_record`; they are gone through several times, none is kept. Images
-            are numbered from 0 in their order.
-        dataset_meta: with ``classes`` and ``thing_classes``.
-        folder: of the files, which appear when they are complete.
+    The records, of :func:`coco_record`, are gone through several times, none is kept; images are
+    numbered from 0 in their order. The files appear when they are complete.
     """
-    images = ({'id': i, **record['image']} for i, record in enumerate(records))
-    annotations = ({'image_id': i, **record['annotation']} for i, record in enumerate(records))
     with open_atomic(folder / 'panoptic.json') as file:
         file.write(b'{"images": ')
-        _write_list(file, images)
+        _write_list(file, (dict(id=i, **record['image']) for i, record in enumerate(records)))
         file.write(b', "annotations": ')
-        _write_list(file, annotations)
+        annotations = (record['annotation'] for record in records)
+        _write_list(file, (dict(image_id=i, **item) for i, item in enumerate(annotations)))
         file.write(f', "categories": {json.dumps(categories(dataset_meta))}}}\n'.encode())
+    lists = enumerate(record.get('instances', ()) for record in records)
+    instances = (dict(image_id=i, **instance) for i, items in lists for instance in items)
     if any('instances' in record for record in records):
         with open_atomic(folder / 'instances.json') as file:
-            instances = (
-                {'image_id': i, **instance}
-                for i, record in enumerate(records)
-                for instance in record.get('instances', ())
-            )
             _write_list(file, instances)
 
 

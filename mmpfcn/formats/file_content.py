@@ -9,9 +9,7 @@ LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 def read_content(path: str | os.PathLike, backend_args: dict | None = None) -> bytes:
     """The content of a file; of an address, or with ``backend_args``, by mmengine's file client.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is only Git LFS's pointer to the file; or an address without mmengine.
+    Raises FileNotFoundError, or ValueError for Git LFS's pointer or an address without mmengine.
     """
     path = os.fspath(path)
     if backend_args is None and '://' not in path:

@@ -9,16 +9,14 @@ from typing import NamedTuple
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
-NUMBER_TYPES = {3: 2, 4: 4}
-"""Of TIFF fields: SHORT and LONG, and their bytes."""
-
+NUMBER_TYPES = {3: 2, 4: 4}  # of TIFF fields: SHORT and LONG, and their bytes
 AVIF_TURN = re.compile(rb'\0\0\0\x09(irot|imir)(.)', re.DOTALL)
+# of EXIF: quarter turns to the left, then mirrored top to bottom (0) or left to right (1)
 AVIF_ORIENTATIONS = {
     (): 1, (('imir', 1),): 2, (('irot', 2),): 3, (('imir', 0),): 4, (('irot', 3),): 6,
     (('irot', 1),): 8, (('irot', 1), ('imir', 0)): 5, (('irot', 3), ('imir', 0)): 7,
     (('irot', 3), ('imir', 1)): 5, (('irot', 1), ('imir', 1)): 7,
 }  # fmt: skip
-"""Of EXIF: quarter turns to the left, then mirrored top to bottom (0) or left to right (1)."""
 
 LIMIT = 'OPENCV_IO_MAX_IMAGE_PIXELS'
 MAX_PIXELS = int(os.environ.get(LIMIT, '').isdecimal() and os.environ[LIMIT] or 2**28)
@@ -32,19 +30,12 @@ START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 class Header(NamedTuple):
-    """What a file says.
+    """What a file says."""
 
-    Attributes:
-        height: in pixels as stored, before the image is turned upright.
-        width: the same.
-        orientation: of EXIF, 1 to 8; 1 is upright.
-        cut_off: whether the file lacks its end.
-    """
-
-    height: int
+    height: int  # in pixels as stored, before the image is turned upright
     width: int
-    orientation: int = 1
-    cut_off: bool = False
+    orientation: int = 1  # of EXIF, 1 to 8; 1 is upright
+    cut_off: bool = False  # whether the file lacks its end
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,13 +59,10 @@ def read_header(content: bytes) -> Header | None:
         height, width = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
         header = Header(height, width, _orientation(content))
     elif content.startswith(b'BM'):
-        width, height = (
-            int.from_bytes(content[i : i + 4], 'little', signed=True) for i in (18, 22)
-        )
-        header = Header(abs(height), width)
+        h, w = (int.from_bytes(content[i : i + 4], 'little', signed=True) for i in (22, 18))
+        header = Header(abs(h), w)
     elif content.startswith((b'GIF87a', b'GIF89a')):
-        width, height = (int.from_bytes(content[i : i + 2], 'little') for i in (6, 8))
-        header = Header(height, width)
+        header = Header(*(int.from_bytes(content[i : i + 2], 'little') for i in (8, 6)))
     else:
         return None
     has_size = header.height > 0 and header.width > 0
@@ -83,15 +71,13 @@ def read_header(content: bytes) -> Header | None:
 
 def is_cut_off(content: bytes) -> bool:
     """Whether a file is empty, or a JPEG, PNG or WebP without its end."""
-    header = read_header(content)
-    return not content or (header is not None and header.cut_off)
+    return not content or bool((header := read_header(content)) and header.cut_off)
 
 
 def avif_orientation(content: bytes, name: str) -> int:
     """EXIF's number for how an AVIF, which OpenCV decodes as stored, is turned upright; else 1.
 
-    Raises:
-        ValueError: its images are turned in different ways.
+    Raises ValueError where its images are turned in different ways.
     """
     if content[4:8] != b'ftyp':
         return 1
@@ -108,11 +94,7 @@ def avif_orientation(content: bytes, name: str) -> int:
 
 
 def check_pixels(height: int, width: int, what: str, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse what is too large to be decoded; ``what`` is for the message.
-
-    Raises:
-        ValueError: more than ``max_pixels``.
-    """
+    """Raise ValueError for what is too large to be decoded; ``what`` is for the message."""
     if height * width > max_pixels:
         raise ValueError(
             f'{what} is refused: Image size ({height * width} pixels): {what} has '

@@ -2,21 +2,18 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, takewhile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
-
 from .coco_results import PICTURE_FOLDER, PNG_FOLDER
-from .read_image import IMG_EXTENSIONS, ImageSource, is_pil_image
+from .read_image import IMG_EXTENSIONS, ImageSource, is_pixels
 from .safe_names import name_below
 from .videos import is_video, open_video
 
-LONGEST_NAME = 249
-"""Bytes of a name without suffix; with ``.jsonl`` file systems take 255."""
+LONGEST_NAME = 249  # bytes of a name without suffix; with ``.jsonl`` file systems take 255
 
 
 class Input(NamedTuple):
@@ -24,8 +21,7 @@ class Input(NamedTuple):
 
     Attributes:
         name: for messages: the path, the address, ``image 3`` or ``clip.mp4#12``.
-        stem: relative path, without suffix, of the files that are made from it; no two inputs of a
-            call share one.
+        stem: relative path, without suffix, of files made from it; each input of a call has its own
         source: for :func:`read_image`, or the error that it raises.
     """
 
@@ -70,12 +66,9 @@ def list_inputs(
 def list_files(
     inputs: ImageSource | Iterable[ImageSource], out_dir: str | os.PathLike | None = None
 ) -> Iterable[Input]:
-    """:func:`list_inputs` with a video as one input.
+    """:func:`list_inputs` with a video as one input; also raises as :func:`require_untouched`.
 
     With ``out_dir`` all are looked at before the first comes, except those of a generator.
-
-    Raises:
-        ValueError: as there, or a result would take the place of an input.
     """
     items = _with_stems(_expand(inputs, out_dir and os.path.realpath(out_dir)))
     if out_dir and not isinstance(inputs, Iterator):
@@ -85,11 +78,7 @@ def list_files(
 
 
 def require_untouched(items: Iterable[Input], folder: Path) -> None:
-    """No result takes the place of an input, as ``clip.mp4`` with results in ``.`` would.
-
-    Raises:
-        ValueError: names both.
-    """
+    """Raise ValueError where a result would replace an input, as of ``clip.mp4`` in ``.``."""
     paths = (item for item in items if isinstance(item.source, str | os.PathLike))
     files = {os.path.realpath(item.source): item for item in paths}
     for item in files.values():
@@ -104,13 +93,21 @@ def require_untouched(items: Iterable[Input], folder: Path) -> None:
                 )
 
 
+def require_one(items: Sequence[Input]) -> None:
+    """Raise FileNotFoundError where inputs name nothing but files that are not there."""
+    names = [str(x.source) for x in items if isinstance(x.source, str | os.PathLike)]
+    lacking = [name for name in names if '://' not in name and not os.path.exists(name)]
+    if lacking and len(lacking) == len(items):
+        raise FileNotFoundError(f'input {lacking[0]} is not there (looked for in {Path.cwd()})')
+
+
 def _with_stems(inputs: Iterable[Input]) -> Iterator[Input]:
     stems = Stems()
-    for name, stem, source in inputs:
-        if isinstance(source, np.ndarray) or is_pil_image(source):
-            yield Input(name, stems.of_array(stem), source)
+    for item in inputs:
+        if is_pixels(item.source):
+            yield item._replace(stem=stems.of_array(item.stem))
         else:
-            yield Input(name, stems.of_file(stem, is_video(source)), source)
+            yield item._replace(stem=stems.of_file(item.stem, is_video(item.source)))
 
 
 class Stems:
@@ -125,10 +122,10 @@ class Stems:
     def of_array(self, stem: str) -> str:
         """``stem`` ends in a number that grows, in the list or in the video; or it is ``image``."""
         folder, number = _numbered(stem)
-        if folder not in self._last and number >= 0 and stem == safe_stem(stem):
-            if not self._is_in_video(stem):
-                self._last[folder] = -1
-                self._folders.update(map(str, PurePosixPath(stem).parents))
+        new = folder not in self._last and number >= 0 and stem == safe_stem(stem)
+        if new and not self._is_in_video(stem):
+            self._last[folder] = -1
+            self._folders.update(map(str, PurePosixPath(stem).parents))
         if stem in self._taken or number <= self._last.get(folder, number):
             return self.of_file(stem, False)
         self._last[folder] = number
@@ -139,11 +136,9 @@ class Stems:
         stem = safe_stem(stem)
         if self._is_in_video(stem):
             stem = stem.replace('/', '_')
-        unique = stem
-        for number in count(2):
-            if not self._is_taken(unique, video):
-                break
-            unique = safe_stem(f'{stem}_{number}')
+        unique, number = stem, count(2)
+        while self._is_taken(unique, video):
+            unique = safe_stem(f'{stem}_{next(number)}')
         self._taken.add(unique)
         if video:
             self._videos.add(unique)
@@ -181,16 +176,14 @@ def _expand(inputs: ImageSource | Iterable[ImageSource], results: str | None) ->
         yield inputs
     elif isinstance(inputs, str | os.PathLike):
         yield from _expand_path(os.fspath(inputs), results)
-    elif isinstance(inputs, np.ndarray) or is_pil_image(inputs):
+    elif is_pixels(inputs):
         yield Input('image', 'image', inputs)
-    elif isinstance(inputs, Iterable):
-        for number, item in enumerate(inputs):
-            if isinstance(item, np.ndarray) or is_pil_image(item):
-                yield Input(f'image {number}', f'{number:06d}', item)
-            else:
-                yield from _expand(item, results)
-    else:
+    elif not isinstance(inputs, Iterable):
         yield Input(type(inputs).__name__, 'image', inputs)  # read_image says what is wrong
+    else:
+        for i, item in enumerate(inputs):
+            array = Input(f'image {i}', f'{i:06d}', item)
+            yield from _expand(array if is_pixels(item) else item, results)
 
 
 def _expand_path(path: str, results: str | None) -> Iterator[Input]:
@@ -225,15 +218,12 @@ def _lines(path: str) -> list[str]:
 
 
 def _is_below(path: str | Path, folder: str) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(folder)
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _is_result(path: str | Path, results: str | None) -> bool:
-    """Whether a file lies in one of the folders of results."""
-    return results is not None and any(
-        _is_below(path, os.path.realpath(os.path.join(results, folder)))
-        for folder in (PNG_FOLDER, PICTURE_FOLDER)
-    )
+    folders = [os.path.join(results, x) for x in (PNG_FOLDER, PICTURE_FOLDER)] if results else []
+    return any(_is_below(path, folder) for folder in folders)
 
 
 def _in_folder(folder: str, results: str | None) -> Iterator[Input]:
@@ -242,18 +232,15 @@ def _in_folder(folder: str, results: str | None) -> Iterator[Input]:
             f'the folder {folder} is an input and the folder of the results: choose another for '
             f'the results, such as {Path(folder, "results")}, which is left out of the inputs'
         )
-    empty = True
+    path = None
     for current, folders, files in os.walk(folder):
         # as os.walk wants it; links are not followed
-        folders[:] = sorted(
-            name for name in folders if os.path.realpath(os.path.join(current, name)) != results
-        )
+        folders[:] = [x for x in sorted(folders) if os.path.realpath(Path(current, x)) != results]
         for file in sorted(files):
             if file.lower().endswith(IMG_EXTENSIONS):
-                empty = False
                 path = Path(current, file)
-                yield Input(str(path), path.relative_to(folder).with_suffix('').as_posix(), path)
-    if empty:
+                yield _below(path, folder)
+    if path is None:
         raise ValueError(
             f'there is no image in the folder {folder}: expected files that end in '
             f'{" ".join(IMG_EXTENSIONS)}'
@@ -269,14 +256,16 @@ def _matching(pattern: str, results: str | None) -> Iterator[Input]:
     if not paths:
         raise ValueError(f'no file matches the pattern {pattern} (looked for in {Path.cwd()})')
     root = os.path.commonpath([path.parent for path in paths])
-    for path in paths:
-        yield Input(str(path), path.relative_to(root).with_suffix('').as_posix(), path)
+    yield from (_below(path, root) for path in paths)
+
+
+def _below(path: Path, folder: str) -> Input:
+    return Input(str(path), path.relative_to(folder).with_suffix('').as_posix(), path)
 
 
 def video_frames(video: Input) -> Iterator[Input]:
-    """Frames of a video, upright; ``name`` is ``clip.mp4#12``, counted from 0.
-
-    What is wrong with it is the source of its last input, which :func:`read_image` raises.
+    """Frames of a video, upright; ``name`` is ``clip.mp4#12``, counted from 0. What is wrong with
+    it is the source of its last input, which :func:`read_image` raises.
     """
     try:
         with open_video(os.fspath(video.source), video.name) as opened:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -11,32 +11,16 @@ import numpy as np
 from .file_content import read_content
 from .panoptic_png import MAX_SEGMENTS, NUM_IDS
 
-MAX_CLASSES = 254
-"""Labels of a semantic map are bytes, and 255 is void."""
-
+MAX_CLASSES = 254  # labels of a semantic map are bytes, and 255 is void
+MAX_SIDE = 2**20  # of an image in pixels; a greater one is a mistake in the file
 
 IDS = (int, str)
 TYPES = dict(
-    id=IDS,
-    image_id=IDS,
-    category_id=IDS,
-    name=str,
-    file_name=str,
-    height=int,
-    width=int,
-    segments_info=list,
-    isthing=int,
-    iscrowd=int,
-    color=list,
-    bbox=(list, type(None)),
-)
+    id=IDS, image_id=IDS, category_id=IDS, name=str, file_name=str, height=int, width=int,
+    segments_info=list, isthing=int, iscrowd=int, color=list, bbox=(list, type(None)),
+)  # fmt: skip
 """Of the fields that are read; the ids of segments are numbers."""
-
-LENGTHS = dict(color=3, bbox=4)
-"""Of the lists of numbers."""
-
-MAX_SIDE = 2**20
-"""Greatest height and width of an image in pixels; a greater one is a mistake in the file."""
+LENGTHS = dict(color=3, bbox=4)  # of the lists of numbers
 
 FIELDS = dict(
     categories=('id', 'name'),
@@ -46,26 +30,16 @@ FIELDS = dict(
 
 
 class PanopticJson(NamedTuple):
-    """A panoptic annotation file.
-
-    Attributes:
-        categories: as in the file, ids different.
-        images: as in the file, at least one, ids (numbers or texts) different.
-        annotations: by image id; None in a file without annotations, such as that of a test set.
-    """
+    """A panoptic annotation file; ids, numbers or texts, are different."""
 
     categories: list[dict]
-    images: list[dict]
-    annotations: dict[Any, dict] | None
+    images: list[dict]  # at least one
+    annotations: dict[Any, dict] | None  # by image id; None in a file without, as of a test set
 
 
 def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJson:
-    """Read a COCO panoptic JSON.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no JSON, empty, of another format, a record lacks a field, an id is
-            there twice, or a segment has an unknown category or an impossible id.
+    """Read a COCO panoptic JSON; raises FileNotFoundError, or ValueError for no JSON and for the
+    first of :func:`problems`.
     """
     try:
         content = json.loads(read_content(path, backend_args))  # also behind a byte order mark
@@ -86,19 +60,18 @@ def read_panoptic_json(path: str, backend_args: dict | None = None) -> PanopticJ
 
 
 class Flaw(NamedTuple):
-    """What is wrong with a panoptic JSON.
+    """What is wrong with a panoptic JSON."""
 
-    Attributes:
-        kind: ``json`` (of no use at all) or another of the report of tools/misc/check_dataset.py.
-        text: to follow the name of the file.
-    """
-
-    kind: str
-    text: str
+    kind: str  # ``json`` (of no use at all) or another of the report of ``mmpfcn check``
+    text: str  # follows the name of the file
 
 
 def problems(content: Any) -> Iterator[Flaw]:
-    """Everything that :func:`read_panoptic_json` refuses, in the order in which it looks."""
+    """Everything that is wrong with a panoptic JSON, in the order in which it is looked for.
+
+    It is of another format or empty, a record lacks a field or has one of no use, an id is there
+    twice, a segment has an unknown category or an impossible id.
+    """
     for key in ('categories', 'images'):
         if not isinstance(content, dict) or not content.get(key):
             yield Flaw(
@@ -108,7 +81,7 @@ def problems(content: Any) -> Iterator[Flaw]:
             )
             return
         yield from record_flaws(key, content[key], FIELDS[key])
-        yield from _shared_ids(key, content[key])
+        yield from _id_flaws(key, content[key])
     for image in _dicts(content['images']):
         sides = image.get('height'), image.get('width')
         if all(isinstance(x, int) for x in sides) and not all(0 < x <= MAX_SIDE for x in sides):
@@ -127,19 +100,18 @@ def problems(content: Any) -> Iterator[Flaw]:
         )
         return
     yield from record_flaws('annotations', annotations, FIELDS['annotations'])
-    yield from _shared_ids('annotations', annotations)
+    yield from _id_flaws('annotations', annotations)
     ids = (category.get('id') for category in _dicts(content['categories']))
     known = dict.fromkeys(id_ for id_ in ids if isinstance(id_, IDS))  # in their order
     for annotation in _dicts(annotations):
-        yield from _segment_flaws(annotation, known)
+        if isinstance(segments := annotation.get('segments_info'), list):
+            name = annotation.get('file_name')
+            yield from record_flaws(f'segment of {name}', segments, ('id', 'category_id'))
+            yield from _segment_flaws(name, segments, known)
 
 
-def _segment_flaws(annotation: Mapping, categories: Collection) -> Iterator[Flaw]:
+def _segment_flaws(name: Any, segments: list, categories: Collection) -> Iterator[Flaw]:
     """What is wrong with the segments of an image; ``categories`` are the ids of the file."""
-    segments, name = annotation.get('segments_info'), annotation.get('file_name')
-    if not isinstance(segments, list):
-        return
-    yield from record_flaws(f'segment of {name}', segments, ('id', 'category_id'))
     if len(segments) > MAX_SEGMENTS:
         yield Flaw(
             'field',
@@ -167,8 +139,7 @@ def _segment_flaws(annotation: Mapping, categories: Collection) -> Iterator[Flaw
                 f': a segment of {name} has the id {id_}, expected 1 to {NUM_IDS - 1} (0 is void): '
                 'number it anew, in the PNG as well',
             )
-    twice = [id_ for id_, count in Counter(s['id'] for s in numbered).items() if count > 1]
-    if twice:
+    if twice := _repeated(s['id'] for s in numbered):
         yield Flaw(
             'segment_id',
             f': several segments of {name} have the ids {twice[:5]}: one id in the PNG can only be '
@@ -177,15 +148,15 @@ def _segment_flaws(annotation: Mapping, categories: Collection) -> Iterator[Flaw
 
 
 def _dicts(records: Any) -> Iterator[dict]:
-    return (
-        record
-        for record in (records if isinstance(records, list) else ())
-        if isinstance(record, dict)
-    )
+    return (x for x in (records if isinstance(records, list) else ()) if isinstance(x, dict))
+
+
+def _repeated(values: Iterable) -> list:
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def require_fields(path: str, what: str, records: Sequence[Mapping], fields: Sequence[str]) -> None:
-    """Raise ValueError, with the start of the record, where a field is missing or of no use."""
+    """Raise ValueError with the first of :func:`record_flaws`."""
     for flaw in record_flaws(what, records, fields):
         raise ValueError(f'annotation file {path}{flaw.text}')
 
@@ -193,11 +164,8 @@ def require_fields(path: str, what: str, records: Sequence[Mapping], fields: Seq
 def record_flaws(what: str, records: Any, fields: Sequence[str]) -> Iterator[Flaw]:
     """Records in which a field is missing or of no use, with the start of each."""
     if not isinstance(records, list):
-        yield Flaw(
-            'json',
-            f': {what} should be a list, got {str(records)[:100]}: docs/datasets.md shows the '
-            'format',
-        )
+        got = f'got {str(records)[:100]}'
+        yield Flaw('json', f': {what} should be a list, {got}: docs/datasets.md shows the format')
         return
     for record in records:
         known = record if isinstance(record, dict) else {}
@@ -208,12 +176,9 @@ def record_flaws(what: str, records: Any, fields: Sequence[str]) -> Iterator[Fla
                 f': {what} without {", ".join(lacking)}: {str(record)[:100]}: add it '
                 '(docs/datasets.md shows the format) or remove the record',
             )
-        wrong = [f for f, kind in TYPES.items() if f in known and not isinstance(known[f], kind)]
-        wrong += [
-            f
-            for f, n in LENGTHS.items()
-            if f not in wrong and known.get(f) and not _numbers(known[f], n)
-        ]
+        wrong = [field for field in TYPES if field in known and not _is_usable(field, known[field])]
+        if what == 'categories' and known.get('name') == '':
+            wrong.append('name')
         if wrong:
             yield Flaw(
                 'field',
@@ -222,18 +187,24 @@ def record_flaws(what: str, records: Any, fields: Sequence[str]) -> Iterator[Fla
             )
 
 
-def _numbers(values: object, length: int) -> bool:
-    are_numbers = isinstance(values, list) and all(isinstance(x, int | float) for x in values)
-    return are_numbers and len(values) == length
+def _is_usable(field: str, value: Any) -> bool:
+    if isinstance(value, TYPES[field]) and field in LENGTHS and value:
+        return len(value) == LENGTHS[field] and all(isinstance(x, int | float) for x in value)
+    return isinstance(value, TYPES[field])
 
 
-def _shared_ids(key: str, records: Any) -> Iterator[Flaw]:
+def _id_flaws(key: str, records: Any) -> Iterator[Flaw]:
     what = 'image_id' if key == 'annotations' else 'id'
     kinds = dict(categories='category_id', images='image_id', annotations='annotation_twice')
-    ids = [record.get(what) for record in _dicts(records)]
-    counts = Counter(id_ for id_ in ids if isinstance(id_, IDS))
-    twice = [id_ for id_, count in counts.items() if count > 1]
-    if twice:
+    ids = [id_ for record in _dicts(records) if isinstance(id_ := record.get(what), IDS)]
+    for id_ in ids:
+        if isinstance(id_, int) and not abs(id_) < 2**63:
+            yield Flaw(
+                'field',
+                f': {key} have the {what} {id_}, expected a text or a number of 64 bits: renumber '
+                'them',
+            )
+    if twice := _repeated(ids):
         yield Flaw(
             kinds[key],
             f': {len(twice)} {key} share their {what}, such as {twice[:5]}: remove or renumber '
@@ -246,26 +217,17 @@ def arrange_classes(
 ) -> dict[str, Any]:
     """Classes in the order of labels: things first, whatever the order in the file.
 
-    Args:
-        categories: of a panoptic JSON.
-        metainfo: of the config. Which classes there are, and their order, is said by
-            ``thing_classes`` and ``stuff_classes`` (then ``isthing`` of the file does not count),
-            or by ``classes``, or by neither of them: then all of the file's. ``palette`` is in the
-            order of ``classes``, or of things and stuff.
-        path: of the JSON, for messages.
+    Which classes there are, and their order, is said by ``thing_classes`` and ``stuff_classes`` of
+    the config's ``metainfo`` (then ``isthing`` of the file does not count), or by its ``classes``,
+    or by neither of them: then all of the file's. ``palette`` is in the order of ``classes``, or of
+    things and stuff. ``path`` of the JSON is for messages.
 
-    Returns:
-        ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``; labels
-        are places in ``classes``.
-
-    Raises:
-        ValueError: a name that the file lacks or has twice, ``isthing`` missing, more than 254
-            classes.
+    Returns ``classes``, ``thing_classes``, ``stuff_classes``, ``palette`` and ``category_ids``;
+    labels are places in ``classes``. Raises ValueError for a name that the file lacks or has twice,
+    ``isthing`` missing, more than 254 classes.
     """
     by_name = {category['name']: category for category in categories}
-    if len(by_name) < len(categories):
-        counts = Counter(category['name'] for category in categories)
-        twice = [name for name, count in counts.items() if count > 1]
+    if twice := _repeated(category['name'] for category in categories):
         raise ValueError(f'{path}: several categories are called {twice}: give each its own name')
     things, stuff = _split(by_name, metainfo, path)
     classes = (*things, *stuff)
@@ -284,19 +246,16 @@ def arrange_classes(
 
 
 def _split(by_name: dict, metainfo: Mapping, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of things and of stuff."""
-    chosen = tuple(metainfo.get('classes', by_name))
     if 'thing_classes' in metainfo or 'stuff_classes' in metainfo:
         things = tuple(metainfo.get('thing_classes', ()))
         rest = (name for name in metainfo.get('classes', ()) if name not in things)
         stuff = tuple(metainfo.get('stuff_classes', rest))
-        both = set(things) & set(stuff)
-        if both:
+        if both := set(things) & set(stuff):
             raise ValueError(f'metainfo names {sorted(both)} as thing_classes and stuff_classes')
-        chosen = (*things, *stuff)
-    _check_known(chosen, by_name, path)
-    if 'thing_classes' in metainfo or 'stuff_classes' in metainfo:
+        _check_known((*things, *stuff), by_name, path)
         return things, stuff
+    chosen = tuple(metainfo.get('classes', by_name))
+    _check_known(chosen, by_name, path)
     unknown = [name for name in chosen if 'isthing' not in by_name[name]]
     if unknown:
         raise ValueError(
@@ -304,9 +263,8 @@ def _split(by_name: dict, metainfo: Mapping, path: str) -> tuple[tuple[str, ...]
             '(stuff) to each category of the file, or name them in the config by '
             'metainfo=dict(thing_classes=(...), stuff_classes=(...))'
         )
-    return tuple(name for name in chosen if by_name[name]['isthing']), tuple(
-        name for name in chosen if not by_name[name]['isthing']
-    )
+    things = tuple(name for name in chosen if by_name[name]['isthing'])
+    return things, tuple(name for name in chosen if name not in things)
 
 
 def _check_known(names: Sequence[str], by_name: dict, path: str) -> None:

@@ -9,15 +9,9 @@ from .atomic_files import write_atomic
 from .file_content import read_content
 from .image_header import PNG_SIGNATURE, check_pixels, is_cut_off
 
-NUM_IDS = 2**24
-"""Ids are R + 256 G + 65536 B; 0 is void."""
-
-MAX_SEGMENTS = 2**16 - 1
-"""Of one image: where they are counted, their numbers have 16 bits."""
-
-DEFLATE_RATIO = 1032
-"""A PNG of n bytes holds no more bytes of pixels than this times n; what says so is damaged."""
-
+NUM_IDS = 2**24  # ids are R + 256 G + 65536 B; 0 is void
+MAX_SEGMENTS = 2**16 - 1  # of one image: where they are counted, their numbers have 16 bits
+DEFLATE_RATIO = 1032  # a PNG of n bytes holds at most this times n bytes of pixels
 COLOUR_TYPES = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey with alpha', 6: 'RGBA'}
 
 
@@ -26,18 +20,10 @@ class WrongPixels(ValueError):
 
 
 def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray:
-    """Segment ids of an image.
+    """Segment ids of an RGB or RGBA PNG with 8 bits a channel: (H, W) int32, in [0, 2^24).
 
-    Args:
-        path: of an RGB or RGBA PNG with 8 bits a channel; alpha is left out.
-        backend_args: of mmengine's file client.
-
-    Returns:
-        (H, W) int32, in [0, 2^24).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is cut off, or is no PNG whose colours are ids.
+    Alpha is left out; ``backend_args`` are of mmengine's file client. Raises as
+    :func:`read_complete`, and ValueError for what is no PNG whose colours are ids.
     """
     content = read_complete(path, 'panoptic PNG', backend_args)
     _check_header(content, path)
@@ -52,11 +38,8 @@ def read_panoptic_png(path: str, backend_args: dict | None = None) -> np.ndarray
 def read_complete(path: str, what: str, backend_args: dict | None = None) -> bytes:
     """The content of an image file of a data set that is there and not cut off.
 
-    OpenCV paints what a cut-off JPEG lacks in grey and says nothing.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a JPEG, PNG or WebP without its end, or a Git LFS pointer.
+    OpenCV paints what a cut-off JPEG lacks in grey and says nothing. Raises FileNotFoundError, or
+    ValueError for a JPEG, PNG or WebP without its end or a Git LFS pointer.
     """
     try:
         content = read_content(path, backend_args)
@@ -71,12 +54,7 @@ def read_complete(path: str, what: str, backend_args: dict | None = None) -> byt
 
 
 def write_panoptic_png(path: str | Path, ids: np.ndarray) -> None:
-    """Write segment ids, (H, W) in [0, 2^24); the file appears when it is complete.
-
-    Raises:
-        ValueError: an id does not fit into 24 bits.
-        OSError: the folder can not be written.
-    """
+    """Write segment ids, (H, W) in [0, 2^24), or raise ValueError; the file appears complete."""
     if ids.size and not 0 <= ids.min() <= ids.max() < NUM_IDS:
         raise ValueError(
             f'{path}: segment ids run from {ids.min()} to {ids.max()}, a panoptic PNG holds '
@@ -93,7 +71,7 @@ def _check_header(content: bytes, path: str) -> None:
         )
     if len(content) < 26:
         raise ValueError(f'panoptic PNG {path} has no complete header: copy or make it again')
-    depth, colour = content[24], content[25]
+    depth, colour = content[24:26]
     if depth != 8 or colour not in (2, 6):
         raise WrongPixels(
             f'panoptic PNG {path} has {depth} bits a channel and colour type '

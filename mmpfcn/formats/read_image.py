@@ -46,10 +46,8 @@ def read_image(source: ImageSource) -> np.ndarray:
         ValueError: no image, cut off, larger than :data:`MAX_PIXELS`, or an array of another kind.
         TypeError: neither of these.
     """
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if is_pil_image(source):
-        return _from_pil(source)
+    if is_pixels(source):
+        return _from_array(source) if isinstance(source, np.ndarray) else _from_pil(source)
     if isinstance(source, str | os.PathLike):
         return _from_file(os.fspath(source))
     if isinstance(source, OSError | ValueError):  # what is wrong with a video
@@ -59,18 +57,16 @@ def read_image(source: ImageSource) -> np.ndarray:
     )
 
 
-def is_pil_image(source: Any) -> bool:
-    """Whether it is one of PIL's, which is not imported for the question."""
+def is_pixels(source: Any) -> bool:
+    """Whether it is an array or an image of PIL, which is not imported for the question."""
     pil = sys.modules.get('PIL.Image')
-    return pil is not None and isinstance(source, pil.Image)
+    return isinstance(source, np.ndarray) or pil is not None and isinstance(source, pil.Image)
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
     """(H, W) in pixels of what :func:`read_image` makes of a file, where possible from its header.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: no image, cut off, or larger than :data:`MAX_PIXELS`.
+    Raises as that does.
     """
     content = read_complete(os.fspath(path), 'image')
     header = read_header(content)

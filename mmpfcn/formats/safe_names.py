@@ -5,22 +5,15 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-LONGEST_NAME = 255
-"""Bytes that file systems take for a name without its folders."""
+LONGEST_NAME = 255  # bytes that file systems take for a name without its folders
 
 
 def name_below(name: str, longest: int = LONGEST_NAME) -> str:
     """A name as a path below a folder: no root, drive or ``..``, a backslash is a separator.
 
     ``folder / '/etc/x'`` is ``/etc/x``. A name that has to be changed gets a hash of what it was,
-    so that ``../a.png``, ``/a.png`` and ``a.png`` are three files.
-
-    Args:
-        name: what a file or a user has.
-        longest: bytes of each part of the path; what is longer is cut.
-
-    Raises:
-        ValueError: nothing is left of it.
+    so that ``../a.png``, ``/a.png`` and ``a.png`` are three files. Parts longer than ``longest``
+    bytes are cut. Raises ValueError where nothing is left.
     """
     text = re.sub('[\ud800-\udc7f\udd00-\udfff]', '?', name)  # halves of letters
     parts = PurePosixPath(re.sub('^[A-Za-z]:', '', text.replace('\\', '/'))).parts
@@ -46,14 +39,8 @@ def safe_name(name: object, where: str, folder: Path | None = None) -> str:
     """A name from a file as a path with forward slashes that :func:`name_below` leaves as it is.
 
     Whatever is looked up under its name before something is written asks here: the converters.
-
-    Args:
-        name: what the file has.
-        where: the file and its field, for the message.
-        folder: where a backslash is no separator if it holds a file of exactly this name.
-
-    Raises:
-        ValueError: no text, empty, absolute, with a drive letter, or with ``..``.
+    A backslash is no separator where ``folder`` holds a file of exactly this name. ``where`` is the
+    file and its field, for the ValueError of other names.
     """
     text = name if isinstance(name, str) else ''
     slashed = text.replace('\\', '/')

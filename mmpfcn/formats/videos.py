@@ -11,32 +11,22 @@ import numpy as np
 
 from .read_image import IMG_EXTENSIONS, VIDEO_EXTENSIONS, ImageSource
 
-CAMERA_FPS = 10.0
-"""For cameras and files that do not say theirs."""
-
-EBML, SEGMENT = b'\x1a\x45\xdf\xa3', b'\x18\x53\x80\x67'
-"""How the two parts of a Matroska or WebM file start."""
-
+CAMERA_FPS = 10.0  # for cameras and files that do not say theirs
+EBML, SEGMENT = b'\x1a\x45\xdf\xa3', b'\x18\x53\x80\x67'  # starts of Matroska's and WebM's parts
+# what an MP4 or MOV is made of
 BOXES = {b'ftyp', b'styp', b'moov', b'mdat', b'moof', b'mfra', b'free', b'skip', b'wide', b'uuid'}
-"""What an MP4 or MOV is made of."""
-
-SHARE_READ = 0.8
-"""Of the time that a file says it lasts; a video may well be shorter than its sound."""
+SHARE_READ = 0.8  # of the time that a file says it lasts; a video may be shorter than its sound
 
 
 class Video(NamedTuple):
     """An open video or camera.
 
-    Attributes:
-        frames: (H, W, 3) uint8 BGR, upright, one by one. After the last of a file that is cut off,
-            or without any, they raise ValueError.
-        fps: frames per second.
-        num_frames: as the file says; None where it does not, as for a camera.
+    After the last frame of a file that is cut off, or without any, ``frames`` raise ValueError.
     """
 
-    frames: Iterator[np.ndarray]
+    frames: Iterator[np.ndarray]  # (H, W, 3) uint8 BGR, upright, one by one
     fps: float
-    num_frames: int | None
+    num_frames: int | None  # as the file says; None where it does not, as for a camera
 
 
 def is_video(source: ImageSource) -> bool:
@@ -61,9 +51,7 @@ def is_video(source: ImageSource) -> bool:
 def open_video(source: str | int, name: str) -> Iterator[Video]:
     """Open a video file or, with a number as ``source``, a camera; ``name`` is for messages.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it can not be read, or there is no such camera.
+    Raises FileNotFoundError, or ValueError for what can not be read or a camera that is not there.
     """
     is_file = isinstance(source, str)
     if is_file and not os.path.isfile(source):
@@ -94,10 +82,7 @@ def is_text(path: str) -> bool:
 
 
 def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    while True:
-        there, frame = capture.read()
-        if not there:
-            return
+    while (frame := capture.read()[1]) is not None:
         yield frame
 
 

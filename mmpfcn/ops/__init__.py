@@ -1,5 +1,3 @@
 """What is computed fast and knows nothing of the paper."""
 
 from .deform_conv import ModulatedDeformConv
-
-__all__ = ['ModulatedDeformConv']

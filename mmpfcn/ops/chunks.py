@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CHUNK_SIZE = 2**20
-"""Numbers of a tensor that a chunk makes: 4 MiB in float32."""
+CHUNK_SIZE = 2**20  # numbers of a tensor that a chunk makes: 4 MiB in float32
 
 
 def sum_over_chunks(function: Callable[..., Tensor], *rows: Tensor, row_size: int) -> Tensor:
@@ -17,14 +16,11 @@ def sum_over_chunks(function: Callable[..., Tensor], *rows: Tensor, row_size: in
     parameters that it holds get their gradient like everything else.
 
     Args:
-        function: maps chunks of ``rows`` to a scalar that is a sum over rows.
+        function: maps chunks of ``rows`` to a scalar that is a sum over rows. For n = 0 it is
+            called once, with no rows, so that a gradient reaches everything also then.
         rows: tensors of n rows each.
         row_size: numbers that a tensor inside the function has per row; a chunk has up to
             ``CHUNK_SIZE``.
-
-    Returns:
-        Scalar. For n = 0 the function is called once, with no rows, so that a gradient reaches
-        everything also then.
     """
     chunk = max(1, CHUNK_SIZE // max(1, row_size))
     parts = zip(*(x.split(chunk) for x in rows), strict=True)

@@ -12,14 +12,11 @@ from torch.utils.checkpoint import checkpoint
 
 from ..compat import has_operators
 
-COLUMN_ELEMENTS = 2**22
-"""Elements of the column matrix at a time: 16 MiB in float32."""
-
+COLUMN_ELEMENTS = 2**22  # of the column matrix at a time: 16 MiB in float32
 # PyTorch before 2.7 lacks it; its exporters can not be told from torch.compile then
 is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
-
+# whether ``embedding_bag`` has gradients of the factors alone (pytorch/pytorch#136457)
 BAGS_OF_FIXED_ROWS = torch.__version__ >= (2, 7)
-"""Whether ``embedding_bag`` has gradients of the factors alone (pytorch/pytorch#136457)."""
 
 
 def deform_conv_by_sampling(
@@ -31,14 +28,11 @@ def deform_conv_by_sampling(
     no column matrix of 9 times the input is built.
 
     Args:
-        x: (N, C, h, w).
+        x: (N, C, h, w), of which (N, O, h, w) is made.
         offset: (N, 2 * kh * kw, h, w) in cells, (dy, dx) per tap.
         mask: (N, kh * kw, h, w) in [0, 1].
         weight: (O, C, kh, kw).
         bias: (O,) or None.
-
-    Returns:
-        (N, O, h, w).
     """
     n, _, h, w = x.shape
     ys, xs = sampling_points(offset, weight.shape[2:])
@@ -133,14 +127,9 @@ def sampling_points(offset: Tensor, kernel_size: tuple[int, int]) -> tuple[Tenso
 def corners(ys: Tensor, xs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The four cells around each sampling point and their shares in its value.
 
-    Args:
-        ys: (N, h, w, taps) rows.
-        xs: (N, h, w, taps) columns.
-        mask: (N, taps, h, w) factor of each point.
-
-    Returns:
-        (N * h * w * taps, 4) int32 cells of the batch, counted row by row, and float32 factors,
-        which are 0 for cells outside the map.
+    Of rows and columns (N, h, w, taps) and the factor (N, taps, h, w) of each point:
+    (N * h * w * taps, 4) int32 cells of the batch, counted row by row, and float32 factors, which
+    are 0 for cells outside the map.
     """
     n, h, w, _ = ys.shape
     mask = mask.permute(0, 2, 3, 1)
@@ -176,10 +165,7 @@ class ModulatedDeformConv(nn.Module):
         kernel_size: rows and columns, or one number for both; so are ``stride``, ``padding`` and
             ``dilation``. Other values than stride 1, padding ``kernel_size // 2``, dilation 1 and
             one group need mmcv's operator.
-        stride: as in ``nn.Conv2d``.
-        padding: as in ``nn.Conv2d``.
-        dilation: as in ``nn.Conv2d``.
-        groups: as in ``nn.Conv2d``.
+        stride, padding, dilation, groups: as in ``nn.Conv2d``.
         deform_groups: groups of channels that have offsets of their own.
         bias: whether there is one.
     """
@@ -235,7 +221,9 @@ class ModulatedDeformConv(nn.Module):
 
     def _choose(self, x: Tensor) -> Callable[..., Tensor] | None:
         """The function to run; None for mmcv's operator."""
-        if not self._is_plain:
+        same = tuple(k // 2 for k in self.kernel_size)
+        plain = self.stride == self.dilation == (1, 1) and self.groups == self.deform_groups == 1
+        if not plain or self.padding != same:  # Panoptic FCN never asks for it
             return None
         if torch.onnx.is_in_onnx_export():
             return deform_conv_by_gathers
@@ -247,14 +235,3 @@ class ModulatedDeformConv(nn.Module):
             return deform_conv_by_sampling
         ours = x.dtype == torch.bfloat16 or torch.compiler.is_compiling() or not has_operators()
         return deform_conv_by_sampling if ours else None
-
-    @property
-    def _is_plain(self) -> bool:
-        """Stride 1, "same" padding, no dilation, no groups: all that Panoptic FCN uses."""
-        same = tuple(k // 2 for k in self.kernel_size)
-        return (
-            self.stride == (1, 1)
-            and self.padding == same
-            and self.dilation == (1, 1)
-            and self.groups == self.deform_groups == 1
-        )

@@ -8,11 +8,8 @@ from torch import Tensor
 
 from .mask_resizing import Axis, MaskResizer
 
-TILE_CELLS = 8
-"""Side of a tile in cells. Small tiles have few rivals, large ones take fewer operations."""
-
-CHUNK_PIXELS = 2**22
-"""Pixels that are computed at a time: 16 MiB for a tensor in float32."""
+TILE_CELLS = 8  # side of a tile; small ones have few rivals, large ones take fewer operations
+CHUNK_PIXELS = 2**22  # computed at a time: 16 MiB for a tensor in float32
 
 
 def best_labels(maps: Tensor, labels: Tensor, resizer: MaskResizer) -> Tensor:
@@ -22,13 +19,8 @@ def best_labels(maps: Tensor, labels: Tensor, resizer: MaskResizer) -> Tensor:
     maximum there reaches the greatest minimum of all: often one, and then there is nothing to
     compute.
 
-    Args:
-        maps: (K, H/4, W/4), K >= 1, not negative.
-        labels: (K,).
-        resizer: of the maps to the output.
-
-    Returns:
-        (H, W) of the labels' type. This waits for the device, once.
+    The K >= 1 maps, (K, H/4, W/4), are not negative. Returns (H, W) of the labels' type, and waits
+    for the device, once.
     """
     grid = TileGrid(resizer)
     low, high = grid.bounds(maps)
@@ -53,13 +45,10 @@ def _contest(
     counts: list[int],
     result: Tensor,
 ) -> None:
-    """Decide some tiles, those with most rivals first.
+    """Decide some tiles, with ``counts`` (n,) rivals each, those with most of them first.
 
-    Args:
-        tiles: (n,) their numbers.
-        ranked: (K, n) numbers of maps, rivals first.
-        counts: (n,) rivals of each tile.
-        result: (n, *tile_shape), filled with the first rivals' labels, changed in place.
+    ``ranked`` are (K, n) numbers of maps, rivals first. ``result`` (n, *tile_shape), filled with
+    the first rivals' labels, is changed in place.
     """
     best = grid.sample(maps, ranked[0, : len(counts)], tiles[: len(counts)])
     for rank in range(1, counts[0]):
@@ -71,15 +60,10 @@ def _contest(
 
 
 class AxisTiles(NamedTuple):
-    """Rows or columns of the output as n tiles of one size; the last may reach beyond the end.
+    """Rows or columns of the output as n tiles of one size; the last may reach beyond the end."""
 
-    Attributes:
-        starts: (n,) first cell of the window of cells that make a tile.
-        weights: (n, pixels of a tile, cells of a window), 0 for pixels beyond the end.
-    """
-
-    starts: Tensor
-    weights: Tensor
+    starts: Tensor  # (n,) first cell of the window of cells that make a tile
+    weights: Tensor  # (n, pixels of a tile, cells of a window), 0 for pixels beyond the end
 
 
 def cut_axis(axis: Axis) -> AxisTiles:
@@ -99,15 +83,11 @@ def cut_axis(axis: Axis) -> AxisTiles:
 
 
 class TileGrid:
-    """The output of a resizing in tiles, numbered row by row.
-
-    Attributes:
-        tile_shape: rows and columns of a tile in pixels.
-    """
+    """The output of a resizing in tiles, numbered row by row."""
 
     def __init__(self, resizer: MaskResizer) -> None:
         self.rows, self.columns = cut_axis(resizer.rows), cut_axis(resizer.columns)
-        self.tile_shape = self.rows.weights.shape[1], self.columns.weights.shape[1]
+        self.tile_shape = self.rows.weights.shape[1], self.columns.weights.shape[1]  # in pixels
         self._out_shape = resizer.out_shape
 
     def bounds(self, maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BAND_CELLS = 32
-"""Rows of cells of one product of matrices: with more of them most factors are 0."""
+BAND_CELLS = 32  # rows of cells of one product of matrices: of more, most factors are 0
 
 
 class Axis:
@@ -16,31 +15,25 @@ class Axis:
 
     Bilinear x 4, cut to the image, bilinear to the output: the published order of operations, which
     is linear in each axis. The matrix is what these steps make of the unit matrix, so the weights
-    are those of ``F.interpolate``.
+    are those of ``F.interpolate``. At most 3 neighbouring cells make a pixel.
 
     Args:
         num_cells: side of the padded input at stride 4.
-        num_pixels: side of the input without padding.
-        size: side of the output in pixels.
+        num_pixels, size: sides of the input without padding and of the output.
         device: of the maps.
-
-    Attributes:
-        matrix: (size, num_cells) on the CPU, where its bounds are wanted: at most 3 neighbouring
-            cells make a pixel.
-        weights: the same on the device.
-        first: (size,) first cell of each pixel, on the CPU.
-        stop: (size,) one past the last.
     """
 
     def __init__(self, num_cells: int, num_pixels: int, size: int, device: torch.device) -> None:
         cells = torch.eye(num_cells)[None]
         pixels = F.interpolate(cells, scale_factor=4, mode='linear', align_corners=False)
-        pixels = pixels[..., :num_pixels]
-        self.matrix = F.interpolate(pixels, size=size, mode='linear', align_corners=False)[0].T
+        pixels = F.interpolate(
+            pixels[..., :num_pixels], size=size, mode='linear', align_corners=False
+        )
+        self.matrix = pixels[0].T  # (size, num_cells) on the CPU, where its bounds are wanted
         self.weights = self.matrix.to(device)
         used = self.matrix > 0
-        self.first = used.byte().argmax(1)
-        self.stop = self.first + used.sum(1)
+        self.first = used.byte().argmax(1)  # (size,) first cell of each pixel
+        self.stop = self.first + used.sum(1)  # (size,) one past the last
         self._first, self._stop = self.first.tolist(), self.stop.tolist()
 
     def cells(self, pixels: slice) -> slice:
@@ -56,13 +49,9 @@ class Axis:
 
 
 class MaskResizer:
-    """Resize any part of the maps of one image.
+    """Resize any part of the maps (H/4, W/4) of the padded input of one image.
 
-    Args:
-        map_shape: (H/4, W/4) of the padded input.
-        img_shape: (H, W) of the network's input without padding.
-        out_shape: (H, W) of the results.
-        device: of the maps.
+    ``img_shape`` is (H, W) of the network's input without padding, ``out_shape`` of the results.
     """
 
     def __init__(
@@ -88,29 +77,15 @@ class MaskResizer:
         return torch.cat([self.resize(prob, band, columns) > threshold for band in bands])
 
     def boxes(self, supports: Tensor) -> list[tuple[slice, slice]]:
-        """Rows and columns of the output in which a cell of a map has a part.
-
-        Args:
-            supports: (K, H/4, W/4), the cells that are not 0.
-
-        Returns:
-            For each map. This waits for the device, once.
+        """Rows and columns of the output in which a cell of each map (K, H/4, W/4) that is not 0
+        has a part. This waits for the device, once.
         """
         spans = torch.cat([extents(supports.amax(2)), extents(supports.amax(1))], 1).tolist()
         return [(self.rows.pixels(*span[:2]), self.columns.pixels(*span[2:])) for span in spans]
 
 
 class FullMasks:
-    """Masks of full size, filled in one by one, and the boxes around them.
-
-    Args:
-        num_masks: K.
-        shape: (H, W).
-        device: of the masks.
-
-    Attributes:
-        masks: (K, H, W) bool.
-    """
+    """K ``masks`` of full size, (K, H, W) bool, filled in one by one, and the boxes around them."""
 
     def __init__(self, num_masks: int, shape: tuple[int, int], device: torch.device) -> None:
         if device.type == 'cpu':

@@ -7,20 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK_SIZE = 2**22
-"""Numbers of a temporary tensor: 16 MiB in float32."""
+CHUNK_SIZE = 2**22  # numbers of a temporary tensor: 16 MiB in float32
 
 
 def soft_masks_of_stack(masks: Tensor, mask_size: tuple[int, int]) -> Tensor:
-    """Resize masks, which may overlap.
-
-    Args:
-        masks: (n, H, W) in {0, 1}.
-        mask_size: height and width of the result; padded with 0.
-
-    Returns:
-        (n, *mask_size) in [0, 1].
-    """
+    """Resize masks (n, H, W), in {0, 1}, which may overlap, to (n, *mask_size), padded with 0."""
     size = stride_4(masks)
     soft = torch.zeros(len(masks), *mask_size, device=masks.device)
     chunk = max(1, CHUNK_SIZE // masks.shape[1:].numel())
@@ -31,10 +22,7 @@ def soft_masks_of_stack(masks: Tensor, mask_size: tuple[int, int]) -> Tensor:
 
 
 def soft_masks_of_map(
-    label_map: Tensor,
-    mask_of_label: Tensor,
-    num_masks: int,
-    mask_size: tuple[int, int],
+    label_map: Tensor, mask_of_label: Tensor, num_masks: int, mask_size: tuple[int, int]
 ) -> Tensor:
     """Resize the masks of all labels of a map, in which a pixel belongs to one mask or to none.
 
@@ -45,10 +33,7 @@ def soft_masks_of_map(
         label_map: (H, W) integers; a label beyond ``mask_of_label`` is taken for the nearest.
         mask_of_label: (number of labels,) int64, 0..num_masks - 1, or num_masks for no mask.
         num_masks: n.
-        mask_size: height and width of the result; padded with 0.
-
-    Returns:
-        (n, *mask_size) in [0, 1].
+        mask_size: height and width of the result, (n, *mask_size) in [0, 1], padded with 0.
     """
     (h, w), device = stride_4(label_map), label_map.device
     ys, y_weights = bilinear_taps(label_map.shape[0], h, device)
@@ -77,7 +62,6 @@ def bilinear_taps(length: int, size: int, device: torch.device) -> tuple[Tensor,
     centers = torch.arange(size, device=device, dtype=torch.float32) + 0.5
     source = (centers * (length / size) - 0.5).clamp(min=0)
     first = source.long().clamp(max=length - 1)
+    pixels = torch.stack([first, (first + 1).clamp(max=length - 1)])
     weight = (source - first).clamp(max=1)
-    return torch.stack([first, (first + 1).clamp(max=length - 1)]), torch.stack(
-        [1 - weight, weight]
-    )
+    return pixels, torch.stack([1 - weight, weight])

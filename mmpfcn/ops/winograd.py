@@ -6,20 +6,11 @@ from torch import Tensor, nn
 
 from .deform_conv import is_exporting
 
-TILE = 4
-"""Side of the outputs that are computed together."""
-
-WINDOW = TILE + 2
-"""Side of the inputs that they see."""
-
-CHUNK_SIZE = 2**21
-"""Numbers of the transformed tiles held at a time, 8 MiB: they should stay in the cache."""
-
-MIN_CHANNELS = 128
-"""With fewer channels the transforms cost more than the multiplications they save."""
-
-MIN_TILES = 32
-"""With fewer tiles reading the weights, which are 4 times as many, takes the time."""
+TILE = 4  # side of the outputs that are computed together
+WINDOW = TILE + 2  # side of the inputs that they see
+CHUNK_SIZE = 2**21  # of the transformed tiles held at a time, 8 MiB: they should stay in the cache
+MIN_CHANNELS = 128  # with fewer the transforms cost more than the multiplications they save
+MIN_TILES = 32  # with fewer reading the weights, which are 4 times as many, takes the time
 
 # F(4 x 4, 3 x 3) of Lavin and Gray, arXiv 1509.09308
 _INPUT = [
@@ -61,15 +52,8 @@ def winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolution 3 x 3 with stride 1 and padding 1, four outputs at a time along each axis.
 
     The numbers differ from those of a plain convolution by rounding: by about 1e-5 of the largest
-    output. Without gradient.
-
-    Args:
-        x: (N, C, h, w) float32, fastest in channels_last.
-        weight: (36, C, O) of :func:`transform_weight`.
-        bias: (O,) or None.
-
-    Returns:
-        (N, O, h, w) in channels_last.
+    output. Without gradient. Of (N, C, h, w) float32, fastest in channels_last, the weight
+    (36, C, O) of :func:`transform_weight` and the bias (O,): (N, O, h, w) in channels_last.
     """
     n, c, h, w = x.shape
     rows, columns = -(-h // TILE), -(-w // TILE)

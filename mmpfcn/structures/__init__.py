@@ -1,18 +1,5 @@
 """What flows between the parts: maps, targets, masks and the network's output."""
 
 from .label_map import segment_areas, segment_boxes, segment_index
-from .level_maps import ImageTargets, LevelMaps, LevelTargets, region_labels
-from .network_output import NetworkOutput
+from .level_maps import ImageTargets, LevelMaps, LevelTargets, NetworkOutput, region_labels
 from .segment_masks import SegmentMasks
-
-__all__ = [
-    'ImageTargets',
-    'LevelMaps',
-    'LevelTargets',
-    'NetworkOutput',
-    'SegmentMasks',
-    'region_labels',
-    'segment_areas',
-    'segment_boxes',
-    'segment_index',
-]

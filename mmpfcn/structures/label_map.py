@@ -12,17 +12,11 @@ from ..formats.panoptic_png import MAX_SEGMENTS
 
 
 class Runs(NamedTuple):
-    """Runs of a map, row by row; none goes on in the next row.
+    """Runs of a map, row by row; none goes on in the next row."""
 
-    Attributes:
-        starts: (n,) place of the first pixel in the flattened map.
-        lengths: (n,) pixels.
-        values: (n,) value of the map.
-    """
-
-    starts: np.ndarray
-    lengths: np.ndarray
-    values: np.ndarray
+    starts: np.ndarray  # (n,) place of the first pixel in the flattened map
+    lengths: np.ndarray  # (n,) pixels
+    values: np.ndarray  # (n,) value of the map
 
 
 def find_runs(label_map: np.ndarray) -> Runs:
@@ -35,17 +29,10 @@ def find_runs(label_map: np.ndarray) -> Runs:
 
 
 def segment_index(ids: np.ndarray, segment_ids: Sequence[int]) -> np.ndarray:
-    """Where each segment lies, by one look-up for all of them.
+    """Where each segment lies in (H, W) whole numbers, by one look-up for all different ids.
 
-    Args:
-        ids: (H, W) whole numbers.
-        segment_ids: different ids, at most 65535.
-
-    Returns:
-        (H, W) uint16: i + 1 on the i-th segment, 0 where there is none of them.
-
-    Raises:
-        ValueError: there are more than :data:`MAX_SEGMENTS`.
+    (H, W) uint16: i + 1 on the i-th segment, 0 where there is none of them. More than
+    :data:`MAX_SEGMENTS` raise ValueError.
     """
     if len(segment_ids) > MAX_SEGMENTS:
         raise ValueError(
@@ -64,25 +51,14 @@ def segment_index(ids: np.ndarray, segment_ids: Sequence[int]) -> np.ndarray:
 
 
 def segment_areas(index: np.ndarray, num_segments: int) -> np.ndarray:
-    """Pixels of 0 and of each segment, (num_segments + 1,) int64.
-
-    Args:
-        index: (H, W) as :func:`segment_index` gives it.
-        num_segments: largest value of the map.
-    """
+    """Pixels of 0 and of each segment, (num_segments + 1,) int64, in :func:`segment_index`."""
     runs = find_runs(index)
     return np.bincount(runs.values, runs.lengths, num_segments + 1).astype(np.int64)
 
 
 def segment_boxes(index: np.ndarray, num_segments: int) -> np.ndarray:
-    """Boxes around the segments; one without pixels has the box 0, 0, 0, 0.
-
-    Args:
-        index: (H, W) as :func:`segment_index` gives it.
-        num_segments: largest value of the map.
-
-    Returns:
-        (num_segments, 4) int64 as x1, y1, x2, y2 in pixels, x2 and y2 exclusive.
+    """Boxes around the segments of :func:`segment_index`: (num_segments, 4) int64 as x1, y1, x2, y2
+    in pixels, x2 and y2 exclusive. One without pixels has the box 0, 0, 0, 0.
     """
     runs = find_runs(index)
     rows, columns = np.divmod(runs.starts, index.shape[1])

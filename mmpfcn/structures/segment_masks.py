@@ -32,8 +32,7 @@ class SegmentMasks(BitmapMasks):
     def masks(self) -> np.ndarray:
         """(G, H, W) uint8, in {0, 1}; made anew by every call, so read-only.
 
-        Raises:
-            ValueError: what it is set to has another shape, or masks that overlap.
+        Set to another shape, or to masks that overlap, it raises ValueError.
         """
         masks = (self.index_map == self.values[:, None, None]).view(np.uint8)
         masks.setflags(write=False)
@@ -57,11 +56,6 @@ class SegmentMasks(BitmapMasks):
     def cat(cls, masks: Sequence[BitmapMasks]) -> BitmapMasks:
         """Masks of several images may overlap: they are no longer one map."""
         return BitmapMasks.cat([BitmapMasks(m.masks, m.height, m.width) for m in masks])
-
-    @classmethod
-    def random(cls, *args, **kwargs) -> BitmapMasks:
-        """Random masks overlap: they are no map."""
-        return BitmapMasks.random(*args, **kwargs)
 
     def __getitem__(self, index) -> 'SegmentMasks':
         return SegmentMasks(self.index_map, self.values[index].reshape(-1))
@@ -108,8 +102,7 @@ class SegmentMasks(BitmapMasks):
     def get_bboxes(self, dst_type: str = 'hbox') -> BaseBoxes:
         """Boxes around the masks; an empty mask has the box 0, 0, 0, 0.
 
-        Returns:
-            ``dst_type`` boxes; for 'hbox' (G, 4) float32 as x1, y1, x2, y2 in pixels.
+        For 'hbox' they are (G, 4) float32 as x1, y1, x2, y2 in pixels.
         """
         _, box_type = get_box_type(dst_type)
         if box_type is not get_box_type('hbox')[1]:

@@ -1,5 +1,3 @@
 from .drawing import Segment, draw_panoptic, join_panels
-from .legend import add_legend
+from .labels import add_legend
 from .panoptic_visualizer import PanopticVisualizer
-
-__all__ = ['PanopticVisualizer', 'Segment', 'add_legend', 'draw_panoptic', 'join_panels']

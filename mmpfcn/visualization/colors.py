@@ -10,11 +10,11 @@ from mmdet.visualization import get_palette
 Color = Sequence[int]
 
 ANY_THING = (255, 255, 255)
+# of Okabe and Ito, which also the colour-blind tell apart
 LEVELS = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (0, 114, 178),
     (204, 121, 167),
 )  # fmt: skip
-"""Of Okabe and Ito, which also the colour-blind tell apart."""
 
 
 def class_palette(metainfo: Mapping) -> Sequence[Color]:

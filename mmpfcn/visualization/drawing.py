@@ -18,19 +18,12 @@ VOID_ALPHA = 0.45  # of the light and the dark stripes of void
 
 
 class Segment(NamedTuple):
-    """One segment of a panoptic map.
+    """One segment of a panoptic map."""
 
-    Args:
-        id: Its value in the map.
-        label: Index into the classes.
-        score: In [0, 1]; None where there is none, as in ground truth.
-        crowd: Several things of one class in one segment: drawn hatched.
-    """
-
-    id: int
+    id: int  # its value in the map
     label: int
-    score: float | None = None
-    crowd: bool = False
+    score: float | None = None  # in [0, 1]; None where there is none, as in ground truth
+    crowd: bool = False  # several things of one class in one segment: drawn hatched
 
 
 def draw_panoptic(
@@ -42,7 +35,7 @@ def draw_panoptic(
     alpha: float = 0.6,
     hatch_void: bool = False,
 ) -> np.ndarray:
-    """Draw segments over an image: coloured, outlined, with class name and score.
+    """Draw segments over an image, on a copy: coloured, outlined, with class name and score.
 
     Args:
         image: (H, W, 3) uint8, RGB.
@@ -54,17 +47,13 @@ def draw_panoptic(
         alpha: Opacity of the colours, in [0, 1].
         hatch_void: Draw light and dark stripes on void, which is otherwise left as it is.
 
-    Returns:
-        A new (H, W, 3) uint8 image.
-
     Raises:
         ValueError: Map and image differ in size, or a label has no class or no colour.
     """
     if ids.shape != image.shape[:2]:
         raise ValueError(
-            f'The panoptic map is {ids.shape} (H, W) but the image is '
-            f'{image.shape[:2]}: draw the map on the image it belongs to, in its '
-            'original size'
+            f'The panoptic map is {ids.shape} (H, W) but the image is {image.shape[:2]}: draw the '
+            'map on the image it belongs to, in its original size'
         )
     for segment in segments:
         if not 0 <= segment.label < min(len(classes), len(palette)):
@@ -74,40 +63,41 @@ def draw_panoptic(
                 'belong to different data sets'
             )
     index = segment_index(ids, [segment.id for segment in segments]).astype(np.int64) - 1
-    colors = label_colors([segment.label for segment in segments], palette)
-    drawn = _blend(image, index, segments, colors, alpha)
+    drawn = _blend(image, index, segments, palette, alpha)
     if hatch_void:
         _hatch(drawn, index < 0)
     draw_outlines(drawn, index)
-    return write_inside(drawn, index, [_label_text(segment, classes) for segment in segments])
+    texts = []
+    for segment in segments:
+        score = '' if segment.score is None else f' {segment.score:.2f}'
+        texts.append(classes[segment.label] + (' (crowd)' if segment.crowd else '') + score)
+    return write_inside(drawn, index, texts)
+
+
+def title_height(height: int, width: int) -> int:
+    """Height in pixels of the strip above a panel of this size."""
+    return 2 * font_size(height, width)
 
 
 def join_panels(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Put images of one size side by side, each under a strip with its title.
+    """Put images, (H, W, 3) uint8 of one size, side by side, each under a strip with its title.
 
-    Args:
-        panels: (title, (H, W, 3) uint8 image) from left to right, at least one. A long title is
-            written smaller.
-
-    Returns:
-        (title_height(H, W) + H, n * W + (n - 1) * GAP, 3) uint8.
+    A long title is written smaller. There is at least one panel, and :data:`GAP` between two.
     """
     height, width = panels[0][1].shape[:2]
-    strip = title_height(height, width)
+    strip = title_height(height, width)  # of black
     largest = round(1.25 * font_size(height, width))
     canvas = np.full((strip + height, len(panels) * (width + GAP) - GAP, 3), 255, np.uint8)
     for number, (title, image) in enumerate(panels):
         font = load_font(largest)
         if text_size(title, font)[0] > width:
             font = load_font(max(MIN_TITLE_SIZE, largest * width // text_size(title, font)[0]))
-        text_width, text_height = text_size(title, font)
-        x, y = max(0, (width - text_width) // 2), (strip - text_height) // 2
-        box = (x, y, x + text_width, y + text_height)
-        columns = slice(number * (width + GAP), number * (width + GAP) + width)
-        canvas[:strip, columns] = draw_texts(
-            np.zeros_like(canvas[:strip, columns]), [(title, box)], font
-        )
-        canvas[strip:, columns] = image
+        w, h = text_size(title, font)
+        x, y = max(0, (width - w) // 2), (strip - h) // 2
+        black = np.zeros((strip, width, 3), np.uint8)
+        panel = canvas[:, number * (width + GAP) :][:, :width]
+        panel[:strip] = draw_texts(black, [(title, (x, y, x + w, y + h))], font)
+        panel[strip:] = image
     return canvas
 
 
@@ -123,13 +113,9 @@ def stack_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def enlarge(array: np.ndarray, min_height: int) -> np.ndarray:
-    """Scale an image or a map of ids up to at least a height, if it is less.
+    """:func:`resize` to at least a height in pixels, if it is less.
 
-    One that would become wider than :data:`MAX_ENLARGED_WIDTH` is enlarged less.
-
-    Args:
-        array: (H, W, 3) uint8 or (H, W) integers.
-        min_height: Pixels.
+    What would become wider than :data:`MAX_ENLARGED_WIDTH` is enlarged less.
     """
     height, width = array.shape[:2]
     min_height = min(min_height, height * MAX_ENLARGED_WIDTH // width)
@@ -139,12 +125,7 @@ def enlarge(array: np.ndarray, min_height: int) -> np.ndarray:
 
 
 def resize(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scale an image (smoothly) or a map of ids (to the nearest).
-
-    Args:
-        array: (H, W, 3) uint8 or (H, W) integers.
-        size: New (H, W).
-    """
+    """Scale to a new (H, W): an (H, W, 3) uint8 image smoothly, (H, W) integers to the nearest."""
     height, width = array.shape[:2]
     if (height, width) == tuple(size):
         return array
@@ -182,26 +163,19 @@ def draw_outlines(image: np.ndarray, index: np.ndarray) -> None:
     image[edge] = (image[edge] // 4) + 191
 
 
-def title_height(height: int, width: int) -> int:
-    """Height in pixels of the strip above a panel of this size."""
-    return 2 * font_size(height, width)
-
-
 def _blend(
     image: np.ndarray,
     index: np.ndarray,
     segments: Sequence[Segment],
-    colors: np.ndarray,
+    palette: Sequence[Color],
     alpha: float,
 ) -> np.ndarray:
     """Colour each segment, a crowd with stripes."""
-    drawn = image.copy()
-    inside = index >= 0
+    drawn, inside = image.copy(), index >= 0
     number = index[inside]
-    if not number.size:
-        return drawn
+    colors = label_colors([segment.label for segment in segments], palette)
+    crowd = np.array([segment.crowd for segment in segments], bool)
     y, x = np.nonzero(inside)
-    crowd = np.array([segment.crowd for segment in segments])
     stripe = (x + y) // _stripe_width(index.shape) % 2 == 1
     weight = np.where(crowd[number] & stripe, min(alpha, HATCH_ALPHA), alpha)[:, None]
     drawn[inside] = blend(image[inside], weight, colors[number])
@@ -220,8 +194,3 @@ def _hatch(image: np.ndarray, where: np.ndarray) -> None:
 
 def _stripe_width(shape: tuple[int, int]) -> int:
     return max(3, font_size(*shape) // 3)
-
-
-def _label_text(segment: Segment, classes: Sequence[str]) -> str:
-    name = classes[segment.label] + (' (crowd)' if segment.crowd else '')
-    return name if segment.score is None else f'{name} {segment.score:.2f}'

@@ -28,14 +28,9 @@ def thing_labels(metainfo: Mapping) -> set[int]:
 
 
 def from_objects(data_sample: DetDataSample, things: set[int]) -> GroundTruth:
-    """The map that a training pipeline made: objects on the semantic map.
+    """The map that a training pipeline made: objects on the semantic map, where there is one.
 
-    What has a thing label in the semantic map, but is no object, is a crowd.
-
-    Args:
-        data_sample: With ``gt_instances`` (``masks``, ``labels``) and, if there are more than
-            objects, ``gt_sem_seg``.
-        things: Labels of the thing classes.
+    What has a label of ``things`` in the semantic map, but is no object, is a crowd.
     """
     objects = data_sample.gt_instances
     masks = objects.masks
@@ -65,32 +60,17 @@ def from_map(panoptic_seg: PixelData) -> GroundTruth:
 
 
 def from_png(
-    path: str,
-    segments_info: Sequence[Mapping],
-    things: set[int],
-    backend_args: dict | None = None,
+    path: str, segments_info: Sequence[Mapping], things: set[int], backend_args: dict | None = None
 ) -> GroundTruth:
     """A COCO panoptic PNG with the ``segments_info`` of a data set's record.
 
-    Args:
-        path: The PNG.
-        segments_info: ``id`` (value in the PNG), ``category`` (label) and ``is_thing``, which is
-            False for crowds as well.
-        things: Labels of the thing classes.
-        backend_args: Of mmengine's file client.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no panoptic PNG.
+    Those are ``id`` (value in the PNG), ``category`` (label) and ``is_thing``, which is False for
+    crowds as well. Raises as :func:`read_panoptic_png`.
     """
-    segments = [
-        Segment(
-            info['id'],
-            info['category'],
-            crowd=info['category'] in things and not info['is_thing'],
-        )
-        for info in segments_info
-    ]
+    segments = []
+    for info in segments_info:
+        label = info['category']
+        segments.append(Segment(info['id'], label, crowd=label in things and not info['is_thing']))
     return GroundTruth(read_panoptic_png(path, backend_args), _crowds_last(segments))
 
 

@@ -1,4 +1,4 @@
-"""Texts on pictures: their size, where they go and how they are written.
+"""Texts on pictures and legends: their size, where they go and how they are written.
 
 Pillow writes them, because OpenCV's fonts know ASCII only.
 """
@@ -13,10 +13,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-Box = tuple[int, int, int, int]
+from .colors import Color
 
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 MIN_FONT_SIZE = 14  # px
 BOX_BRIGHTNESS = 0.3  # of the picture behind a text
+MARGIN = 8  # px, of a legend
 
 
 def font_size(height: int, width: int) -> int:
@@ -28,14 +30,9 @@ def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[in
     """Find room for a text on each segment, away from the texts already there.
 
     Small segments choose first because large ones have more room; one smaller than its text has
-    no text.
-
-    Args:
-        index: (H, W) integers: segment number of each pixel, -1 for none.
-        sizes: (width, height) of each segment's text in pixels.
-
-    Returns:
-        Segment number -> (x0, y0, x1, y1) in pixels, inside the image, no two overlapping.
+    no text. ``index`` are (H, W) integers: segment number of each pixel, -1 for none; ``sizes``
+    (width, height) of the texts in pixels. Returns segment number -> box inside the image, no two
+    overlapping.
     """
     height, width = index.shape
     areas = np.bincount(index[index >= 0], minlength=len(sizes))
@@ -53,8 +50,7 @@ def place_labels(index: np.ndarray, sizes: Sequence[tuple[int, int]]) -> dict[in
             continue
         x0 = min(max(0, left + center[0] - w // 2), width - w)
         y0 = min(max(0, top + center[1] - h // 2), height - h)
-        box = (x0, y0, x0 + w, y0 + h)
-        if not any(_overlap(box, other) for other in boxes.values()):
+        if _is_free(box := (x0, y0, x0 + w, y0 + h), boxes):
             boxes[number] = box
     return boxes
 
@@ -64,14 +60,9 @@ def place_beside(
 ) -> dict[int, Box]:
     """Find room for a text on or beside each spot, away from the texts already there.
 
-    Args:
-        spots: (x0, y0, x1, y1) in pixels; small ones choose first.
-        sizes: (width, height) of each text in pixels.
-        shape: (H, W) of the image.
-
-    Returns:
-        Number of the spot -> box of its text, inside the image, no two overlapping. A spot without
-        room is not in it.
+    Small spots choose first. ``sizes`` are (width, height) of the texts in pixels, ``shape`` (H, W)
+    of the image. Returns the number of each spot that has room -> box of its text, inside the
+    image, no two overlapping.
     """
     height, width = shape
     boxes: dict[int, Box] = {}
@@ -85,7 +76,7 @@ def place_beside(
         for left, top in corners:
             box = (left, top, left + w, top + h)
             inside = 0 <= left and 0 <= top and box[2] <= width and box[3] <= height
-            if inside and not any(_overlap(box, other) for other in boxes.values()):
+            if inside and _is_free(box, boxes):
                 boxes[number] = box
                 break
     return boxes
@@ -105,18 +96,38 @@ def write_beside(image: np.ndarray, texts: Sequence[str], spots: Sequence[Box]) 
     return draw_texts(image, [(texts[i], box) for i, box in boxes.items()], font)
 
 
+def add_legend(picture: np.ndarray, entries: Sequence[tuple[str, Color]]) -> np.ndarray:
+    """Put a legend, of as many lines as it needs, below an (H, W, 3) uint8 RGB picture.
+
+    ``entries`` are text and RGB colour of each class; without any it is the picture itself.
+    """
+    if not entries:
+        return picture
+    height, width = picture.shape[:2]
+    font = load_font(font_size(height, width))
+    side = text_size('', font)[1]
+    room = width - side - 2 * MARGIN
+    texts = [(_shorten(text, font, room), color) for text, color in entries]
+    x, y, labels = MARGIN, MARGIN, []
+    for text, _ in texts:
+        text_width = text_size(text, font)[0]
+        if x > MARGIN and x + side + text_width + MARGIN > width:
+            x, y = MARGIN, y + side + MARGIN // 2
+        labels.append((text, (x + side, y, x + side + text_width, y + side)))
+        x += side + text_width + 2 * MARGIN
+    strip = np.zeros((y + side + MARGIN, width, 3), np.uint8)
+    for (_, color), (_, (left, top, _, _)) in zip(texts, labels, strict=True):
+        strip[top : top + side, left - side : left] = color
+    return np.concatenate([picture, draw_texts(strip, labels, font)])
+
+
 def _text_center(
     segment: np.ndarray, size: tuple[int, int], taken: Sequence[Box]
 ) -> tuple[int, int] | None:
-    """(x, y) on a segment, where a text covers most of it and is far from its edge.
+    """(x, y) on a segment, where a text of ``size`` (width, height) covers most of it, is far from
+    its edge and overlaps no box that is taken; None if there is no such place.
 
-    Args:
-        segment: (h, w) uint8, 0 or 1, 0 along the border.
-        size: (width, height) of the text.
-        taken: Boxes that the text may not overlap.
-
-    Returns:
-        None if there is no such place.
+    The segment is (h, w) uint8, 0 or 1, 0 along the border.
     """
     w, h = size
     free = segment.copy()
@@ -161,5 +172,15 @@ def load_font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size)
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+def _is_free(box: Box, taken: dict[int, Box]) -> bool:
+    x0, y0, x1, y1 = box
+    return all(x0 >= b[2] or b[0] >= x1 or y0 >= b[3] or b[1] >= y1 for b in taken.values())
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    """The text, or as much of it as there is room for, in pixels."""
+    for length in range(len(text), 0, -1):
+        shown = text if length == len(text) else text[:length] + '…'
+        if text_size(shown, font)[0] <= room:
+            return shown
+    return ''

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import mmcv
@@ -34,9 +34,8 @@ class PanopticVisualizer(DetLocalVisualizer):
     it; with neither there is no panel for it.
 
     Args:
-        name (str): Name of the instance.
-        alpha (float): Opacity of the colours, in [0, 1].
-        args: Of mmdet's ``DetLocalVisualizer``; so are ``kwargs``.
+        name, args, kwargs: Of mmdet's ``DetLocalVisualizer``.
+        alpha: Opacity of the colours, in [0, 1].
     """
 
     def __init__(self, name: str = 'visualizer', *args, alpha: float = 0.6, **kwargs) -> None:
@@ -58,25 +57,17 @@ class PanopticVisualizer(DetLocalVisualizer):
     ) -> None:
         """Draw a data sample, then show it, write it to ``out_file`` or give it to the backends.
 
-        Args:
-            name: Identifier of the picture.
-            image: (H, W, 3) RGB, in the original size.
-            data_sample: Ground truth and prediction, both in the original size.
-            draw_gt: Whether to draw the ground truth.
-            draw_pred: Whether to draw the prediction.
-            show: Whether to open a window.
-            wait_time: Seconds to show it for; 0 is until a key is pressed.
-            out_file: File to write.
-            pred_score_thr: Not used for panoptic maps: the model has chosen their segments, and a
-                map that lacks some would no longer be the one that is evaluated.
-            step: Global step.
+        The arguments are mmdet's; image, (H, W, 3) RGB, ground truth and prediction have the
+        original size. ``pred_score_thr`` is not used for panoptic maps: the model has chosen their
+        segments, and a map that lacks some would no longer be the one that is evaluated.
 
         Raises:
             ValueError: ``dataset_meta`` does not fit the map, or the map not the image.
             FileNotFoundError: There is no file at ``seg_map_path``.
         """
-        has_gt = draw_gt and data_sample is not None and _has_ground_truth(data_sample)
-        has_pred = draw_pred and data_sample is not None and 'pred_panoptic_seg' in data_sample
+        sample = DetDataSample() if data_sample is None else data_sample
+        has_gt = 'gt_panoptic_seg' in sample or sample.get('seg_map_path') is not None
+        has_gt, has_pred = draw_gt and has_gt, draw_pred and 'pred_panoptic_seg' in sample
         if not has_gt and not has_pred:
             super().add_datasample(
                 name, image, data_sample, draw_gt, draw_pred, show, wait_time, out_file,
@@ -86,17 +77,16 @@ class PanopticVisualizer(DetLocalVisualizer):
         image = image.clip(0, 255).astype(np.uint8)
         panels = [('input', enlarge(image, MIN_PANEL_HEIGHT))]
         if has_gt:
-            ids, segments = self._ground_truth(data_sample)
-            panels.append(self._panel('ground truth', image, ids, segments))
+            panels.append(self._panel('ground truth', image, *self._ground_truth(sample)))
         if has_pred:
-            ids, segments = self._prediction(data_sample.pred_panoptic_seg)
-            panels.append(self._panel('prediction', image, ids, segments))
+            prediction = self._prediction(sample.pred_panoptic_seg)
+            panels.append(self._panel('prediction', image, *prediction))
         picture = join_panels(panels)
         self.set_image(picture)  # for get_image(), as mmdet does
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            mmcv.imwrite(picture[..., ::-1], _own_file(out_file, data_sample))
+            mmcv.imwrite(picture[..., ::-1], _own_file(out_file, sample))
         else:
             self.add_image(name, picture, step)
 
@@ -109,14 +99,9 @@ class PanopticVisualizer(DetLocalVisualizer):
                 f'The {title} is {ids.shape} (H, W) but the image is '
                 f'{image.shape[:2]}: both must have the original size'
             )
-        drawn = draw_panoptic(
-            enlarge(image, MIN_PANEL_HEIGHT),
-            enlarge(ids, MIN_PANEL_HEIGHT),
-            segments,
-            self._classes(),
-            class_palette(self.dataset_meta),
-            self.alpha,
-        )
+        image, ids = (enlarge(x, MIN_PANEL_HEIGHT) for x in (image, ids))
+        classes, palette = self._classes(), class_palette(self.dataset_meta)
+        drawn = draw_panoptic(image, ids, segments, classes, palette, self.alpha)
         return (title if segments else f'{title} (no segments)'), drawn
 
     def _classes(self) -> Sequence[str]:
@@ -143,21 +128,14 @@ class PanopticVisualizer(DetLocalVisualizer):
 
     def _prediction(self, panoptic_seg: PixelData) -> tuple[np.ndarray, list[Segment]]:
         """(H, W) ids and the segments of a predicted map."""
-        panoptic_seg = panoptic_seg.cpu().numpy()
-        ids = panoptic_seg.sem_seg[0]
-        infos = panoptic_seg.metainfo.get('segments_info')
-        return ids, self._predicted_segments(np.unique(ids).tolist(), infos)
-
-    def _predicted_segments(
-        self, values: Sequence[int], infos: Sequence[Mapping] | None
-    ) -> list[Segment]:
+        ids, infos = panoptic_seg.cpu().numpy().sem_seg[0], panoptic_seg.get('segments_info')
         by_id = {int(info['id']): info for info in infos or ()}
         num_classes = len(self._classes())
         # mmdet's CocoPanopticMetric, which runs before the pictures are drawn, overwrites void by
         # 0 in the map itself (on the CPU). No thing has that id, for instances count from 1.
         zero_is_void = infos is not None or 0 in thing_labels(self.dataset_meta)
         segments = []
-        for value in values:
+        for value in np.unique(ids).tolist():
             label = value % INSTANCE_OFFSET
             if label > num_classes:
                 raise ValueError(
@@ -169,7 +147,7 @@ class PanopticVisualizer(DetLocalVisualizer):
                 segments.append(Segment(value, by_id[value]['label'], by_id[value].get('score')))
             elif label < num_classes and not (value == 0 and zero_is_void):
                 segments.append(Segment(value, label))
-        return segments
+        return ids, segments
 
 
 def _own_file(out_file: str, data_sample: DetDataSample) -> str:
@@ -178,7 +156,3 @@ def _own_file(out_file: str, data_sample: DetDataSample) -> str:
     if named is None or path.name != Path(data_sample.get('img_path', '')).name:
         return out_file
     return str(path.parent / Path(name_below(named)).parent / path.name)
-
-
-def _has_ground_truth(data_sample: DetDataSample) -> bool:
-    return 'gt_panoptic_seg' in data_sample or data_sample.get('seg_map_path') is not None

@@ -20,19 +20,12 @@ NO_LEVEL = (255, 0, 90)
 
 
 class TargetObject(NamedTuple):
-    """An object of the ground truth and what became of it.
-
-    Args:
-        label: Index into the classes.
-        box: x1, y1, x2, y2 in pixels of the input.
-        mask: (H/4, W/4) in [0, 1]; None for an object that vanishes at stride 4.
-        levels: Numbers of the levels that have it, from 0.
-    """
+    """An object of the ground truth and what became of it."""
 
     label: int
-    box: tuple[float, float, float, float]
-    mask: np.ndarray | None
-    levels: list[int]
+    box: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the input
+    mask: np.ndarray | None  # (H/4, W/4) in [0, 1]; None for one that vanishes at stride 4
+    levels: list[int]  # numbers of the levels that have it, from 0
 
     @property
     def scale(self) -> float:
@@ -63,24 +56,20 @@ def level_row(
     names: Names,
 ) -> np.ndarray:
     """One level: its objects | its centre heat maps | its region targets."""
-    name, (h, w) = level_name(number), level.regions.shape[-2:]
-    low, high = scale_range
+    name, (h, w), (low, high) = level_name(number), level.regions.shape[-2:], scale_range
     centers, regions = level.centers.numpy(), level.regions.numpy()
     num_classes = np.count_nonzero(centers.any((1, 2)))
-    return join_panels([
-        (
-            f'{name} ({h} x {w}): objects of {low:g} to {high:g} px: {len(level.objects)}',
-            draw_level_objects(canvas, objects, number, names.classes),
-        ),
-        (
-            f'{name} centres: {num_classes} {"class" if num_classes == 1 else "classes"}',
-            draw_centers(canvas, centers, names.classes, names.palette),
-        ),
-        (
-            f'{name} regions: {len(level.region_rows)}',
-            draw_regions(canvas, regions, names.regions, names.region_palette),
-        ),
-    ])  # fmt: skip
+    titles = (
+        f'{name} ({h} x {w}): objects of {low:g} to {high:g} px: {len(level.objects)}',
+        f'{name} centres: {num_classes} {"class" if num_classes == 1 else "classes"}',
+        f'{name} regions: {len(level.region_rows)}',
+    )
+    panels = (
+        draw_level_objects(canvas, objects, number, names.classes),
+        draw_centers(canvas, centers, names.classes, names.palette),
+        draw_regions(canvas, regions, names.regions, names.region_palette),
+    )
+    return join_panels([*zip(titles, panels, strict=True)])
 
 
 def draw_objects_by_level(
@@ -88,11 +77,7 @@ def draw_objects_by_level(
 ) -> np.ndarray:
     """Outline every object in the colours of its levels, and name them.
 
-    Args:
-        canvas: (H, W, 3).
-        objects: Those of the image; one without a level is crossed out.
-        stride: Pixels of the input per pixel of the canvas.
-        classes: Name of each label.
+    One without a level is crossed out. ``stride`` is pixels of the input per pixel of the canvas.
     """
     drawn = canvas.copy()
     texts, spots = [], []
@@ -100,8 +85,9 @@ def draw_objects_by_level(
         levels = ' '.join(map(level_name, item.levels)) or 'no level'
         texts.append(f'{classes[item.label]} {levels}')
         if not item.levels:
-            x1, y1, x2, y2 = corners = _on_canvas(item.box, stride, canvas.shape)
-            spots.append(corners)
+            corners = np.rint(np.array(item.box) / stride).astype(int)
+            x1, y1, x2, y2 = corners.clip(0, [*canvas.shape[1::-1]] * 2).tolist()
+            spots.append((x1, y1, x2, y2))
             for start, end in (((x1, y1), (x2, y2)), ((x1, y2), (x2, y1))):
                 cv2.line(drawn, start, end, NO_LEVEL, 2)
             cv2.rectangle(drawn, (x1, y1), (x2, y2), NO_LEVEL, 2)
@@ -117,37 +103,25 @@ def draw_objects_by_level(
 def draw_level_objects(
     canvas: np.ndarray, objects: Sequence[TargetObject], level: int, classes: Sequence[str]
 ) -> np.ndarray:
-    """The objects of one level in full colour with name and scale, the rest of the image dark.
-
-    Args:
-        canvas: (H, W, 3).
-        objects: Those of the image, of all levels.
-        level: Number of the level.
-        classes: Name of each label.
+    """The objects of one level, of those of all, in full colour with name and scale, the rest of
+    the image dark.
     """
     drawn = background(canvas)
-    texts, spots = [], []
     chosen = [item for item in objects if level in item.levels]
     masks = [_mask_on(canvas, item.mask) for item in chosen]
     for mask in masks:
         drawn[mask > 0] = canvas[mask > 0]
-    for item, mask in zip(chosen, masks, strict=True):
+    for mask in masks:
         outline(drawn, mask, LEVELS[level % len(LEVELS)], 2)
-        texts.append(f'{classes[item.label]} {item.scale:.0f}')
-        spots.append(_inner_box(mask))
-    return write_beside(drawn, texts, spots)
+    texts = [f'{classes[item.label]} {item.scale:.0f}' for item in chosen]
+    return write_beside(drawn, texts, [*map(_inner_box, masks)])
 
 
 def draw_centers(
     canvas: np.ndarray, centers: np.ndarray, classes: Sequence[str], palette: Sequence[Color]
 ) -> np.ndarray:
-    """Heat maps of all classes in one: the colour of the class, white at the centre of an object.
-
-    Args:
-        canvas: (H, W, 3).
-        centers: (T, h, w) in [0, 1].
-        classes: Name of each label.
-        palette: Colour of each label.
+    """Heat maps of all classes, (T, h, w) in [0, 1], in one: the colour of the class, white at the
+    centre of an object.
     """
     peaks = np.argwhere(centers == 1).tolist()
     spots = [cell_box((y, x), centers.shape[1:], canvas.shape[:2]) for _, y, x in peaks]
@@ -173,11 +147,7 @@ def draw_regions(
 ) -> np.ndarray:
     """The region class of each cell, the more opaque the more of the cell it covers.
 
-    Args:
-        canvas: (H, W, 3).
-        regions: (R, h, w) in {0} or [0.5, 1].
-        names: Of the R channels.
-        palette: Their colours.
+    ``regions`` are (R, h, w) in {0} or [0.5, 1]; ``names`` and ``palette`` those of the R channels.
     """
     size = canvas.shape[:2]
     best = regions.argmax(0)
@@ -231,8 +201,3 @@ def _inner_box(mask: np.ndarray) -> Box:
     _, radius, _, (x, y) = cv2.minMaxLoc(distance)
     r = int(radius)
     return x - r, y - r, x + r, y + r
-
-
-def _on_canvas(box: Sequence[float], stride: float, shape: tuple[int, ...]) -> Box:
-    corners = np.rint(np.array(box) / stride).astype(int)
-    return tuple(corners.clip(0, [shape[1], shape[0]] * 2).tolist())

@@ -6,16 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from helpers.frames import shape_of
 from mmpfcn.datasets import PanopticDataset
 from mmpfcn.formats import read_panoptic_png, write_panoptic_png
 
 SIZE = (40, 60)  # (height, width) in pixels
-CATEGORIES = [
-    dict(id=21, name='road', isthing=0),
-    dict(id=7, name='car', isthing=1),
-    dict(id=40, name='sky', isthing=0),
-    dict(id=24, name='person', isthing=1),
-]
+NAMES = (21, 'road', 0), (7, 'car', 1), (40, 'sky', 0), (24, 'person', 1)
+CATEGORIES = [dict(id=id_, name=name, isthing=isthing) for id_, name, isthing in NAMES]
 ROAD, CAR, CARS, SKY, PERSON = 1, 300, 9, 70_000, 5
 """Segment ids in every PNG; CARS is a crowd."""
 CATEGORY = {ROAD: 21, CAR: 7, CARS: 7, SKY: 40, PERSON: 24}
@@ -26,10 +23,6 @@ class BreakableData:
     """Images `train/0.jpg` ..., `annotations/panoptic_train.json` and `.../panoptic_train/0.png`.
 
     Every image is road below sky, with a car, a person and a crowd of cars; 25 pixels are void.
-
-    Args:
-        root: folder to be made.
-        num_images: of them.
     """
 
     def __init__(self, root: Path, num_images: int = 3) -> None:
@@ -50,20 +43,17 @@ class BreakableData:
         ids[12:28, 30:36] = PERSON
         ids[22:30, 40:55] = CARS
         ids[:5, :5] = 0
-        segments = []
-        for id_, category in CATEGORY.items():
-            rows, cols = np.nonzero(ids == id_)
-            box = [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1]
-            segment = dict(id=id_, category_id=category, area=len(rows), bbox=[int(v) for v in box])
-            segments.append({**segment, 'iscrowd': int(id_ == CARS)})
+        segments = [
+            dict(id=i, category_id=category, iscrowd=int(i == CARS), **shape_of(ids == i))
+            for i, category in CATEGORY.items()
+        ]
         write_panoptic_png(self.png_folder / f'{number}.png', ids)
         picture = np.random.default_rng(number).integers(0, 256, (*SIZE, 3)).astype(np.uint8)
         (self.image_folder / f'{number}.jpg').write_bytes(cv2.imencode('.jpg', picture)[1])
-        height, width = SIZE
-        self.data['images'].append(dict(id=number, file_name=f'{number}.jpg', height=height, width=width))
-        self.data['annotations'].append(
-            dict(image_id=number, file_name=f'{number}.png', segments_info=segments)
-        )
+        image = dict(id=number, file_name=f'{number}.jpg', height=SIZE[0], width=SIZE[1])
+        self.data['images'].append(image)
+        annotation = dict(image_id=number, file_name=f'{number}.png', segments_info=segments)
+        self.data['annotations'].append(annotation)
 
     def save(self) -> None:
         """Write the JSON as `data` is now."""
@@ -88,10 +78,7 @@ class BreakableData:
 
     def dataset(self, **options) -> PanopticDataset:
         """The data set with what a training does before its augmentation."""
-        options = {
-            'ann_file': str(self.json),
-            'data_prefix': dict(img=str(self.image_folder), seg=str(self.png_folder)),
-            'pipeline': [dict(type=name) for name in PIPELINE],
-            **options,
-        }
-        return PanopticDataset(**options)
+        prefix = dict(img=str(self.image_folder), seg=str(self.png_folder))
+        pipeline = [dict(type=name) for name in PIPELINE]
+        usual = dict(ann_file=str(self.json), data_prefix=prefix, pipeline=pipeline)
+        return PanopticDataset(**(usual | options))

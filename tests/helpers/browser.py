@@ -26,15 +26,8 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """A file opened in a window of its own, and what the browser said and asked for meanwhile.
-
-    Args:
-        browser: of :func:`chromium`.
-        file: an HTML file.
-        width: of the window in pixels.
-        scheme: 'light' or 'dark'.
-        scripts: whether scripts run.
-    """
+    """A file opened in a window of its own (pixels; 'light' or 'dark'), with what the browser said and
+    asked for meanwhile."""
 
     def __init__(self, browser: Browser, file: Path, width: int, scheme: str, scripts: bool = True) -> None:
         context = browser.new_context(

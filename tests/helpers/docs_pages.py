@@ -23,31 +23,25 @@ ELSEWHERE = {
     r'kill_and_resume\.py': 'test_resume.py::test_killed_runs_end_with_the_same_weights',
     r'long_run\.py': 'test_long_run.py::test_both_slopes_are_printed',
     r'compare_precision\.py': 'test_tools/test_compare_precision.py::test_a_row_for_each_variant',
+    r'compare_recipes\.py': 'test_tools/test_compare_recipes.py::test_models_of_mmdet_in_equal_seconds',
     r'break_measuring\.py': 'test_break_training.py::test_png_resized_with_interpolation',
     r'break_training\.py': 'test_break_training.py::test_only_crowds_and_the_docs',
-    r'train\.py configs/panoptic_fcn/mine\.py':
-        'test_docs_datasets.py::test_the_config_trains_and_tests',
+    r'train\.py configs/panoptic_fcn/mine\.py': 'test_docs_datasets.py::test_the_config_trains_and_tests',
     r'dataset_converters/(cityscapes|mapillary)_panoptic':
         'test_street_scenes.py::test_from_the_raw_folders_to_figures',
     r'dataset_converters/\w+_panoptic\.py data/mine':
         'test_docs_datasets.py::test_each_command_of_a_converter',
     r'browse_dataset\.py configs/panoptic_fcn/mine':
         'test_commands/test_browse.py::test_the_page_needs_nothing_but_its_pictures',
-    r'check_dataset\.py data/mine':
-        'test_commands/test_check.py::test_a_right_data_set_is_counted',
-    r'convert detectron2':
-        'test_commands/test_detectron2_to_mmpfcn.py::test_from_the_shell',
-    r'tools/web_demo\.py':
-        'test_commands/test_web.py::test_a_moved_threshold_does_not_run_the_network',
-    r'tools/analysis_tools/explain\.py':
-        'test_commands/test_explain.py::test_the_page_in_a_browser',
+    r'check_dataset\.py data/mine': 'test_commands/test_check.py::test_a_right_data_set_is_counted',
+    r'convert detectron2': 'test_commands/test_detectron2_to_mmpfcn.py::test_from_the_shell',
+    r'tools/web_demo\.py': 'test_commands/test_web.py::test_a_moved_threshold_does_not_run_the_network',
+    r'tools/analysis_tools/explain\.py': 'test_commands/test_explain.py::test_the_page_in_a_browser',
     r'from mmpfcn\.apis import Outcome':
         'test_apis/test_explain.py::test_outcomes_are_what_the_thresholds_say',
-    r'torchrun .*tools/demo\.py':
-        'test_commands/test_predict.py::test_two_processes_share_the_images',
+    r'torchrun .*tools/demo\.py': 'test_commands/test_predict.py::test_two_processes_share_the_images',
     r'tools/deployment/': 'test_commands/test_onnx_infer.py::test_tool_without_torch',
-    r'import OnnxInferencer':
-        'test_deployment/test_onnx_inferencer.py::test_same_results_at_any_size',
+    r'import OnnxInferencer': 'test_deployment/test_onnx_inferencer.py::test_same_results_at_any_size',
     r'colors = \{': 'test_docs_datasets.py::test_the_lines_for_masks_in_colours',
 }  # fmt: skip
 """Patterns of commands, or of Python, that another test runs."""
@@ -64,7 +58,7 @@ NOT_RUN = {
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
     r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
-    r'dsb2018|^pip install timm': 'needs the data, or downloads weights',
+    r'dsb2018|facades|^pip install timm': 'needs the data, or downloads weights',
 }
 
 

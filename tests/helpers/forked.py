@@ -36,21 +36,13 @@ def run_processes(function: Callable, *arguments: object, number: int) -> None:
 
 
 class Program:
-    """A running Python file, with what is used of ``subprocess.Popen``.
-
-    Args:
-        path: of the file.
-        *arguments: of its command line.
-        cwd: where it runs.
-        **environment: variables to be added.
-    """
+    """A Python file that runs with ``arguments`` in ``cwd``, with what is used of ``subprocess.Popen``."""
 
     def __init__(self, path: Path, *arguments: object, cwd: Path, **environment: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._log = Path(self._folder.name, 'log')
-        self.process = CONTEXT.Process(
-            target=run_file, args=(path, tuple(map(str, arguments)), cwd, environment, self._log)
-        )
+        given = tuple(map(str, arguments)), cwd, environment, self._log
+        self.process = CONTEXT.Process(target=run_file, args=(path, *given))
         self.process.start()
 
     @property

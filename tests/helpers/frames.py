@@ -22,8 +22,7 @@ def rectangle(x: int, y: int, w: int, h: int) -> list[list[int]]:
 
 
 def street(seed: int) -> list[dict]:
-    """Polygons of a frame, later ones on top: regions, objects, groups, and a border as of
-    rectification."""
+    """Polygons of a frame, later ones on top: regions, objects, groups, and a border of rectification."""
     rng = np.random.default_rng(seed)
     height, width = SIZE
     objects = [
@@ -39,12 +38,8 @@ def street(seed: int) -> list[dict]:
 
 
 def write_cityscapes(root: Path, names: dict[str, list[str]], frames: dict | None = None) -> Path:
-    """Draw `names[split]` with the original tool, which makes the ids out of polygons.
-
-    Args:
-        names: of images, such as aachen_000000_000019, by split.
-        frames: Polygons by name, instead of random ones.
-    """
+    """Draw `names[split]`, images such as aachen_000000_000019, with the original tool, which makes the
+    ids out of polygons: random ones, or those of `frames`."""
     from cityscapesscripts.helpers.annotation import Annotation
     from cityscapesscripts.preparation.json2instanceImg import createInstanceImage
     from cityscapesscripts.preparation.json2labelImg import json2labelImg
@@ -90,17 +85,9 @@ def write_vistas(
             ids[y : y + h, x : x + w] = segment['id']
         write_panoptic_png(split_folder / place / f'{stem}.png', ids)
         content['images'].append(dict(id=stem, file_name=f'{stem}.jpg', height=SIZE[0], width=SIZE[1]))
-        content['annotations'].append(
-            dict(
-                image_id=stem,
-                file_name=f'{stem}.png',
-                segments_info=[
-                    dict(segment, **shape_of(ids == segment['id']))
-                    for segment in segments
-                    if (ids == segment['id']).any()
-                ],
-            )
-        )
+        masks = [(segment, ids == segment['id']) for segment in segments]
+        infos = [dict(segment, **shape_of(mask)) for segment, mask in masks if mask.any()]
+        content['annotations'].append(dict(image_id=stem, file_name=f'{stem}.png', segments_info=infos))
     (split_folder / place / json_name).write_text(json.dumps(content))
     return content
 

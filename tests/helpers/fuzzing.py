@@ -27,14 +27,9 @@ json_values = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 
-edits = st.lists(
-    st.tuples(
-        st.sampled_from(['change', 'remove', 'insert', 'cut']),
-        st.floats(0, 1, exclude_max=True),
-        st.binary(min_size=1, max_size=8),
-    ),
-    max_size=6,
-)
+actions = st.sampled_from(['change', 'remove', 'insert', 'cut'])
+accidents = st.tuples(actions, st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8))
+edits = st.lists(accidents, max_size=6)
 """For :func:`mutated`: what is done, where in the file (a share of its length), and new bytes."""
 
 

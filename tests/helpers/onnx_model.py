@@ -4,15 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
-from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from helpers import tiny_inferencer
-from helpers.oracle import ROOT
 from mmpfcn import PanopticInferencer
 
-TOOLS = ROOT / 'tools' / 'deployment'
 IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
 
 
@@ -20,19 +16,9 @@ def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, P
     """A config that finds something although its weights are random, and its checkpoint."""
     config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
     change(config)
-    torch.manual_seed(0)
-    model = MODELS.build(config.model)
-    model.init_weights()
-    with torch.no_grad():  # maps that differ from place to place
-        for name, parameter in model.named_parameters():
-            if name.endswith(('.change.weight', '.class_embed.weight')):  # 0 in a new update
-                parameter.normal_(std=0.1)
-            elif name.endswith(('_out.weight', '_embed.weight')) and '.kernel_update.' not in name:
-                parameter.mul_(30)
-    meta = dict(dataset_meta=dict(classes=tiny_inferencer.CLASSES, category_ids=IDS))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'model.pth')
     config.dump(folder / 'model.py')
-    return folder / 'model.py', folder / 'model.pth'
+    checkpoint = tiny_inferencer.write_checkpoint(folder, config, category_ids=IDS)
+    return folder / 'model.py', Path(checkpoint).rename(folder / 'model.pth')
 
 
 def inferencer(folder: Path) -> PanopticInferencer:

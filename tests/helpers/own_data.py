@@ -1,6 +1,8 @@
 """Run the converters for data of your own, and read what they made."""
 
+import base64
 import importlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -107,6 +109,18 @@ def save_palette(path: Path, ids: np.ndarray) -> Path:
 
 def photo(path: Path, height: int = 4, width: int = 6) -> Path:
     return save(path, np.full((height, width, 3), 128, np.uint8))
+
+
+def labelme(path: Path, *shapes, image: str = 'a.jpg', size: tuple[int, int], **more) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = dict(shapes=shapes, imagePath=image, imageHeight=size[0], imageWidth=size[1], **more)
+    path.write_text(json.dumps(content))
+
+
+def in_base64(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, 'PNG')
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def grid(text: str) -> np.ndarray:

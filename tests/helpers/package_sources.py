@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,10 +45,8 @@ class Sources:
     """Definitions in ``files`` (path -> text), found by dotted name."""
 
     def __init__(self, files: dict[str, str]) -> None:
-        self.files = {
-            re.sub(r'(/__init__)?\.py$', '', path).replace('/', '.'): (path, text)
-            for path, text in files.items()
-        }
+        names = {path: re.sub(r'(/__init__)?\.py$', '', path).replace('/', '.') for path in files}
+        self.files = {name: (path, files[path]) for path, name in names.items()}
         self.statements = cache(self._statements)
 
     def _statements(self, module: str) -> list[ast.stmt]:
@@ -95,19 +94,13 @@ class Sources:
         return self.top_level(origin, name) if star else self.attribute(origin, names[0])
 
     def _origin(self, module: str, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module
-        parts = module.split('.')
         is_package = self.files[module][0].endswith('__init__.py')
-        parts = parts[: len(parts) - node.level + is_package]
-        return '.'.join(parts + ([node.module] if node.module else []))
+        package = module if is_package else module.rpartition('.')[0]
+        return resolve_name('.' * node.level + (node.module or ''), package)
 
     def method(self, owner: Definition, name: str) -> Definition | None:
-        """The method or attribute ``name`` of a class or its bases.
-
-        Where a base is of another package, such as nn.Module, it may be there: the class itself is
-        returned.
-        """
+        """The method or attribute ``name`` of a class or its bases; the class itself where a base is of
+        another package, such as nn.Module, and may have it."""
         for node in owner.node.body:
             if isinstance(node, ast.FunctionDef) and node.name == name:
                 return Definition(owner.module, node)
@@ -126,13 +119,8 @@ class Sources:
         return owner if beyond or name == '__init__' else None
 
     def signature(self, dotted: str) -> str | None:
-        """The parameters as source text, without annotations: ``a, b=None, *, c``.
-
-        None: it is there, but not as a function or class (a registry, a C function).
-
-        Raises:
-            KeyError: there is no such name.
-        """
+        """The parameters as source text, without annotations: ``a, b=None, *, c``; None: it is there, but
+        not as a function or class (a registry, a C function). KeyError: there is no such name."""
         definition = self.find(dotted)
         if definition is None:
             raise KeyError(dotted)

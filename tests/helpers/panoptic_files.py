@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from mmdet.registry import DATASETS
 
+from helpers.frames import shape_of
 from helpers.oracle import coco200
 from mmpfcn.formats import write_panoptic_png
 
@@ -34,26 +35,15 @@ def segments(rows: tuple[str, ...] = ROWS) -> list[dict]:
     """``segments_info`` as COCO has it, areas and boxes counted plainly."""
     found = []
     for letter in dict.fromkeys(''.join(rows).replace('.', '')):
-        ys, xs = np.nonzero([[cell == letter for cell in row] for row in rows])
-        x, y = int(xs.min()), int(ys.min())
-        box = [x, y, int(xs.max()) - x + 1, int(ys.max()) - y + 1]
-        found.append(
-            dict(
-                id=IDS[letter], category_id=CATEGORY[letter], area=len(xs), bbox=box,
-                iscrowd=int(letter == 'g'),
-            )
-        )  # fmt: skip
+        mask = np.array([[cell == letter for cell in row] for row in rows])
+        about = dict(id=IDS[letter], category_id=CATEGORY[letter], iscrowd=int(letter == 'g'))
+        found.append({**about, **shape_of(mask)})
     return found
 
 
 def write(root: Path, images: dict[str, tuple[str, ...]] | None = None, **changes) -> Path:
-    """Write images, PNGs and JSON below ``root``; images are noise.
-
-    Args:
-        root: gets ``images/``, ``pngs/`` and ``panoptic.json``.
-        images: rows by file name of the image; one image of ``ROWS`` by default.
-        changes: replace keys of the JSON.
-    """
+    """Write images (rows by file name; one of ``ROWS`` by default), which are noise, as ``images/``,
+    ``pngs/`` and ``panoptic.json`` below ``root``; changes replace keys of the JSON."""
     images = images or {'a/one.jpeg': ROWS}
     content = dict(images=[], annotations=[], categories=list(CATEGORIES))
     for number, (name, rows) in enumerate(images.items()):
@@ -82,9 +72,5 @@ def coco(*pipeline: dict, kind: str = 'PanopticDataset', split: str = 'val', **s
 
 def build(root: Path, pipeline: tuple = (), kind: str = 'PanopticDataset', **settings):
     """The data set of :func:`write`."""
-    return DATASETS.build(
-        dict(
-            type=kind, data_root=str(root), ann_file='panoptic.json',
-            data_prefix=dict(img='images', seg='pngs'), pipeline=list(pipeline), **settings,
-        )
-    )  # fmt: skip
+    where = dict(data_root=str(root), ann_file='panoptic.json', data_prefix=dict(img='images', seg='pngs'))
+    return DATASETS.build(dict(type=kind, **where, pipeline=list(pipeline), **settings))

@@ -39,12 +39,8 @@ def free_port() -> str:
 def start(*command: object, **options) -> subprocess.Popen:
     """One that Ctrl-C reaches (a shell ignores it in the background), its output together."""
     streams = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    options = dict(streams, preexec_fn=interruptible) | options
-    return subprocess.Popen([*map(str, command)], **options)
-
-
-def interruptible() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    streams['preexec_fn'] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([*map(str, command)], **(streams | options))
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:

@@ -1,14 +1,15 @@
 """A tiny Panoptic FCN and drawn images, for tests of behaviour."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
-from mmengine.structures import InstanceData, PixelData
 
-from helpers.oracle import ROOT, boxes_around
+from helpers.oracle import ROOT, add_ground_truth
 
 CONFIGS = ROOT / 'configs' / 'panoptic_fcn'
 NUM_THINGS, NUM_STUFF = 6, 4
@@ -52,15 +53,8 @@ def sample(
     stuff: bool = True,
     seed: int = 0,
 ) -> dict:
-    """One drawn image: rectangles as things on two stuff classes (or on void).
-
-    Args:
-        shape: (H, W) in pixels.
-        boxes: x1, y1, x2, y2 of the things.
-        labels: thing labels; 0, 1, 2, ... by default.
-        stuff: label the rest, top half and bottom half; else it is void.
-        seed: of the pixels.
-    """
+    """One drawn image of ``shape`` (H, W): ``boxes`` x1, y1, x2, y2 as things, labelled 0, 1, 2, ... by
+    default, on two stuff classes (top half and bottom half) or on void."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8)
     labels = [i % NUM_THINGS for i in range(len(boxes))] if labels is None else labels
@@ -73,12 +67,7 @@ def sample(
         mask[y1:y2, x1:x2] = 1
         sem_seg[:, y1:y2, x1:x2] = label
     data_sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=shape))
-    data_sample.gt_instances = InstanceData(
-        masks=BitmapMasks(masks, *shape),
-        labels=torch.tensor(labels, dtype=torch.long),
-        bboxes=boxes_around(torch.from_numpy(masks)),
-    )
-    data_sample.gt_sem_seg = PixelData(sem_seg=sem_seg)
+    add_ground_truth(data_sample, masks, labels, sem_seg)
     return dict(inputs=pixels, data_samples=data_sample)
 
 
@@ -95,3 +84,16 @@ def losses(model: torch.nn.Module, *samples: dict) -> dict[str, torch.Tensor]:
 @torch.no_grad()
 def predict(model: torch.nn.Module, *samples: dict) -> list[DetDataSample]:
     return model.eval().test_step(batch(*samples))
+
+
+@contextmanager
+def saved_for_backward() -> Iterator[dict[int, int]]:
+    """Bytes of the storages that autograd keeps of what is computed meanwhile, by their address."""
+    sizes = {}
+
+    def pack(x: torch.Tensor) -> torch.Tensor:
+        sizes[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        yield sizes

@@ -45,10 +45,9 @@ def start(*command, cwd: Path, **environment) -> subprocess.Popen | Program:
     path = TOOLS / command[0]
     if path.suffix == '.py':
         return Program(path, *command[1:], cwd=cwd, **environment)
-    return subprocess.Popen(
-        ['bash', str(path), *map(str, command[1:])], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, cwd=cwd, env={**ENVIRONMENT, **environment},
-    )  # fmt: skip
+    arguments = ['bash', str(path), *map(str, command[1:])]
+    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(arguments, **streams, cwd=cwd, env={**ENVIRONMENT, **environment})
 
 
 def finish(process: subprocess.Popen | Program, timeout: float = 300) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 
 import cv2
-import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -55,14 +54,11 @@ class Server:
             config.dump(folder / f'{name}.py')
             models += ['--model', f'{name}={folder}/{name}.py,{checkpoint}']
         limits = ['--max-mb', '0.5', '--max-pixels', str(MAX_PIXELS), '--port', str(self.port)]
+        command = [sys.executable, str(TOOL), *models, *limits]
         paths = os.pathsep.join([str(folder), str(ROOT)])
         with open(self.log, 'w') as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(TOOL), *models, *limits],
-                stdout=log,
-                stderr=log,
-                env=environment(PYTHONPATH=paths),
-            )
+            env = environment(PYTHONPATH=paths)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
         while self.url not in self.text():
             assert self.process.poll() is None, self.text()
             time.sleep(0.1)
@@ -96,11 +92,7 @@ def import_web_demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def write_image(path: Path, height=64, width=96, seed=0) -> Path:
-    """Noise in blocks of 8 pixels."""
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
-    image = np.kron(blocks, np.ones((8, 8, 1), np.uint8))[:height, :width]
-    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
+    cv2.imwrite(str(path), tiny_inferencer.picture(height, width, seed))
     return path
 
 

@@ -1,5 +1,7 @@
 """The explanation of an image agrees with its result, and every kernel has one outcome."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ import torch.nn.functional as F
 from helpers import oracle, tiny_inferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
 from mmpfcn import KernelUpdate, PanopticInferencer
 from mmpfcn.apis import Outcome, explain
@@ -16,12 +17,6 @@ from mmpfcn.formats import list_inputs
 from mmpfcn.structures import LevelMaps, NetworkOutput
 
 DROPPED_BEFORE_FUSION = (Outcome.CENTER_THR, Outcome.REGION_THR)
-
-
-@pytest.fixture(scope='module')
-def inferencer(tmp_path_factory):
-    init_default_scope('mmdet')
-    return tiny_inferencer.inferencer(tmp_path_factory.mktemp('tiny'))
 
 
 def random_output(inferencer: PanopticInferencer, seed: int) -> NetworkOutput:
@@ -61,6 +56,7 @@ def random_thresholds(seed: int) -> dict:
     )
 
 
+@cache
 def random_case(inferencer, seed):
     output, thresholds = random_output(inferencer, seed), random_thresholds(seed)
     return output, thresholds, explain(inferencer, output, **thresholds)
@@ -266,14 +262,9 @@ def published():
     def stored(key):
         return torch.from_numpy(arrays[key]).reshape(info['stats'][key]['shape'])
 
-    levels = [
-        LevelMaps(
-            stored(f'pred_centers.{i}'),
-            oracle.any_thing_last(stored(f'pred_regions.{i}')),
-            stored(f'pred_weights.{i}'),
-        )
-        for i in range(5)
-    ]
+    kinds = 'centers', 'regions', 'weights'
+    levels = [LevelMaps(*(stored(f'pred_{kind}.{i}') for kind in kinds)) for i in range(5)]
+    levels = [maps._replace(regions=oracle.any_thing_last(maps.regions)) for maps in levels]
     shapes = dict(img_shape=tuple(info['input_hw']), ori_shape=tuple(info['output_hw']))
     sample = DetDataSample(metainfo=shapes)
     output = NetworkOutput(item, item.source, levels, stored('encode_feat'), sample)

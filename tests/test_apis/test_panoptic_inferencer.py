@@ -23,11 +23,8 @@ from mmpfcn.datasets import PanopticDataset
 def same(a: PanopticResult, b: PanopticResult) -> bool:
     scores = [[s['score'] for s in result.segments_info] for result in (a, b)]
     rest = [[{**s, 'score': 0} for s in result.segments_info] for result in (a, b)]
-    return (
-        np.array_equal(a.panoptic_seg, b.panoptic_seg)
-        and rest[0] == rest[1]
-        and scores[0] == pytest.approx(scores[1], abs=1e-5)
-    )
+    maps_are_same = np.array_equal(a.panoptic_seg, b.panoptic_seg)
+    return maps_are_same and rest[0] == rest[1] and scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_result_is_what_the_detector_predicts(inferencer):
@@ -185,11 +182,10 @@ def test_files_are_a_panoptic_data_set(inferencer, tmp_path):
         'panoptic.json', 'instances.json',
         'panoptic/a.png', 'panoptic/sub/a.png', 'vis/a.jpg', 'vis/sub/a.jpg',
     }  # fmt: skip
-    dataset = PanopticDataset(
-        str(tmp_path / 'out' / 'panoptic.json'),
-        data_prefix=dict(img='', seg=str(tmp_path / 'out' / 'panoptic')),
-        pipeline=[dict(type='LoadPanopticGroundTruth', panoptic=True)],
-    )
+    out = tmp_path / 'out'
+    pipeline = [dict(type='LoadPanopticGroundTruth', panoptic=True)]
+    where = dict(data_prefix=dict(img='', seg=str(out / 'panoptic')), pipeline=pipeline)
+    dataset = PanopticDataset(str(out / 'panoptic.json'), **where)
     assert list(dataset.metainfo['category_ids']) == IDS
     for record, result in zip(dataset, answer['predictions'], strict=True):
         assert record['img_path'] == result.name

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 from helpers import tiny_inferencer
 from helpers.oracle import ROOT
+from helpers.shell import environment, run
 from mmdet.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from safetensors import safe_open
@@ -69,10 +69,7 @@ def test_a_folder_and_its_file_predict_as_the_training_did(file, training, publi
 def test_every_reader_of_checkpoints_takes_the_folder(published):
     use_safe_loader()
     expected = read_checkpoint(published / 'model.safetensors')
-    for content in (
-        read_checkpoint(published),
-        CheckpointLoader.load_checkpoint(str(published), 'cpu'),
-    ):
+    for content in (read_checkpoint(published), CheckpointLoader.load_checkpoint(str(published), 'cpu')):
         assert content['state_dict'].keys() == expected['state_dict'].keys()
         for name, weight in content['state_dict'].items():
             assert torch.equal(weight, expected['state_dict'][name])
@@ -97,9 +94,8 @@ def test_predict_by_name_writes_to_results(published, tmp_path, monkeypatch, cap
     cv2.imwrite('photo.png', IMAGE)
     assert predict(['photo.png', '--model', 'tiny']) == 0
     found = json.loads(Path('results/panoptic.json').read_text())['annotations'][0]
-    assert [s['area'] for s in found['segments_info']] == [
-        segment['area'] for segment in segments(load('tiny'))[0]
-    ]
+    areas = [segment['area'] for segment in segments(load('tiny'))[0]]
+    assert [s['area'] for s in found['segments_info']] == areas
     assert min(segment['category_id'] for segment in found['segments_info']) < NUM_THINGS
     few = ['--out-dir', 'few', '--cfg-options', 'model.test_cfg.panoptic_score_thr=2.0']
     assert predict(['photo.png', '--model', 'tiny', *few]) == 0
@@ -140,14 +136,9 @@ for name in sys.argv[1:]:
 
 def predict_by_name(names: list[str], cache: Path, offline: str) -> list[str]:
     """A line for each name, from a process for which nobody answers at the hub's address."""
-    env = {
-        **os.environ, 'HF_HUB_CACHE': str(cache), 'HF_HUB_OFFLINE': offline,
-        'HF_ENDPOINT': 'http://127.0.0.1:9', 'PYTHONPATH': str(ROOT),
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', PREDICT, *names],
-        env=env, cwd=cache, capture_output=True, text=True,
-    )  # fmt: skip
+    hub = dict(HF_HUB_CACHE=cache, HF_HUB_OFFLINE=offline, HF_ENDPOINT='http://127.0.0.1:9')
+    env = environment(**hub, PYTHONPATH=ROOT)
+    done = run(sys.executable, '-W', 'ignore', '-c', PREDICT, *names, env=env, cwd=cache)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-len(names) :]
 

@@ -28,41 +28,27 @@ SCALE = 5  # from the image to its panel of 640 x 480
 GREY = 120
 CONFIG = """
 _base_ = '{base}'
-pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadPanopticGroundTruth'),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackPanopticInputs'),
-]
 data_root = '{root}/'
+kinds = 'LoadImage', 'LoadPanopticGroundTruth', 'RandomFlip', 'PackPanopticInputs'
+pipeline = [dict(type=kind) for kind in kinds]
+pipeline[2]['prob'] = 0.5
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=pipeline))
+prefix = dict(img='train/', seg='annotations/panoptic_train/')
 val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root,
-        ann_file='annotations/panoptic_train.json',
-        data_prefix=dict(img='train/', seg='annotations/panoptic_train/'),
-    )
-)
+    dataset=dict(data_root=data_root, ann_file='annotations/panoptic_train.json', data_prefix=prefix))
 test_dataloader = None
 """
 STOCK = f"""
 meta = dict(
-    classes={CLASSES}, thing_classes={CLASSES[:6]}, stuff_classes={CLASSES[6:]}, palette={PALETTE}
-)
+    classes={CLASSES}, thing_classes={CLASSES[:6]}, stuff_classes={CLASSES[6:]}, palette={PALETTE})
 for split in ('train', 'val'):
     _base_[split + '_dataloader'].dataset.update(type='CocoPanopticDataset', metainfo=meta)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadPanopticAnnotations'),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadPanopticAnnotations', with_bbox=False, with_label=False, with_mask=False),
-    dict(type='PackDetInputs', meta_keys=('img_path', 'seg_map_path', 'segments_info')),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+image, load, pack = (
+    dict(type=kind) for kind in ('LoadImageFromFile', 'LoadPanopticAnnotations', 'PackDetInputs'))
+train_dataloader = dict(dataset=dict(pipeline=[image, load, pack]))
+load = dict(load, with_bbox=False, with_label=False, with_mask=False)
+pack = dict(pack, meta_keys=('img_path', 'seg_map_path', 'segments_info'))
+val_dataloader = dict(dataset=dict(pipeline=[image, load, pack]))
 """
 NO_FLIP = 'train_dataloader.dataset.pipeline.2.prob=0.0'
 NAMES = ('a', 'städte/b c', 'd#1')
@@ -242,7 +228,6 @@ def test_targets_of_every_level(config, tmp_path):
 @pytest.mark.parametrize('pad_labels', [False, True])
 def test_targets_are_those_of_the_head(tmp_path, size, pad_labels):
     """For any size, with the level sizes of the real network."""
-
     ids, segments = ground_truth()
     ids = np.pad(ids, ((0, 0), (0, 80)))[: size[0], : size[1]]
     ids[2:4, 2:4] = 5
@@ -254,7 +239,6 @@ def test_targets_are_those_of_the_head(tmp_path, size, pad_labels):
     cfg.model.data_preprocessor.update(padding)
     data = DATASETS.build(cfg.train_dataloader.dataset)[0]
     sample = build_target_pipeline(cfg).make(data['inputs'].permute(1, 2, 0).numpy(), data)
-
     model = build_tiny(data_preprocessor=padding)
     batch = {key: [value] for key, value in data.items()}
     batch = model.data_preprocessor(batch, training=True)

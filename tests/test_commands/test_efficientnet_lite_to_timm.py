@@ -12,13 +12,11 @@ from mmpfcn.commands import efficientnet_lite_to_timm as tool
 def test_the_features_are_those_of_the_original_layers(tmp_path):
     out = tmp_path / 'lite0.pth'
     assert tool.main(['lite0', str(out)]) == 0
-    backbone = MODELS.build(
-        dict(type='TimmBackbone', model_name='tf_efficientnet_lite0', checkpoint=str(out))
-    ).eval()
+    kind = dict(type='TimmBackbone', model_name='tf_efficientnet_lite0', checkpoint=str(out))
+    backbone = MODELS.build(kind).eval()
     backbone.init_weights()
-    original = EfficientNet.from_pretrained(
-        'efficientnet-lite0', weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    ).eval()
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    original = EfficientNet.from_pretrained('efficientnet-lite0', weights_path=weights).eval()
     last = []
     original._blocks[-1].register_forward_hook(lambda module, inputs, output: last.append(output))
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
@@ -33,12 +31,10 @@ def test_the_features_are_those_of_the_original_layers(tmp_path):
     (['lite7', 'x.pth'], "invalid choice: 'lite7'"),
     (['lite0', 'folder'], 'folder'),
 ])  # fmt: skip
-def test_wrong_input(tmp_path, monkeypatch, capsys, arguments, message):
+def test_wrong_input(tmp_path, monkeypatch, refused, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'folder').mkdir()
-    with pytest.raises(SystemExit) as error:
-        tool.main(arguments)
-    assert error.value.code == 2 and message in capsys.readouterr().err
+    assert message in refused(tool.main, *arguments)
     assert not (tmp_path / 'x.pth').exists()
 
 

@@ -45,9 +45,8 @@ def page(folder, tmp_path):
 
 @pytest.fixture
 def explanation(folder) -> Explanation:
-    inferencer = PanopticInferencer(
-        str(folder / 'tiny.py'), str(folder / 'tiny.pth'), 'cpu', show_progress=False
-    )
+    paths = [str(folder / name) for name in ('tiny.py', 'tiny.pth')]
+    inferencer = PanopticInferencer(*paths, 'cpu', show_progress=False)
     return explain(inferencer, inferencer.run_network(str(folder / NAME)), **THRESHOLDS)
 
 

@@ -2,16 +2,16 @@
 
 import base64
 import hashlib
-import io
 import json
+from functools import partial
 
 import numpy as np
 import pytest
-from helpers.own_data import failure, made, photo, run
+from helpers.own_data import failure, in_base64, labelme, made, photo, run
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from mmpfcn.commands.convert.segmentation import encode, parts_of
+from mmpfcn.commands.convert.fields import encode, field, parts_of
 
 H, W = 30, 40
 BOX = np.zeros((H, W), np.uint8)
@@ -36,11 +36,9 @@ def annotation(**changes) -> dict:
 
 
 def coco(*annotations, images=None, categories=None) -> dict:
-    return dict(
-        images=images or [dict(id=1, file_name='a.jpg', height=H, width=W)],
-        annotations=list(annotations),
-        categories=categories or [dict(id=1, name='cat')],
-    )
+    images = images or [dict(id=1, file_name='a.jpg', height=H, width=W)]
+    categories = categories or [dict(id=1, name='cat')]
+    return dict(images=images, annotations=list(annotations), categories=categories)
 
 
 def written(images, data):
@@ -74,7 +72,7 @@ def test_forms_of_a_mask(form):
 @pytest.mark.parametrize('form, message', [
     ([[1, 2, 3, 4, 5, 6, 7]], '7 numbers, expected x and y in turn'),
     ([[1, 2, 3, float('nan'), 5, 6]], 'finite numbers'),
-    ([[1, 2, 3, 1e12, 5, 6]], 'finite numbers'),
+    ([[1, 2, 3, 1e12, 5, 6]], 'finite numbers of at most 1048576'),
     ([[1, 2, '3', 4, 5, 6]], 'expected polygons'),
     ('a mask', 'expected polygons'),
     ([dict(x=1, y=2)], 'has no "size"'),
@@ -93,6 +91,16 @@ def test_forms_that_are_refused(form, message):
     with pytest.raises(ValueError, match=message) as caught:
         encode(parts_of(form, 'file: annotation 7'), H, W, 'file: annotation 7')
     assert 'annotation 7' in str(caught.value)
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('name', '', "x: \"name\" is '', expected a number or a text that is not empty"),
+    ('id', 10**30, 'expected a number or a text of at most 64 bits'),
+])  # fmt: skip
+def test_names_are_not_empty_and_ids_fit_into_64_bits(name, value, message):
+    assert field({name: 'a'}, name, 'a number or a text', 'x') == 'a'
+    with pytest.raises(ValueError, match=message):
+        field({name: value}, name, 'a number or a text', 'x')
 
 
 def test_compressed_runs_are_those_of_pycocotools():
@@ -226,14 +234,11 @@ def test_what_no_pixel_shows_is_counted_and_named(images, capsys):
         text = capsys.readouterr().out
         assert '2 of 3 objects are left out' in text and '2 of 3 stuff regions are left' in text
         assert 'a.jpg: annotation 4 (covered)' in text
+    outside = '(outside of the image, or without area)'
     assert result.data['info']['left_out'] == {
-        'objects': [3, [f'a.jpg: annotation {i} (outside of the image, or without area)'
-                        for i in (2, 3)]],
-        'stuff regions': [3, [
-            'a.jpg: annotation 4 (covered)',
-            'a.jpg: annotation 5 (outside of the image, or without area)',
-        ]],
-    }  # fmt: skip
+        'objects': [3, [f'a.jpg: annotation {i} {outside}' for i in (2, 3)]],
+        'stuff regions': [3, ['a.jpg: annotation 4 (covered)', f'a.jpg: annotation 5 {outside}']],
+    }
 
 
 POLYGON = dict(name='polygon', all_points_x=CORNERS[::2], all_points_y=CORNERS[1::2])
@@ -252,9 +257,8 @@ def test_via_without_an_attribute(images):
     path, out = written(images, via(POLYGON)), images.parent / 'out'
     run('polygons_panoptic', images, path, '--things', 'balloon', '--out', out, SKIP)
     assert [s['area'] for s in made(out, 'img').segments['a.jpg']] == [BOX.sum()]
-    message = failure(
-        'polygons_panoptic', images, path, SKIP, '--things', 'a', 'b', out=images.parent / 'two'
-    )
+    two = dict(out=images.parent / 'two')
+    message = failure('polygons_panoptic', images, path, SKIP, '--things', 'a', 'b', **two)
     assert '--attribute NAME, or, without any, give exactly one class' in message
 
 
@@ -274,22 +278,13 @@ def test_regions_that_are_refused(images, shape, words):
     assert 'in.json: a.jpg: region 1' in message and words in message
 
 
-def labelme(path, *shapes, **more) -> None:
-    content = dict(shapes=shapes, imagePath='a.jpg', imageHeight=H, imageWidth=W, **more)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+labelme = partial(labelme, size=(H, W))
 
 
 def run_labelme(images, out, *arguments):
-    run('polygons_panoptic', images, images, '--things', 'cat', '--out', out, SKIP, '--workers', 1,
-        *arguments)  # fmt: skip
+    arguments = '--things', 'cat', '--out', out, SKIP, '--workers', 1, *arguments
+    run('polygons_panoptic', images, images, *arguments)
     return made(out, 'img')
-
-
-def in_base64(pixels: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, 'PNG')
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 MASK = dict(label='cat', shape_type='mask', points=[[3, 3], [9, 7]])
@@ -368,9 +363,8 @@ def test_images_that_are_only_in_the_file_are_written_beside_the_output(images, 
     with pytest.raises(SystemExit, match='c.jpg is another image than that of .*--overwrite'):
         run_labelme(images, out)
     labelme(images / 'sub' / 'c.json', square, imageData='no image')
-    message = failure(
-        'polygons_panoptic', images, images, '--things', 'cat', SKIP, out=images.parent / 'other'
-    )
+    other = dict(out=images.parent / 'other')
+    message = failure('polygons_panoptic', images, images, '--things', 'cat', SKIP, **other)
     assert 'c.json: "imageData" is no image in base64' in message
 
 

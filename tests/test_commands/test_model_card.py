@@ -3,7 +3,7 @@
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmpfcn.commands.model_card import NO_FIGURES, model_card
+from mmpfcn.commands.publish_model import NO_FIGURES, model_card
 
 WEIGHTS = dict(state_dict=dict(a=torch.zeros(1_200_000)))
 

@@ -82,6 +82,7 @@ def test_tool_without_torch(exported, photos, theirs, tmp_path):
     ('missing.onnx a.jpg --out-dir out', 'model missing.onnx is not there'),
     ('text.onnx a.jpg --out-dir out', 'can not be loaded by ONNX Runtime'),
     ('foreign.onnx a.jpg --out-dir out', "no metadata of format 1 under 'mmpfcn'"),
+    ('model.onnx no.jpg --out-dir out', 'input no.jpg is not there'),
     ('model.onnx no/*.jpg --out-dir out', 'no file matches the pattern no/*.jpg'),
     ('model.onnx a.jpg --out-dir out --threads 0', '--threads: got 0, expected a whole number from 1 on'),
     ('model.onnx a.jpg --out-dir text.onnx/out', 'text.onnx'),
@@ -107,8 +108,8 @@ def test_results_inside_the_inputs_are_no_inputs(exported, photos, tmp_path, out
     shutil.copytree(photos, tmp_path / 'in')
     before = {path: path.read_bytes() for path in (tmp_path / 'in').rglob('*.*')}
     for _ in range(2):
-        assert main([str(exported / 'model.onnx'), str(tmp_path / 'in'), '--out-dir',
-                                str(tmp_path / 'in' / out)]) == 1  # fmt: skip
+        arguments = exported / 'model.onnx', tmp_path / 'in', '--out-dir', tmp_path / 'in' / out
+        assert main([*map(str, arguments)]) == 1
         content = read_json(tmp_path / 'in' / out / 'panoptic.json')
         assert len(content['images']) == 4
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -136,8 +137,8 @@ def test_a_video_that_is_cut_off_is_not_finished(exported, tmp_path):
     (tmp_path / 'a.avi').write_bytes(content[: len(content) // 2])
     name = tmp_path / f'{"n" * 251}.png'
     name.write_bytes(cv2.imencode('.png', picture())[1])
-    done = run(sys.executable, TOOL, exported / 'model.onnx', tmp_path / 'a.avi', name,
-               '--out-dir', tmp_path / 'out')  # fmt: skip
+    arguments = exported / 'model.onnx', tmp_path / 'a.avi', name, '--out-dir', tmp_path / 'out'
+    done = run(sys.executable, TOOL, *arguments)
     assert done.returncode == 1 and 'is cut off or damaged: it has' in done.stderr
     content = read_json(tmp_path / 'out' / 'panoptic.json')
     names = [image['file_name'] for image in content['images']]

@@ -20,8 +20,8 @@ from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
 
 from mmpfcn.commands.predict.command import main
-from mmpfcn.commands.predict.output import process_of_run
-from mmpfcn.commands.predict.video_files import VideoFile, writable_rate
+from mmpfcn.commands.predict.records import process_of_run
+from mmpfcn.commands.predict.videos import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
@@ -79,10 +79,7 @@ def video_facts(path: Path) -> tuple[float, int, int]:
     """Frames per second, and frames by the header and by reading them."""
     video = cv2.VideoCapture(str(path))
     facts = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    count = 0
-    while video.read()[0]:
-        count += 1
-    return *facts, count
+    return *facts, sum(1 for _ in iter(lambda: video.read()[0], False))
 
 
 def records(out: Path) -> list[dict]:
@@ -151,7 +148,6 @@ def test_only_what_is_new_is_computed(demo, photos, tmp_path, capsys):
     assert '1 of 3 images are finished already' in capsys.readouterr().out
     assert (out / PNG_FOLDER / '0.png').stat().st_mtime_ns == before
     assert len(read_json(out / 'panoptic.json')['images']) == 3
-    out = tmp_path / 'out'
     assert demo(photos, '--out-dir', out) == 0
     cv2.imwrite(str(photos / '2.png'), picture(72, 40, 9))
     assert demo(photos, '--out-dir', out) == 0
@@ -263,10 +259,7 @@ def test_an_image_is_known_by_its_file_and_not_by_its_stem(demo, photos, tmp_pat
     cv2.imwrite(str(photos / '1.jpg'), picture(40, 56, 7))
     assert demo(photos, '--out-dir', out) == 0
     assert '3 of 4 images are finished already' in capsys.readouterr().out
-    assert sizes(out) == {
-        'photos/0.png': (64, 96), 'photos/1.jpg': (40, 56),
-        'photos/1.png': (64, 96), 'photos/2.png': (64, 96),
-    }  # fmt: skip
+    assert sizes(out) == {f'photos/{i}.png': (64, 96) for i in range(3)} | {'photos/1.jpg': (40, 56)}
     assert (out / PNG_FOLDER / '1.png').stat().st_mtime_ns == before
     other.mkdir()
     cv2.imwrite(str(other / '0.png'), picture(48, 40, 8))
@@ -358,6 +351,8 @@ def test_any_frame_rate_and_bad_videos_do_not_stop_the_others(demo, tmp_path, mo
     ('empty --out-dir out', 'there is no image in the folder empty'),
     ('*.nothing --out-dir out', r'no file matches the pattern \*.nothing'),
     ('a.png --out-dir a.png', '--out-dir a.png is a file'),
+    ('a.png --out-dir a.png/out', 'error: --out-dir a.png is a file, expected a folder\n$'),
+    ('no.jpg no/more.jpg --out-dir out', 'error: input no.jpg is not there'),
     ('a.png --out-dir out --batch-size 0', '--batch-size 0, expected at least 1'),
     ('a.png --out-dir out --alpha 3', '--alpha 3.0, expected 0 to 1'),
 ])  # fmt: skip
@@ -420,16 +415,14 @@ def test_two_processes_share_the_images(model, photos, tmp_path):
     run = start(photos, '--out-dir', out, '--no-pictures', *model, launcher=PROCESSES)
     output = run.communicate(timeout=120)[0]
     assert run.returncode == 0, output[-3000:]
-    shares = sorted(
-        [json.loads(line)['stem'] for line in path.open()] for path in out.glob('records/*.jsonl')
-    )
+    files = out.glob('records/*.jsonl')
+    shares = sorted([json.loads(line)['stem'] for line in path.open()] for path in files)
     assert shares == [['0', '2'], ['1']]
     assert len(read_json(out / 'panoptic.json')['images']) == 3
 
 
 def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
     clip, out = write_video(tmp_path / 'clip.mp4', 400), tmp_path / 'out'
-
     run = start(clip, '--out-dir', out, *model)
     lines = out / 'clip.jsonl'
     wait_until(lambda: lines.is_file() and len(lines.read_text().splitlines()) > 5, run)

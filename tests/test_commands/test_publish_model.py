@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from helpers import tiny_inferencer
 from helpers.oracle import ROOT, import_file
+from helpers.shell import environment, run
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
@@ -29,10 +29,9 @@ def training_checkpoint(folder):
     """As mmengine leaves it, with an optimizer and logs."""
     content = torch.load(tiny_inferencer.write_checkpoint(folder))
     config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
-    content['message_hub'] = dict(
-        log_scalars=dict(loss=HistoryBuffer([1.0], [1])),
-        runtime_info=dict(cfg=config.pretty_text, iter=3),
-    )
+    log = dict(loss=HistoryBuffer([1.0], [1]))
+    info = dict(cfg=config.pretty_text, iter=3)
+    content['message_hub'] = dict(log_scalars=log, runtime_info=info)
     content['optimizer'] = dict(state={0: torch.zeros(10**6)})
     path = folder / 'iter_3.pth'
     torch.save(content, path)
@@ -50,10 +49,8 @@ def test_weights_names_and_config_stay_and_the_rest_goes(publish, tmp_path):
     assert set(content['meta']) == {'mmpfcn_version', 'dataset_meta', 'cfg'}
     assert file.stat().st_size < source.stat().st_size - 3_000_000
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    before, after = (
-        PanopticInferencer(None, str(path), 'cpu', show_progress=False)(image)['predictions'][0]
-        for path in (source, file)
-    )
+    models = [PanopticInferencer(None, str(path), 'cpu', show_progress=False) for path in (source, file)]
+    before, after = (model(image)['predictions'][0] for model in models)
     assert before.segments_info == after.segments_info
     assert np.array_equal(before.panoptic_seg, after.panoptic_seg)
 
@@ -84,13 +81,10 @@ def test_the_figures_of_the_runs_log_are_those_of_the_iteration(publish, tmp_pat
     content = torch.load(training_checkpoint(tmp_path), weights_only=False)
     content['meta'].update(iter=3, experiment_name='tiny_20261129_062100')
     content['message_hub']['log_scalars']['val/coco_panoptic/PQ'] = HistoryBuffer([40], [1])
-    for run, pq in (('20261129_062100', 51.5), ('20261129_082100', 77)):
-        lines = [
-            dict(loss=2.5, step=3),
-            dict({'coco_panoptic/PQ': 9.0}, time=0.5, step=2),
-            dict({'coco_panoptic/PQ': pq}, data_time=0.5, time=0.5, step=3),
-        ]
-        (tmp_path / run / 'vis_data').mkdir(parents=True)
+    for name, pq in (('20261129_062100', 51.5), ('20261129_082100', 77)):
+        lines = [dict(loss=2.5, step=3), dict({'coco_panoptic/PQ': 9.0}, time=0.5, step=2)]
+        lines.append(dict({'coco_panoptic/PQ': pq}, data_time=0.5, time=0.5, step=3))
+        (tmp_path / name / 'vis_data').mkdir(parents=True)
         log = '\n'.join(['{"loss": 1.0, "st', *map(json.dumps, lines)])
         (tmp_path / run / 'vis_data' / 'scalars.json').write_text(log)
     card = card_of(publish, content, tmp_path)
@@ -150,8 +144,7 @@ def test_without_safetensors_it_is_a_pth(tmp_path):
         'from mmpfcn.commands.publish_model import main\n'
         f'sys.exit(main([{str(source)!r}, {str(tmp_path / "out")!r}]))'
     )
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
+    done = run(sys.executable, '-c', code, env=environment(PYTHONPATH=ROOT))
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / 'out')) == ['README.md', 'config.py', 'model.pth']
     assert torch.load(tmp_path / 'out' / 'model.pth', weights_only=True)['meta']['cfg']

@@ -58,14 +58,14 @@ def two(tmp_path_factory) -> Path:
     return folder
 
 
-def write_results(folder: Path, items: list[dict]) -> None:
-    """As tools/test.py --out."""
+def write_results(folder: Path, items: list[dict], name: str = 'results', format_only: bool = True) -> dict:
+    """As tools/test.py --out; the figures."""
     dataset = panoptic_files.build(folder / 'data', test_mode=True)
-    writer = PanopticQualityMetric(outfile_prefix=str(folder / 'results'), format_only=True)
+    writer = PanopticQualityMetric(outfile_prefix=str(folder / name), format_only=format_only)
     writer.dataset_meta = dataset.metainfo
     for index, item in enumerate(items):
         writer.process({}, [{**dataset.get_data_info(index), **item}])
-    writer.evaluate(len(items))
+    return writer.evaluate(len(items))
 
 
 def results() -> list[dict]:
@@ -145,15 +145,9 @@ def test_numbers_of_two_hand_made_images(two):
 def test_a_json_with_pngs_gives_the_same(two):
     """That of the metric for COCO's server, and one that names images and categories itself."""
     expected = read_tables(write_report(two))
-    dataset = panoptic_files.build(two / 'data', test_mode=True)
-    metric = PanopticQualityMetric(outfile_prefix=str(two / 'coco'))
-    metric.dataset_meta = dataset.metainfo
-    for index, item in enumerate(results()):
-        metric.process({}, [{**dataset.get_data_info(index), **item}])
-    figures = metric.evaluate(2)
+    figures = write_results(two, results(), 'coco', format_only=False)
     assert f'{figures["coco_panoptic/PQ"]:.1f}' == expected['Means over']['All'][0]
     assert read_tables(write_report(two, results='coco.panoptic.json')) == expected
-
     content = read_json(two / 'coco.panoptic.json')
     names, content['images'] = iter(TRUTH), []
     for number, annotation in enumerate(content['annotations']):
@@ -235,7 +229,7 @@ def test_a_png_of_another_size_and_scores(two, tmp_path, refused):
     for item, same in zip(items, results(), strict=True):
         assert torch.equal(seg([item])['sem_seg'], seg([same])['sem_seg'])
     shutil.copytree(two / 'results.panoptic', tmp_path / 'pngs')
-    name = read_json(two / 'results.panoptic.json')['annotations'][0]['file_name']
+    name = content['annotations'][0]['file_name']
     with Image.open(tmp_path / 'pngs' / name) as image:
         image.crop((0, 1, 8, 6)).save(tmp_path / 'pngs' / name)
     json_file = two / 'results.panoptic.json'
@@ -419,14 +413,12 @@ def test_the_page_in_a_browser(shapes, tmp_path):
                 pages[width, scheme] = page.evaluate('getComputedStyle(document.body).background')
                 picture = page.screenshot(path=tmp_path / f'{width}_{scheme}.png', full_page=True)
                 assert len(picture) > 50_000
-                beside = page.evaluate(
-                    """[...document.querySelectorAll('.panels')].every(panels => {
-                      const [truth, found] = ['.ground-truth', '.prediction']
-                        .map(name => panels.querySelector(name).getBoundingClientRect());
-                      return truth.top === found.top && truth.right < found.left;
-                    })"""
-                )
-                assert beside
+                beside = """[...document.querySelectorAll('.panels')].every(panels => {
+                    const [truth, found] = ['.ground-truth', '.prediction']
+                      .map(name => panels.querySelector(name).getBoundingClientRect());
+                    return truth.top === found.top && truth.right < found.left;
+                  })"""
+                assert page.evaluate(beside)
         assert pages[390, 'light'] == pages[1280, 'light'] != pages[390, 'dark']
         check_sorting(Visit(browser, file, 1280, 'light').page)
         page = Visit(browser, file, 390, 'light', scripts=False).page

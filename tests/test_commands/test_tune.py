@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmpfcn.commands import tune
+from mmpfcn.models.settings import InferenceSettings, read_settings
 
 WHOLE = ['tiny.py', 'run/iter_80.pth']
 
@@ -61,7 +62,8 @@ def test_before_and_after_are_what_a_test_run_measures(folder, monkeypatch, caps
 
 
 def test_a_search_moves_one_threshold_at_a_time_to_the_best_value():
-    start = asdict(tiny_inferencer_settings())
+    tiny = tiny_inferencer.config().model.test_cfg
+    start = asdict(read_settings(InferenceSettings, 'test_cfg', tiny))
     target = dict(center_thr=0.15, similarity_thr=0.98, mask_thr_binary=0.5)
     calls = []
 
@@ -74,14 +76,7 @@ def test_a_search_moves_one_threshold_at_a_time_to_the_best_value():
     assert measure(start) < -0.05 and len(calls) < 200
 
 
-def tiny_inferencer_settings():
-    """Of the tiny config."""
-    from mmpfcn.models.settings import InferenceSettings, read_settings
-
-    return read_settings(InferenceSettings, 'test_cfg', tiny_inferencer.config().model.test_cfg)
-
-
-def test_wrong_input(folder, monkeypatch, capsys):
+def test_wrong_input(folder, monkeypatch, refused):
     monkeypatch.chdir(folder)
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), 'other.pth')
     for arguments, message in (
@@ -93,6 +88,4 @@ def test_wrong_input(folder, monkeypatch, capsys):
         (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader=None'], 'no val_dataloader'),
         (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader.dataset.ann_file=x.json'], 'x.json'),
     ):
-        with pytest.raises(SystemExit) as error:
-            tune.main(arguments)
-        assert error.value.code == 2 and message in capsys.readouterr().err
+        assert message in refused(tune.main, *arguments)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import tiny_inferencer
+from helpers.browser import chromium as run_chromium
 from helpers.oracle import ROOT
 from helpers.web_server import (
     FORM,
@@ -23,12 +24,7 @@ from helpers.web_server import (
     upload,
     write_image,
 )
-from playwright.sync_api import expect, sync_playwright
-
-BROWSER = dict(
-    executable_path='/usr/bin/chromium',
-    args=['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-)
+from playwright.sync_api import expect
 
 
 @pytest.fixture(scope='module')
@@ -42,10 +38,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**BROWSER)
+    with run_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @contextmanager

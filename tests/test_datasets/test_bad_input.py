@@ -71,29 +71,22 @@ STOPS_BY_JSON: dict[str, tuple[Break, str]] = {
     # the same of what is wrong inside the JSON
     'no images': (lambda d: d.data['images'].clear(), 'has no images: expected a COCO panoptic'),
     'no annotations': (lambda d: d.data['annotations'].clear(), 'take the JSON of an annotated split'),
-    'annotations of other images': (
-        lambda d: [image.update(id=image['id'] + 100) for image in d.data['images']],
-        'write the same ids in both',
-    ),
+    'annotations of other images': (lambda d: [i.update(id=i['id'] + 100) for i in d.data['images']],
+                                    'write the same ids in both'),
     'no isthing': (lambda d: d.data['categories'][1].pop('isthing'),
                    r"categories \['car'\] have no .isthing.: add 1 .* or 0 .*metainfo=dict\(thing_classes"),
-    'category unknown': (
-        lambda d: d.segment(CAR).update(category_id=99),
-        'segment 300 of 0.png has the category_id 99.*: add the category or mend the segment',
-    ),
+    'category unknown': (lambda d: d.segment(CAR).update(category_id=99), 'segment 300 of 0.png has the '
+                         'category_id 99.*: add the category or mend the segment'),
     'category ids of two types': (lambda d: d.data['categories'][-1].update(id='sky'),
                                   r"which is not among the categories \[.*, 'sky'\]"),
     'segment id 0': (lambda d: d.segment(CAR).update(id=0), 'expected 1 to 16777215.*number it'),
     'segment id of 25 bits': (lambda d: d.segment(CAR).update(id=2**24), 'of 0.png .*number it'),
-    'segment id twice': (
-        lambda d: d.segment(CAR).update(id=PERSON), r'of 0.png have the ids \[5\].*renumber them',
-    ),
-    'image id twice': (
-        lambda d: d.data['images'][1].update(id=0), r'images share their id.*\[0\]: .*renumber',
-    ),
-    'category id twice': (
-        lambda d: d.data['categories'][1].update(id=21), 'categories share their id.*renumber',
-    ),
+    'segment id twice': (lambda d: d.segment(CAR).update(id=PERSON),
+                         r'of 0.png have the ids \[5\].*renumber them'),
+    'image id twice': (lambda d: d.data['images'][1].update(id=0),
+                       r'images share their id.*\[0\]: .*renumber'),
+    'category id twice': (lambda d: d.data['categories'][1].update(id=21),
+                          'categories share their id.*renumber'),
     'category name twice': (lambda d: d.data['categories'][1].update(name='road'), 'give each its own name'),
     'instances': (lambda d: [a.pop('segments_info') for a in d.data['annotations']], 'coco_panoptic.py'),
     'no height': (lambda d: d.data['images'][2].pop('height'), 'images without height.*: add it'),
@@ -101,15 +94,11 @@ STOPS_BY_JSON: dict[str, tuple[Break, str]] = {
     'no category': (lambda d: d.segment(CAR).pop('category_id'), 'of 0.png without category_id.*: add it'),
 }  # fmt: skip
 WARNS: dict[str, tuple[Break, str]] = {
-    'segment without pixels': (
-        lambda d: d.repaint(CAR, 0),
-        r'no pixel has the ids \[300\].*Remove them from the JSON or mend the PNG',
-    ),
-    'pixel id without segment': (
-        lambda d: d.data['annotations'][0]['segments_info'].remove(d.segment(CAR)),
-        '150 pixels have ids without a segment.*such as 300.*Add the segment to the JSON',
-    ),
-}
+    'segment without pixels': (lambda d: d.repaint(CAR, 0), r'no pixel has the ids \[300\].*Remove them from '
+                               'the JSON or mend the PNG'),
+    'pixel id without segment': (lambda d: d.data['annotations'][0]['segments_info'].remove(d.segment(CAR)),
+        '150 pixels have ids without a segment.*such as 300.*Add the segment to the JSON'),
+}  # fmt: skip
 
 
 def stop(data: BreakableData) -> str:

@@ -74,12 +74,10 @@ LOADING = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth')]
     [('RandomErasing', dict(n_patches=1, ratio=0.2)), *((n, {}) for n in ['SegRescale', *MIXING])],
 )
 def test_what_can_not_work_is_refused_by_its_name(name, options):
-    for step in (
-        dict(type=name, **options),
-        dict(type='RandomApply', transforms=[dict(type=name, **options)]),
-    ):
+    step = dict(type=name, **options)
+    for steps in (step, dict(type='RandomApply', transforms=[step])):
         with pytest.raises(ValueError, match=f'{name} can not be used behind LoadPanoptic'):
-            PanopticDataset('none.json', pipeline=[*LOADING, step], lazy_init=True)
+            PanopticDataset('none.json', pipeline=[*LOADING, steps], lazy_init=True)
 
 
 @pytest.fixture
@@ -96,12 +94,9 @@ def files(tmp_path):
     categories = [dict(id=1, name='car', isthing=1), dict(id=2, name='sky', isthing=0)]
     content = dict(images=images, annotations=annotations, categories=categories)
     (tmp_path / 'a.json').write_text(json.dumps(content))
-    return dict(
-        type='PanopticDataset',
-        ann_file=str(tmp_path / 'a.json'),
-        data_prefix=dict(img=str(tmp_path), seg=str(tmp_path / 'seg')),
-        pipeline=LOADING,
-    )
+    prefix = dict(img=str(tmp_path), seg=str(tmp_path / 'seg'))
+    where = dict(ann_file=str(tmp_path / 'a.json'), data_prefix=prefix)
+    return dict(type='PanopticDataset', pipeline=LOADING, **where)
 
 
 def mixed(files, *names):

@@ -57,6 +57,8 @@ def test_classes_are_equally_likely_and_both_images_have_them(dataset):
         mean = 200 / len(pairs)
         assert max(abs(n - mean) for n in pairs.values()) < 5 * mean**0.5
     assert {label for label, _ in found} == set(HAVE)  # neither the one car nor the crowd
+    chosen = Counter((x.label, x.choose('abcd')) for x in drawn[::2])
+    assert len(chosen) == 12 and max(abs(n - 50) for n in chosen.values()) < 5 * 50**0.5
 
 
 def test_the_same_again_whoever_draws(dataset):
@@ -68,6 +70,10 @@ def test_the_same_again_whoever_draws(dataset):
     assert facts(take(PairedSampler(dataset, seed=4), 12)) != whole
     assert facts(pickle.loads(pickle.dumps(take(PairedSampler(dataset, seed=3), 12)))) == whole
     parts = [facts(take(PairedSampler(dataset, seed=3), 6, rank, 2)) for rank in range(2)]
+    for skipped in (3, 4):
+        sampler = PairedSampler(dataset, seed=3)
+        sampler.skip(skipped)
+        assert facts(take(sampler, 12 - skipped)) == whole[skipped:]
     # a process has every second pair
     together = [x for i in range(0, 6, 2) for part in parts for x in part[i : i + 2]]
     assert together == whole

@@ -89,9 +89,8 @@ def test_without_annotations(tmp_path, caplog):
     root = files.write(tmp_path)
     with edited(root / 'panoptic.json') as content:
         del content['annotations']
-    pipeline = [dict(type='LoadImage'), dict(type='LoadPanopticGroundTruth'),
-                dict(type='PackPanopticInputs')]  # fmt: skip
-    dataset = files.build(root, pipeline, test_mode=True)
+    kinds = 'LoadImage', 'LoadPanopticGroundTruth', 'PackPanopticInputs'
+    dataset = files.build(root, [dict(type=kind) for kind in kinds], test_mode=True)
     sample = dataset[0]['data_samples']
     assert sample.seg_map_path is None and sample.seg_file_name == 'a/one.png'
     assert 'gt_panoptic_seg' not in sample

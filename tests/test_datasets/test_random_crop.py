@@ -16,6 +16,7 @@ from mmpfcn.datasets.random_crop import RandomCropWithInstance
 from mmpfcn.structures.segment_masks import SegmentMasks
 
 MASK_TYPES = pytest.mark.parametrize('mask_type', [BitmapMasks, SegmentMasks])
+SIDES = st.integers(1, 30)
 
 
 def sample(index_map: np.ndarray, mask_type: type) -> dict:
@@ -37,10 +38,6 @@ def sample(index_map: np.ndarray, mask_type: type) -> dict:
     )
 
 
-def box_centers(results: dict) -> np.ndarray:
-    return results['gt_bboxes'].centers.numpy()
-
-
 @st.composite
 def index_maps(draw) -> np.ndarray:
     h, w = draw(st.integers(1, 24)), draw(st.integers(1, 24))
@@ -54,16 +51,12 @@ def index_maps(draw) -> np.ndarray:
 
 @MASK_TYPES
 @settings(max_examples=60, deadline=None)
-@given(
-    index_map=index_maps(),
-    crop_size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
-    seed=st.integers(0, 2**31),
-)
+@given(index_map=index_maps(), crop_size=st.tuples(SIDES, SIDES), seed=st.integers(0, 2**31))
 def test_equals_slicing_and_stays_aligned(mask_type, index_map, crop_size, seed):
     np.random.seed(seed)
     before = sample(index_map, mask_type)
-    centers, labels, masks = box_centers(before), before['gt_bboxes_labels'], before['gt_masks']
-    masks = masks.masks.copy()
+    centers, labels = before['gt_bboxes'].centers.numpy(), before['gt_bboxes_labels']
+    masks = before['gt_masks'].masks.copy()
     after = RandomCropWithInstance(crop_size)(before)
 
     h, w = min(crop_size[1], index_map.shape[0]), min(crop_size[0], index_map.shape[1])
@@ -137,12 +130,8 @@ def test_what_is_not_a_mask_is_cropped_too():
     assert after['gt_bboxes_labels'].tolist() == [kept]
     square = np.array([2, 2, 6, 2, 6, 6, 2, 6], np.float32)
     masks = PolygonMasks([[square], [square + 20]], 30, 30)
-    results = dict(
-        img=np.zeros((30, 30, 3), np.uint8),
-        gt_masks=masks,
-        gt_bboxes=masks.get_bboxes('hbox'),
-        gt_bboxes_labels=np.array([1, 2]),
-    )
+    things = dict(gt_masks=masks, gt_bboxes=masks.get_bboxes('hbox'), gt_bboxes_labels=np.array([1, 2]))
+    results = dict(img=np.zeros((30, 30, 3), np.uint8), **things)
     after = RandomCropWithInstance((8, 8))(results)
     assert len(after['gt_masks']) == len(after['gt_bboxes']) == len(after['gt_bboxes_labels']) == 1
     assert after['gt_masks'].areas[0] > 0

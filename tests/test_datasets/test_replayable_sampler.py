@@ -6,12 +6,7 @@ import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 
-from mmpfcn.datasets.replayable_sampler import (
-    ReplayableAspectRatioBatchSampler,
-    ReplayableSampler,
-    mixed_seed,
-    seeded,
-)
+from mmpfcn.datasets import replayable_sampler as replayable
 
 
 class Sizes(list):
@@ -23,16 +18,16 @@ class Sizes(list):
 
 def test_samples_and_batches_are_drawn_again():
     sampler = DefaultSampler(Sizes(range(10)), shuffle=False, seed=0)
-    batches = ReplayableAspectRatioBatchSampler(sampler, batch_size=2)
+    batches = replayable.ReplayableAspectRatioBatchSampler(sampler, batch_size=2)
     batches.skip_batches(3)
     assert list(batches) == [[6, 7], [8, 9]]
     assert len(list(batches)) == 5
     # Each index brings a seed of its own, the same one in every process and run.
-    draws = [iter(ReplayableSampler(Sizes(range(10)), seed=3)) for _ in range(2)]
+    draws = [iter(replayable.ReplayableSampler(Sizes(range(10)), seed=3)) for _ in range(2)]
     ours, theirs = ([next(draw) for _ in range(25)] for draw in draws)
     assert ours == theirs and [x.seed for x in ours] == [x.seed for x in theirs]
     assert len({x.seed for x in ours}) == 25 and set(ours) == set(range(10))
-    assert mixed_seed(1, 2) != mixed_seed(2, 1)
+    assert replayable.mixed_seed(1, 2) != replayable.mixed_seed(2, 1)
 
 
 def test_seeds_are_put_back():
@@ -42,8 +37,8 @@ def test_seeds_are_put_back():
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     expected = draw()
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    with seeded(5):
+    with replayable.seeded(5):
         inside = draw()
     assert draw() == expected
-    with seeded(5):
+    with replayable.seeded(5):
         assert draw() == inside != expected

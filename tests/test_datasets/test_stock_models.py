@@ -5,8 +5,8 @@ import torch
 from helpers import panoptic_files as files
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.registry import MODELS
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
+from mmengine.hub import get_config
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 
@@ -27,22 +27,16 @@ def root(tmp_path):
 def loader(root, training: bool):
     load = dict(type='LoadPanopticGroundTruth', instances=training, panoptic=not training)
     pipeline = [dict(type='LoadImage'), load, dict(type='PackPanopticInputs')]
-    return Runner.build_dataloader(
-        dict(
-            batch_size=2,
-            num_workers=0,
-            dataset=files.build(root, pipeline, test_mode=not training),
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='pseudo_collate'),
-        )
-    )
+    sampler, collate = dict(type='DefaultSampler', shuffle=False), dict(type='pseudo_collate')
+    dataset = files.build(root, pipeline, test_mode=not training)
+    settings = dict(batch_size=2, num_workers=0, sampler=sampler, collate_fn=collate)
+    return Runner.build_dataloader(dict(settings, dataset=dataset))
 
 
 def maskformer() -> dict:
-    model = Config.fromfile(_mmdet_config('maskformer/maskformer_r50_ms-16xb1-75e_coco.py')).model
-    model.panoptic_head.update(
-        CLASSES, in_channels=[16, 32, 64, 128], feat_channels=32, out_channels=32, num_queries=10
-    )
+    model = get_config('mmdet::maskformer/maskformer_r50_ms-16xb1-75e_coco.py').model
+    width = dict(in_channels=[16, 32, 64, 128], feat_channels=32, out_channels=32)
+    model.panoptic_head.update(CLASSES, **width, num_queries=10)
     model.panoptic_head.pixel_decoder.encoder.num_layers = 1
     for part in ('pixel_decoder', 'positional_encoding', 'transformer_decoder'):
         _shrink(model.panoptic_head[part])
@@ -63,7 +57,7 @@ def _shrink(config) -> None:
 
 
 def panoptic_fpn() -> dict:
-    model = Config.fromfile(_mmdet_config('panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py')).model
+    model = get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py').model
     model.neck.update(in_channels=[16, 32, 64, 128], out_channels=16)
     model.rpn_head.update(in_channels=16, feat_channels=16)
     for part in ('bbox_roi_extractor', 'mask_roi_extractor'):
@@ -73,12 +67,6 @@ def panoptic_fpn() -> dict:
     model.semantic_head.update(CLASSES, in_channels=16, inner_channels=32)
     model.panoptic_fusion_head.update(CLASSES)
     return model
-
-
-def _mmdet_config(name: str) -> str:
-    import mmdet
-
-    return f'{mmdet.__path__[0]}/.mim/configs/{name}'
 
 
 @pytest.mark.parametrize('make', [maskformer, pytest.param(panoptic_fpn, marks=pytest.mark.ops)])

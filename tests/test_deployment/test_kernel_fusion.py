@@ -6,7 +6,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from mmpfcn import KernelFusion
-from mmpfcn.deployment.kernel_fusion import Kernels, fuse
+from mmpfcn.deployment.postprocessing import Kernels, fuse
 
 
 @pytest.mark.parametrize('similarity_thr', [None, 0.9, 0.3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmpfcn.deployment.mask_resizing import MaskResizer, best_labels
+from mmpfcn.deployment.postprocessing import MaskResizer, best_labels
 from mmpfcn.ops import label_tiles, mask_resizing
 
 SIZES = [
@@ -39,7 +39,6 @@ def test_weights_and_masks(sizes):
         expected = (theirs.rows, theirs.columns)[axis].matrix
         np.testing.assert_allclose(weights, expected, atol=2e-4)
         np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
-    ours, theirs = resizers(sizes)
     for prob in [*smooth_maps(3, sizes[0]), torch.zeros(sizes[0]), torch.ones(sizes[0])]:
         mask = ours.resize(prob.numpy()) > 0.4
         everything = slice(0, sizes[2][0]), slice(0, sizes[2][1])

@@ -115,7 +115,6 @@ def test_photos(models):
         sides = one.panoptic_seg.shape
         factor = min(256 / max(sides), 160 / min(sides))
         assert_same(one, other, cell_pixels=(4 / factor) ** 2)
-    theirs, ours = models
     paths = sorted((oracle.coco200() / 'val2017').glob('*.jpg'))
     images = [image for image in map(lambda p: cv2.imread(str(p)), paths[:20])]
     images = [image for image in images if image.shape == (480, 640, 3)][:2]

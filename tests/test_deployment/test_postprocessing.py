@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from mmpfcn.deployment.kernel_fusion import Kernels
-from mmpfcn.deployment.postprocessing import convolve_to_probs, merge, rescore
+from mmpfcn.deployment.postprocessing import Kernels, convolve_to_probs, merge, rescore
 
 META = dict(
     dataset_meta=dict(classes=['cat', 'dog', 'sky', 'sea']), num_things_classes=2,

@@ -19,14 +19,10 @@ from mmpfcn.ops.winograd import WinogradConv2d
 def models():
     """A plain one with wide convolutions, and the same accelerated."""
     torch.manual_seed(0)
-    wide = dict(feat_channels=128, norm_cfg=dict(type='GN', num_groups=32))
-    changes = dict(
-        panoptic_head=dict(kernel_generator=wide, feature_encoder=wide),
-        neck=dict(out_channels=128),
-        test_cfg=dict(center_thr=0.0, score_thr=0.0, region_thr=0.0, stuff_area_limit=1),
-    )
-    for part in wide, wide:
-        part.update(in_channels=128)
+    wide = dict(in_channels=128, feat_channels=128, norm_cfg=dict(type='GN', num_groups=32))
+    parts = dict(panoptic_head=dict(kernel_generator=wide, feature_encoder=wide), neck=dict(out_channels=128))
+    thresholds = dict(center_thr=0.0, score_thr=0.0, region_thr=0.0, stuff_area_limit=1)
+    changes = dict(parts, test_cfg=thresholds)
     plain, faster = tiny.build(**changes), tiny.build(**changes)
     faster.load_state_dict(plain.state_dict())
     AccelerateInferenceHook().before_test(SimpleNamespace(model=faster))
@@ -105,11 +101,8 @@ def test_a_convolution_alone_and_its_moving_average():
 
 
 @pytest.mark.parametrize('wrapped', [
-    nn.utils.weight_norm,
-    nn.utils.spectral_norm,
-    nn.utils.parametrizations.weight_norm,
-    nn.utils.parametrizations.spectral_norm,
-    lambda conv: conv,
+    nn.utils.weight_norm, nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm,
+    nn.utils.parametrizations.spectral_norm, lambda conv: conv,
 ])  # fmt: skip
 @pytest.mark.filterwarnings('ignore:.*weight_norm. is deprecated')
 def test_computed_weights_and_unbatched_images(wrapped):

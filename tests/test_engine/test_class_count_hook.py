@@ -62,11 +62,8 @@ def test_stuff_first_is_refused_for_the_stock_data_set_only(tmp_path):
     things_first = write_json(tmp_path / 'a.json', 'ABCDEFwxyz', **annotations(6))
     stuff_first = write_json(tmp_path / 'b.json', 'wxyzABCDEF', **annotations(10))
     check = ClassCountHook().before_train
-    for kind, path in (
-        ('CocoPanopticDataset', things_first),
-        ('PanopticDataset', things_first),
-        ('PanopticDataset', stuff_first),
-    ):
+    ours = 'PanopticDataset'
+    for kind, path in (('CocoPanopticDataset', things_first), (ours, things_first), (ours, stuff_first)):
         check(runner_with(dataset_of(kind, path)))
     with pytest.raises(ValueError, match='b.json, so that .* label 9, .*PanopticDataset'):
         check(runner_with(dataset_of('CocoPanopticDataset', stuff_first)))
@@ -91,10 +88,8 @@ ORDERS = dict(train='ABCDEFwxyz', same='ABCDEFwxyz', swapped='ABDCEFwxyz', renam
 
 def named(order: str):
     names = ORDERS[order]
-    return BaseDataset(
-        metainfo=dict(classes=[*names], thing_classes=[*names[:6]], stuff_classes=[*names[6:]]),
-        lazy_init=True,
-    )
+    metainfo = dict(classes=[*names], thing_classes=[*names[:6]], stuff_classes=[*names[6:]])
+    return BaseDataset(metainfo=metainfo, lazy_init=True)
 
 
 def checkpoint_of(order: str, key: str = 'classes') -> dict:

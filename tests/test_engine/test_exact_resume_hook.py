@@ -15,17 +15,10 @@ from mmpfcn.engine import ExactResumeHook
 
 
 def runner_of(loop, batches, iteration: int = 3, counts: int = 1, interval: int = 1):
-    return SimpleNamespace(
-        iter=iteration,
-        seed=0,
-        _randomness_cfg={},
-        _resume=True,
-        train_loop=loop,
-        train_dataloader=SimpleNamespace(batch_sampler=batches),
-        optim_wrapper=SimpleNamespace(_accumulative_counts=counts),
-        hooks=[CheckpointHook(interval=interval, by_epoch=False)],
-        logger=logging.getLogger('mmpfcn.resume'),
-    )
+    loader, wrapper = SimpleNamespace(batch_sampler=batches), SimpleNamespace(_accumulative_counts=counts)
+    hooks, logger = [CheckpointHook(interval=interval, by_epoch=False)], logging.getLogger('mmpfcn.resume')
+    run = dict(iter=iteration, seed=0, _randomness_cfg={}, _resume=True, hooks=hooks, logger=logger)
+    return SimpleNamespace(train_loop=loop, train_dataloader=loader, optim_wrapper=wrapper, **run)
 
 
 @pytest.mark.parametrize('loop, first', [

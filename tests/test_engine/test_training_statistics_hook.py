@@ -78,11 +78,8 @@ def test_the_losses_are_the_same_and_nothing_stays():
     assert model.panoptic_head.observer is None
     assert not any(module._forward_hooks for module in model.modules())
     model = tiny.build()
-    runner = SimpleNamespace(
-        model=torch.nn.ModuleDict(dict(student=model)),
-        hooks=[LoggerHook(interval=1)],
-        message_hub=MessageHub.get_instance('own'),
-    )
+    parts, hub = torch.nn.ModuleDict(dict(student=model)), MessageHub.get_instance('own')
+    runner = SimpleNamespace(model=parts, hooks=[LoggerHook(interval=1)], message_hub=hub)
     hook = TrainingStatisticsHook()
     hook.before_train_iter(runner, 0)
     tiny.losses(model, tiny.sample())

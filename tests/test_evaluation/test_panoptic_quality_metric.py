@@ -40,6 +40,13 @@ def metric(meta: dict = META, **arguments) -> PanopticQualityMetric:
     return result
 
 
+def measure(samples: list[dict], meta: dict = META, **arguments) -> dict:
+    """The figures of all samples of a data set."""
+    measured = metric(meta, **arguments)
+    measured.process({}, samples)
+    return measured.evaluate(len(samples))
+
+
 def write_image(folder: Path, name: str, ids: np.ndarray, segments: list[tuple]) -> dict:
     """A ground truth in files: (id, label, crowd) of the segments; its record in the data set."""
     write_panoptic_png(folder / name, ids)
@@ -67,21 +74,20 @@ def test_crowds_and_void(tmp_path):
     record = write_image(tmp_path, 'a.png', gt, [(9, 0, True), (5, 0, True)])
     measured = metric()
     measured.process({}, [with_prediction(record, pred)])
-    (image,) = measured._images
-    assert image.labels.tolist() == [0] and image.statistics.tolist() == [[0, 0, 1, 0]]
+    ((labels, statistics, _),) = measured._images
+    assert labels.tolist() == [0] and statistics.tolist() == [[0, 0, 1, 0]]
     # ``is_thing`` False on a thing class is all that they say; stuff says the same, being none.
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 8, 8]]), [(5, 0, True), (8, 2, False)])
     for info in record['segments_info']:
         del info['iscrowd']
     measured = metric()
     measured.process({}, [with_prediction(record, np.array([[VOID] * 4]))])
-    (image,) = measured._images
-    missed = dict(zip(image.labels.tolist(), image.statistics[:, 3].tolist(), strict=True))
+    ((labels, statistics, _),) = measured._images
+    missed = dict(zip(labels.tolist(), statistics[:, 3].tolist(), strict=True))
     assert missed.pop(2) == 1 and not any(missed.values())  # only the stuff is missed
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
-    measured = metric()
-    measured.process({}, [with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)])
-    assert measured.evaluate(1)['coco_panoptic/PQ'] == pytest.approx(200 / 3)
+    sample = with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)
+    assert measure([sample])['coco_panoptic/PQ'] == pytest.approx(200 / 3)
 
 
 def perturbed(gt: torch.Tensor, number: int) -> torch.Tensor:
@@ -169,12 +175,7 @@ def test_coco_by_mmdets_data_set(coco):
         dict(stock[i]['data_samples'].to_dict(), pred_panoptic_seg=sample['pred_panoptic_seg'])
         for i, sample in enumerate(samples)
     ]
-    results = []
-    for meta, batch in ((coco.metainfo, samples), (stock.metainfo, others)):
-        measured = metric(meta)
-        measured.process({}, batch)
-        results.append(measured.evaluate(10))
-    assert results[0] == results[1]
+    assert measure(samples, coco.metainfo) == measure(others, stock.metainfo)
 
 
 def drawn_samples(folder: Path, count: int) -> list[dict]:
@@ -188,11 +189,6 @@ def drawn_samples(folder: Path, count: int) -> list[dict]:
         pred[: 4 - number % 2], pred[4:7, number:10] = 2, 1000
         samples.append(with_prediction(record, pred))
     return samples
-
-
-def read_csv(path: Path) -> list[dict]:
-    with open(path, newline='') as file:
-        return list(csv.DictReader(file))
 
 
 def test_per_image_file_and_memory(tmp_path):
@@ -209,7 +205,8 @@ def test_per_image_file_and_memory(tmp_path):
     assert last() is None  # no map is kept
     measured.evaluate(9)
     assert [p.name for p in path.parent.iterdir()] == ['images.csv']
-    rows = read_csv(path)
+    with open(path, newline='') as file:
+        rows = list(csv.DictReader(file))
     assert [row['img_id'] for row in rows] == ['5', '7', '6', '3', '4', '1', '2', '0', 'nothing']
     assert rows[0] == dict(
         img_id='5', img_path='images/5.jpg', PQ='37.500', SQ='37.500', RQ='50.000', TP='1', FP='1', FN='1',
@@ -244,9 +241,8 @@ def logged(monkeypatch) -> list[str]:
 
 def test_absent_groups_and_names_in_any_order(tmp_path, logged):
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 9]]), [(5, 3, False), (9, 2, True)])
-    measured = metric(classwise=True)
-    measured.process({}, [with_prediction(record, np.array([[3, 3, VOID, 2]]))])
-    result = measured.evaluate(1)
+    sample = with_prediction(record, np.array([[3, 3, VOID, 2]]))
+    result = measure([sample], classwise=True)
     assert np.isnan([result[f'coco_panoptic/{name}_th'] for name in ('PQ', 'SQ', 'RQ')]).all()
     assert result['coco_panoptic/PQ'] == result['coco_panoptic/PQ_st'] == pytest.approx(200 / 3)
     lines = [line.replace(' ', '').strip('|') for text in logged for line in text.splitlines()]
@@ -256,9 +252,8 @@ def test_absent_groups_and_names_in_any_order(tmp_path, logged):
     meta = dict(classes=('sea', 'cat'), thing_classes=('cat',))
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 9]]), [(5, 0, False), (9, 1, False)])
     record['segments_info'][0]['is_thing'], record['segments_info'][1]['is_thing'] = False, True
-    measured = metric(meta, classwise=True)
-    measured.process({}, [with_prediction(record, np.array([[0, 0, 2]]))])  # 2 is void
-    result = measured.evaluate(1)
+    sample = with_prediction(record, np.array([[0, 0, 2]]))  # 2 is void
+    result = measure([sample], meta, classwise=True)
     assert (result['coco_panoptic/PQ_st'], result['coco_panoptic/PQ_th']) == (100, 0)
     lines = [line.replace(' ', '').strip('|') for line in logged[-1].splitlines()]
     assert 'sea|100.000|100.000|100.000|1|0|0' in lines
@@ -290,19 +285,17 @@ def test_format_only_needs_no_ground_truth(tmp_path):
         dict(img_id=id_, img_path=f'{id_}/x.jpeg', seg_file_name=f'{id_}/x.png', **extra)
         for id_, extra in [('Nord', {}), ('Süd', {})]
     ]
-    measured = metric(format_only=True, outfile_prefix=str(tmp_path / 'my results'))
-    measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
-    assert measured.evaluate(2) == {}
+    samples = [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples]
+    written = dict(format_only=True, outfile_prefix=str(tmp_path / 'my results'))
+    assert measure(samples, **written) == {}
     annotations = read_json(tmp_path / 'my results.panoptic.json')['annotations']
     infos = [dict(id=i, category_id=c, area=a) for i, c, a in ((1, 7, 2), (2, 200, 1), (3, 3, 1))]
     assert annotations[1] == dict(image_id='Süd', file_name='Süd/x.png', segments_info=infos)
     png = read_panoptic_png(str(tmp_path / 'my results.panoptic' / 'Süd' / 'x.png'))
     assert png.tolist() == [[1, 1, 3, 2, 0]]
-
     del samples[0]['seg_file_name'], samples[1]['seg_file_name']
-    measured.process({}, [dict(s, pred_panoptic_seg=dict(sem_seg=pred)) for s in samples])
     with pytest.raises(ValueError, match="'Nord' and 'Süd' both have .* x.png.*seg_file_name"):
-        measured.evaluate(2)
+        measure(samples, **written)
 
 
 def evaluate_part(rank: int, port: str, folder: str) -> None:
@@ -324,9 +317,8 @@ def evaluate_part(rank: int, port: str, folder: str) -> None:
 def test_two_processes_equal_one(tmp_path):
     run_processes(evaluate_part, free_port(), str(tmp_path), number=2)
     for count in (5, 1):
-        measured = metric(per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one'))
-        measured.process({}, drawn_samples(tmp_path / 'gt', count))
-        expected = measured.evaluate(count)
+        arguments = dict(per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one'))
+        expected = measure(drawn_samples(tmp_path / 'gt', count), **arguments)
         for rank in range(2):
             result = read_json(tmp_path / f'two{count}.{rank}.json')
             assert result == pytest.approx(expected, abs=1e-12)
@@ -341,22 +333,19 @@ SAMPLE = dict(img_id=4, img_path='photos/four.jpg')
 GROUND_TRUTH = dict(sem_seg=torch.zeros(1, 2, 3, dtype=torch.int), segments_info=[])
 
 
-@pytest.mark.parametrize('sample, message', [
-    ({}, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
-    (dict(pred=[[2, 2, 2]] * 2), 'no panoptic ground truth for photos/four.jpg.*'
+@pytest.mark.parametrize('pred, gt, message', [
+    (None, None, 'no pred_panoptic_seg for photos/four.jpg.*panoptic_on=True'),
+    ([[2, 2, 2]] * 2, None, 'no panoptic ground truth for photos/four.jpg.*'
      "LoadPanopticGroundTruth.*'seg_map_path' and 'segments_info'"),
-    (dict(pred=[[2, 2]], gt=GROUND_TRUTH), r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
-    (dict(pred=[[2, 2, 2006]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value 2006, label 6, but'
+    ([[2, 2]], GROUND_TRUTH, r'photos/four.jpg is \(1, 2\) .*truth \(2, 3\)'),
+    ([[2, 2, 2006]] * 2, GROUND_TRUTH, 'four.jpg has the value 2006, label 6, but'
      ' labels run from 0 to 4 and 5 is void'),
-    (dict(pred=[[2, 2, -1]] * 2, gt=GROUND_TRUTH), 'four.jpg has the value -1'),
-    (dict(pred=[[2.0, 2, 2]] * 2, gt=GROUND_TRUTH), r'four.jpg is \(1, 2, 3\) float32'),
+    ([[2, 2, -1]] * 2, GROUND_TRUTH, 'four.jpg has the value -1'),
+    ([[2.0, 2, 2]] * 2, GROUND_TRUTH, r'four.jpg is \(1, 2, 3\) float32'),
 ])  # fmt: skip
-def test_what_is_wrong_with_a_sample(sample, message):
-    bad = dict(SAMPLE)
-    if 'pred' in sample:
-        bad['pred_panoptic_seg'] = dict(sem_seg=torch.tensor([sample['pred']]))
-    if 'gt' in sample:
-        bad['gt_panoptic_seg'] = sample['gt']
+def test_what_is_wrong_with_a_sample(pred, gt, message):
+    bad = with_prediction(SAMPLE, pred) if pred else dict(SAMPLE)
+    bad |= dict(gt_panoptic_seg=gt) if gt else {}
     with pytest.raises(ValueError, match=message):
         metric().process({}, [bad])
 

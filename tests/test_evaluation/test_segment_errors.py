@@ -6,41 +6,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mmpfcn.evaluation.panoptic_quality import (
-    Matching,
-    Segment,
-    class_quality,
-    count_matching,
-    count_pairs,
-    match_segments,
-)
-from mmpfcn.evaluation.segment_errors import (
-    KINDS,
-    NO_ERROR,
-    SIZES,
-    count_kinds,
-    lost_quality,
-    missed_kinds,
-    size_statistics,
-    taken_for,
-    wrong_kinds,
-)
+from mmpfcn.evaluation import panoptic_quality as pq
+from mmpfcn.evaluation import segment_errors as errors
 
 C = 3  # classes
 
 
-def matching_of(gt: str, pred: str, labels: dict[str, int], crowds: str = '') -> Matching:
+def matching_of(gt: str, pred: str, labels: dict[str, int], crowds: str = '') -> pq.Matching:
     """One row of pixels each; a letter is a segment, a dot is void."""
     maps = [np.array([[0 if c == '.' else ord(c) for c in row]]) for row in (gt, pred)]
     segments = [
-        {ord(c): Segment(labels[c], c in crowds) for c in dict.fromkeys(row.replace('.', ''))}
+        {ord(c): pq.Segment(labels[c], c in crowds) for c in dict.fromkeys(row.replace('.', ''))}
         for row in (gt, pred)
     ]
-    return match_segments(*count_pairs(*maps), *segments)
+    return pq.match_segments(*pq.count_pairs(*maps), *segments)
 
 
 def names(kinds: np.ndarray) -> list[str | None]:
-    return [None if kind == NO_ERROR else KINDS[kind] for kind in kinds.tolist()]
+    return [None if kind == errors.NO_ERROR else errors.KINDS[kind] for kind in kinds.tolist()]
 
 
 ONE_CLASS = dict.fromkeys('abcABC', 0)
@@ -72,12 +55,12 @@ ONE_CLASS = dict.fromkeys('abcABC', 0)
 def test_kinds_of_hand_made_cases(gt, pred, labels, missed, wrong):
     crowds = 'a' if labels.get('a') == 1 else ''
     matching = matching_of(gt, pred, labels, crowds)
-    assert names(missed_kinds(matching)) == missed
-    assert names(wrong_kinds(matching)) == wrong
+    assert names(errors.missed_kinds(matching)) == missed
+    assert names(errors.wrong_kinds(matching)) == wrong
 
 
 @st.composite
-def matchings(draw) -> Matching:
+def matchings(draw) -> pq.Matching:
     """Random maps of up to five segments, three classes and some crowds."""
     shape = draw(st.integers(1, 8)), draw(st.integers(1, 8))
     gt = draw(arrays(np.int64, shape, elements=st.integers(0, 5)))
@@ -88,33 +71,33 @@ def matchings(draw) -> Matching:
     gt_labels = draw(labels)
     pred_labels = draw(st.one_of(st.just(gt_labels), labels))
     pred = np.where(shift, other, gt)
-    gt_segments = {i + 1: Segment(gt_labels[i], crowds[i]) for i in range(5)}
-    pred_segments = {i + 1: Segment(pred_labels[i]) for i in range(5) if (pred == i + 1).any()}
-    return match_segments(*count_pairs(gt, pred), gt_segments, pred_segments)
+    gt_segments = {i + 1: pq.Segment(gt_labels[i], crowds[i]) for i in range(5)}
+    pred_segments = {i + 1: pq.Segment(pred_labels[i]) for i in range(5) if (pred == i + 1).any()}
+    return pq.match_segments(*pq.count_pairs(gt, pred), gt_segments, pred_segments)
 
 
 @settings(max_examples=200, deadline=None)
 @given(matchings())
 def test_kinds_are_a_partition_of_the_errors_and_costs_add_up(matching):
-    missed, wrong = missed_kinds(matching), wrong_kinds(matching)
-    assert np.array_equal(missed != NO_ERROR, matching.missed)
-    assert np.array_equal(wrong != NO_ERROR, matching.wrong)
-    missed_counts = count_kinds(matching.gt_labels, missed, C)
-    wrong_counts = count_kinds(matching.pred_labels, wrong, C)
-    statistics = count_matching(matching, C)
+    missed, wrong = errors.missed_kinds(matching), errors.wrong_kinds(matching)
+    assert np.array_equal(missed != errors.NO_ERROR, matching.missed)
+    assert np.array_equal(wrong != errors.NO_ERROR, matching.wrong)
+    missed_counts = errors.count_kinds(matching.gt_labels, missed, C)
+    wrong_counts = errors.count_kinds(matching.pred_labels, wrong, C)
+    statistics = pq.count_matching(matching, C)
     assert np.array_equal(missed_counts.sum(1), statistics[:, 3])
     assert np.array_equal(wrong_counts.sum(1), statistics[:, 2])
-    losses = lost_quality(statistics, missed_counts, wrong_counts)
-    assert losses.sum(1) == pytest.approx(1 - class_quality(statistics)[:, 0], nan_ok=True)
+    losses = errors.lost_quality(statistics, missed_counts, wrong_counts)
+    assert losses.sum(1) == pytest.approx(1 - pq.class_quality(statistics)[:, 0], nan_ok=True)
     assert np.nanmin(losses, initial=0) >= 0
 
 
 @settings(max_examples=100, deadline=None)
 @given(matchings())
 def test_each_segment_has_one_size_and_is_taken_for_one_class(matching):
-    sizes = size_statistics(matching, C)
-    assert sizes.sum(0) == pytest.approx(count_matching(matching, C))
-    taken = taken_for(matching, C)
+    sizes = errors.size_statistics(matching, C)
+    assert sizes.sum(0) == pytest.approx(pq.count_matching(matching, C))
+    taken = errors.taken_for(matching, C)
     assert taken.max(initial=C) == C
     counted = ~matching.is_crowd & (matching.gt_areas > 0)
     assert np.array_equal(taken >= 0, counted)
@@ -128,13 +111,14 @@ def test_sizes_by_area():
         pred[y : y + h, x : x + w] = number
     gt[:, 300:] = 9
     pred[:100, 350:] = 5
-    gt_segments = {**{n: Segment(0) for n in (1, 2, 3)}, 9: Segment(1)}
-    pred_segments = {**{n: Segment(0) for n in (1, 2, 3)}, 5: Segment(0)}
-    sizes = size_statistics(match_segments(*count_pairs(gt, pred), gt_segments, pred_segments), 2)
-    assert list(SIZES) == ['small', 'medium', 'large']
+    gt_segments = {**{n: pq.Segment(0) for n in (1, 2, 3)}, 9: pq.Segment(1)}
+    pred_segments = {**{n: pq.Segment(0) for n in (1, 2, 3)}, 5: pq.Segment(0)}
+    matching = pq.match_segments(*pq.count_pairs(gt, pred), gt_segments, pred_segments)
+    sizes = errors.size_statistics(matching, 2)
+    assert list(errors.SIZES) == ['small', 'medium', 'large']
     assert sizes[:, 0, 1].tolist() == [1, 1, 1]  # TP
     assert sizes[:, 0, 2].tolist() == [0, 1, 0]  # FP of 100 x 50 px
     assert sizes[:, 1, 3].tolist() == [0, 0, 1]  # FN of 200 x 100 px
     labels = {'a': 0, 'b': 1, 'c': 2, 'A': 0, 'B': 1, 'D': 1, 'C': 2}
     matching = matching_of('aaaabbbbbcccc', 'AACCBDDAA....', labels)
-    assert taken_for(matching, C).tolist() == [0, 1, C]  # a tie; two parts together; nothing
+    assert errors.taken_for(matching, C).tolist() == [0, 1, C]  # a tie; two parts together; nothing

@@ -18,9 +18,8 @@ def test_batches_have_one_padded_size_and_bad_images_are_told():
     images = [np.zeros((*size, 3), np.uint8) for size in sizes]
     told = []
     batches = [*read_batches(list_inputs(images), prepare, 2, told.append)]
-    assert [[loaded.data for loaded in batch] for batch in batches] == [
-        ['image 0', 'image 1'], ['image 3'], ['image 4', 'image 5'],
-    ]  # fmt: skip
+    grouped = [[loaded.data for loaded in batch] for batch in batches]
+    assert grouped == [['image 0', 'image 1'], ['image 3'], ['image 4', 'image 5']]
     assert [batch[0].shape for batch in batches] == [(64, 96), (64, 96), (32, 32)]
     assert [(failure.name, failure.message) for failure in told] == [('image 2', 'image 2 is too wide')]
     with pytest.raises(ValueError, match='image 2 is too wide'):

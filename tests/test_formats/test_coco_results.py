@@ -29,9 +29,8 @@ def test_records_and_files(tmp_path):
     segment = dict({**segment, 'category_id': 17, 'iscrowd': 0})
     del segment['isthing']
     assert content['annotations'][1] == dict(image_id=1, file_name='b.png', segments_info=[segment])
-    assert content['categories'] == categories(META) == [
-        dict(id=17, name='cat', isthing=1), dict(id=3, name='sky', isthing=0),
-    ]  # fmt: skip
+    expected = [dict(id=17, name='cat', isthing=1), dict(id=3, name='sky', isthing=0)]
+    assert content['categories'] == categories(META) == expected
     assert [i['image_id'] for i in read_json(tmp_path / 'instances.json')] == [0, 1]
 
 

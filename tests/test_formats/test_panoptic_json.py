@@ -28,3 +28,17 @@ def test_labels_are_bytes(number):
     categories = [dict(id=i, name=str(i), isthing=1) for i in range(number)]
     with pytest.raises(ValueError, match=f'has {number} classes, expected 1 to 254'):
         arrange_classes(categories, {}, 'a.json')
+
+
+@pytest.mark.parametrize(
+    'key, field, value, message',
+    [('categories', 'id', 10**30, 'categories have the id 1000000'),
+     ('categories', 'name', '', 'categories with an unusable name'),
+     ('images', 'id', -(2**63) - 1, 'images have the id -9223')],
+)  # fmt: skip
+def test_ids_are_numbers_of_64_bits_and_names_not_empty(tmp_path, key, field, value, message):
+    path = write(tmp_path) / 'panoptic.json'
+    with edited(path) as content:
+        content[key][0][field] = value
+    with pytest.raises(ValueError, match=message):
+        read_panoptic_json(str(path))

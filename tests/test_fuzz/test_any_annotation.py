@@ -1,8 +1,6 @@
 """Converters on annotation files of any content: a whole data set, or one line and nothing."""
 
-import base64
 import copy
-import io
 import json
 import shutil
 import tempfile
@@ -10,32 +8,23 @@ from pathlib import Path
 
 import numpy as np
 from helpers.fuzzing import cases, change, json_values, places
-from helpers.own_data import made, photo, run
+from helpers.own_data import in_base64, made, photo, run
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 FOLDER = Path(tempfile.mkdtemp(prefix='fuzz-'))
 PHOTOS = [photo(FOLDER / 'img' / name, 30, 40) for name in ('a.jpg', 'sub/b.jpg')]
 CONTENT = [path.read_bytes() for path in PHOTOS]
 CORNERS = [8, 6, 26, 6, 26, 20, 8, 20]
 
-
-def png() -> str:
-    file = io.BytesIO()
-    Image.fromarray(np.full((4, 6), 255, np.uint8)).save(file, 'PNG')
-    return base64.b64encode(file.getvalue()).decode()
-
-
+PNG = in_base64(np.full((4, 6), 255, np.uint8))
+RLE = dict(size=[30, 40], counts=[100, 50, 1050])
 COCO = dict(
     images=[dict(id=1, file_name='a.jpg', height=30, width=40), dict(id=2, file_name='sub/b.jpg')],
     annotations=[
         dict(id=1, image_id=1, category_id=1, iscrowd=0, segmentation=[CORNERS]),
         dict(id=2, image_id=2, category_id=2, segmentation=[[[1, 1], [9, 1], [9, 9]]]),
-        dict(
-            id=3, image_id=2, category_id=1, iscrowd=1,
-            segmentation=dict(size=[30, 40], counts=[100, 50, 1050]),
-        ),
+        dict(id=3, image_id=2, category_id=1, iscrowd=1, segmentation=RLE),
     ],
     categories=[
         dict(id=1, name='cat', supercategory='x', color=[1, 2, 3], isthing=1),
@@ -44,21 +33,17 @@ COCO = dict(
 )  # fmt: skip
 POLYGON = dict(name='polygon', all_points_x=CORNERS[::2], all_points_y=CORNERS[1::2])
 ELLIPSE = dict(name='ellipse', cx=3, cy=4, rx=2, ry=1, theta=0.3)
-VIA = {
-    'a.jpg1': dict(
-        filename='a.jpg',
-        regions=[
-            dict(shape_attributes=POLYGON, region_attributes=dict(kind='cat')),
-            dict(shape_attributes=ELLIPSE, region_attributes=dict(kind=dict(cat=True))),
-        ],
-    )
-}
+REGIONS = [
+    dict(shape_attributes=POLYGON, region_attributes=dict(kind='cat')),
+    dict(shape_attributes=ELLIPSE, region_attributes=dict(kind=dict(cat=True))),
+]
+VIA = {'a.jpg1': dict(filename='a.jpg', regions=REGIONS)}
 LABELME = dict(
-    imagePath='a.jpg', imageHeight=30, imageWidth=40, imageData=png(),
+    imagePath='a.jpg', imageHeight=30, imageWidth=40, imageData=PNG,
     shapes=[
         dict(label='cat', points=[[1, 2], [9, 2], [9, 9]], group_id=1, shape_type='polygon'),
         dict(label='cat', points=[[1, 2], [9, 9]], shape_type='circle'),
-        dict(label='cat', points=[[1, 2], [7, 6]], shape_type='mask', mask=png()),
+        dict(label='cat', points=[[1, 2], [7, 6]], shape_type='mask', mask=PNG),
     ],
 )  # fmt: skip
 DOCUMENTS = dict(coco=COCO, via=VIA, labelme=LABELME)

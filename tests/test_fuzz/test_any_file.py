@@ -24,25 +24,18 @@ from mmpfcn.formats.panoptic_png import read_panoptic_png
 from mmpfcn.formats.read_image import decode_image
 
 FOLDER = Path(tempfile.mkdtemp(prefix='fuzz-'))
+SEGMENTS = [
+    dict(id=3, category_id=7, iscrowd=0, bbox=[0, 0, 2, 2], area=4),
+    dict(id=4, category_id=9, iscrowd=0, bbox=[0, 0, 5, 4], area=16),
+]
 DOCUMENT = dict(
     categories=[
         dict(id=7, name='car', isthing=1, color=[1, 2, 3]),
         dict(id=9, name='sky', isthing=0, color=[4, 5, 6]),
     ],
     images=[dict(id=1, file_name='a.jpg', height=4, width=5)],
-    annotations=[
-        dict(
-            image_id=1,
-            file_name='a.png',
-            segments_info=[
-                dict(id=3, category_id=7, iscrowd=0, bbox=[0, 0, 2, 2], area=4),
-                dict(id=4, category_id=9, iscrowd=0, bbox=[0, 0, 5, 4], area=16),
-            ],
-        )
-    ],
+    annotations=[dict(image_id=1, file_name='a.png', segments_info=SEGMENTS)],
 )
-
-
 PLACES = places(DOCUMENT)
 
 

@@ -29,8 +29,6 @@ def saved(kind: str, **options) -> bytes:
     return file.getvalue()
 
 
-# ---- the end of a JPEG ----
-
 JPEGS = [
     saved('JPEG'),
     saved('JPEG', progressive=True),
@@ -85,26 +83,15 @@ def test_jpeg_that_is_damaged(jpeg, segments, edits):
         assert np.array_equal(image, stored)
 
 
-# ---- EXIF ----
-
 ORIENTATION = 274
 FORMATS = {1: 'B', 3: 'H', 4: 'I', 8: 'h', 9: 'i'}
 orders = st.sampled_from(['<', '>'])
-orientations = st.integers(1, 8)
-other_entries = st.dictionaries(
-    st.sampled_from([271, 282, 296, 305, 306, 531]),
-    st.tuples(st.sampled_from([3, 4]), st.integers(0, 2**16 - 1)),
-    max_size=4,
-)
-any_entries = st.lists(
-    st.tuples(
-        st.sampled_from([ORIENTATION, 256, 257, 34665]) | st.integers(0, 2**16 - 1),
-        st.integers(0, 13),
-        st.sampled_from([0, 1, 2, 2**32 - 1]),
-        st.sampled_from([0, 1, 6, 9, 2**16, 2**32 - 1]),
-    ),
-    max_size=5,
-)
+orientations, words = st.integers(1, 8), st.integers(0, 2**16 - 1)
+typed_words = st.tuples(st.sampled_from([3, 4]), words)
+other_entries = st.dictionaries(st.sampled_from([271, 282, 296, 305, 306, 531]), typed_words, max_size=4)
+tags = st.sampled_from([ORIENTATION, 256, 257, 34665]) | words
+counts, values = st.sampled_from([0, 1, 2, 2**32 - 1]), st.sampled_from([0, 1, 6, 9, 2**16, 2**32 - 1])
+any_entries = st.lists(st.tuples(tags, st.integers(0, 13), counts, values), max_size=5)
 
 
 def directory(order: str, entries: list, gap: bytes, number: int | None = None) -> bytes:
@@ -133,11 +120,8 @@ def in_png(exif: bytes) -> bytes:
 
 def in_webp(exif: bytes) -> bytes:
     height, width = PIXELS.shape[:2]
-    canvas = (
-        b'VP8X'
-        + struct.pack('<II', 10, 8)
-        + b''.join((side - 1).to_bytes(3, 'little') for side in (width, height))
-    )
+    size = b''.join((side - 1).to_bytes(3, 'little') for side in (width, height))
+    canvas = b'VP8X' + struct.pack('<II', 10, 8) + size
     chunk = b'EXIF' + struct.pack('<I', len(exif)) + exif + bytes(len(exif) % 2)
     body = b'WEBP' + canvas + saved('WEBP', lossless=True)[12:] + chunk
     return b'RIFF' + struct.pack('<I', len(body)) + body
@@ -171,9 +155,9 @@ def tiff(order: str, orientation: int) -> bytes:
         (262, 3, 1, 2), (273, 4, 1, 8), (ORIENTATION, 3, 1, orientation), (277, 3, 1, 3),
         (278, 3, 1, height), (279, 4, 1, PIXELS.nbytes),
     ]  # fmt: skip
-    return directory(order, [(t, 4 if n > 1 else k, n, v) for t, k, n, v in entries], gap).replace(
-        struct.pack(f'{order}HHI', 258, 4, 3), struct.pack(f'{order}HHI', 258, 3, 3)
-    )
+    wrong, right = (struct.pack(f'{order}HHI', 258, kind, 3) for kind in (4, 3))
+    content = directory(order, [(t, 4 if n > 1 else k, n, v) for t, k, n, v in entries], gap)
+    return content.replace(wrong, right)
 
 
 @cases
@@ -188,13 +172,11 @@ def test_tiff_orientation(order, orientation):
     assert np.array_equal(image, np.array(upright)[..., ::-1])
 
 
+directories = st.builds(directory, orders, any_entries, st.binary(max_size=9), st.none() | words)
+
+
 @cases
-@given(
-    st.sampled_from(sorted(CARRIERS)),
-    st.binary(max_size=60)
-    | st.builds(directory, orders, any_entries, st.binary(max_size=9), st.none() | st.integers(0, 2**16 - 1)),
-    edits,
-)
+@given(st.sampled_from(sorted(CARRIERS)), st.binary(max_size=60) | directories, edits)
 def test_exif_of_any_bytes(kind, exif, edits):
     """An image of one of the eight orientations, the one that the header says."""
     content = CARRIERS[kind](mutated(exif, edits))

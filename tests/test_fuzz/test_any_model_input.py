@@ -36,16 +36,12 @@ def test_assigner(objects, height, width, seed, separate):
     sem_seg = torch.randint(VOID + 1, (height, width), generator=generator)
     padded = [-(-side // 32) * 32 for side in (height, width)]
     sizes = [tuple(side // stride for side in padded) for stride in (8, 16, 32)]
-    targets = PanopticFCNAssigner(THINGS, STUFF, RANGES, separate).assign(
-        InstanceData(
-            masks=masks.to(torch.uint8),
-            labels=torch.tensor([label for label, *_ in objects], dtype=torch.long),
-            bboxes=torch.tensor([box for _, box, _ in objects]).view(-1, 4),
-        ),
-        sem_seg.masked_fill(sem_seg == VOID, 255),
-        sizes,
-        tuple(side // 4 for side in padded),
-    )
+    labels = torch.tensor([label for label, *_ in objects], dtype=torch.long)
+    boxes = torch.tensor([box for _, box, _ in objects]).view(-1, 4)
+    truth = InstanceData(masks=masks.to(torch.uint8), labels=labels, bboxes=boxes)
+    sem_seg = sem_seg.masked_fill(sem_seg == VOID, 255)
+    assigner = PanopticFCNAssigner(THINGS, STUFF, RANGES, separate)
+    targets = assigner.assign(truth, sem_seg, sizes, tuple(side // 4 for side in padded))
     assert len(targets.masks) == len(targets.labels) <= len(objects)
     for values in (targets.masks, targets.region_masks):
         assert ((values >= 0) & (values <= 1)).all()
@@ -127,18 +123,15 @@ def test_panoptic_merge(data, num_things, height, width, seed):
     generator = torch.Generator().manual_seed(seed)
     thing_logits, region_logits = data.draw(mask_logits((num_things, STUFF + 1)))
     h, w = (4 * side for side in thing_logits.shape[1:])
-    things = InstanceData(
-        labels=torch.randint(THINGS, (num_things,), generator=generator),
-        scores=torch.rand(num_things, generator=generator),
-        num_kernels=torch.ones(num_things, dtype=torch.long),
-        mask_logits=thing_logits,
+    things, regions = (
+        InstanceData(labels=labels, mask_logits=mask_logits, num_kernels=torch.ones_like(labels))
+        for labels, mask_logits in (
+            (torch.randint(THINGS, (num_things,), generator=generator), thing_logits),
+            (torch.arange(THINGS, VOID + 1), region_logits),
+        )
     )
-    regions = InstanceData(
-        labels=torch.arange(THINGS, VOID + 1),
-        scores=torch.rand(STUFF + 1, generator=generator),
-        num_kernels=torch.ones(STUFF + 1, dtype=torch.long),
-        mask_logits=region_logits,
-    )
+    for kernels in (things, regions):
+        kernels.scores = torch.rand(len(kernels), generator=generator)
     shape = (int(torch.randint(1, h + 1, (), generator=generator)), w)
     sample = DetDataSample(metainfo=dict(img_shape=shape, ori_shape=(height, width)))
     settings = dict(tiny.config().test_cfg, score_thr=0.0, panoptic_score_thr=0.1)

@@ -52,11 +52,8 @@ def scenes(draw, num_classes: int) -> Scene:
     ]
     moved = draw(arrays(bool, shape, fill=st.just(False)))
     other = draw(arrays(np.int64, shape, elements=st.integers(0, count)))
-    return (
-        np.array([0, *ids])[index],
-        list(zip(ids, labels, crowds, strict=True)),
-        np.array(values)[np.where(moved, other, index)],
-    )
+    pred = np.array(values)[np.where(moved, other, index)]
+    return np.array([0, *ids])[index], list(zip(ids, labels, crowds, strict=True)), pred
 
 
 data_sets = categories().flatmap(
@@ -76,14 +73,10 @@ def write_ground_truth(folder: Path, categories: list[dict], images: list[Scene]
         cv2.imwrite(f'{folder}/{number}.jpg', np.zeros((height, width, 3), np.uint8))
         write_panoptic_png(folder / 'gt' / f'{number}.png', gt)
         content['images'].append(dict(id=number, file_name=f'{number}.jpg', height=height, width=width))
+        ids = [category['id'] for category in by_label(categories)]
         infos = [
-            dict(
-                id=id_,
-                category_id=by_label(categories)[label]['id'],
-                iscrowd=int(crowd),
-                area=int((gt == id_).sum()),
-            )
-            for id_, label, crowd in segments
+            dict(id=i, category_id=ids[label], iscrowd=int(crowd), area=int((gt == i).sum()))
+            for i, label, crowd in segments
         ]
         content['annotations'].append(dict(image_id=number, file_name=f'{number}.png', segments_info=infos))
     (folder / 'gt.json').write_text(json.dumps(content))
@@ -98,13 +91,9 @@ def write_prediction(folder: Path, categories: list[dict], number: int, pred: np
         png[pred == value] = id_
     write_panoptic_png(folder / 'pred' / f'{number}.png', png)
     labels = (values % INSTANCE_OFFSET).tolist()
-    return dict(
-        image_id=number,
-        file_name=f'{number}.png',
-        segments_info=[
-            dict(id=id_, category_id=by_label(categories)[label]['id']) for id_, label in enumerate(labels, 1)
-        ],
-    )
+    ids = [category['id'] for category in by_label(categories)]
+    infos = [dict(id=i, category_id=ids[label]) for i, label in enumerate(labels, 1)]
+    return dict(image_id=number, file_name=f'{number}.png', segments_info=infos)
 
 
 def panopticapi_quality(
@@ -128,24 +117,13 @@ def panopticapi_quality(
 
 
 def our_quality(folder: Path, preds: list[np.ndarray], loaded: bool) -> tuple[np.ndarray, dict[str, float]]:
-    """The same by data set, pipeline and evaluator.
-
-    Args:
-        folder: of the files.
-        preds: of each image (H, W).
-        loaded: the pipeline reads the ground truth; else the metric does.
-    """
-    dataset = PanopticDataset(
-        ann_file=f'{folder}/gt.json',
-        data_prefix=dict(img=str(folder), seg=f'{folder}/gt'),
-        test_mode=True,
-        serialize_data=False,  # else all garbage is collected first
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            *[dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True)] * loaded,
-            dict(type='PackPanopticInputs'),
-        ],
-    )
+    """The same by data set, pipeline and evaluator; the ground truth is ``loaded`` by the pipeline, else
+    by the metric."""
+    load = [dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True)] * loaded
+    pipeline = [dict(type='LoadImageFromFile'), *load, dict(type='PackPanopticInputs')]
+    where = dict(ann_file=f'{folder}/gt.json', data_prefix=dict(img=str(folder), seg=f'{folder}/gt'))
+    # serialized, all garbage would be collected first
+    dataset = PanopticDataset(**where, test_mode=True, serialize_data=False, pipeline=pipeline)
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
     evaluator.dataset_meta = dataset.metainfo
     samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
@@ -154,8 +132,8 @@ def our_quality(folder: Path, preds: list[np.ndarray], loaded: bool) -> tuple[np
     evaluator.process(samples)
     [metric] = evaluator.metrics
     counts = np.zeros((len(dataset.metainfo['classes']), 4))
-    for image in metric._images:
-        np.add.at(counts, image.labels, image.statistics)
+    for labels, statistics, _ in metric._images:
+        np.add.at(counts, labels, statistics)
     return counts, evaluator.evaluate(len(samples))
 
 

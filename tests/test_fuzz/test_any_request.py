@@ -12,19 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from helpers import web_server as web
 from helpers.fuzzing import cases, edits, json_values, mutated
 from helpers.oracle import ROOT
-from helpers.web_server import (
-    PASSWORDS,
-    Server,
-    ask,
-    file_data,
-    listen,
-    running_server,
-    shown_by,
-    upload,
-    write_image,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +35,7 @@ routes = st.sampled_from([
 pieces = st.sampled_from([
     '..', '../', '../../../../../..', '%2e%2e/', '..%2f', '..%5c', '..\\', '/', '//', '%2f', '/./',
     '%00', '%', '%zz', '?', '#', ';', '&', '=', 'file://', 'http://', 'http:%2f%2f', 'upload',
-    'FOLDER', 'FOLDER/secret.txt', 'secret.txt', 'log.txt', PASSWORDS, 'etc/passwd', 'setup.py',
+    'FOLDER', 'FOLDER/secret.txt', 'secret.txt', 'log.txt', web.PASSWORDS, 'etc/passwd', 'setup.py',
     str(ROOT), str(ROOT / 'setup.py'),
 ])  # fmt: skip
 coded = texts.map(quote)  # most others are refused for a letter that HTTP has not
@@ -72,17 +62,18 @@ bodies = st.binary(max_size=40) | (forms | json_values.map(json.dumps)).map(str.
 
 
 @cache
-def server() -> Server:
+def server() -> web.Server:
     folder = Path(STACK.enter_context(tempfile.TemporaryDirectory(prefix='fuzz-')))
     (folder / 'secret.txt').write_text(SECRET)
-    write_image(folder / 'good.png')
-    return STACK.enter_context(running_server(folder))
+    web.write_image(folder / 'good.png')
+    return STACK.enter_context(web.running_server(folder))
 
 
 @pytest.fixture(scope='module', autouse=True)
 def stop():
     yield
-    require_result(ask(server(), file_data(upload(server(), folder() / 'good.png')), 'last'))
+    path = web.upload(server(), folder() / 'good.png')
+    require_result(web.ask(server(), web.file_data(path), 'last'))
     STACK.close()
 
 
@@ -148,9 +139,8 @@ def at(values: list, changes: list) -> list:
     return values
 
 
-files = st.builds(file_data, names) | st.fixed_dictionaries(
-    dict(path=names),
-    optional=dict(url=names, meta=json_values, orig_name=names, is_stream=json_values),
+files = st.builds(web.file_data, names) | st.fixed_dictionaries(
+    dict(path=names), optional=dict(url=names, meta=json_values, orig_name=names, is_stream=json_values)
 )
 changes = st.lists(st.tuples(st.integers(0, 20), json_values | files), max_size=4)
 extra = st.dictionaries(
@@ -163,15 +153,15 @@ extra = st.dictionaries(
 @given(st.integers(0, 10**9), st.booleans(), changes, extra)
 def test_request_of_a_result(session, good, changes, extra):
     """Anything for the function of the page; what is accepted has an end."""
-    number, values = shown_by(server())
-    path = upload(server(), folder() / 'good.png')
-    changed = at([file_data(path) if good else None, *values[1:]], changes)
+    number, values = web.shown_by(server())
+    path = web.upload(server(), folder() / 'good.png')
+    changed = at([web.file_data(path) if good else None, *values[1:]], changes)
     body = {'data': changed, 'fn_index': number, 'session_hash': f's{session}', **extra}
     body = json.dumps(body).replace('FOLDER', str(folder())).encode()
     kind = [('Content-Type', 'application/json')]
     status, answer = send('POST', '/gradio_api/queue/join', kind, body)
     if status == 200:
-        messages = listen(server(), f's{session}')
+        messages = web.listen(server(), f's{session}')
         assert messages[-1]['msg'] == 'close_stream'
         if good and not changes and not extra:
             require_result(messages[-2])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
-from mmpfcn.commands.convert.segmentation import encode, parts_of
+from mmpfcn.commands.convert.fields import encode, parts_of
 
 sides = st.integers(1, 12)
 
@@ -77,8 +77,7 @@ def test_compressed_rle_that_is_damaged(mask, edits):
 numbers = st.floats() | st.integers(-20, 20) | st.integers()
 counts = st.lists(numbers, max_size=5) | st.text(max_size=8) | json_values
 rles = st.fixed_dictionaries(
-    {},
-    optional=dict(size=st.just([4, 5]) | st.lists(numbers, max_size=3) | json_values, counts=counts),
+    {}, optional=dict(size=st.just([4, 5]) | st.lists(numbers, max_size=3) | json_values, counts=counts)
 )
 polygons = st.lists(numbers, max_size=9) | st.lists(st.lists(numbers, min_size=2, max_size=2), max_size=4)
 

@@ -25,13 +25,10 @@ from mmpfcn.formats.panoptic_png import PNG_SIGNATURE, read_panoptic_png, write_
 from mmpfcn.formats.read_image import decode_image, read_image
 
 
-@pytest.mark.parametrize(
-    'side, message',
-    [
-        (60000, r'bomb.png has 60000 x 60000 pixels, more than 268435456'),
-        (16000, r'bomb.png has \d\d bytes, too few for 16000 x 16000 pixels'),
-    ],
-)
+@pytest.mark.parametrize('side, message', [
+    (60000, r'bomb.png has 60000 x 60000 pixels, more than 268435456'),
+    (16000, r'bomb.png has \d\d bytes, too few for 16000 x 16000 pixels'),
+])  # fmt: skip
 def test_a_panoptic_map_of_absurd_size(tmp_path, side, message):
     header = b'IHDR' + 2 * side.to_bytes(4, 'big') + b'\x08\2\0\0\0'
     chunk = len(header[4:]).to_bytes(4, 'big') + header + zlib.crc32(header).to_bytes(4, 'big')
@@ -103,16 +100,11 @@ def test_a_gif_of_thousands_of_frames():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
-@pytest.mark.parametrize(
-    'content, message',
-    [
-        ('[' * 100_000, 'no complete JSON'),
-        (dict(height=10**9), '5 x 1000000000 pixels'),
-        (dict(height=None), 'unusable height'),
-        (dict(file_name=3), 'unusable file_name'),
-        (dict(id=[1]), 'unusable id'),
-    ],
-)
+@pytest.mark.parametrize('content, message', [
+    ('[' * 100_000, 'no complete JSON'),
+    (dict(height=10**9), '5 x 1000000000 pixels'), (dict(height=None), 'unusable height'),
+    (dict(file_name=3), 'unusable file_name'), (dict(id=[1]), 'unusable id'),
+])  # fmt: skip
 def test_absurd_json(tmp_path, content, message):
     if isinstance(content, dict):
         image = dict(dict(id=1, file_name='a.jpg', height=4, width=5), **content)
@@ -152,17 +144,11 @@ def absurd_storage(path: Path) -> None:
             file.writestr(name, content)
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        (
-            compressed,
-            r'compressed, or with .* \d{3,4} bytes and unpacks to 1000\d{3}\. If you trust',
-        ),
-        (overlapping, r'parts that overlap, it has 10\d{5} bytes and unpacks to 1000\d{5}\.'),
-        (absurd_storage, 'no checkpoint, or a damaged one.*does not match expected size'),
-    ],
-)
+@pytest.mark.parametrize('change, message', [
+    (compressed, r'compressed, or with .* \d{3,4} bytes and unpacks to 1000\d{3}\. If you trust'),
+    (overlapping, r'parts that overlap, it has 10\d{5} bytes and unpacks to 1000\d{5}\.'),
+    (absurd_storage, 'no checkpoint, or a damaged one.*does not match expected size'),
+])  # fmt: skip
 def test_a_small_checkpoint_of_absurd_size(tmp_path, change, message):
     path = tmp_path / 'bomb.pth'
     torch.save(dict(state_dict=dict(a=torch.zeros(250_000))), path)
@@ -226,9 +212,8 @@ def test_an_empty_message_of_a_broken_checkpoint(tmp_path):
 
 
 def test_an_image_of_one_pixel_has_targets():
-    objects = InstanceData(
-        masks=torch.ones(1, 1, 1), labels=torch.tensor([0]), bboxes=torch.tensor([[0.0, 0, 1, 1]])
-    )
+    masks, boxes = torch.ones(1, 1, 1), torch.tensor([[0.0, 0, 1, 1]])
+    objects = InstanceData(masks=masks, labels=torch.tensor([0]), bboxes=boxes)
     assigner = PanopticFCNAssigner(1, 1, ((1, 64),))
     targets = assigner.assign(objects, torch.zeros(1, 1, dtype=torch.long), [(4, 4)], (8, 8))
     assert targets.masks.sum() == 1 and targets.levels[0].centers.max() == 1
@@ -237,13 +222,10 @@ def test_an_image_of_one_pixel_has_targets():
 def test_stuff_without_a_pixel_is_no_segment():
     settings = dict(tiny.config().test_cfg, stuff_area_limit=0)
     ones = torch.ones(1, dtype=torch.long)
-    none = InstanceData(
-        labels=ones[:0], scores=torch.ones(0), num_kernels=ones[:0], mask_logits=torch.ones(0, 2, 2)
-    )
-    regions = InstanceData(
-        labels=torch.tensor([1, 2]), scores=torch.ones(2), num_kernels=ones.repeat(2),
-        mask_logits=torch.tensor([1.0, -1]).view(2, 1, 1).expand(2, 2, 2),
-    )  # fmt: skip
+    logits = torch.tensor([1.0, -1]).view(2, 1, 1).expand(2, 2, 2)
+    regions = InstanceData(labels=torch.tensor([1, 2]), scores=torch.ones(2), mask_logits=logits)
+    regions.num_kernels = ones.repeat(2)
+    none = regions[:0]
     sample = DetDataSample(metainfo=dict(img_shape=(8, 8), ori_shape=(8, 8)))
     head = PanopticFCNFusionHead(1, 2, settings)
     [result] = head.predict([none], [regions], [sample])

@@ -18,11 +18,8 @@ def assign(*boxes, labels=None, sem_seg=None, shape=(128, 192), **settings):
     masks = torch.zeros(len(boxes), *shape, dtype=torch.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes, strict=True):
         mask[y1:y2, x1:x2] = 1
-    instances = InstanceData(
-        masks=masks,
-        labels=torch.tensor(labels or [0] * len(boxes), dtype=torch.long),
-        bboxes=boxes_around(masks),
-    )
+    labels = torch.tensor(labels or [0] * len(boxes), dtype=torch.long)
+    instances = InstanceData(masks=masks, labels=labels, bboxes=boxes_around(masks))
     sem_seg = torch.full(shape, VOID) if sem_seg is None else sem_seg
     assigner = PanopticFCNAssigner(THINGS, STUFF, RANGES, **settings)
     return assigner.assign(instances, sem_seg, SIZES, (32, 48))
@@ -37,8 +34,7 @@ def test_levels_by_size(side, levels):
 
 
 def test_the_centre_of_each_object():
-    """40 x 40 pixels at (40, 60): mean cell of the mask (14.5, 19.5) / 48 * 24 is cell (7,
-    9)."""
+    """40 x 40 pixels at (40, 60): mean cell of the mask (14.5, 19.5) / 48 * 24 is cell (7, 9)."""
     centers = assign((40, 60, 80, 100), labels=[1]).levels[0].centers
     assert centers[0].max() == 0
     assert (centers[1] == 1).nonzero().tolist() == [[9, 7]]

@@ -8,6 +8,7 @@ from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData
+from test_ops.test_mask_resizing import whole
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmpfcn import PanopticFCNFusionHead
@@ -22,23 +23,19 @@ def head(**changes) -> PanopticFCNFusionHead:
     return PanopticFCNFusionHead(THINGS, STUFF, {**tiny.config().test_cfg, 'stuff_area_limit': 2, **changes})
 
 
+def kernels(labels, scores, counts, **more) -> InstanceData:
+    labels, counts = (torch.tensor([*numbers], dtype=torch.long) for numbers in (labels, counts))
+    return InstanceData(labels=labels, scores=torch.tensor(scores), num_kernels=counts, **more)
+
+
 def merge(things: list[tuple], stuff: list[str], **changes):
     """Things as (label, score, rows of '#' and '.'); stuff as rows of 'a', 'b' and '.'."""
-    masks = torch.tensor(
-        [[[cell == '#' for cell in row] for row in rows] for _, _, rows in things], dtype=torch.bool
-    )
-    instances = InstanceData(
-        labels=torch.tensor([label for label, _, _ in things], dtype=torch.long),
-        scores=torch.tensor([score for _, score, _ in things]),
-        num_kernels=torch.ones(len(things), dtype=torch.long),
-    )
+    labels, scores, drawn = zip(*things, strict=True) if things else ((), (), ())
+    cells = [[[cell == '#' for cell in row] for row in rows] for rows in drawn]
+    masks, instances = torch.tensor(cells, dtype=torch.bool), kernels(labels, scores, [1] * len(things))
     codes = {'a': THINGS, 'b': THINGS + 1, '.': ANY, 't': 0}
     sem_seg = torch.tensor([[codes[cell] for cell in row] for row in stuff], dtype=torch.int16)
-    regions = InstanceData(
-        labels=torch.tensor([2, 3, 4]),
-        scores=torch.tensor([0.5, 0.6, 0.7]),
-        num_kernels=torch.tensor([1, 5, 2]),
-    )
+    regions = kernels([2, 3, 4], [0.5, 0.6, 0.7], [1, 5, 2])
     fusion, instance = head(**changes), torch.zeros_like(sem_seg)
     fusion._take_free_pixels(instance, masks, instances.scores, 0)
     return fusion._merge(instance, instances, sem_seg, regions)
@@ -103,14 +100,10 @@ def test_regions_and_void_are_no_segments():
 def predict(things=(), regions=(), img_shape=(16, 16), ori_shape=(16, 16), rescale=True, **changes):
     """Things and regions as (labels, logits)."""
     sample = DetDataSample(metainfo=dict(img_shape=img_shape, ori_shape=ori_shape))
+    parts = (part or ((), torch.zeros(0, 4, 4)) for part in (things, regions))
     images = [
-        InstanceData(
-            labels=torch.tensor(labels, dtype=torch.long),
-            scores=torch.ones(len(labels)),
-            num_kernels=torch.arange(len(labels)) + 1,
-            mask_logits=logits,
-        )
-        for labels, logits in (part or ((), torch.zeros(0, 4, 4)) for part in (things, regions))
+        kernels(labels, [1.0] * len(labels), range(1, len(labels) + 1), mask_logits=logits)
+        for labels, logits in parts
     ]
     return head(**changes).predict(*([image] for image in images), [sample], rescale)[0]
 
@@ -169,18 +162,15 @@ def test_chunks_do_not_change_the_result(monkeypatch):
 
 def full_size(logits: torch.Tensor, img_shape: tuple, out_shape: tuple) -> torch.Tensor:
     """Probabilities by the published order of operations."""
-    probs = F.interpolate(logits.sigmoid()[:, None], scale_factor=4, mode='bilinear')
-    probs = probs[..., : img_shape[0], : img_shape[1]]
-    return F.interpolate(probs, size=out_shape, mode='bilinear')[:, 0]
+    return whole(logits.sigmoid(), img_shape, out_shape)
 
 
 def merged(instances: InstanceData, sem_seg: torch.Tensor, cfg: dict) -> torch.Tensor:
     """The panoptic map, thing by thing and label by label."""
     panoptic = torch.full(sem_seg.shape, VOID)
     number = 0
-    for mask, label, score in zip(
-        instances.masks, instances.labels.tolist(), instances.scores.tolist(), strict=True
-    ):
+    found = instances.masks, instances.labels.tolist(), instances.scores.tolist()
+    for mask, label, score in zip(*found, strict=True):
         free = mask & (panoptic == VOID)
         taken = (mask & (panoptic != VOID)).sum()
         if score < cfg['panoptic_score_thr'] or taken > cfg['mask_overlap'] * mask.sum():

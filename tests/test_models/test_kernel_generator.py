@@ -15,7 +15,6 @@ def test_maps_of_every_level():
         assert level.kernels.shape == (2, 16, *size)
         for maps in (level.centers, level.regions):
             assert abs(maps.sigmoid().mean() - 0.1) < 0.01
-    generator = tiny.build().panoptic_head.kernel_generator.eval()
     feats = [torch.randn(1, 16, 8, 8), torch.randn(1, 16, 4, 4)]
     with torch.no_grad():
         for together, alone in zip(generator(feats)[1], generator(feats[1:])[0], strict=True):

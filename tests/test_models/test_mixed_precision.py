@@ -7,14 +7,7 @@ from helpers import tiny
 from mmdet.evaluation import INSTANCE_OFFSET
 from torch import Tensor
 
-from mmpfcn.evaluation.panoptic_quality import (
-    Segment,
-    class_quality,
-    count_matching,
-    count_pairs,
-    match_segments,
-    mean_quality,
-)
+from mmpfcn.evaluation import panoptic_quality as counting
 
 NUM_CLASSES = tiny.NUM_THINGS + tiny.NUM_STUFF
 SCENES = ([(4, 4, 36, 28), (54, 12, 90, 56)], [(12, 26, 48, 60), (60, 4, 84, 44)])
@@ -52,12 +45,12 @@ def panoptic_quality(model: torch.nn.Module, scenes: list[tuple[dict, Tensor]]) 
     statistics = 0
     for item, ids in scenes:
         panoptic = tiny.predict(model, item)[0].pred_panoptic_seg
-        pairs = count_pairs(ids.numpy(), panoptic.sem_seg[0].numpy())
-        truth = {i: Segment(i % INSTANCE_OFFSET) for i in ids.unique().tolist()}
-        found = {segment['id']: Segment(segment['label']) for segment in panoptic.segments_info}
-        matching = match_segments(*pairs, truth, found)
-        statistics = statistics + count_matching(matching, NUM_CLASSES)
-    quality, seen = mean_quality(class_quality(np.asarray(statistics)))
+        pairs = counting.count_pairs(ids.numpy(), panoptic.sem_seg[0].numpy())
+        truth = {i: counting.Segment(i % INSTANCE_OFFSET) for i in ids.unique().tolist()}
+        found = {s['id']: counting.Segment(s['label']) for s in panoptic.segments_info}
+        matching = counting.match_segments(*pairs, truth, found)
+        statistics = statistics + counting.count_matching(matching, NUM_CLASSES)
+    quality, seen = counting.mean_quality(counting.class_quality(np.asarray(statistics)))
     assert seen == 4  # two things, two stuff
     return 100 * float(quality[0])
 
@@ -68,7 +61,6 @@ def test_quality_and_precision(learned):
     assert expected > 80
     with torch.autocast('cpu', dtype=torch.bfloat16):
         assert panoptic_quality(model, scenes) == pytest.approx(expected, abs=0.3)
-    model, scenes = learned
     item = scenes[0][0]
     with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):
         data = model.data_preprocessor(tiny.batch(item))

@@ -171,10 +171,8 @@ def test_counts_that_do_not_fit():
 
 def test_separate_thing_regions_are_in_the_semantic_map_only():
     """The Cityscapes variant: thing regions never become segments, free pixels there are void."""
-    model = tiny.build(
-        panoptic_head=dict(separate_thing_regions=True),
-        test_cfg=dict(center_thr=2.0, region_thr=0.0, stuff_area_limit=1),  # no objects
-    )
+    no_objects = dict(center_thr=2.0, region_thr=0.0, stuff_area_limit=1)
+    model = tiny.build(panoptic_head=dict(separate_thing_regions=True), test_cfg=no_objects)
     region_out = model.panoptic_head.kernel_generator.region_out
     assert region_out.out_channels == VOID  # all classes, no "any thing"
     torch.nn.init.normal_(region_out.weight)  # every class is somewhere the best

@@ -12,25 +12,20 @@ from mmpfcn.models.relative_position import measure_places, move_places
 
 NORM = dict(type='GN', num_groups=4)
 PARTS = dict(
-    panoptic_head=dict(
-        kernel_generator=dict(type='RelativeKernelGenerator'),
-        feature_encoder=dict(type='RelativeFeatureEncoder'),
-    )
+    kernel_generator=dict(type='RelativeKernelGenerator'), feature_encoder=dict(type='RelativeFeatureEncoder')
 )
 
 
 def relative_model(**test_cfg):
-    return tiny.build(**PARTS, test_cfg=test_cfg)
+    return tiny.build(panoptic_head=PARTS, test_cfg=test_cfg)
 
 
 @pytest.mark.parametrize('size', [(64, 128), (192, 64)])
 def test_a_kernel_draws_a_paraboloid_around_its_cell(size):
     """b - a |x - c|^2 in cells of P3, whatever the kernel's level, where nothing is learned."""
     torch.manual_seed(0)
-    generator = RelativeKernelGenerator(
-        num_things_classes=2, num_region_channels=3, in_channels=8, feat_channels=8,
-        embed_channels=8, norm_cfg=NORM, position_conv_cfg=None,
-    )  # fmt: skip
+    width = dict(in_channels=8, feat_channels=8, embed_channels=8, norm_cfg=NORM, position_conv_cfg=None)
+    generator = RelativeKernelGenerator(num_things_classes=2, num_region_channels=3, **width)
     encoder = RelativeFeatureEncoder(in_channels=8, feat_channels=8, out_channels=4, norm_cfg=NORM)
     generator.init_weights()
     torch.nn.init.zeros_(generator.thing_embed.embed.weight)
@@ -75,7 +70,7 @@ def test_an_image_of_a_batch_has_what_it_has_alone():
 @pytest.mark.parametrize('name', ['kernel_generator', 'feature_encoder'])
 def test_only_one_of_the_two_is_refused(name):
     with pytest.raises(ValueError, match='RelativeKernelGenerator and RelativeFeatureEncoder go'):
-        tiny.build(panoptic_head={name: PARTS['panoptic_head'][name]})
+        tiny.build(panoptic_head={name: PARTS[name]})
 
 
 def paraboloid(a, x, y, b):

@@ -47,10 +47,8 @@ def test_examples_are_short_and_run():
     sample = dict(pred_panoptic_seg=dict(segments_info=[1, 2, 3]))
     metric.process(None, [sample, dict(pred_panoptic_seg=dict(segments_info=[1]))])
     assert metric.evaluate(2) == dict(segments=2)
-    model = build(
-        feature_encoder=dict(type='PlainEncoder', in_channels=16, out_channels=8),
-        kernel_generator=dict(type='PlainGenerator', in_channels=16),
-    )
+    encoder = dict(type='PlainEncoder', in_channels=16, out_channels=8)
+    model = build(feature_encoder=encoder, kernel_generator=dict(type='PlainGenerator', in_channels=16))
     sum(tiny.losses(model, tiny.sample()).values()).backward()
     assert all(p.grad is not None for p in model.panoptic_head.parameters())
 

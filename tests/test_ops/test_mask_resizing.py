@@ -28,8 +28,7 @@ def whole(maps, img_shape, out_shape):
 
 @pytest.mark.parametrize('cells, img_shape, out_shape', SHAPES)
 def test_parts_weights_and_boxes(cells, img_shape, out_shape):
-    """Any part is that of the whole, a pixel a mean of at most three cells, a box no larger
-    than needed."""
+    """Any part is that of the whole, a pixel a mean of at most three cells, a box no larger than needed."""
     maps = torch.rand(3, *cells)
     expected = whole(maps, img_shape, out_shape)
     resizer = MaskResizer(cells, img_shape, out_shape, CPU)
@@ -41,7 +40,6 @@ def test_parts_weights_and_boxes(cells, img_shape, out_shape):
             clear = (part[0] - 0.5).abs() > 1e-6
             mask = resizer.exceeds(maps[0], rows, columns, 0.5)
             assert torch.equal(mask & clear, (part[0] > 0.5) & clear)
-    resizer = MaskResizer(cells, img_shape, out_shape, CPU)
     for axis in (resizer.rows, resizer.columns):
         torch.testing.assert_close(axis.matrix.sum(1), torch.ones(len(axis.matrix)))
         used = extents(axis.matrix)
@@ -49,7 +47,6 @@ def test_parts_weights_and_boxes(cells, img_shape, out_shape):
     maps = torch.zeros(30, *cells)
     spots = torch.stack([torch.randint(0, side, (30,)) for side in cells])
     maps[torch.arange(30), spots[0], spots[1]] = 1
-    resizer = MaskResizer(cells, img_shape, out_shape, CPU)
     for box, image in zip(resizer.boxes(maps), whole(maps, img_shape, out_shape), strict=True):
         # and nothing else; a cell of the padding has a box without area
         assert image[box].gt(0).sum() == image[box].numel() == image.gt(0).sum()

@@ -66,7 +66,6 @@ def test_it_follows_its_weight(pair):
     double.weight.zero_()
     assert torch.equal(double(x)[0, :, 0, 0], conv.bias)
     # As the EMA hook swaps weights: neither address nor version of the weight changes.
-    conv, other, x = pair
     average, own = torch.randn_like(conv.weight) / 30, conv.weight.clone()
     other(x)
     before = conv.weight.data_ptr(), conv.weight._version
@@ -79,11 +78,10 @@ def test_it_follows_its_weight(pair):
 
 
 def test_it_is_the_plain_one_elsewhere(pair):
-    conv, other, _ = pair
+    conv, other, x = pair
     assert list(other.state_dict()) == list(conv.state_dict()) == ['weight', 'bias']
     assert other.weight is conv.weight and other.bias is conv.bias
     assert other.training == conv.training
-    conv, other, x = pair
     assert torch.equal(other(x), conv(x))  # with gradient
     other(x).square().sum().backward()
     assert conv.weight.grad.abs().sum() > 0
@@ -102,7 +100,6 @@ def test_images_without_a_batch_wrong_channels_and_threads(pair):
     assert other(x[:0]).shape == (0, 128, 32, 32)
     with pytest.raises(RuntimeError, match='expected input.* to have 128 channels'):
         other(x[:, :64])
-    conv, other, x = pair
     expected = conv(x)
     with ThreadPoolExecutor(4) as pool:
         for out in pool.map(torch.no_grad()(lambda _: other(x)), range(16)):

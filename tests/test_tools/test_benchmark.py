@@ -1,5 +1,6 @@
 """The benchmark tool: what it makes models do, how it counts time, and what it writes."""
 
+import itertools
 import mmap
 import sys
 from types import SimpleNamespace
@@ -43,10 +44,8 @@ def tool(analysis_tools):
 @pytest.fixture
 def part(tool):
     """The tool's modules, as ``part.stages``."""
-    prefix = 'benchmarking.'
-    return SimpleNamespace(
-        **{name[len(prefix) :]: m for name, m in sys.modules.items() if name.startswith(prefix)}
-    )
+    loaded = {name: m for name, m in sys.modules.items() if name.startswith('benchmarking.')}
+    return SimpleNamespace(**{name.partition('.')[2]: module for name, module in loaded.items()})
 
 
 @pytest.fixture
@@ -135,11 +134,8 @@ def test_training_and_peers(tool, part, config, tmp_path):
     for row in result['times']:
         assert row['error'] is None and row['num_found'] is None
         names = {'preprocess', 'forward', 'backward', 'optimizer', 'other'}
-        if row['model'] == 'panoptic-fpn':
-            names.add('heads with losses')
-        else:
-            names |= {'targets', 'losses'}
-        assert set(row['stages'][0]) == names
+        fpn = row['model'] == 'panoptic-fpn'
+        assert set(row['stages'][0]) == names | ({'heads with losses'} if fpn else {'targets', 'losses'})
     shares = table(text, 'Shares')
     assert [bool(row['targets + losses / step']) for row in shares] == [True, False, True]
 
@@ -165,7 +161,8 @@ def test_what_can_not_run_is_said_and_the_rest_measured(tool, config, tmp_path, 
 
 
 def test_stages_count_their_own_time_and_end(part, monkeypatch):
-    monkeypatch.setattr(part.stages, 'time', Clock())
+    seconds = itertools.count(1)  # every look at the clock is one second later
+    monkeypatch.setattr(part.stages, 'time', SimpleNamespace(perf_counter=seconds.__next__))
     stages = [
         part.stages.Stage('', 'outer', 'a'),
         part.stages.Stage('', 'inner', 'b'),
@@ -291,11 +288,9 @@ def test_ground_truth(part, bitmaps):
 
 def test_models_are_listed_and_compiled(part, config, monkeypatch):
     listed = part.candidates.candidates([config], {}, True, ['mask2former'], True, True, False)
-    assert [candidate.name for candidate in listed] == [
-        name + variant
-        for variant in ('', ', compiled', ', channels last', ', channels last, compiled')
-        for name in ('small', 'small, plain convs', 'mask2former')
-    ]
+    variants = '', ', compiled', ', channels last', ', channels last, compiled'
+    names = 'small', 'small, plain convs', 'mask2former'
+    assert [c.name for c in listed] == [name + variant for variant in variants for name in names]
     compiled = []
 
     def compile_(function, fullgraph):
@@ -334,17 +329,6 @@ def test_variants_are_built(part, config):
     tiny.predict(model, tiny.sample())
     assert seen[0].is_contiguous(memory_format=torch.channels_last)
     assert not seen[0].is_contiguous()
-
-
-class Clock:
-    """Every look at it is one second later."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def perf_counter(self) -> int:
-        self.now += 1
-        return self.now
 
 
 class Nested:

@@ -1,17 +1,12 @@
-import colorsys
-
 import numpy as np
 import pytest
 
 from mmpfcn.visualization import Segment, draw_panoptic, join_panels
 from mmpfcn.visualization.drawing import GAP, enlarge, resize, stack_rows, title_height
 
+from .test_colors import PALETTE, hue
+
 CLASSES = ('cat', 'dog', 'sky')
-PALETTE = [(220, 20, 60), (0, 0, 142), (70, 130, 180)]
-
-
-def hue(color):
-    return colorsys.rgb_to_hsv(*(int(channel) / 255 for channel in color))[0]
 
 
 def noise(height, width):
@@ -68,9 +63,8 @@ def test_crowds_are_striped_and_a_line_separates_segments():
     assert len(np.unique(plain[..., 0])) == 1
     assert len(np.unique(crowd[..., 0])) == 2
     ids = np.repeat([1, 2], 30)[None].repeat(60, 0)
-    drawn = draw_panoptic(
-        np.zeros((60, 60, 3), np.uint8), ids, [Segment(1, 0), Segment(2, 0)], ['cat' * 30], PALETTE
-    )
+    halves = [Segment(1, 0), Segment(2, 0)]
+    drawn = draw_panoptic(np.zeros((60, 60, 3), np.uint8), ids, halves, ['cat' * 30], PALETTE)
     columns = np.flatnonzero((drawn >= 191).all(axis=(0, 2)))
     assert columns.tolist() == [29]
 

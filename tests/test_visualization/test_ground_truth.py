@@ -23,9 +23,8 @@ def test_objects_with_and_without_a_semantic_map():
     masks = BitmapMasks(np.array([[[1, 0, 0, 0, 0]], [[0, 1, 0, 0, 0]]], np.uint8), 1, 5)
     ids, segments = from_objects(sample_of(masks, [0, 0], [[0, 0, 0, 1, 255]]), {0})
     by_id = {segment.id: (segment.label, segment.crowd) for segment in segments}
-    assert [by_id.get(value) for value in ids[0].tolist()] == [
-        (0, False), (0, False), (0, True), (1, False), None,
-    ]  # fmt: skip
+    found = [by_id.get(value) for value in ids[0].tolist()]
+    assert found == [(0, False), (0, False), (0, True), (1, False), None]
     assert ids[0, 0] != ids[0, 1] and [segment.crowd for segment in segments][-1]
     # As of a data set of instances, with outlines.
     masks = PolygonMasks([[np.array([0.0, 0, 4, 0, 4, 4, 0, 4])]], 4, 8)

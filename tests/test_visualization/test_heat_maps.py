@@ -31,13 +31,6 @@ def output(inferencer):
     return output
 
 
-def with_maps(output, centers, regions):
-    """The same maps on the first level, nothing on the others."""
-    nothing = [LevelMaps(torch.full_like(c, -99), torch.full_like(r, -99), k) for c, r, k in output.levels]
-    first = LevelMaps(centers, regions, output.levels[0].kernels)
-    return replace(output, levels=[first, *nothing[1:]])
-
-
 @pytest.fixture
 def drawn_output(output):
     """One centre of 'star' at row 2, column 7 of 8 x 12; sand left, any thing right."""
@@ -45,7 +38,9 @@ def drawn_output(output):
     centers[0, 2, 2, 7] = 99
     regions[0, 0, :, :6] = 99
     regions[0, 4, :, 6:] = 99
-    return with_maps(output, centers, regions)
+    nothing = [LevelMaps(torch.full_like(c, -99), torch.full_like(r, -99), k) for c, r, k in output.levels]
+    first = LevelMaps(centers, regions, output.levels[0].kernels)
+    return replace(output, levels=[first, *nothing[1:]])
 
 
 def settings(inferencer, center_thr=0.3):
@@ -86,23 +81,20 @@ def test_centres_lie_on_the_image_and_pictures_are_bounded(inferencer, drawn_out
 
 
 def test_names_of_peaks(inferencer, drawn_output):
-    drawn, numbered, again = (
-        draw_centers(drawn_output, settings(inferencer), META, texts)[0]
-        for texts in (None, [['p1'], [], [], [], []], [['star 0.56'], [], [], [], []])
-    )
+    texts = None, [['p1'], [], [], [], []], [['star 0.56'], [], [], [], []]
+    pictures = (draw_centers(drawn_output, settings(inferencer), META, text)[0] for text in texts)
+    drawn, numbered, again = pictures
     assert np.array_equal(drawn, again)
     columns = [np.nonzero((picture != DARK).any((0, 2)))[0].max() for picture in (numbered, drawn)]
     assert columns[0] < columns[1] - 20  # a shorter text
-    named, nameless = (
-        draw_centers(drawn_output, settings(inferencer, threshold), META)[0] for threshold in (0.3, 0.6)
-    )
+    thresholds = [settings(inferencer, threshold) for threshold in (0.3, 0.6)]
+    named, nameless = (draw_centers(drawn_output, threshold, META)[0] for threshold in thresholds)
     changed = np.nonzero((named != nameless).any(-1))[1]
     assert changed.size and changed.min() > LONG_SIDE * 8 / 12 - 2
 
 
 def test_regions_lie_on_the_image(drawn_output, inferencer, output):
-    """Sand in its colour on the left half, any thing white on the right, over a quarter of
-    grey."""
+    """Sand in its colour on the left half, any thing white on the right, over a quarter of grey."""
     first, *others = draw_regions(drawn_output, META)
     assert first.shape == (LONG_SIDE // 2, LONG_SIDE, 3)
     for x, color in ((100, BLUE), (600, (255, 255, 255))):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmpfcn.visualization.kernel_masks import MASK_ALPHA, OUTLINE, TAKEN, draw_mask
+from mmpfcn.visualization.heat_maps import MASK_ALPHA, OUTLINE, TAKEN, draw_mask
 
 DARK = 35  # grey of 100 as a background
 RED = (200, 0, 0)
@@ -26,11 +26,9 @@ def test_probability_border_and_what_others_have():
     half = draw_mask(canvas, left_half() / 2, RED)
     assert np.abs(half[20, 10].astype(int) - (drawn[20, 10].astype(int) + DARK) / 2).max() <= 1
     assert np.all(canvas == 100)
-    canvas = np.full((40, 80, 3), 100, np.uint8)
     rows, columns = np.nonzero((draw_mask(canvas, left_half(), RED, 0.5) == OUTLINE).all(-1))
     assert columns.max() in (39, 40) and set(rows) == set(range(40))
     assert not (draw_mask(canvas, left_half() * 0.4, RED, 0.5) == OUTLINE).all(-1).any()
-    canvas = np.full((40, 80, 3), 100, np.uint8)
     taken = np.zeros((400, 800), bool)
     taken[:200] = True
     drawn = draw_mask(canvas, left_half(), RED, 0.5, taken)

@@ -66,9 +66,8 @@ def draw(visualizer, image, sample, tmp_path, **kwargs):
 def test_it_is_registered_and_writes_to_backends(image, tmp_path):
     visualizer = VISUALIZERS.build(dict(type='PanopticVisualizer', name='built'))
     assert isinstance(visualizer, PanopticVisualizer)
-    visualizer = PanopticVisualizer(
-        'with_backend', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
-    )
+    backends = dict(vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path))
+    visualizer = PanopticVisualizer('with_backend', **backends)
     visualizer.dataset_meta = META
     visualizer.add_datasample('val_img', image, prediction([2]), step=7)
     written = mmcv.imread(str(tmp_path / 'vis_data' / 'vis_image' / 'val_img_7.png'))
@@ -126,11 +125,8 @@ def test_scores_small_images_and_mmdets_own(visualizer, image, tmp_path):
     assert picture.shape == (TOP + 480, 2 * 640 + GAP, 3)
     # One panel with a box, no titles.
     sample = DetDataSample()
-    sample.pred_instances = InstanceData(
-        bboxes=torch.tensor([[100.0, 100.0, 300.0, 300.0]]),
-        labels=torch.tensor([1]),
-        scores=torch.tensor([0.9]),
-    )
+    found = dict(labels=torch.tensor([1]), scores=torch.tensor([0.9]))
+    sample.pred_instances = InstanceData(bboxes=torch.tensor([[100.0, 100.0, 300.0, 300.0]]), **found)
     picture = draw(visualizer, image, sample, tmp_path, draw_gt=False)
     assert picture.shape == image.shape
     assert not np.array_equal(picture, image)
@@ -153,13 +149,11 @@ def test_a_packed_ground_truth_is_not_read_again(visualizer, image, tmp_path):
     ids = np.full((HEIGHT, WIDTH), 255, np.int32)
     ids[:, : WIDTH // 2] = 0 + INSTANCE_OFFSET
     ids[: HEIGHT // 2, : WIDTH // 4] = 0 + 2 * INSTANCE_OFFSET
+    cases = (2, 0, True, HEIGHT * WIDTH // 8), (1, 0, False, HEIGHT * WIDTH * 3 // 8), (3, 1, False, 0)
     infos = [
         dict(id=number * INSTANCE_OFFSET, label=label, isthing=not crowd, iscrowd=crowd, area=area)
-        for number, label, crowd, area in (
-            (2, 0, True, HEIGHT * WIDTH // 8), (1, 0, False, HEIGHT * WIDTH * 3 // 8),
-            (3, 1, False, 0),
-        )
-    ]  # fmt: skip
+        for number, label, crowd, area in cases
+    ]
     sample = DetDataSample(metainfo=dict(seg_map_path=str(tmp_path / 'none.png')))
     metainfo = dict(ignore_index=255, segments_info=infos)
     sample.gt_panoptic_seg = PixelData(sem_seg=torch.from_numpy(ids)[None], metainfo=metainfo)

@@ -33,13 +33,20 @@ from benchmarking.candidates import PEERS, Candidate, candidates
 from benchmarking.memory import GRADIENTS, INFERENCE, NETWORK, STEP, Peak, peak
 from benchmarking.report import conditions, markdown
 from benchmarking.runs import DTYPES, Setting, with_objects
-from benchmarking.timing import Plan, measure
+from benchmarking.timing import measure
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmpfcn  # noqa: F401 (registers)
 from mmpfcn.apis.configs import find_config
-from mmpfcn.commands.options import add_config_options, from_0, from_1, new_parser, require_file
+from mmpfcn.commands.options import (
+    add_config_options,
+    from_0,
+    from_1,
+    new_parser,
+    require_file,
+    wrong_ends,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -74,10 +81,8 @@ def make_parser() -> argparse.ArgumentParser:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
+    with wrong_ends(parser):
         args.configs = [str(find_config(config)) for config in args.configs]
-    except FileNotFoundError as error:
-        parser.error(str(error))
     for path in args.onnx:
         require_file(parser, '--onnx', path)
     args.device = torch.device(args.device)
@@ -87,8 +92,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error('--dtype tf32 exists on CUDA only')
     for name in ('onnx', 'out_size', 'accelerate'):
         if args.train and getattr(args, name):
-            option = name.replace('_', '-')
-            parser.error(f'--{option} belongs to inference, not to --train')
+            parser.error(f'--{name.replace("_", "-")} belongs to inference, not to --train')
     args.size = [tuple(size) for size in args.size or [(800, 1333)]]
     args.out_size = [tuple(size) for size in args.out_size or []] or [None]
     return args
@@ -103,14 +107,11 @@ def settings(args: argparse.Namespace) -> list[Setting]:
 def measure_memory(args: argparse.Namespace, listed: Sequence[Candidate]) -> list[Peak]:
     peaks = []
     for setting, candidate in product(settings(args), listed):
-        if args.train:
-            phases = (GRADIENTS, STEP)
-        else:
-            phases = (INFERENCE,) if candidate.is_peer else (NETWORK, INFERENCE)
-        for one in with_objects(candidate, setting, args.objects, args.train):
-            for what in phases:
-                progress(f'memory: {candidate.name}, {one}, {what}')
-                peaks.append(peak(candidate, one, what, args.device, args.threads))
+        ours = (NETWORK, INFERENCE)[candidate.is_peer :]
+        ones = with_objects(candidate, setting, args.objects, args.train)
+        for one, what in product(ones, (GRADIENTS, STEP) if args.train else ours):
+            progress(f'memory: {candidate.name}, {one}, {what}')
+            peaks.append(peak(candidate, one, what, args.device, args.threads))
     return peaks
 
 
@@ -131,11 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from benchmarking.onnx_runs import onnx_candidates  # ONNX Runtime is an extra
 
         listed += onnx_candidates(args.onnx, listed[0])
-    rows, plan = [], Plan(args.repeats, args.warmup)
+    rows, rounds = [], (args.warmup, args.repeats)
     for setting in settings(args):
         progress(f'times: {setting}')
-        rows += measure(listed, setting, args.objects, plan, args.device, args.train)
-    facts = conditions(args.device, args.threads, plan)
+        rows += measure(listed, setting, args.objects, rounds, args.device, args.train)
+    facts = conditions(args.device, args.threads, *rounds)
     command = shlex.join(['benchmark.py', *(sys.argv[1:] if argv is None else argv)])
     text = f'# {command}\n\n{markdown(facts, rows, peaks, args.train)}'
     print(text)

@@ -10,27 +10,23 @@ none; times are medians after a round that does not count. Tables are Markdown.
 
 import importlib
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import torch
 from benchmarking.report import conditions
-from benchmarking.timing import Plan
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from parts import print_rows
 
 import mmpfcn  # noqa: F401 (registers)
-from mmpfcn.commands.options import from_1, new_parser
+from mmpfcn.commands.options import from_1, new_parser, wrong_ends
 
-PARTS = (
-    'dataloader', 'deform_conv', 'large_images', 'loading', 'losses', 'onnx_deform_conv',
-    'panoptic_metric', 'statistics',
-)  # fmt: skip
+PARTS = sorted(path.stem for path in Path(__file__).with_name('parts').glob('[a-z]*.py'))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     parser = new_parser(__doc__)
     parser.add_argument('part', choices=PARTS)
@@ -48,12 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_random_seed(0)
     cv2.setNumThreads(args.threads)
     torch.set_num_threads(args.threads)
-    facts = conditions(torch.device('cpu'), args.threads, Plan(args.repeats, 1))
+    facts = conditions(torch.device('cpu'), args.threads, 1, args.repeats)
     print(', '.join(f'{name} {value}' for name, value in facts.items()))
-    try:
+    with wrong_ends(parser, kinds=(ValueError,)):
         print_rows(part.measure(args))
-    except ValueError as error:
-        parser.error(str(error))
 
 
 if __name__ == '__main__':

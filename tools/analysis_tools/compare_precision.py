@@ -23,13 +23,7 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmpfcn import accelerate_inference
-from mmpfcn.commands.options import (
-    add_config_options,
-    exit_if_refused,
-    load_config,
-    new_parser,
-    require_file,
-)
+from mmpfcn.commands import options
 from mmpfcn.engine import compile_network
 
 VARIANTS: dict[str, dict] = {
@@ -56,7 +50,7 @@ def quality(
     """PQ in percent of the config's test_dataloader."""
     device = torch.device(get_device())
     model = MODELS.build(cfg.model)
-    with exit_if_refused():
+    with options.exit_if_refused():
         load_checkpoint(model, checkpoint, map_location='cpu')
     model = model.to(device).eval()
     if change is not None:
@@ -73,15 +67,15 @@ def quality(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = new_parser(__doc__)
+    parser = options.new_parser(__doc__)
     parser.add_argument('config')
     parser.add_argument('checkpoint', help='of a trained model')
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument('--max-difference', type=float, default=0.3, help='of PQ, in points')
-    add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
+    options.add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     args = parser.parse_args(argv)
-    require_file(parser, 'checkpoint', args.checkpoint)
-    cfg = load_config(parser, args)
+    options.require_file(parser, 'checkpoint', args.checkpoint)
+    cfg = options.load_config(parser, args)
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # mmcv tells of each layer it loads
     measure = partial(quality, cfg, args.checkpoint)

@@ -7,26 +7,21 @@ FOLDER/runs.jsonl says what came out; a run that has one is not repeated, so a s
 goes on, and several processes can share the seeds. The table has the mean over the seeds, and the
 mean difference to BASE of runs with the same seed with its 95 % interval (Student's t).
 
-With --seconds instead of --iterations every config trains as long: a step of each is measured
-first, by turns, on one thread, which wants an idle machine. CONFIG may also be mmdet's
+With --seconds instead of --iterations every config trains as long: 20 steps of each are measured
+first, twice by turns, which wants a machine where nothing else runs. CONFIG may also be mmdet's
 panoptic-fpn, maskformer or mask2former, which take all of BASE but its model.
 """
 
 import json
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 from benchmarking.candidates import PEERS
 from benchmarking.peers import peer_config
-from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from scipy import stats
 
@@ -61,45 +56,32 @@ def run(cfg: Config, seed: int, iterations: int, folder: str) -> dict:
     runner.train()
     scalars = runner.message_hub.log_scalars
     metrics = {key[4:]: x.current() for key, x in scalars.items() if key.startswith('val/')}
+    times = scalars['train/time'].data[0]
     return dict(
         iterations=iterations,
-        seconds=round(float(scalars['train/time'].data[0].sum()), 1),
+        seconds=round(float(times.sum()), 1),
+        step=round(float(np.median(times)), 4),
         metrics={key: round(float(x), 5) for key, x in metrics.items() if np.isfinite(x)},
     )
 
 
-def step_seconds(cfgs: Sequence[Config], rounds: int = 3, steps: int = 4) -> list[float]:
-    """Of a training step of each, the least of some rounds by turns, on real batches."""
-    torch.set_num_threads(1)
-    init_default_scope('mmdet')
-    runs = []
-    for cfg in cfgs:
-        cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
-        model = MODELS.build(cfg.model).train()
-        model.init_weights()
-        loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
-        batches = [batch for batch, _ in zip(loader, range(steps), strict=False)]
-        runs.append((model, build_optim_wrapper(model, cfg.optim_wrapper), batches))
-    best = [float('inf')] * len(cfgs)
-    for _ in range(rounds):
-        for i, (model, wrapper, batches) in enumerate(runs):
-            model.train_step(batches[0], wrapper)
-            start = time.perf_counter()
-            for batch in batches:
-                model.train_step(batch, wrapper)
-            best[i] = min(best[i], (time.perf_counter() - start) / len(batches))
-    return best
+def apart(*arguments: object) -> dict:
+    """:func:`run` in a process of its own: mmengine keeps names of runs for the life of one."""
+    with ProcessPoolExecutor(1, get_context('fork')) as pool:
+        return pool.submit(run, *arguments).result()
 
 
-def lengths(names: Sequence[str], base: str, options: dict, seconds: float, out: Path) -> dict:
-    """Iterations of each config in ``seconds``, measured once for a folder."""
+def lengths(cfgs: dict[str, Config], seconds: float, out: Path) -> dict[str, int]:
+    """Iterations of each config in ``seconds``; its step is measured once for a folder."""
     file = out / 'steps.json'
     known = json.loads(file.read_text()) if file.is_file() else {}
-    if not set(names) <= set(known):
-        measured = step_seconds([recipe(base, name, options) for name in names])
-        known = dict(zip(names, measured, strict=True))
-        file.write_text(json.dumps(known, indent=1))
-    return {name: round(seconds / known[name]) for name in names}
+    for i, name in enumerate([name for name in cfgs if name not in known] * 2):
+        cfg = Config(cfgs[name].to_dict())
+        cfg.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
+        step = apart(cfg, 0, 20, str(out / f'length_{i}'))['step']
+        known[name] = min(step, known.get(name, step))
+    file.write_text(json.dumps(known, indent=1))
+    return {name: max(1, round(seconds / known[name])) for name in cfgs}
 
 
 def difference(ours: Sequence[float], base: Sequence[float]) -> str:
@@ -148,7 +130,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.iterations:
         iterations = dict.fromkeys(names, args.iterations)
     else:
-        iterations = lengths(names, args.base, options, args.seconds, out)
+        cfgs = {name: recipe(args.base, name, options) for name in names}
+        iterations = lengths(cfgs, args.seconds, out)
     file = out / 'runs.jsonl'
     for seed in args.seeds:
         for name in names:
@@ -156,9 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 continue
             cfg = recipe(args.base, name, options)
             folder = str(out / f'{Path(name).stem}_{seed}')
-            # a process of its own: mmengine keeps names of runs for the life of a process
-            with ProcessPoolExecutor(1, get_context('spawn')) as pool:
-                result = pool.submit(run, cfg, seed, iterations[name], folder).result()
+            result = apart(cfg, seed, iterations[name], folder)
             with file.open('a') as stream:
                 stream.write(json.dumps(dict(config=name, seed=seed, **result)) + '\n')
     print(table(read(file), names, args.metrics))

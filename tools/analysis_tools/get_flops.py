@@ -9,8 +9,6 @@ depend on the image: they are counted for --kernels. A multiply-add (MAC) is two
 mmdet and fvcore print as "FLOPs" are MACs.
 """
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -51,10 +49,8 @@ class Part(NamedTuple):
 def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) -> dict[str, Part]:
     """Parameters and operations of every part and of the masks.
 
-    Args:
-        model: is moved to the meta device, on which nothing is computed.
-        shape: (H, W) of the image in pixels, padded here as the model pads.
-        num_kernels: kernels of the image, each embedded and convolved with ``mask_feats``.
+    The model is moved to the meta device, on which nothing is computed. The image has (H, W)
+    pixels, padded here, and kernels that are each embedded and convolved with ``mask_feats``.
     """
     divisor = model.data_preprocessor.pad_size_divisor
     h, w = (-(-side // divisor) * divisor for side in shape)
@@ -92,7 +88,6 @@ def plain(conv: ModulatedDeformConv, x: Tensor) -> Tensor:
 
 
 def markdown(parts: dict[str, Part]) -> str:
-    """Table with a sum."""
     total = Part(*(sum(column) for column in zip(*parts.values(), strict=True)))
     lines = (
         [name, *(f'{x:.2f}' for x in (p / 1e6, f / 1e9, f / 2e9)), f'{f / total.flops:.1%}']
@@ -101,18 +96,13 @@ def markdown(parts: dict[str, Part]) -> str:
     return table(['part', 'parameters (M)', 'GFLOPs', 'GMACs', 'share'], lines)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('config', help='config of a Panoptic FCN')
     add('--shape', type=int, nargs=2, default=(800, 1333), metavar=('H', 'W'))
     add('--kernels', type=int, default=100, help='kernels of the image, of things and stuff')
     add_config_options(parser, 'model.backbone.depth=101')
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
     args = parser.parse_args(argv)
     if min(*args.shape, args.kernels) < 1:
         parser.error('--shape and --kernels are numbers from 1 on')

@@ -48,7 +48,6 @@ def varying(rows: Sequence[dict]) -> list[str]:
 
 
 def label(row: dict, keys: Sequence[str]) -> str:
-    """Model and, of its setting, these."""
     texts = [row['model']]
     for key in keys:
         value = row['setting'][key]

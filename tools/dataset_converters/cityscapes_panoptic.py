@@ -1,5 +1,3 @@
-"""Convert Cityscapes, as it is downloaded, to COCO panoptic format."""
-
 from mmpfcn.commands.convert.cityscapes_panoptic import main
 
 if __name__ == '__main__':

@@ -1,5 +1,3 @@
-"""Export a Panoptic FCN to ONNX."""
-
 from mmpfcn.commands.export.command import main
 
 if __name__ == '__main__':

@@ -1,5 +1,3 @@
-"""Convert a checkpoint of the published Panoptic FCN (a detectron2 project) to mmpfcn."""
-
 from mmpfcn.commands.detectron2_to_mmpfcn import main
 
 if __name__ == '__main__':

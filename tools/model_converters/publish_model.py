@@ -1,5 +1,3 @@
-"""Make a checkpoint fit for publishing: weights and what inference needs, nothing else."""
-
 from mmpfcn.commands.publish_model import main
 
 if __name__ == '__main__':

@@ -9,12 +9,20 @@ train_pipeline = [
         type='RandomChoice',
         transforms=[
             [dict(type='Resize', scale_factor=factor, keep_ratio=True)]
-            for factor in (1.5, 1.75, 2.0, 2.25, 2.5)
+            for factor in (1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0)
         ],
     ),
     dict(type='RandomCrop', crop_size=(256, 256), allow_negative_crop=True),
     dict(type='RandomFlip', prob=[0.25] * 3, direction=['horizontal', 'vertical', 'diagonal']),
-    dict(type='PhotoMetricDistortion'),
+    # nuclei are bright on dark, dark on bright, or stained: each image may be any of them
+    dict(type='Invert', prob=0.25),
+    dict(type='RandomGrayscale', prob=0.3, keep_channels=True),
+    dict(
+        type='PhotoMetricDistortion',
+        brightness_delta=48,
+        contrast_range=(0.4, 1.6),
+        hue_delta=60,
+    ),
     dict(type='PackPanopticInputs'),
 ]
 test_pipeline = [

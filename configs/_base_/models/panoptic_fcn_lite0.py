@@ -13,6 +13,7 @@ model = dict(
         type='TimmBackbone',
         model_name='tf_efficientnet_lite0',
         checkpoint='work_dirs/tf_efficientnet_lite0.pth',
+        norm_eval=False,
     ),
     neck=dict(in_channels=[24, 40, 112, 320], out_channels=width),
     panoptic_head=dict(kernel_generator=part, feature_encoder=part),

@@ -3,7 +3,6 @@
 _base_ = './panoptic_fcn_lite0.py'
 
 model = dict(
-    backbone=dict(norm_eval=False),
     panoptic_head=dict(
         kernel_generator=dict(type='RelativeKernelGenerator', num_convs=2, position_conv_cfg=None),
         feature_encoder=dict(type='RelativeFeatureEncoder', num_convs=2),

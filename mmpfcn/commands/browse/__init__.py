@@ -1,1 +1,0 @@
-"""Pictures of a data set as it is trained on."""

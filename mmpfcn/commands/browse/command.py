@@ -10,9 +10,7 @@ is left of one.
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,25 +26,15 @@ from mmpfcn.formats.safe_names import name_below
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.ground_truth import thing_labels
 
-from ..options import add_config_options, error_text, from_0, load_config, new_parser
+from ..options import add_config_options, from_0, load_config, new_parser, wrong_ends
 from ..page import fill_template, thumbnail
 from .pictures import Browser
 from .targets import build_target_pipeline
 
 SPLITS = ('train', 'val', 'test')
-WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
 WRONG_FILE = (OSError, ValueError, AssertionError)
 INDEX = 'index.html'
 LEGEND = 'Light and dark stripes are void, stripes in the colour of a class are crowds.'
-
-
-class Card(NamedTuple):
-    """A picture on the page: its file, and the two lines below it."""
-
-    file_name: str
-    thumbnail: str
-    title: str
-    facts: str
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -76,17 +64,14 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
     if loader is None:
         has = [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
         parser.error(f'the config has no {split}_dataloader, only those of: {", ".join(has)}')
-    try:
+    with wrong_ends(parser, f'the {split} data set can not be built: '):
         dataset = DATASETS.build(loader.dataset)
-    except WRONG_CONFIG as error:
-        parser.error(f'the {split} data set can not be built: {error_text(error)}')
     if not dataset.metainfo.get('classes'):
         parser.error(f'{type(dataset).__name__} has no classes: give it metainfo=dict(classes=...)')
     return dataset
 
 
 def choose(parser: argparse.ArgumentParser, args: argparse.Namespace, size: int) -> list[int]:
-    """Indices of the images to draw."""
     if args.indices is None:
         if args.num == 0 or args.num >= size:
             return list(range(size))
@@ -119,16 +104,14 @@ def class_groups(metainfo: dict, counts: Counter) -> dict[str, list[tuple]]:
     return groups
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     cfg = load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg, args.split)
-    try:
+    with wrong_ends(parser, '--targets: '):
         target_pipeline = build_target_pipeline(cfg) if args.targets else None
-    except WRONG_CONFIG as error:
-        parser.error(f'--targets: {error_text(error)}')
     browser = Browser(dataset, target_pipeline, args.original)
     indices = choose(parser, args, len(dataset))
     folder = args.out_dir or Path(cfg.work_dir, f'browse_{args.split}')
@@ -142,8 +125,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.exit(1, f'\n{parser.prog}: error: image {index} of {args.split}: {error}\n')
         name = name_below(f'{index:06d}_{Path(picture.name).stem}.png')
         write(parser, folder / name, cv2.imencode('.png', picture.image[..., ::-1])[1].tobytes())
-        title = f'{index}: {picture.name}'
-        cards.append(Card(name, thumbnail(picture.preview), title, picture.facts))
+        title, small = f'{index}: {picture.name}', thumbnail(picture.preview)
+        cards.append(dict(file_name=name, thumbnail=small, title=title, facts=picture.facts))
         counts.update(picture.labels)
     print(f'{len(cards)} pictures: {folder}')
     if args.index_page:

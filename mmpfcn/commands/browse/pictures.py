@@ -10,15 +10,9 @@ from mmengine.dataset import BaseDataset
 
 from mmpfcn.formats.panoptic_png import read_complete
 from mmpfcn.formats.read_image import decode_image
+from mmpfcn.visualization import ground_truth as gt
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, join_panels, resize, stack_rows
-from mmpfcn.visualization.ground_truth import (
-    GroundTruth,
-    from_map,
-    from_objects,
-    from_png,
-    thing_labels,
-)
 from mmpfcn.visualization.targets import draw_objects_by_level, level_row, target_names
 
 from .targets import TargetPipeline, TrainingSample
@@ -81,15 +75,15 @@ class Browser(NamedTuple):
     def _things(self) -> set[int]:
         metainfo = self.dataset.metainfo
         if 'thing_classes' in metainfo:
-            return thing_labels(metainfo)
+            return gt.thing_labels(metainfo)
         return set(range(len(metainfo['classes'])))  # a data set of objects
 
     def _ground_truth(
         self, sample: DetDataSample, image: np.ndarray, image_path: str
-    ) -> tuple[np.ndarray, GroundTruth]:
+    ) -> tuple[np.ndarray, gt.GroundTruth]:
         """The ground truth of a sample, and the image that it lies on."""
         if 'masks' in sample.gt_instances:
-            return image, from_objects(sample, self._things)
+            return image, gt.from_objects(sample, self._things)
         if self.target_pipeline is not None:
             raise ValueError(
                 'the pipeline of this split loads no masks, so there are no targets to show: look '
@@ -97,7 +91,7 @@ class Browser(NamedTuple):
             )
         # Without objects it is for testing: at the size of the file, whatever the input's.
         if 'gt_panoptic_seg' in sample:
-            return self._read_image(image_path), from_map(sample.gt_panoptic_seg)
+            return self._read_image(image_path), gt.from_map(sample.gt_panoptic_seg)
         path = sample.get('seg_map_path')
         if path is None:
             raise ValueError(
@@ -141,7 +135,7 @@ class Browser(NamedTuple):
             ),
         ]
 
-    def _overlay(self, image: np.ndarray, truth: GroundTruth) -> np.ndarray:
+    def _overlay(self, image: np.ndarray, truth: gt.GroundTruth) -> np.ndarray:
         if truth.ids.shape != image.shape[:2]:
             raise ValueError(
                 f'the ground truth is {truth.ids.shape} (H, W) but the image is {image.shape[:2]}'
@@ -154,7 +148,7 @@ class Browser(NamedTuple):
         classes, palette = metainfo['classes'], class_palette(metainfo)
         return draw_panoptic(image, ids, segments, classes, palette, hatch_void=True)
 
-    def _describe(self, truth: GroundTruth) -> str:
+    def _describe(self, truth: gt.GroundTruth) -> str:
         """Such as "5 things, 3 stuff, 1 crowd, 12 % void"."""
         crowds = sum(segment.crowd for segment in truth.segments)
         things = sum(segment.label in self._things for segment in truth.segments) - crowds
@@ -177,8 +171,10 @@ class Browser(NamedTuple):
         size = self._panel_size(panels[-1][1])
         return join_panels([(title, resize(image, size)) for title, image in panels])
 
-    def _read_png(self, path: str, segments: Sequence[dict]) -> GroundTruth:
-        return from_png(path, segments, self._things, getattr(self.dataset, 'backend_args', None))
+    def _read_png(self, path: str, segments: Sequence[dict]) -> gt.GroundTruth:
+        return gt.from_png(
+            path, segments, self._things, getattr(self.dataset, 'backend_args', None)
+        )
 
     def _read_image(self, path: str) -> np.ndarray:
         backend_args = getattr(self.dataset, 'backend_args', None)

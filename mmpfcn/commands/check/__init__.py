@@ -1,1 +1,0 @@
-"""What is wrong with a data set, in the JSON and in the files."""

@@ -101,11 +101,7 @@ def pair(content: dict, path: Path, findings: Findings) -> list[tuple[dict, dict
 
 
 def make_jobs(
-    pairs: Sequence[tuple[dict, dict | None]],
-    classes: Classes,
-    images: Path,
-    pngs: Path,
-    findings: Findings,
+    pairs: Sequence[tuple], classes: Classes, images: Path, pngs: Path, findings: Findings
 ) -> Iterator[Job]:
     """What the files have to be held against; finds what the JSON alone shows to be wrong."""
     for image, annotation in pairs:

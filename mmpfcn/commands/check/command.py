@@ -25,36 +25,11 @@ from ..workers import map_in_processes
 from .annotations import check_categories, make_jobs, pair, read_json
 from .images import check_image
 from .problems import AT_START, KINDS, Findings, Problem
-from .report import finding_lines, source_lines, write_report
+from .report import Statistics, finding_lines, source_lines, write_report
 from .sources import Source, check_class_counts, from_config, from_json
-from .statistics import Statistics
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError)
 CHUNK = 8  # images that a process checks at a time
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = new_parser(__doc__)
-    add = parser.add_argument
-    add('source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON')
-    add(
-        '--images',
-        type=Path,
-        metavar='DIR',
-        help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
-    )
-    add(
-        '--png',
-        type=Path,
-        metavar='DIR',
-        help='folder of the PNGs of a JSON; default: its path without .json',
-    )
-    splits = ['train', 'val', 'test']
-    add('--split', choices=splits, help='data set of a CONFIG; default: train')
-    add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
-    add_workers(parser, int)
-    add('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
-    return parser
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -157,7 +132,26 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = build_parser()
+    parser = new_parser(__doc__)
+    add = parser.add_argument
+    add('source', type=Path, metavar='CONFIG|JSON', help='config file, or panoptic JSON')
+    add(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder of the images of a JSON; default: X/NAME for X/annotations/panoptic_NAME.json',
+    )
+    add(
+        '--png',
+        type=Path,
+        metavar='DIR',
+        help='folder of the PNGs of a JSON; default: its path without .json',
+    )
+    splits = ['train', 'val', 'test']
+    add('--split', choices=splits, help='data set of a CONFIG; default: train')
+    add_config_options(parser, 'train_dataloader.dataset.data_root=data/coco')
+    add_workers(parser, int)
+    add('--out', type=Path, metavar='FILE', help='JSON file for all of the report')
     args = parser.parse_args(arguments)
     check_arguments(parser, args)
     try:

@@ -15,6 +15,7 @@ from ..convert.fields import some
 from .problems import Problem
 
 UPRIGHT, SIDES_SWAPPED = (0, 1), (5, 6, 7, 8)
+Size = tuple[int, int]  # (H, W)
 EXAMPLES = 5  # ids named in one line
 
 
@@ -89,10 +90,8 @@ def check_image(
     )
 
 
-def _check_image_file(
-    job: Job, problems: list[Problem]
-) -> tuple[tuple[int, int] | None, tuple[int, int] | None, int]:
-    """Size as loaded, size in the file, both (H, W) or None, and EXIF orientation."""
+def _check_image_file(job: Job, problems: list[Problem]) -> tuple[Size | None, Size | None, int]:
+    """Size as loaded, size in the file, and EXIF orientation."""
     try:
         content = read_complete(str(job.image), 'image')
         size = decode_image(content, str(job.image)).shape[:2]
@@ -120,13 +119,9 @@ def _read_png(path: Path, problems: list[Problem]) -> np.ndarray | None:
 
 
 def _compare_sizes(
-    job: Job,
-    image: tuple[int, int],
-    png: tuple[int, int],
-    in_file: tuple[int, int],
-    orientation: int,
+    job: Job, image: Size, png: Size, in_file: Size, orientation: int
 ) -> list[Problem]:
-    """Sizes are (H, W); ``image`` is what OpenCV loads, turned by the EXIF orientation."""
+    """``image`` is what OpenCV loads, turned by the EXIF orientation."""
     text = f'{job.image}: {_by(image)}, PNG {_by(png)}'
     if image != png:
         if orientation in SIDES_SWAPPED and in_file == png:
@@ -159,5 +154,5 @@ def _compare_segments(job: Job, areas: np.ndarray, boxes: np.ndarray) -> list[Pr
     ]
 
 
-def _by(size: tuple[int, int]) -> str:
+def _by(size: Size) -> str:
     return f'{size[0]} x {size[1]}'

@@ -13,8 +13,7 @@ OUTCOMES = {
 """In the order of the report; the first two make a data set unfit."""
 
 UNFIT = ('stops', 'wrong')
-MAX_EXAMPLES = 1000
-"""Of each kind, that a report file lists; all are counted."""
+MAX_EXAMPLES = 1000  # of each kind, that a report file lists; all are counted
 
 
 AT_START = 'the run stops before the first iteration'

@@ -1,14 +1,146 @@
-"""What was found, to be read and as a file."""
+"""What a data set holds and what is wrong with it, to be read and as a file."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mmpfcn.formats.panoptic_png import write_atomic
 
+from .annotations import Classes
+from .images import Result
 from .problems import KINDS, OUTCOMES, Findings
 from .sources import Source
-from .statistics import Statistics
+
+FIRST_LEVEL = 3
+COLUMNS = ('images', 'segments', 'crowds', 'pixels')
+
+
+class Statistics:
+    """Sums over the images of a data set.
+
+    The ``scale_ranges`` are per pyramid level the least and greatest sqrt(box area) in pixels.
+    """
+
+    def __init__(self, classes: Classes, scale_ranges: Sequence[tuple[float, float]]) -> None:
+        self.classes = classes
+        self.scale_ranges = scale_ranges
+        self.per_class = np.zeros((len(classes.names), 4), np.int64)
+        """:data:`COLUMNS`; crowds are among the segments."""
+        self.sizes: Counter[tuple[int, int]] = Counter()
+        self.objects: Counter[int] = Counter()
+        """Number of images with so many objects that are no crowds."""
+        self.levels = np.zeros(len(scale_ranges), np.int64)
+        self.too_small = self.too_large = self.between = 0
+        self.void = 0
+
+    def add(self, result: Result) -> None:
+        if result.size is not None:
+            self.sizes[result.size] += 1
+        if result.void is None:
+            return
+        self.void += result.void
+        labels, crowd, area = result.segments.T
+        np.add.at(self.per_class[:, 0], np.unique(labels), 1)
+        for column, amount in ((1, 1), (2, crowd), (3, area)):
+            np.add.at(self.per_class[:, column], labels, amount)
+        self.objects[len(result.sides)] += 1
+        low, high = np.array(self.scale_ranges, float).T
+        fits = (low <= result.sides[:, None]) & (result.sides[:, None] <= high)
+        self.levels += fits.sum(0)
+        lost = result.sides[~fits.any(1)]
+        self.too_small += int((lost < low.min()).sum())
+        self.too_large += int((lost > high.max()).sum())
+        self.between += int(((lost >= low.min()) & (lost <= high.max())).sum())
+
+    def as_dict(self) -> dict:
+        """The same as plain numbers."""
+        classes = []
+        for label, (name, row) in enumerate(zip(self.classes.names, self.per_class, strict=True)):
+            counts = dict(zip(COLUMNS, row.tolist(), strict=True))
+            classes.append(dict(name=name, isthing=label < self.classes.num_things, **counts))
+        return dict(
+            classes=classes,
+            void_pixels=self.void,
+            sizes=[dict(size=size, images=count) for size, count in self.sizes.most_common()],
+            things_per_image=dict(sorted(self.objects.items())),
+            levels=[
+                dict(range=list(limits), objects=count)
+                for limits, count in zip(self.scale_ranges, self.levels.tolist(), strict=True)
+            ],
+            objects_without_level=self.too_small + self.too_large + self.between,
+        )
+
+    def lines(self, at_scale: str) -> Iterator[str]:
+        """The same to be read; ``at_scale`` says of which size the objects were measured."""
+        pixels = self.per_class[:, 3].sum() + self.void
+        if not pixels:
+            yield 'No panoptic PNG could be read: nothing to count.'
+            return
+        yield from self._class_lines(pixels)
+        yield ''
+        yield f'Void: {share(self.void, pixels)} of the pixels'
+        yield f'Crowd regions: {self.per_class[:, 2].sum()}'
+        yield f'Image sizes (height x width): {describe_sizes(self.sizes)}'
+        counts = sorted(self.objects.elements())
+        middle = np.median(counts)
+        yield f'Things per image: least {counts[0]}, median {middle:g}, most {counts[-1]}'
+        yield from self._level_lines(at_scale)
+
+    def _class_lines(self, pixels: int) -> Iterator[str]:
+        yield table_row('class', '', COLUMNS)
+        missing = dict(thing=[], stuff=[])
+        for label, (name, row) in enumerate(zip(self.classes.names, self.per_class, strict=True)):
+            kind = 'thing' if label < self.classes.num_things else 'stuff'
+            if row[1]:
+                yield table_row(name, kind, (*row[:3], share(row[3], pixels)))
+            else:
+                missing[kind].append(name)
+        for kind, names in missing.items():
+            if names:
+                yield f'{kind} classes that do not occur ({len(names)}): {", ".join(names)}'
+
+    def _level_lines(self, at_scale: str) -> Iterator[str]:
+        total = sum(objects * images for objects, images in self.objects.items())
+        yield (
+            f'Objects per pyramid level, by sqrt(box area) in pixels {at_scale} (the ranges '
+            'overlap: an object may be taught on two levels):'
+        )
+        rows = list(zip(self.scale_ranges, self.levels.tolist(), strict=True))
+        for level, ((low, high), count) in enumerate(rows, FIRST_LEVEL):
+            yield f'  P{level}  {f"{low:g} to {high:g}":<12} {count:>8} {share(count, total):>8}'
+        for text, count in (
+            ('smaller', self.too_small),
+            ('larger', self.too_large),
+            ('between the levels', self.between),
+        ):
+            if count:
+                yield (
+                    f'  {text:<16} {count:>8} {share(count, total):>8}  never taught: '
+                    'mend train_cfg.assigner.scale_ranges or the training size'
+                )
+
+
+def share(part: int, whole: int) -> str:
+    return f'{100 * part / whole:.1f} %' if whole else '-'
+
+
+def table_row(name: str, kind: str, numbers: Sequence) -> str:
+    return f'{name:<28.28} {kind:<6}' + ''.join(f'{number:>10}' for number in numbers)
+
+
+def describe_sizes(sizes: Counter, most: int = 4) -> str:
+    """The most frequent sizes, and the range of the others."""
+    parts = [f'{h} x {w} ({count} images)' for (h, w), count in sizes.most_common(most)]
+    if len(sizes) > most:
+        (low_h, low_w), (high_h, high_w) = np.min(list(sizes), 0), np.max(list(sizes), 0)
+        parts.append(
+            f'{len(sizes) - most} others; heights {low_h} to {high_h}, widths {low_w} to {high_w}'
+        )
+    return ', '.join(parts)
+
 
 EXAMPLES = 5  # of each kind of problem that are printed
 
@@ -56,7 +188,6 @@ def finding_lines(findings: Findings) -> Iterator[str]:
 def write_report(
     path: Path, sources: Sequence[Source], held: Sequence[Statistics | None], findings: Findings
 ) -> None:
-    """Write everything to a JSON file, which appears when it is complete."""
     report = dict(
         datasets=[
             dict(json=str(source.json), **(statistics.as_dict() if statistics else {}))

@@ -9,8 +9,8 @@ from mmengine.config import Config
 
 from .annotations import Classes
 from .problems import Findings, Problem
-from .statistics import COCO_RANGES
 
+COCO_RANGES = ((1, 64), (32, 128), (64, 256), (128, 512), (256, 2048))
 RESIZERS = ('Resize', 'ShortSideResize', 'RandomChoiceResize', 'RandomResize')
 
 

@@ -1,1 +1,0 @@
-"""Data sets of other formats to COCO panoptic, and the drawn data set."""

@@ -10,7 +10,6 @@ stopped goes on where it was.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -43,17 +42,13 @@ www.cityscapes-dataset.com were unpacked in:
 
 def categories() -> list[dict]:
     """The 8 things, then the 11 stuff classes, with their Cityscapes ids."""
-    evaluated = [label for label in labels if not label.ignoreInEval]
-    return [
-        dict(
-            id=label.id,
-            name=label.name,
-            supercategory=label.category,
-            isthing=int(label.hasInstances),
-            color=list(label.color),
-        )
-        for label in sorted(evaluated, key=lambda label: not label.hasInstances)
-    ]
+    categories = []
+    for label in sorted(labels, key=lambda label: not label.hasInstances):
+        if not label.ignoreInEval:
+            known = dict(id=label.id, name=label.name, supercategory=label.category)
+            isthing, color = int(label.hasInstances), list(label.color)
+            categories.append(dict(known, isthing=isthing, color=color))
+    return categories
 
 
 def find_files(folder: Path, end: str) -> dict[str, Path]:
@@ -74,7 +69,6 @@ def find_annotations(path: Path, split: str) -> tuple[str, dict[str, Path]]:
 
 
 def make_jobs(path: Path, split: str, end: str, annotations: dict[str, Path]) -> list[Job]:
-    """The images of a split, each with its annotation."""
     images = find_files(path / 'leftImg8bit' / split, IMAGE_END)
     for name in sorted(images.keys() ^ annotations.keys()):
         there, place, other = (
@@ -86,14 +80,11 @@ def make_jobs(path: Path, split: str, end: str, annotations: dict[str, Path]) ->
             f'error: {there} has no counterpart {path / place / split}/*/{name}{other}: unpack '
             'the two downloads again, or remove the file'
         )
-    return [
-        Job(
-            image=dict(id=name, file_name=f'{image.parent.name}/{image.name}'),
-            png_name=f'{name}_gtFine_panoptic.png',
-            source=(image, annotations[name]),
-        )
-        for name, image in images.items()
-    ]
+    jobs = []
+    for name, path in images.items():
+        image = dict(id=name, file_name=f'{path.parent.name}/{path.name}')
+        jobs.append(Job(image, f'{name}_gtFine_panoptic.png', (path, annotations[name])))
+    return jobs
 
 
 def read(image: Path, annotation: Path) -> tuple[np.ndarray, list[dict]]:
@@ -133,7 +124,7 @@ def read_ids(path: Path) -> np.ndarray:
     return ids
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = download_parser(
         __doc__,
         'leftImg8bit and gtFine',
@@ -157,12 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 file=sys.stderr,
             )
     for split, (end, jobs) in splits.items():
-        convert(
-            jobs,
-            read,
-            categories(),
-            (args.out or args.path) / 'annotations' / f'panoptic_{split}.json',
-            recipe=dict(made_by='cityscapes_panoptic.py', version=VERSION, annotations=end),
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
+        path = (args.out or args.path) / 'annotations' / f'panoptic_{split}.json'
+        recipe = dict(made_by='cityscapes_panoptic.py', version=VERSION, annotations=end)
+        way = dict(workers=args.workers, overwrite=args.overwrite)
+        convert(jobs, read, categories(), path, recipe=recipe, **way)

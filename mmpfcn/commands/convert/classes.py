@@ -39,7 +39,6 @@ class Void(NamedTuple):
         return self.everything_else or str(value) in self.listed
 
     def as_json(self) -> list[str] | str:
-        """For the recipe of a conversion."""
         return 'everything else' if self.everything_else else sorted(self.listed)
 
 
@@ -69,23 +68,16 @@ def read_void(args: argparse.Namespace) -> Void:
 
 
 def read_specs(args: argparse.Namespace) -> list[ClassSpec]:
-    """The classes in the user's order, things first; empty when none are given.
-
-    Raises:
-        FileNotFoundError, ValueError: The file or a class is wrong; the message says which.
-    """
+    """The classes in the user's order, things first; empty when none are given."""
+    specs = [parse_spec(text, True) for text in args.things]
+    specs += [parse_spec(text, False) for text in args.stuff]
     if args.classes is not None:
-        if args.things or args.stuff:
+        if specs:
             raise ValueError('give either --classes, or --things and --stuff, not both')
         specs = read_class_file(args.classes)
-    else:
-        specs = [parse_spec(text, True) for text in args.things]
-        specs += [parse_spec(text, False) for text in args.stuff]
-    for what, values in (
-        ('name', [spec.name for spec in specs]),
-        ('id', [spec.id for spec in specs if spec.id is not None]),
-    ):
-        twice = [value for value, count in Counter(values).items() if count > 1]
+    for what in ('name', 'id'):
+        counts = Counter(getattr(spec, what) for spec in specs)
+        twice = [value for value, count in counts.items() if count > 1 and value is not None]
         if twice:
             raise ValueError(f'the class list has the {what} {twice[0]!r} more than once')
     return sorted(specs, key=lambda spec: not spec.isthing)
@@ -147,26 +139,18 @@ def add_background(
 def make_categories(specs: Sequence[ClassSpec]) -> list[dict]:
     """COCO categories; classes without ids get 1, 2, ... and those without colours one of a wheel.
 
-    Raises:
-        ValueError: There are no classes, or only some of them have ids.
+    ValueError where there are no classes, or only some of them have ids.
     """
     if not specs:
         raise ValueError('no classes given: use --things and --stuff, or --classes')
     unnumbered = [spec.name for spec in specs if spec.id is None]
     if unnumbered and len(unnumbered) < len(specs):
         raise ValueError(f'some classes have a number, {unnumbered} not: give all of them one')
-    return [
-        dict(
-            id=index + 1 if spec.id is None else spec.id,
-            name=spec.name,
-            supercategory=spec.name,
-            isthing=int(spec.isthing),
-            color=list(spec.color or wheel_color(index)),
-        )
-        for index, spec in enumerate(specs)
-    ]
-
-
-def wheel_color(index: int) -> tuple[int, int, int]:
-    rgb = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, 0.75, 0.95 if index % 2 else 0.7)
-    return tuple(round(255 * part) for part in rgb)
+    categories = []
+    for number, (name, isthing, id_, color) in enumerate(specs):
+        wheel = colorsys.hsv_to_rgb(number * GOLDEN_RATIO % 1, 0.75, 0.95 if number % 2 else 0.7)
+        color = list(color or (round(255 * part) for part in wheel))
+        key = number + 1 if id_ is None else id_
+        own = dict(id=key, name=name, supercategory=name, isthing=int(isthing), color=color)
+        categories.append(own)
+    return categories

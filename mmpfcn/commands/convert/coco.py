@@ -8,8 +8,7 @@ from typing import NamedTuple
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import ClassSpec, Void, read_json
-from .fields import check_category, field, some
-from .segmentation import parts_of
+from .fields import check_category, field, parts_of, some
 
 
 class CocoFile(NamedTuple):
@@ -133,10 +132,7 @@ def default_specs(files: Sequence[CocoFile], void: Void) -> list[ClassSpec]:
 
 
 def number_classes(
-    specs: Sequence[ClassSpec],
-    files: Sequence[CocoFile],
-    background: str | None,
-    has_png: bool,
+    specs: Sequence[ClassSpec], files: Sequence[CocoFile], background: str | None, has_png: bool
 ) -> list[ClassSpec]:
     """Give each class its category id: that of the first file, else of the second or of the PNGs.
 
@@ -171,18 +167,12 @@ def number_classes(
 def outlines(
     file: CocoFile,
     image_id: int | str,
-    ids: Mapping[str, int],
+    ids: Mapping[str, int],  # name of a class -> category id of the panoptic file
     void: Void,
-    crowds_are_objects: bool,
-    skipped: list[str] | None,
+    crowds_are_objects: bool,  # take each `iscrowd: 1` for one object
+    skipped: list[str] | None,  # gets the annotations that are only a box; None: they are an error
 ) -> list[Outline]:
-    """The annotations of an image; ValueError where one is only a box, or of an unknown category.
-
-    Args:
-        ids: name of a class -> category id of the panoptic file.
-        crowds_are_objects: take each `iscrowd: 1` for one object.
-        skipped: gets the annotations that are only a box; None: they are an error.
-    """
+    """The annotations of an image; ValueError where one is of an unknown category."""
     found = []
     for place, annotation in enumerate(file.annotations.get(str(image_id), []), 1):
         number = _number(annotation, place)

@@ -27,11 +27,10 @@ from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
 from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco
-from .fields import some
+from .fields import encode, some
 from .images import check_values, find_files, image_record, read_ids
 from .own_data import exit_on_error, json_path, make, own_data_parser
-from .segmentation import encode
-from .segments import Canvas
+from .segments import Canvas, Painted
 from .writer import Job
 
 
@@ -44,10 +43,7 @@ class Classes(NamedTuple):
     void: Void  # what else the PNGs and annotations may have
 
 
-def paint(
-    classes: Classes, drawn: list[Outline], stuff_png: Path | None, image: dict
-) -> tuple[np.ndarray, list[dict], dict[str, list]]:
-    """The panoptic map of an image with its record, see `Canvas.result`."""
+def paint(classes: Classes, drawn: list[Outline], stuff_png: Path | None, image: dict) -> Painted:
     things = frozenset(category['id'] for category in classes.categories if category['isthing'])
     size = image['height'], image['width']
     canvas = Canvas(*size, things)
@@ -149,15 +145,8 @@ def main() -> None:
     skipped = [] if args.skip_without_area else None
     with exit_on_error():
         classes, jobs = prepare(args, skipped)
-    make(
-        args,
-        jobs,
-        partial(paint, classes),
-        classes.categories,
-        skipped=skipped,
-        crowd_advice=': pass --crowds-are-objects if each is one object (CVAT marks painted masks '
-        'so)',
-        made_by='coco_panoptic.py',
-        background=classes.background,
-        values=sorted(map(list, classes.values.items())),  # as JSON has it
-    )
+    advice = ': pass --crowds-are-objects if each is one object (CVAT marks painted masks so)'
+    more = dict(skipped=skipped, crowd_advice=advice)
+    values = sorted(map(list, classes.values.items()))  # as JSON has it
+    recipe = dict(made_by='coco_panoptic.py', background=classes.background, values=values)
+    make(args, jobs, partial(paint, classes), classes.categories, **more, **recipe)

@@ -26,7 +26,6 @@ INSTANCES = 2**16  # instance ids of a 16-bit PNG
 def read_maps(
     categories: list[dict], void: Void, class_png: Path, instance_png: Path, image: dict
 ) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an image, see `segments_of`."""
     classes, instances = read_ids(class_png, image), read_ids(instance_png, image)
     isthing = {category['id']: category['isthing'] for category in categories}
     check_values(np.unique(classes).tolist(), isthing, void, class_png)

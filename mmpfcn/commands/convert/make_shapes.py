@@ -42,7 +42,70 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return convert
 
 
-def parse_args() -> argparse.Namespace:
+def check_target(folder: Path, recipe: dict, overwrite: bool) -> bool:
+    """Whether the data set is there already, with every file in place.
+
+    SystemExit where the folder is a file, was not made by this script, or holds another data set.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    found = load_json(folder / MARKER)
+    if found is None or found.get('made_by') != MADE_BY:
+        raise SystemExit(
+            f'{folder} exists and was not made by make_shapes.py, so it is left alone:'
+            ' choose another --out or move it away.'
+        )
+    counts = {split: recipe[split] for split in SPLITS}
+    if found == recipe and all(path.is_file() for path in coco_format.all_paths(folder, counts)):
+        return True
+    if not overwrite:
+        state = f'was made with {found}, asked for is {recipe}'
+        state = 'misses some of its files' if found == recipe else state
+        raise SystemExit(
+            f'The data set in {folder} {state}: pass --overwrite to draw it anew,'
+            ' or choose another --out.'
+        )
+    return False
+
+
+def draw_sample(job: Job, folder: Path) -> Record:
+    """Draw and write one image; its generator depends on seed, split and index alone."""
+    recipe, split, index = job.source
+    rng = np.random.default_rng([recipe['seed'], SPLITS.index(split), index])
+    scene = draw_scene(rng, *recipe['size'])
+    return coco_format.write_sample(folder, split, index, scene, rng)
+
+
+def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
+    """Draw what is missing beside the folder, then put all of it under its name."""
+    work = WorkFolder(folder, files='.', recipe_name=MARKER)
+    work.prepare(recipe, overwrite)
+    jobs = []
+    for split in SPLITS:
+        for i in range(recipe[split]):
+            name = coco_format.sample_paths(folder, split, i)[0].name
+            image = dict(id=coco_format.image_id_of(split, i), file_name=name)
+            jobs.append(Job(image, f'{split}/{i}', (recipe, split, i)))
+    print(f'Drawing {recipe["train"]} + {recipe["val"]} images into {folder}')
+    run(jobs, draw_sample, work, workers)
+    records = work.records(jobs)
+    for split in SPLITS:
+        own = [r for r, job in zip(records, jobs, strict=True) if job.source[1] == split]
+        coco_format.write_json_files(work.path, split, own)
+    wanted = {work.path / MARKER, *coco_format.all_paths(work.path, recipe)}
+    for path in work.path.rglob('*'):  # of a run that was killed
+        if path.is_file() and path not in wanted:
+            path.unlink()
+    shutil.rmtree(work.path / 'records')
+    old = folder.with_name(f'{folder.name}.old.{os.getpid()}')
+    if folder.exists():
+        folder.rename(old)
+    work.path.rename(folder)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def main() -> None:
     parser = new_parser(__doc__)
     count = whole_number(1, MAX_COUNT)
     add = parser.add_argument
@@ -64,77 +127,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='replace a data set that was made with other arguments',
     )
-    return parser.parse_args()
-
-
-def check_target(folder: Path, recipe: dict, overwrite: bool) -> bool:
-    """Whether the data set is there already, with every file in place.
-
-    SystemExit where the folder is a file, was not made by this script, or holds another data set.
-    """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    found = load_json(folder / MARKER)
-    if found is None or found.get('made_by') != MADE_BY:
-        raise SystemExit(
-            f'{folder} exists and was not made by make_shapes.py, so it is left alone:'
-            ' choose another --out or move it away.'
-        )
-    counts = {split: recipe[split] for split in SPLITS}
-    if found == recipe and all(path.is_file() for path in coco_format.all_paths(folder, counts)):
-        return True
-    if not overwrite:
-        state = (
-            'misses some of its files'
-            if found == recipe
-            else f'was made with {found}, asked for is {recipe}'
-        )
-        raise SystemExit(
-            f'The data set in {folder} {state}: pass --overwrite to draw it anew,'
-            ' or choose another --out.'
-        )
-    return False
-
-
-def draw_sample(job: Job, folder: Path) -> Record:
-    """Draw and write one image; its generator depends on seed, split and index alone."""
-    recipe, split, index = job.source
-    rng = np.random.default_rng([recipe['seed'], SPLITS.index(split), index])
-    scene = draw_scene(rng, *recipe['size'])
-    return coco_format.write_sample(folder, split, index, scene, rng)
-
-
-def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
-    """Draw what is missing beside the folder, then put all of it under its name."""
-    work = WorkFolder(folder, files='.', recipe_name=MARKER)
-    work.prepare(recipe, overwrite)
-    jobs = [
-        Job(dict(id=coco_format.image_id_of(split, i)), f'{split}/{i}', (recipe, split, i))
-        for split in SPLITS
-        for i in range(recipe[split])
-    ]
-    print(f'Drawing {recipe["train"]} + {recipe["val"]} images into {folder}')
-    run(jobs, draw_sample, work, workers)
-    records = work.records(jobs)
-    for split in SPLITS:
-        own = [r for r, job in zip(records, jobs, strict=True) if job.source[1] == split]
-        coco_format.write_json_files(work.path, split, own)
-    wanted = {work.path / MARKER, *coco_format.all_paths(work.path, recipe)}
-    for path in work.path.rglob('*'):  # of a run that was killed
-        if path.is_file() and path not in wanted:
-            path.unlink()
-    shutil.rmtree(work.path / 'records')
-    if folder.exists():
-        old = folder.with_name(f'{folder.name}.old.{os.getpid()}')
-        folder.rename(old)
-        work.path.rename(folder)
-        shutil.rmtree(old)
-    else:
-        work.path.rename(folder)
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     asked = {key: getattr(args, key) for key in ('train', 'val', 'size', 'seed')}
     recipe, folder = dict(made_by=MADE_BY, version=VERSION, **asked), args.out.resolve()
     if check_target(folder, recipe, args.overwrite):

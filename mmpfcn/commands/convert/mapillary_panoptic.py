@@ -20,7 +20,6 @@ goes on where it was.
 
 import argparse
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -85,7 +84,6 @@ def load(path: Path) -> dict:
 
 
 def make_jobs(json_path: Path, split_folder: Path, content: dict) -> list[Job]:
-    """The images of a split with their files."""
     images = {path.stem: path.name for path in sorted((split_folder / 'images').iterdir())}
     pngs = {path.name for path in json_path.parent.glob('*.png')}
     jobs = []
@@ -139,7 +137,7 @@ def check(category_ids: frozenset[int], job: Job, folder: Path) -> Record:
     return Record(image, entry, notes, dict(segments=[len(said), left_out]))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = download_parser(
         __doc__,
         'training and validation',
@@ -156,14 +154,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             parser.error(f'{args.path} has no folder {split}/images: {LAYOUT}')
     for (split, version), json_path in find_sources(args).items():
         content = load(json_path)
+        jobs, categories = make_jobs(json_path, args.path / split, content), content['categories']
+        annotate = partial(check, frozenset(category['id'] for category in categories))
         end = '' if version == 'v1.2' else f'_{version}'
-        build(
-            make_jobs(json_path, args.path / split, content),
-            partial(check, frozenset(c['id'] for c in content['categories'])),
-            content['categories'],
-            (args.out or args.path) / 'annotations' / f'panoptic_{SPLITS[split]}{end}.json',
-            png_root=args.path / split,
-            recipe=dict(made_by='mapillary_panoptic.py', version=VERSION, vistas=version),
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
+        path = (args.out or args.path) / 'annotations' / f'panoptic_{SPLITS[split]}{end}.json'
+        recipe = dict(made_by='mapillary_panoptic.py', version=VERSION, vistas=version)
+        way = dict(workers=args.workers, overwrite=args.overwrite, png_root=args.path / split)
+        build(jobs, annotate, categories, path, recipe=recipe, **way)

@@ -17,7 +17,7 @@ from mmpfcn.formats.image_header import check_pixels
 from mmpfcn.formats.safe_names import safe_name
 
 from .classes import read_json
-from .fields import field, is_number, numbers, short, some
+from .fields import LARGEST, field, is_number, numbers, short, some
 from .images import IMAGE_SUFFIXES, find_files
 
 CIRCLE = np.linspace(0, 2 * np.pi, 256, endpoint=False)
@@ -52,17 +52,14 @@ class Drawing(NamedTuple):
 
 
 def read_labelme(
-    folder: Path, images: Mapping[str, str], written: Path, skipped: list[str] | None
+    folder: Path,  # with one file for each image, below it as the images are
+    images: Mapping[str, str],  # relative name without suffix -> with it
+    written: Path,  # what the converter makes; not searched
+    skipped: list[str] | None,  # gets the shapes without area; None: they are an error
 ) -> dict[str, Drawing]:
-    """Drawings by the relative name, without suffix, of their image, from a folder of LabelMe.
+    """Drawings by the relative name, without suffix, of their image, from LabelMe.
 
-    It has one file for each image, below it as the images are; ValueError names one that is not
-    LabelMe's, or has no image.
-
-    Args:
-        images: relative name without suffix -> with it.
-        written: what the converter makes; not searched.
-        skipped: gets the shapes without area; None: they are an error.
+    ValueError names a file that is not LabelMe's, or has no image.
     """
     drawings: dict[str, Drawing] = {}
     for name in find_files(folder, ['.json'], 'ANNOTATIONS', written).values():
@@ -81,8 +78,7 @@ def read_labelme(
             )
         if stem in drawings:
             raise ValueError(f'{file} and {drawings[stem].file} are of the same image: remove one')
-        readers = [partial(_labelme_shape, file, n, s) for n, s in enumerate(data['shapes'], 1)]
-        shapes = _with_area(readers, skipped)
+        shapes = _with_area(partial(_labelme_shape, file), data['shapes'], skipped)
         size = None
         if data.get('imageHeight') is not None and data.get('imageWidth') is not None:
             keys = 'imageHeight', 'imageWidth'
@@ -102,16 +98,12 @@ def _labelme_image(name: str, image_path: str, images: Mapping[str, str]) -> str
 
 
 def write_embedded(
-    folder: Path,
-    images: Mapping[str, str],
-    drawings: Mapping[str, Drawing],
-    target: Path,
-    overwrite: bool,
-) -> tuple[Path, dict[str, str]]:
+    folder: Path, images: dict, drawings: Mapping[str, Drawing], target: Path, overwrite: bool
+) -> dict[str, str]:
     """Write the images that are only in their LabelMe files, and copy the others beside them.
 
-    Gives the folder, which is the target, and relative name without suffix -> with it. ValueError
-    names a file whose imageData is no image, and another image that is there already.
+    Gives relative name without suffix -> with it. ValueError names a file whose imageData is no
+    image, and another image that is there already.
     """
     names = dict(images)
     for stem, drawing in drawings.items():
@@ -128,11 +120,10 @@ def write_embedded(
                 f'{path} is another image than that of {drawing.file}: delete it, or pass '
                 '--overwrite to replace it'
             )
-    return target, dict(sorted(names.items()))
+    return dict(sorted(names.items()))
 
 
 def _decoded(record: dict, key: str, where: str) -> bytes:
-    """An image file in base64."""
     try:
         content = base64.b64decode(field(record, key, 'a text', where), validate=True)
         with Image.open(io.BytesIO(content)) as image:
@@ -145,11 +136,13 @@ def _decoded(record: dict, key: str, where: str) -> bytes:
     return content
 
 
-def _with_area(readers: list[Callable[[], Shape]], skipped: list[str] | None) -> list[Shape]:
+def _with_area(
+    read: Callable[[int, dict], Shape], records: list[dict], skipped: list[str] | None
+) -> list[Shape]:
     shapes = []
-    for read in readers:
+    for number, record in enumerate(records, 1):
         try:
-            shapes.append(read())
+            shapes.append(read(number, record))
         except NoArea as error:
             if skipped is None:
                 raise
@@ -189,24 +182,16 @@ def _labelme_shape(file: Path, number: int, shape: dict) -> Shape:
 
 
 def read_via(
-    file: Path,
-    attribute: str | None,
-    folder: Path,
-    images: Mapping[str, str],
-    only_class: str | None,
-    skipped: list[str] | None,
+    file: Path,  # a project or an export
+    attribute: str | None,  # of regions, with the class; None: the only one there is
+    folder: Path,  # of the images
+    images: Mapping[str, str],  # relative name without suffix -> with it
+    only_class: str | None,  # of every region where no region has an attribute; None: an error
+    skipped: list[str] | None,  # gets the regions without area; None: they are an error
 ) -> dict[str, Drawing]:
     """Drawings by the relative name, without suffix, of their image, from VIA 2.
 
-    Its file is a project or an export; ValueError where it is not, an image is missing, or a region
-    has no class.
-
-    Args:
-        attribute: region attribute with the class; None: the only one there is.
-        folder: of the images.
-        images: relative name without suffix -> with it.
-        only_class: class of every region where no region has an attribute; None: an error.
-        skipped: gets the regions without area; None: they are an error.
+    ValueError where the file is of another kind, an image is missing, or a region has no class.
     """
     regions = _via_regions(file, folder, images)
     counts = Counter(a for each in regions.values() for r in each for a in r['region_attributes'])
@@ -219,17 +204,13 @@ def read_via(
         attribute, only_class = attribute or next(iter(counts)), None
     drawings: dict[str, Drawing] = {}
     for name, found in regions.items():
-        readers = [
-            partial(_via_shape, f'{file}: {name}', n, region, attribute, only_class)
-            for n, region in enumerate(found, 1)
-        ]
+        read = partial(_via_shape, f'{file}: {name}', attribute, only_class)
         stem = PurePosixPath(name).with_suffix('')
-        drawings[str(stem)] = Drawing(file, _with_area(readers, skipped))
+        drawings[str(stem)] = Drawing(file, _with_area(read, found, skipped))
     return drawings
 
 
 def _via_regions(file: Path, folder: Path, images: Mapping[str, str]) -> dict[str, list[dict]]:
-    """Regions by the name of their image."""
     data = read_json(file)
     data = data.get('_via_img_metadata', data) if isinstance(data, dict) else None
     entries = list(data.values()) if isinstance(data, dict) else []
@@ -248,27 +229,19 @@ def _via_regions(file: Path, folder: Path, images: Mapping[str, str]) -> dict[st
             raise ValueError(f'{file}: image {name!r} is not among the images: add it')
         if name in regions:
             raise ValueError(f'{file} has the image {name!r} twice: remove one')
-        regions[name] = _regions(entry, f'{file}: {name}')
-    return regions
-
-
-def _regions(entry: dict, where: str) -> list[dict]:
-    """A list, in VIA 1 a dict; each with its attributes."""
-    regions = entry['regions']
-    if isinstance(regions, dict):
-        regions = list(regions.values())
-    if not isinstance(regions, list):
-        raise ValueError(
-            f'{where}: "regions" is {short(regions)}, expected a list: export it again'
-        )
-    for number, region in enumerate(regions, 1):
-        for key in ('region_attributes', 'shape_attributes'):
-            field(region, key, 'an object {...}', f'{where}: region {number}')
+        found, where = entry['regions'], f'{file}: {name}'
+        regions[name] = list(found.values()) if isinstance(found, dict) else found  # VIA 1: a dict
+        if not isinstance(regions[name], list):
+            message = f'{where}: "regions" is {short(found)}, expected a list: export it again'
+            raise ValueError(message)
+        for number, region in enumerate(regions[name], 1):
+            for key in ('region_attributes', 'shape_attributes'):
+                field(region, key, 'an object {...}', f'{where}: region {number}')
     return regions
 
 
 def _via_shape(
-    image: str, number: int, region: dict, attribute: str | None, only_class: str | None
+    image: str, attribute: str | None, only_class: str | None, number: int, region: dict
 ) -> Shape:
     where = f'{image}: region {number}'
     value = only_class or region['region_attributes'].get(attribute)
@@ -307,9 +280,7 @@ def _via_outline(where: str, shape: dict) -> list[tuple[float, float]]:
     )
 
 
-def ellipse(
-    x: float, y: float, rx: float, ry: float, theta: float = 0.0
-) -> list[tuple[float, float]]:
+def ellipse(x: float, y: float, rx: float, ry: float, theta: float = 0.0) -> list:
     """Outline of an ellipse that is turned by theta (radians, from x towards y)."""
     along, across = rx * np.cos(CIRCLE), ry * np.sin(CIRCLE)
     xs = x + along * np.cos(theta) - across * np.sin(theta)
@@ -322,5 +293,6 @@ def _points(points: object, where: str) -> list[tuple[float, float]]:
         isinstance(p, list | tuple) and len(p) == 2 and all(map(is_number, p)) for p in points
     )
     if not pairs:
-        raise ValueError(f'{where} has no list of x, y points (finite numbers): draw it again')
+        numbers_of = f'finite numbers of at most {LARGEST}'
+        raise ValueError(f'{where} has no list of x, y points ({numbers_of}): draw it again')
     return [(float(x), float(y)) for x, y in points]

@@ -44,31 +44,20 @@ def own_data_parser(description: str, form: str, *options: str) -> argparse.Argu
 
 
 def make(
-    args: argparse.Namespace,
-    jobs: Sequence[Job],
+    args: argparse.Namespace,  # of :func:`own_data_parser`
+    jobs: Sequence[Job],  # this and the next two as for `convert`
     read: Callable[..., tuple],
     categories: list[dict],
     *,
-    images: Path | None = None,
-    skipped: Sequence[str] | None = None,
-    crowd_advice: str = '',
-    **recipe: Any,
+    images: Path | None = None,  # folder of the images, if not that of args
+    skipped: Sequence[str] | None = None,  # annotations without area, which were left out
+    crowd_advice: str = '',  # to follow a warning that a class has crowds only
+    **recipe: Any,  # the name of the tool as `made_by`, and what the result depends on besides
 ) -> None:
-    """Convert, then say what was made.
-
-    Args:
-        args: of :func:`own_data_parser`.
-        jobs, read, categories: as for `convert`.
-        images: folder of the images, if not that of args.
-        skipped: annotations that were left out because they have no area.
-        crowd_advice: to follow a warning that a class has crowds only.
-        recipe: with the name of the tool as `made_by`, and what the result depends on besides.
-    """
     path = json_path(args)
     recipe |= dict(version=1, categories=categories, void=read_void(args).as_json())
-    convert(
-        jobs, read, categories, path, recipe=recipe, workers=args.workers, overwrite=args.overwrite
-    )
+    way = dict(workers=args.workers, overwrite=args.overwrite)
+    convert(jobs, read, categories, path, recipe=recipe, **way)
     if skipped:
         print(f'{len(skipped)} shapes without area are left out: {some(skipped, 10)}')
     report(path, images or args.images, crowd_advice)
@@ -135,7 +124,6 @@ def exit_on_error() -> Iterator[None]:
 
 
 def report(json_file: Path, images: Path, crowd_advice: str) -> None:
-    """Print what was made and the lines a config needs."""
     data = json.loads(json_file.read_bytes())
     names = {c['id']: c['name'] for c in data['categories']}  # things first
     things = [c['id'] for c in data['categories'] if c['isthing']]

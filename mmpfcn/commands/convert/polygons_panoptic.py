@@ -20,24 +20,23 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
-from .fields import some
+from .fields import encode, some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
 from .outlines import Drawing, Shape, read_labelme, read_via, write_embedded
 from .own_data import exit_on_error, json_path, make, own_data_parser
-from .segments import Canvas, outline_mask
+from .segments import Canvas, Painted
 from .writer import Job
 
 
 def draw(
     categories: list[dict], background: str | None, shapes: list[Shape], image: dict
-) -> tuple[np.ndarray, list[dict], dict[str, list]]:
-    """The panoptic map of an image, see `Canvas.result`."""
+) -> Painted:
     by_name = {category['name']: category['id'] for category in categories}
     things = frozenset(category['id'] for category in categories if category['isthing'])
     size = image['height'], image['width']
@@ -53,7 +52,8 @@ def draw(
 def shape_mask(shape: Shape, height: int, width: int) -> np.ndarray:
     """(H, W), 1 where the shape is."""
     if shape.bitmap is None:
-        return outline_mask(shape.outline, height, width)
+        polygon = [number for point in shape.outline for number in point]
+        return mask_utils.decode(encode([polygon], height, width, shape.name))
     png, x, y = shape.bitmap
     bitmap = np.array(Image.open(io.BytesIO(png))).astype(bool)
     bitmap = bitmap[max(-y, 0) :, max(-x, 0) :]
@@ -77,17 +77,13 @@ def check_labels(
                 )
 
 
-class Plan(NamedTuple):
-    """What is to be drawn: the folder of the images, and what `draw` and `make` need."""
+def prepare(
+    args: argparse.Namespace, skipped: list[str] | None
+) -> tuple[Path, list[Job], list[dict], str | None]:
+    """Read everything but the pixels: the folder of the images, jobs, categories, background.
 
-    images: Path
-    jobs: list[Job]
-    categories: list[dict]
-    background: str | None
-
-
-def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
-    """Read everything but the pixels; errors name the file and what is wrong with it."""
+    Errors name the file and what is wrong with it.
+    """
     out, folder, labelme = json_path(args), args.images, args.annotations.is_dir()
     images = find_files(folder, IMAGE_SUFFIXES, 'IMAGES', out, may_lack=labelme)
     specs, void = read_specs(args), read_void(args)
@@ -105,7 +101,8 @@ def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
     check_labels(drawings, images, names, void)
     if any(drawing.embedded for drawing in drawings.values()):
         target = out.with_suffix('.images')
-        folder, images = write_embedded(folder, images, drawings, target, args.overwrite)
+        images = write_embedded(folder, images, drawings, target, args.overwrite)
+        folder = target
     jobs = []
     matched = match(images, drawings, 'drawings', args.skip_unannotated)
     for number, (stem, name) in enumerate(matched.items(), 1):
@@ -118,7 +115,7 @@ def prepare(args: argparse.Namespace, skipped: list[str] | None) -> Plan:
                 f'{name} is {size[1]} x {size[0]}: use the image it was drawn on'
             )
         jobs.append(Job(image, f'{stem}.png', (drawing.shapes, image)))
-    return Plan(folder, jobs, make_categories(specs), background)
+    return folder, jobs, make_categories(specs), background
 
 
 def main() -> None:

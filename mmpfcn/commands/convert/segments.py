@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
-from pycocotools import mask as mask_utils
 
 from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
 
 # Odd, so n -> n * SPREAD mod 2^24 is one-to-one; neighbouring numbers get colours that differ.
 SPREAD = 10368889
+
+
+Painted = tuple[np.ndarray, list[dict], dict[str, list]]  # see `Canvas.result`
 
 
 def spread_id(number: int) -> int:
@@ -32,22 +34,12 @@ class Canvas:
 
     def paint(
         self,
-        mask: np.ndarray,
-        category: int | None,
-        key: Hashable = None,
-        crowd: bool = False,
-        name: str | None = None,
+        mask: np.ndarray,  # (H, W) bool or 0/1
+        category: int | None,  # None is void
+        key: Hashable = None,  # of parts of one object that are painted one by one
+        crowd: bool = False,  # a region of several objects of a thing class
+        name: str | None = None,  # of an annotation, which is counted where no pixel remains
     ) -> None:
-        """Paint a mask.
-
-        Args:
-            mask: (H, W) bool or 0/1.
-            category: its category id; None is void.
-            key: parts of an object that are painted one by one share it; None is an object of its
-                own.
-            crowd: a region of several objects of a thing class.
-            name: of an annotation, which is counted where it has no pixel in the end.
-        """
         number, kind = len(self._ids), 'objects'
         if category not in self._things:
             key, crowd, kind = 'stuff', False, 'stuff regions'
@@ -65,7 +57,7 @@ class Canvas:
             reason = 'covered' if mask.any() else 'outside of the image, or without area'
             self._named.append((kind, f'{name} ({reason})', number))
 
-    def result(self) -> tuple[np.ndarray, list[dict], dict[str, list]]:
+    def result(self) -> Painted:
         """(H, W) int32 ids, their segments, and what was painted in vain.
 
         The last: objects, crowd regions and stuff regions -> [how many, names of those that have no
@@ -98,18 +90,6 @@ def segments_of(
             table[place] = spread_id(len(segments) + 1)
             segments.append(dict(id=int(table[place]), category_id=category, iscrowd=int(crowd)))
     return np.repeat(table[index], runs.lengths).reshape(codes.shape), segments
-
-
-def outline_mask(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Fill an outline as the COCO API does: (H, W) uint8, 0 or 1.
-
-    The points are (N, 2) x, y in pixels, where a pixel reaches from its number to the next. Fewer
-    than three have no area.
-    """
-    if len(points) < 3:
-        return np.zeros((height, width), np.uint8)
-    outline = np.asarray(points, float).ravel().tolist()
-    return mask_utils.decode(mask_utils.frPyObjects([outline], height, width))[..., 0]
 
 
 def measure(ids: np.ndarray, segments: Sequence[dict]) -> tuple[list[dict], list[int]]:

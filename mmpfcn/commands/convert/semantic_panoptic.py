@@ -29,7 +29,6 @@ TOUCHING = np.ones((3, 3), bool)  # corners count: thin diagonal parts stay whol
 def read_map(
     categories: list[dict], void: Void, components: bool, class_png: Path, image: dict
 ) -> tuple[np.ndarray, list[dict]]:
-    """The panoptic map of an image, see `segments_of`."""
     classes = read_ids(class_png, image)
     isthing = {category['id']: category['isthing'] for category in categories}
     present = np.unique(classes).tolist()
@@ -62,11 +61,6 @@ def main() -> None:
     with exit_on_error():
         categories, void = value_categories(args), read_void(args)
         jobs = id_map_jobs(args, [args.class_ids])
-    make(
-        args,
-        jobs,
-        partial(read_map, categories, void, args.connected_components),
-        categories,
-        made_by='semantic_panoptic.py',
-        connected_components=args.connected_components,
-    )
+    recipe = dict(made_by='semantic_panoptic.py', connected_components=args.connected_components)
+    read = partial(read_map, categories, void, args.connected_components)
+    make(args, jobs, read, categories, **recipe)

@@ -65,11 +65,7 @@ class WorkFolder:
         self._recipe = self.path / recipe_name
 
     def prepare(self, recipe: dict, overwrite: bool) -> None:
-        """Make the folder, or keep what a run of the same recipe left.
-
-        Raises:
-            SystemExit: It was begun with another recipe, or is not from here.
-        """
+        """Make the folder, or keep what a run of the same recipe left; else SystemExit."""
         found = load_json(self._recipe)
         if self.path.exists() and found != recipe:
             torn = f'.{self._recipe.name}.'  # of a run that was killed at its start
@@ -95,7 +91,6 @@ class WorkFolder:
         return record is not None and job.image.items() <= record['image'].items()
 
     def add(self, job: Job, record: Record) -> None:
-        """Note that the image is finished."""
         write_json(self._record_path(job), record._asdict())
 
     def records(self, jobs: Sequence[Job]) -> list[Record]:

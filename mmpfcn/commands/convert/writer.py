@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -90,35 +89,27 @@ def _write_png(read: Callable, category_ids: frozenset, job: Job, folder: Path) 
 
 
 def build(
-    jobs: Sequence[Job],
-    annotate: Callable[[Job, Path], Record],
+    jobs: Sequence[Job],  # the images, in the order of the JSON
+    annotate: Callable[[Job, Path], Record],  # in a worker process; may write `folder / png_name`
     categories: list[dict],
     json_file: Path,
     *,
     png_root: Path,
     recipe: dict,
-    workers: int,
+    workers: int,  # processes
     overwrite: bool = False,
 ) -> None:
     """Write a COCO panoptic JSON and, in the folder of the same name, its PNGs.
 
     A run that is stopped goes on where it was; a complete result is left as it is; anything else
-    that is there is replaced only with `overwrite`, whatever made it.
+    that is there is replaced only with `overwrite`, whatever made it. What is wrong ends in a
+    SystemExit with a message, for exit code 1.
 
     Args:
-        jobs: the images, in the order of the JSON.
-        annotate: called as `annotate(job, folder)` in a worker process; may write
-            `folder / job.png_name`.
-        categories: of the JSON.
-        json_file: what to write.
         png_root: folder that the PNG names are relative to: `json_file` without `.json` where
             `annotate` writes them, else where they are already.
         recipe: what the result depends on, besides the jobs: plain JSON values, with the name and
             the version of the converter.
-        workers: number of processes.
-
-    Raises:
-        SystemExit: with a message, for exit code 1.
     """
     _check_jobs(jobs, json_file)
     if _is_complete(jobs, json_file, png_root, recipe):
@@ -139,7 +130,12 @@ def build(
             f'error: cannot write {json_file}: {error}: mend that or choose another --out\n'
             f'{work.leave()}'
         ) from None
-    _print_notes(records)
+    notes: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.notes:
+            notes.setdefault(note, []).append(record.image['file_name'])
+    for note, names in notes.items():
+        print(f'warning: {note}: {len(names)} images, such as {names[0]}', file=sys.stderr)
     print(f'Done: {json_file} ({len(jobs)} images)')
     _print_left_out(json_file)
 
@@ -147,19 +143,18 @@ def build(
 def _check_jobs(jobs: Sequence[Job], json_file: Path) -> None:
     if not jobs:
         raise SystemExit(f'error: there are no images for {json_file}')
+    known = {}
     for job in jobs:
+        name = job.image['file_name']
         try:
-            safe_name(job.png_name, f'the PNG of {job.image["file_name"]}')
+            safe_name(job.png_name, f'the PNG of {name}')
         except ValueError as error:
             raise SystemExit(f'error: {error}') from None
-    for what, values in (
-        ('image id', [job.image['id'] for job in jobs]),
-        ('PNG name', [job.png_name for job in jobs]),
-    ):
-        value, count = Counter(values).most_common(1)[0]
-        if count > 1:
-            names = [j.image['file_name'] for j, v in zip(jobs, values, strict=True) if v == value]
-            raise SystemExit(f'error: {" and ".join(names[:2])} have the same {what}, {value!r}')
+        for what, value in (('image id', job.image['id']), ('PNG name', job.png_name)):
+            if (what, value) in known:
+                both = f'{known[what, value]} and {name}'
+                raise SystemExit(f'error: {both} have the same {what}, {value!r}')
+            known[what, value] = name
 
 
 def _is_complete(jobs: Sequence[Job], json_file: Path, png_root: Path, recipe: dict) -> bool:
@@ -167,8 +162,9 @@ def _is_complete(jobs: Sequence[Job], json_file: Path, png_root: Path, recipe: d
     found = load_json(json_file)
     if found is None or (found.get('info') or {}).get('recipe') != recipe:
         return False
+    pairs = zip(jobs, found['images'], strict=False)
     same = len(found['images']) == len(jobs) and all(
-        job.image.items() <= image.items() for job, image in zip(jobs, found['images'], strict=True)
+        job.image.items() <= image.items() for job, image in pairs
     )
     return same and all((png_root / a['file_name']).is_file() for a in found['annotations'])
 
@@ -213,15 +209,6 @@ def _convert_one(annotate: Callable, work: WorkFolder, job: Job) -> None:
         work.add(job, annotate(job, work.files))
     except (OSError, ValueError) as error:
         raise ImageError(f'{job.image["file_name"]}: {error}') from error
-
-
-def _print_notes(records: Sequence[Record]) -> None:
-    notes: dict[str, list[str]] = {}
-    for record in records:
-        for note in record.notes:
-            notes.setdefault(note, []).append(record.image['file_name'])
-    for note, names in notes.items():
-        print(f'warning: {note}: {len(names)} images, such as {names[0]}', file=sys.stderr)
 
 
 def _print_left_out(json_file: Path) -> None:

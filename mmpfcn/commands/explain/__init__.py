@@ -1,1 +1,0 @@
-"""How a result came about, as a page."""

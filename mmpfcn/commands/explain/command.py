@@ -8,45 +8,19 @@ panoptic merge kept and dropped and why. It is one HTML file that needs nothing 
 --cfg-options model.test_cfg.center_thr=0.1
 """
 
-import argparse
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis import Explanation, Outcome, explain
 from mmpfcn.formats import list_inputs
-from mmpfcn.visualization.kernel_masks import TAKEN
+from mmpfcn.visualization.heat_maps import TAKEN
 from mmpfcn.visualization.targets import level_name
 
-from ..options import (
-    add_config_options,
-    add_device,
-    error_text,
-    load_config,
-    new_parser,
-    require_checkpoint,
-    require_file,
-    write_or_exit,
-)
+from .. import options
 from ..page import fill_template, require_page
 from . import texts
 from .pictures import Pictures
-
-WRONG_MODEL = (OSError, ValueError, KeyError, TypeError, AttributeError)
-WRONG_IMAGE = (OSError, ValueError, TypeError)
-
-
-def make_parser() -> argparse.ArgumentParser:
-    parser = new_parser(__doc__)
-    add = parser.add_argument
-    add('image', help='path or address of an image')
-    add('--config', required=True, help='config file of the model')
-    add('--checkpoint', required=True, help='its weights, a path or an address')
-    add('--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here')
-    add_device(parser)
-    add_config_options(parser, 'model.test_cfg.center_thr=0.1')
-    return parser
 
 
 def explanation_page(explanation: Explanation, model: str) -> str:
@@ -79,23 +53,27 @@ def explanation_page(explanation: Explanation, model: str) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
+def main(argv: list[str] | None = None) -> None:
+    parser = options.new_parser(__doc__)
+    add = parser.add_argument
+    add('image', help='path or address of an image')
+    add('--config', required=True, help='config file of the model')
+    add('--checkpoint', required=True, help='its weights, a path or an address')
+    add('--out', type=Path, metavar='HTML', help='default: the name of the image with .html, here')
+    options.add_device(parser)
+    options.add_config_options(parser, 'model.test_cfg.center_thr=0.1')
     args = parser.parse_args(argv)
-    require_file(parser, 'image', args.image)
-    require_checkpoint(parser, '--checkpoint', args.checkpoint)
+    options.require_file(parser, 'image', args.image)
+    options.require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
     require_page(parser, path)
-    cfg = load_config(parser, args)
-    try:
+    cfg = options.load_config(parser, args)
+    wrong_model = (*options.WRONG, AttributeError)
+    with options.wrong_ends(parser, 'the model can not be built: ', wrong_model):
         inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
-    except WRONG_MODEL as error:
-        parser.error(f'the model can not be built: {error_text(error)}')
-    try:
+    with options.wrong_ends(parser, kinds=(OSError, ValueError, TypeError)):
         if len(list(islice(list_inputs(args.image), 2))) > 1:
             parser.error(f'{args.image} is several images: give one of them')
         explanation = explain(inferencer, inferencer.run_network(args.image))
-    except WRONG_IMAGE as error:
-        parser.error(str(error))
     model = f'Model: {Path(args.config).stem}, weights: {Path(args.checkpoint).name}.'
-    write_or_exit(parser, path, explanation_page(explanation, model).encode(), 'page')
+    options.write_or_exit(parser, path, explanation_page(explanation, model).encode(), 'page')

@@ -5,8 +5,7 @@ import numpy as np
 from mmpfcn.apis import Candidate, Explanation, Kernel, Outcome
 from mmpfcn.visualization.colors import ANY_THING, class_palette
 from mmpfcn.visualization.drawing import resize
-from mmpfcn.visualization.heat_maps import draw_centers, draw_regions
-from mmpfcn.visualization.kernel_masks import draw_mask
+from mmpfcn.visualization.heat_maps import draw_centers, draw_mask, draw_regions
 
 from ..page import thumbnail
 
@@ -32,10 +31,10 @@ class Pictures:
         return self._palette[label if label < len(self._meta['classes']) else -1]
 
     def image(self) -> str:
-        return _large(self._explanation.output.image)
+        return large(self._explanation.output.image)
 
     def result(self) -> str:
-        return _large(self._explanation.result.draw())
+        return large(self._explanation.result.draw())
 
     def centers(self) -> list[str]:
         """Per level, with the keys of the peaks."""
@@ -44,30 +43,25 @@ class Pictures:
         for candidate in self._explanation.candidates:
             if candidate.isthing and candidate.outcome is not Outcome.CENTER_THR:
                 keys[candidate.level].append(candidate.key)
-        return [_large(x) for x in draw_centers(output, settings, self._meta, keys)]
+        return [large(x) for x in draw_centers(output, settings, self._meta, keys)]
 
     def regions(self) -> list[str]:
         """Per level."""
-        return [_large(x) for x in draw_regions(self._explanation.output, self._meta)]
+        return [large(x) for x in draw_regions(self._explanation.output, self._meta)]
 
-    def mask(self, item: Candidate | Kernel) -> str:
-        """Of a kernel before or after fusion."""
+    def mask(self, item: Candidate | Kernel, taken: np.ndarray | None = None) -> str:
+        """Of a kernel before or after fusion; with the pixels that others had taken, of a thing."""
         threshold = self._explanation.settings.mask_thr_binary if item.isthing else None
-        return _small(draw_mask(self._canvas, item.prob, self.color(item.label), threshold))
+        color = self.color(item.label)
+        picture = draw_mask(self._canvas, item.prob, color, threshold, taken)
+        return thumbnail(picture, picture.shape[1])
 
     def taken(self, kernel: Kernel) -> str:
         """The mask of a thing, and what better things had taken of it."""
         owners = [self._segments[key] for key, _ in kernel.taken_by]
-        taken = np.isin(self._ids, owners)
-        threshold = self._explanation.settings.mask_thr_binary
-        color = self.color(kernel.label)
-        return _small(draw_mask(self._canvas, kernel.prob, color, threshold, taken))
+        return self.mask(kernel, np.isin(self._ids, owners))
 
 
-def _small(picture: np.ndarray) -> str:
-    return thumbnail(picture, picture.shape[1])
-
-
-def _large(picture: np.ndarray) -> str:
+def large(picture: np.ndarray) -> str:
     height, width = picture.shape[:2]
     return thumbnail(picture, max(1, round(width * min(1, LARGE_SIDE / max(height, width)))))

@@ -1,1 +1,0 @@
-"""A trained model as an ONNX file."""

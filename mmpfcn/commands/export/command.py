@@ -9,27 +9,20 @@ with PyTorch before it gets its name. tools/deployment/onnx_infer.py predicts wi
 torch.
 """
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import add_config_options, load_config, new_parser, require_checkpoint
+from ..options import add_config_options, load_config, new_parser, require_checkpoint, wrong_ends
 
 
-def make_parser() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('config', help='config of a Panoptic FCN')
     add('checkpoint', help='file of the weights; no code in it is run')
     add('--out', type=Path, metavar='FILE.onnx', help='default: beside the checkpoint')
     add_config_options(parser, 'model.test_cfg.center_thr=0.2')
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
     args = parser.parse_args(argv)
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     out = args.out or Path(args.checkpoint).with_suffix('.onnx')
@@ -43,11 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from mmpfcn import PanopticInferencer
 
     MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
-    try:
+    with wrong_ends(parser, kinds=(OSError, ValueError, TypeError)):
         inferencer = PanopticInferencer(config, args.checkpoint, 'cpu')
         differences = export_onnx(inferencer, out)
-    except (OSError, ValueError, TypeError) as error:
-        parser.error(str(error))
     print(f'{out}: {out.stat().st_size / 2**20:.0f} MiB')
     print('largest difference from PyTorch on noise, as a share of the largest value:')
     for name, difference in differences.items():

@@ -27,11 +27,7 @@ class GraphOutput(NamedTuple):
 
 
 class ExportNetwork(nn.Module):
-    """Backbone, neck, heads, peaks, pooled regions and embeddings of a :class:`PanopticFCN`.
-
-    Args:
-        model: in evaluation mode.
-    """
+    """Backbone, neck, heads, peaks, pooled regions and embeddings of a :class:`PanopticFCN`."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -1,1 +1,0 @@
-"""Panoptic segmentation of images, folders, videos or a camera."""

@@ -15,27 +15,24 @@ one machine or several with a common folder, share the images:
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
-from mmpfcn.formats.inputs import Input, list_files, require_untouched
+from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
 
-from ..options import add_config_options, add_device, load_config, new_parser, require_checkpoint
+from .. import options
 from .images import run_images
-from .output import RECORDS, Output, device_of_process, open_output
-from .records import Records, is_moving, path_of
+from .records import RECORDS, Output, Records, device_of_process, is_moving, open_output, path_of
 from .videos import run_video
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = new_parser(__doc__)
+    parser = options.new_parser(__doc__)
     add = parser.add_argument
     add('inputs', nargs='+', metavar='INPUT')
     add('--config', help='config file, or name of a model; default: the config in the checkpoint')
@@ -50,11 +47,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add('--out-dir', default='results', type=Path, help='folder of the results (results)')
     add('--batch-size', type=int, default=1, help='images computed at once')
-    add_device(parser)
+    options.add_device(parser)
     add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
     add('--no-pictures', action='store_true', help='maps and JSON only')
     add('--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1')
-    add_config_options(parser, 'model.test_cfg.center_thr=0.3')
+    options.add_config_options(parser, 'model.test_cfg.center_thr=0.3')
     add('--overwrite', action='store_true', help='forget the results that the folder holds')
     return parser
 
@@ -62,30 +59,27 @@ def make_parser() -> argparse.ArgumentParser:
 def build_inferencer(
     parser: argparse.ArgumentParser, args: argparse.Namespace
 ) -> PanopticInferencer:
-    require_checkpoint(parser, 'checkpoint', args.checkpoint)
-    try:
-        config = None if args.config is None else load_config(parser, args)
+    options.require_checkpoint(parser, 'checkpoint', args.checkpoint)
+    with options.wrong_ends(parser, kinds=(*options.WRONG, RuntimeError)):
+        config = None if args.config is None else options.load_config(parser, args)
         if args.cfg_options and args.config is None:
             config = Config(config_of(read_checkpoint(args.checkpoint), args.checkpoint))
             config.merge_from_dict(args.cfg_options)
         device = args.device or device_of_process()
         return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        parser.error(str(error))
 
 
 def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Input]:
     """All inputs, each once; a camera has its number as source."""
     cameras = [item for item in args.inputs if item.isdigit() and not Path(item).exists()]
     work = [Input(f'camera {item}', f'camera{item}', int(item)) for item in cameras]
-    try:
+    with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         work += list_files([item for item in args.inputs if item not in cameras], args.out_dir)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+        require_one(work)
     return list({path_of(item): item for item in work}.values())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
@@ -94,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f'--batch-size {args.batch_size}, expected at least 1')
     if not 0 <= args.alpha <= 1:
         parser.error(f'--alpha {args.alpha}, expected 0 to 1')
+    for path in (args.out_dir, *args.out_dir.parents):
+        if path.exists() and not path.is_dir():
+            parser.error(f'--out-dir {path} is a file, expected a folder')
     work = list_work(parser, args)
     inferencer = build_inferencer(parser, args)
     settings = dict(
@@ -105,12 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         alpha=args.alpha,
     )
     try:
-        try:
+        with options.wrong_ends(parser, kinds=(ValueError,)):
             output = open_output(args.out_dir, settings, args.overwrite)
             work = Records(output.folder / RECORDS, work).named()
             require_untouched(work, output.folder)
-        except ValueError as error:
-            parser.error(str(error))
         return run(inferencer, work, output, args.batch_size)
     except OSError as error:
         status, end = 1, f'{error}. What was finished is kept; the same command goes on'

@@ -6,21 +6,13 @@ from pathlib import Path
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer
+from mmpfcn.formats import coco_results
 from mmpfcn.formats.atomic_files import temporary_prefix
-from mmpfcn.formats.coco_results import (
-    PICTURE_FOLDER,
-    PNG_FOLDER,
-    coco_record,
-    write_coco_json,
-    write_png,
-)
 from mmpfcn.formats.inputs import Failure, Input
 
-from .output import RECORDS, Output
-from .records import Records
+from .records import RECORDS, Output, Records
 
-SHOWN = 5
-"""Failures named at the end."""
+SHOWN = 5  # failures named at the end
 
 
 def run_images(
@@ -40,17 +32,17 @@ def run_images(
     try:
         results = inferencer.stream(begun, batch_size, output.instances, failures=failures)
         for result in track(results, 'Images', len(share), disable=output.rank > 0):
-            write_png(result, output.folder)
+            coco_results.write_png(result, output.folder)
             if output.pictures:
                 result.write_picture(output.folder, output.alpha)
             _note(failures, records)
-            records.add(coco_record(result))
+            records.add(coco_results.coco_record(result))
         _note(failures, records)
     finally:
         records.close()
     records.read()
     if records.complete:
-        write_coco_json(records, inferencer.dataset_meta, output.folder)
+        coco_results.write_coco_json(records, inferencer.dataset_meta, output.folder)
         print(f'{len(records)} images: {output.folder / "panoptic.json"}')
     else:  # of other processes, which are at work or were stopped
         print(f'{len(records)} of {len(images)} images are finished')
@@ -66,7 +58,7 @@ def run_images(
 
 def _delete_partial(stems: set[str], folder: Path) -> None:
     """Files of these images that a killed process left under their temporary names."""
-    for kind, suffix in ((PNG_FOLDER, '.png'), (PICTURE_FOLDER, '.jpg')):
+    for kind, suffix in ((coco_results.PNG_FOLDER, '.png'), (coco_results.PICTURE_FOLDER, '.jpg')):
         files = [folder / kind / f'{stem}{suffix}' for stem in stems]
         ours = {(file.parent, temporary_prefix(file.name)) for file in files}
         for path in (folder / kind).rglob('.*'):

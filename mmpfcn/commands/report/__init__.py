@@ -1,1 +1,0 @@
-"""Where a model goes wrong, as a page."""

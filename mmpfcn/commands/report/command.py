@@ -10,7 +10,6 @@ code, with a folder of PNGs.
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from ..options import (
-    add_config_options,
-    add_workers,
-    error_text,
-    from_1,
-    load_config,
-    new_parser,
-    write_or_exit,
-)
+from .. import options
 from ..page import fill_template, require_page
 from ..workers import map_in_processes
 from .curves import Log, draw_chart, find_logs, read_logs
@@ -37,13 +28,11 @@ from .pictures import make_example
 from .predictions import read_predictions
 from .tables import report_tables
 
-WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError)
-WRONG_FILE = (OSError, ValueError)
 CHUNK = 4  # images that a process gets at a time
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = new_parser(__doc__)
+    parser = options.new_parser(__doc__)
     add = parser.add_argument
     add('config', help='config file of the test run')
     add('results', type=Path, help='.panoptic.json of tools/test.py --out, or one of other code')
@@ -59,9 +48,14 @@ def make_parser() -> argparse.ArgumentParser:
         help='work dir of the training, or its scalars.json; default: the work dir of the config',
     )
     add('--out', type=Path, metavar='HTML', help='default: that of the results, with .html')
-    add('--num-images', type=from_1, default=6, help='of the worst and of the best (%(default)s)')
-    add_workers(parser)
-    add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
+    add(
+        '--num-images',
+        type=options.from_1,
+        default=6,
+        help='of the worst and of the best (%(default)s)',
+    )
+    options.add_workers(parser)
+    options.add_config_options(parser, 'test_dataloader.dataset.data_root=my/data')
     return parser
 
 
@@ -82,10 +76,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
     loader = cfg.get('test_dataloader')
     if loader is None:
         parser.error('the config has no test_dataloader, which says where the ground truth is')
-    try:
+    with options.wrong_ends(parser, 'the test data set can not be built: '):
         dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
-    except WRONG_CONFIG as error:
-        parser.error(f'the test data set can not be built: {error_text(error)}')
     for key in ('classes', 'thing_classes'):
         if key not in dataset.metainfo:
             parser.error(
@@ -104,10 +96,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
 
 def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> tuple[Log, str]:
     """The log and a sentence about it; without one it is an error only if it was asked for."""
-    try:
+    with options.wrong_ends(parser, '--log: ', options.WRONG_FILE):
         log = read_logs(find_logs(path))
-    except WRONG_FILE as error:
-        parser.error(f'--log: {error}')
     if log.charts:
         return log, f'From {path}.'
     if asked:
@@ -118,11 +108,11 @@ def read_training(parser: argparse.ArgumentParser, path: Path, asked: bool) -> t
     return log, f'There is no log of a training in {path}: give --log.'
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     check_arguments(parser, args)
-    cfg = load_config(parser, args)
+    cfg = options.load_config(parser, args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg)
     log, log_note = read_training(parser, args.log or Path(cfg.work_dir), args.log is not None)
@@ -133,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def job(index: int) -> Job:
         return Job(index, dataset.get_data_info(index), predictions[index])
 
-    try:
+    with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         predictions = read_predictions(args.results, args.png, dataset)
         measured = map_in_processes(
             comparer.measure, map(job, range(len(dataset))), min(args.workers, len(dataset)), CHUNK
@@ -143,8 +133,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             [make_example(job(score.index), score, comparer, metainfo) for score in chosen]
             for chosen in worst_and_best(scores, args.num_images)
         )
-    except WRONG_FILE as error:
-        parser.error(str(error))
     page = fill_template(
         'report.html',
         title=f'{Path(args.config).stem}: report of a test run',
@@ -156,4 +144,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_note=log_note,
         **report_tables(sums, metainfo, np.array(is_thing)),
     )
-    write_or_exit(parser, args.out, page.encode(), 'page')
+    options.write_or_exit(parser, args.out, page.encode(), 'page')

@@ -80,17 +80,11 @@ def read_logs(paths: Sequence[Path]) -> Log:
     lines: list[dict] = []
     for path in paths:
         new = [line for line in _read_lines(path) if 'step' in line]
-        # validations may be counted in epochs
-        for is_training in (True, False):
-            part = [line for line in new if ('iter' in line) is is_training]
-            if part:
-                first = min(line['step'] for line in part)
-                lines = [
-                    line
-                    for line in lines
-                    if line['step'] < first or ('iter' in line) is not is_training
-                ]
-                lines += part
+        first = {}  # of training, and of validation, which may be counted in epochs
+        for line in new:
+            kind = 'iter' in line
+            first[kind] = min(line['step'], first.get(kind, math.inf))
+        lines = [x for x in lines if x['step'] < first.get('iter' in x, math.inf)] + new
     return _make_log(lines)
 
 
@@ -134,14 +128,11 @@ def _make_log(lines: Sequence[dict]) -> Log:
 
 def _curve(name: str, points: dict[float, float]) -> Curve:
     """Means of neighbours where there are many points."""
-    steps, values = (
-        np.array(column, float) for column in zip(*sorted(points.items()), strict=True)
-    )
-    number = math.ceil(len(steps) / MOST_POINTS)
-    starts = np.arange(0, len(steps), number)
-    counts = np.diff(starts, append=len(steps))
-    means = [np.add.reduceat(column, starts) / counts for column in (steps, values)]
-    return Curve(name.rpartition('/')[2], *means)
+    both = np.array(sorted(points.items()), float)
+    starts = np.arange(0, len(both), math.ceil(len(both) / MOST_POINTS))
+    counts = np.diff(starts, append=len(both))
+    means = np.add.reduceat(both, starts) / counts[:, None]
+    return Curve(name.rpartition('/')[2], *means.T)
 
 
 def draw_chart(chart: Chart) -> dict:

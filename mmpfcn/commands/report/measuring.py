@@ -5,23 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmpfcn.evaluation import panoptic_quality as pq
+from mmpfcn.evaluation import segment_errors as errors
 from mmpfcn.evaluation.panoptic_maps import check_sizes, read_ground_truth
-from mmpfcn.evaluation.panoptic_quality import (
-    Matching,
-    Segment,
-    class_quality,
-    count_matching,
-    count_pairs,
-    match_segments,
-    mean_quality,
-)
-from mmpfcn.evaluation.segment_errors import (
-    count_kinds,
-    missed_kinds,
-    size_statistics,
-    taken_for,
-    wrong_kinds,
-)
 
 from .predictions import PredictedMap, Prediction
 
@@ -38,9 +24,9 @@ class Comparison(NamedTuple):
     """Ground truth (H, W) with its segments by id, the prediction, and how they match."""
 
     gt: np.ndarray
-    gt_segments: dict[int, Segment]
+    gt_segments: dict[int, pq.Segment]
     pred: PredictedMap
-    matching: Matching
+    matching: pq.Matching
 
 
 class Score(NamedTuple):
@@ -77,24 +63,25 @@ class Comparer(NamedTuple):
         gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
         pred = job.prediction.load()
         check_sizes(gt, pred.ids, job.record)
-        matching = match_segments(*count_pairs(gt, pred.ids), gt_segments, pred.segments)
+        matching = pq.match_segments(*pq.count_pairs(gt, pred.ids), gt_segments, pred.segments)
         return Comparison(gt, gt_segments, pred, matching)
 
     def measure(self, job: Job) -> tuple[Score, Sums]:
         """The numbers of an image; raises as :meth:`compare`."""
         matching, num_classes = self.compare(job).matching, len(self.is_thing)
         confusion = np.zeros((num_classes, num_classes + 1), np.int64)
-        taken = taken_for(matching, num_classes)
+        taken = errors.taken_for(matching, num_classes)
         counted = taken >= 0
         np.add.at(confusion, (matching.gt_labels[counted], taken[counted]), 1)
+        missed, wrong = errors.missed_kinds(matching), errors.wrong_kinds(matching)
         sums = Sums(
-            count_matching(matching, num_classes),
-            size_statistics(matching, num_classes),
-            count_kinds(matching.gt_labels, missed_kinds(matching), num_classes),
-            count_kinds(matching.pred_labels, wrong_kinds(matching), num_classes),
+            pq.count_matching(matching, num_classes),
+            errors.size_statistics(matching, num_classes),
+            errors.count_kinds(matching.gt_labels, missed, num_classes),
+            errors.count_kinds(matching.pred_labels, wrong, num_classes),
             confusion,
         )
-        quality, _ = mean_quality(class_quality(sums.statistics))
+        quality, _ = pq.mean_quality(pq.class_quality(sums.statistics))
         _, tp, fp, fn = sums.statistics.sum(0)
         return Score(job.index, float(quality[0]), int(tp), int(fp + fn)), sums
 

@@ -26,15 +26,6 @@ KIND_COLORS = {
 """The order of LEVELS does not suit: what is worst is warm."""
 
 
-class Example(NamedTuple):
-    """An image of the page."""
-
-    name: str  # of its file
-    facts: str  # PQ and counts
-    panels: dict[str, str]  # title -> JPEG as an address that holds all of it
-    errors: dict[str, str]  # kind -> the segments that are wrong in this way, as a text
-
-
 class Found(NamedTuple):
     """A wrong segment: its kind of error, label and id; in the ground truth or the prediction."""
 
@@ -44,8 +35,8 @@ class Found(NamedTuple):
     in_gt: bool
 
 
-def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) -> Example:
-    """Draw an image of a data set.
+def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) -> dict:
+    """Draw an image of a data set: panels by their title, as addresses that hold all of a JPEG.
 
     OSError or ValueError where it or a map is missing or broken, or they differ in size.
     """
@@ -72,12 +63,10 @@ def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) 
         panels[title] = draw_panoptic(image, ids, segments, classes, palette, hatch_void=True)
     if errors:
         panels['errors'] = _draw_errors(image, compared, errors, classes)
-    return Example(
-        Path(path).name,
-        f'PQ {100 * score.quality:.1f}, {score.num_matches} matched, {score.num_errors} wrong',
-        {title: thumbnail(panel) for title, panel in panels.items()},
-        _texts(errors, classes),
-    )
+    facts = f'PQ {100 * score.quality:.1f}, {score.num_matches} matched, {score.num_errors} wrong'
+    panels = {title: thumbnail(panel) for title, panel in panels.items()}
+    texts = _texts(errors, classes)
+    return dict(name=Path(path).name, facts=facts, panels=panels, errors=texts)
 
 
 def _errors(compared: Comparison) -> list[Found]:
@@ -97,7 +86,6 @@ def _errors(compared: Comparison) -> list[Found]:
 def _draw_errors(
     image: np.ndarray, compared: Comparison, errors: list[Found], classes: list[str]
 ) -> np.ndarray:
-    """The wrong segments, in the colours of their kinds, on the grey image."""
     wrong = [error.id for error in errors if not error.in_gt]
     missed = [error.id for error in errors if error.in_gt]
     index = segment_index(compared.pred.ids, wrong).astype(np.int32)

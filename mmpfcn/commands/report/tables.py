@@ -20,8 +20,7 @@ MOST_PAIRS = 15
 MATRIX_SIZE = 14  # classes that still fit
 DARKEST = 60  # % of the colour of a cell, so that its text can be read
 
-Bar = list[tuple[str, float, str | Color]]
-"""Parts that add up to 1: name, share, colour."""
+Bar = list[tuple[str, float, str | Color]]  # parts that add up to 1: name, share, colour
 
 
 class Row(NamedTuple):

@@ -16,20 +16,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
-from ..options import add_device, new_parser
-
-
-class Model(NamedTuple):
-    """A model to pick on the page."""
-
-    name: str
-    config: str | None
-    checkpoint: str
+from ..options import add_device, new_parser, wrong_ends
 
 
-def model(text: str) -> Model:
+def model(text: str) -> tuple[str, str | None, str]:
+    """Name, config and checkpoint of a model to pick on the page."""
     name, equals, files = text.partition('=')
     config, comma, checkpoint = files.rpartition(',')
     if not (name.strip() and equals and checkpoint.strip()) or (comma and not config.strip()):
@@ -37,7 +29,7 @@ def model(text: str) -> Model:
             f'got {text!r}, expected NAME=CONFIG,CHECKPOINT, or NAME=CHECKPOINT for a checkpoint '
             'of a training, which holds its config'
         )
-    return Model(name.strip(), config.strip() or None, checkpoint.strip())
+    return name.strip(), config.strip() or None, checkpoint.strip()
 
 
 def positive(text: str) -> float:
@@ -56,7 +48,23 @@ def port(text: str) -> int:
     return int(text)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def load_models(
+    parser: argparse.ArgumentParser, models: Sequence[tuple], device: str | None
+) -> dict:
+    from mmpfcn.apis import PanopticInferencer
+
+    names = [name for name, *_ in models]
+    if len(set(names)) < len(names):
+        parser.error(f'--model: every name is for one model, got {", ".join(names)}')
+    inferencers = {}
+    for name, config, checkpoint in models:
+        with wrong_ends(parser, f'--model {name}: '):
+            inferencers[name] = PanopticInferencer(config, checkpoint, device)
+        print(f'model {name}: {checkpoint}', flush=True)
+    return inferencers
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add(
@@ -80,29 +88,6 @@ def make_parser() -> argparse.ArgumentParser:
         default=2048,
         help='memory, in MiB, for what the networks said about the last images (2048)',
     )
-    return parser
-
-
-def load_models(
-    parser: argparse.ArgumentParser, models: Sequence[Model], device: str | None
-) -> dict:
-    from mmpfcn.apis import PanopticInferencer
-
-    names = [item.name for item in models]
-    if len(set(names)) < len(names):
-        parser.error(f'--model: every name is for one model, got {", ".join(names)}')
-    inferencers = {}
-    for name, config, checkpoint in models:
-        try:
-            inferencers[name] = PanopticInferencer(config, checkpoint, device)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            parser.error(f'--model {name}: {error}')
-        print(f'model {name}: {checkpoint}', flush=True)
-    return inferencers
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
     args = parser.parse_args(argv)
     if importlib.util.find_spec('gradio') is None:
         parser.error(f'gradio is missing: {sys.executable} -m pip install "gradio>=6,<7"')
@@ -120,7 +105,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         models = load_models(parser, args.model, args.device)
         outputs = Outputs(models, int(args.cache_mb * 2**20), int(args.max_pixels), log)
         page = build_page(outputs, args.max_mb)
-        try:
+        with wrong_ends(parser, f'--host {args.host} --port {args.port}: ', (OSError,)):
             serve(page, args.host, args.port, args.root_path, args.max_mb, log)
-        except OSError as error:
-            parser.error(f'--host {args.host} --port {args.port}: {error}')

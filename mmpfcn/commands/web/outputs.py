@@ -18,25 +18,17 @@ class Outputs:
 
     The content is the key, not the user: users cannot get each other's results, for the same
     content has the same result, and nothing of a user has to be kept or cleared away.
-
-    Args:
-        models: inferencers by name. One network runs at a time.
-        max_bytes: of all outputs; the one used longest ago is dropped first.
-        max_pixels: of an image.
-        log: gets a line for each run of the network.
     """
 
     def __init__(
         self,
-        models: dict[str, PanopticInferencer],
-        max_bytes: int,
-        max_pixels: int,
-        log: Callable[[str], None],
+        models: dict[str, PanopticInferencer],  # by name; one network runs at a time
+        max_bytes: int,  # of all outputs; the one used longest ago is dropped first
+        max_pixels: int,  # of an image
+        log: Callable[[str], None],  # gets a line for each run of the network
     ) -> None:
-        self.models = models
-        self.max_bytes = max_bytes
-        self.max_pixels = max_pixels
-        self.log = log
+        self.models, self.log = models, log
+        self.max_bytes, self.max_pixels = max_bytes, max_pixels
         self._entries: OrderedDict[Key, NetworkOutput] = OrderedDict()
         self._entries_lock, self._network_lock = threading.Lock(), threading.Lock()
 
@@ -75,7 +67,6 @@ class Outputs:
 
 
 def num_bytes(output: NetworkOutput) -> int:
-    """Memory of an output, on whatever device."""
     tensors = [output.mask_feats, *(maps for level in output.levels for maps in level)]
     # mask_feats and maps of a batch of one have storages of their own
     return output.image.nbytes + sum(tensor.nbytes for tensor in tensors)

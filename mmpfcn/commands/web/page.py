@@ -5,24 +5,78 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
+import numpy as np
 from gradio.utils import get_upload_folder
 
+from mmpfcn.apis import PanopticResult
+from mmpfcn.models.settings import InferenceSettings
+from mmpfcn.visualization.colors import class_palette, label_colors
+from mmpfcn.visualization.drawing import Segment, draw_panoptic, resize
 from mmpfcn.visualization.heat_maps import draw_centers, draw_regions, level_peaks
 from mmpfcn.visualization.targets import level_name
 
-from ..page import plural
+from ..page import html_part, plural, thumbnail
 from .outputs import Outputs
-from .pictures import draw_overlay, figures, table
-from .thresholds import THRESHOLDS, by_key, defaults
 
 PARALLEL = 4  # results drawn at a time, while one network runs
 QUEUE = 100  # requests that may wait
 HEADER = """<h1>Panoptic FCN</h1>
 <p>Drop an image, pick a model, move the thresholds. Click a heat map to enlarge it.</p>"""
-Shown = tuple[str, str]
-"""Path of the image and name of the model."""
+LONG_SIDES = (800, 1280)  # px; smaller images are enlarged, so that the texts fit
+Shown = tuple[str, str]  # path of the image and name of the model
+
+
+class Threshold(NamedTuple):
+    """A slider: ``key`` of :class:`InferenceSettings`, texts and range."""
+
+    key: str
+    label: str
+    info: str
+    low: float = 0
+    high: float = 1
+    step: float = 0.01
+
+
+THRESHOLDS = (
+    Threshold('center_thr', 'Centre', 'Probability, above'),
+    Threshold('region_thr', 'Region', 'Mean probability, above'),
+    Threshold('similarity_thr', 'Kernel fusion', 'Cosine similarity, from', 0.5),
+    Threshold('mask_thr_binary', 'Mask', 'Probability of a pixel, above'),
+    Threshold('panoptic_score_thr', 'Merge: score', 'Of an object, at least'),
+    Threshold('mask_overlap', 'Merge: overlap', 'Share already taken, at most'),
+    Threshold('stuff_area_limit', 'Merge: stuff area', 'Pixels, at least', 0, 16384, 1),
+)
+"""In the order of inference."""
+
+
+def draw_overlay(result: PanopticResult) -> np.ndarray:
+    """``result.draw()`` at a size for a screen, whatever the shape of the image."""
+    height, width = result.panoptic_seg.shape
+    longer = max(height, width)
+    scale = min(max(longer, LONG_SIDES[0]), LONG_SIDES[1]) / longer
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return draw_panoptic(
+        resize(result.image, size),
+        resize(result.panoptic_seg, size),
+        [Segment(s['id'], s['label'], s['score']) for s in result.segments_info],
+        result.dataset_meta['classes'],
+        class_palette(result.dataset_meta),
+    )
+
+
+def figures(title: str, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> str:
+    addresses = [thumbnail(picture, picture.shape[1]) for picture in pictures]
+    return html_part('web.html', 'levels', title, addresses, captions)
+
+
+def table(result: PanopticResult) -> str:
+    """The segments as an HTML table in the colours of the overlay, with a caption."""
+    labels = [segment['label'] for segment in result.segments_info]
+    colors = label_colors(labels, class_palette(result.dataset_meta))
+    return html_part('web.html', 'segments', result, colors)
 
 
 def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
@@ -36,13 +90,8 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
                 image = _upload(max_mb)
                 model = gr.Dropdown(names, value=names[0], label='Model', elem_id='model')
             with gr.Column(elem_id='live'):
-                overlay = gr.Image(
-                    label='Segments',
-                    format='jpeg',
-                    interactive=False,
-                    buttons=['download', 'fullscreen'],
-                    elem_id='overlay',
-                )
+                way = dict(interactive=False, buttons=['download', 'fullscreen'])
+                overlay = gr.Image(label='Segments', format='jpeg', elem_id='overlay', **way)
                 with gr.Column(elem_id='thresholds'):
                     sliders = _sliders(defaults(outputs.models[names[0]].settings))
                     reset = gr.Button("Back to the model's thresholds", size='sm', elem_id='reset')
@@ -70,17 +119,13 @@ def build_page(outputs: Outputs, max_mb: float) -> gr.Blocks:
 
 
 def _show(
-    outputs: Outputs, file: Mapping | None, name: str, shown: Shown, *values: float
+    outputs: Outputs,
+    file: Mapping | None,  # gradio's ``FileData``
+    name: str,  # of the model
+    shown: Shown,  # source of what is shown now; its regions, without threshold, stay
+    *values: float,  # of the sliders, which are those of the model shown; none for its own
 ) -> Iterator[list]:
-    """What the page shows for an image: overlay, table, centres, regions, their source, sliders.
-
-    Args:
-        outputs: the models and what they said.
-        file: gradio's ``FileData``; None without an image.
-        name: of the model.
-        shown: source of what is shown now. Its regions, which have no threshold, stay as they are.
-        values: of the sliders, which are those of the model shown; none for the model's own.
-    """
+    """What the page shows for an image: overlay, table, centres, regions, their source, sliders."""
     if name not in outputs.models:
         raise gr.Error(f'There is no model {name!r}', print_exception=False)
     inferencer, (old_path, old_name) = outputs.models[name], shown
@@ -120,6 +165,21 @@ def _read(path: str) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError('The image is no longer on the server: drop it again') from error
+
+
+def defaults(settings: InferenceSettings) -> list[float]:
+    """The values of a model's config, in the order of :data:`THRESHOLDS`."""
+    return [getattr(settings, threshold.key) for threshold in THRESHOLDS]
+
+
+def by_key(values: Sequence[float]) -> dict[str, float]:
+    """For ``finish``; a value out of its range (only a forged request has one) is clipped."""
+    result = {}
+    for threshold, value in zip(THRESHOLDS, values, strict=True):
+        if not isinstance(value, int | float) or value != value:
+            raise ValueError(f'{threshold.label} is {value!r}, expected a number')
+        result[threshold.key] = min(max(value, threshold.low), threshold.high)
+    return result
 
 
 def _upload(max_mb: float) -> gr.Image:

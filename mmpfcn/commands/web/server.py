@@ -83,17 +83,13 @@ def serve(
     page: gr.Blocks,
     host: str,
     port: int,
-    root_path: str,
-    max_mb: float,
-    ready: Callable[[str], None],
+    root_path: str,  # where a proxy puts the page, such as ``/demo``; empty for the root
+    max_mb: float,  # largest file
+    ready: Callable[[str], None],  # is told the address
 ) -> None:
     """Serve the page of :func:`build_page`, until the process is stopped.
 
-    Args:
-        host, port: to listen on; OSError where it is taken, or the host is not of this machine.
-        root_path: where a proxy puts the page, such as ``/demo``; empty for the root.
-        max_mb: largest file.
-        ready: is told the address.
+    OSError where the port is taken, or the host is not of this machine.
     """
     max_bytes = int(max_mb * 2**20)
     threading.Thread(target=_delete_every_minute, daemon=True).start()

@@ -1,6 +1,7 @@
 """Cityscapes to COCO panoptic format, and the writer's restarts, which the converters share."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -68,24 +69,18 @@ def refusal(raw: Path, out: Path, *arguments) -> str:
     return caught.value.code
 
 
-def original(raw: Path, out: Path) -> Path:
-    """What cityscapesscripts makes of the downloads."""
-    out.mkdir()
-    convert2panoptic(str(raw / 'gtFine'), str(out), setNames=[*NAMES])
-    return out
-
-
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_equal_to_cityscapesscripts(raw, converted, tmp_path, split):
     """Pixels, ids, categories, areas, boxes and crowds; only orders and image names differ."""
-    expected_folder = original(raw, tmp_path / 'original') / f'cityscapes_panoptic_{split}'
+    (tmp_path / 'original').mkdir()
+    convert2panoptic(str(raw / 'gtFine'), str(tmp_path / 'original'), setNames=[*NAMES])
+    expected_folder = tmp_path / 'original' / f'cityscapes_panoptic_{split}'
     expected = read_json(expected_folder.with_suffix('.json'))
     found = read_json(converted / f'panoptic_{split}.json')
     assert found['annotations'] == expected['annotations']
     assert sorted(found['categories'], key=lambda c: c['id']) == expected['categories']
-    assert [dict(i, file_name='') for i in found['images']] == [
-        dict(i, file_name='') for i in expected['images']
-    ]
+    for image, theirs in zip(found['images'], expected['images'], strict=True):
+        assert dict(image, file_name='') == dict(theirs, file_name='')
     names = sorted(path.name for path in expected_folder.iterdir())
     assert sorted(p.name for p in (converted / f'panoptic_{split}').iterdir()) == names
     assert len(names) == len(NAMES[split])
@@ -96,21 +91,15 @@ def test_equal_to_cityscapesscripts(raw, converted, tmp_path, split):
 
 def test_what_is_converted(converted, raw):
     """Every case, or the equality would say little; things first; files that exist."""
-    # Otherwise the equality would say little.
-    segments = [
-        segment
-        for split in NAMES
-        for annotation in read_json(converted / f'panoptic_{split}.json')['annotations']
-        for segment in annotation['segments_info']
-    ]
+    read = [read_json(converted / f'panoptic_{split}.json')['annotations'] for split in NAMES]
+    segments = [s for annotations in read for a in annotations for s in a['segments_info']]
     assert {s['iscrowd'] for s in segments} == {0, 1}
     assert {s['category_id'] for s in segments} >= {7, 8, 11, 21, 23, 24, 26, 31, 33}
     categories = read_json(converted / 'panoptic_val.json')['categories']
     assert [c['name'] for c in categories] == THINGS + STUFF
     assert [c['isthing'] for c in categories] == [1] * 8 + [0] * 11
-    assert [c['id'] for c in categories] == [
-        24, 25, 26, 27, 28, 31, 32, 33, 7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23,
-    ]  # fmt: skip
+    ids = [*range(24, 29), *range(31, 34), 7, 8, *range(11, 14), 17, *range(19, 24)]
+    assert [c['id'] for c in categories] == ids
     images = read_json(converted / 'panoptic_train.json')['images']
     assert [i['id'] for i in images] == NAMES['train']
     assert images[0]['file_name'] == 'aachen/aachen_000000_000019_leftImg8bit.png'
@@ -236,9 +225,8 @@ def test_an_unfinished_run_of_another_kind_is_refused(raw, converted, tmp_path):
     assert str(partial) in message and 'another.py' in message and '--overwrite' in message
     assert list(contents(tmp_path / 'annotations')) == ['panoptic_val.partial/recipe.json']
     convert(raw, tmp_path, '--splits', 'val', '--overwrite')
-    assert contents(tmp_path / 'annotations') == {
-        name: content for name, content in contents(converted).items() if 'val' in name
-    }
+    expected = {name: content for name, content in contents(converted).items() if 'val' in name}
+    assert contents(tmp_path / 'annotations') == expected
 
 
 def test_stopped_while_publishing(raw, converted, tmp_path):
@@ -278,10 +266,7 @@ def repaint(change):
     return lambda path: cv2.imwrite(str(path), change(cv2.imread(str(path))))
 
 
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:60])
-
-
+truncate = partial(os.truncate, length=60)
 IMAGE, IDS = 'leftImg8bit/val/*/*', 'gtFine/val/*/*_instanceIds.png'
 
 

@@ -52,10 +52,8 @@ def compressed(*corners):
 def write(path, categories, shapes, crowd=(), form=polygon, image='a.jpg'):
     """A COCO file of shapes (category id, x1, y1, x2, y2); those in crowd are crowds."""
     annotations = [
-        dict(
-            id=100 + i, image_id=7, category_id=category, segmentation=form(*corners),
-            iscrowd=int(i in crowd), bbox=[0, 0, 1, 1], area=1,
-        )
+        dict(id=100 + i, image_id=7, category_id=category, segmentation=form(*corners),
+             iscrowd=int(i in crowd), bbox=[0, 0, 1, 1], area=1)
         for i, (category, *corners) in enumerate(shapes)
     ]  # fmt: skip
     images = [dict(id=7, file_name=image, height=SIZE[0], width=SIZE[1])]
@@ -86,9 +84,8 @@ def test_smaller_objects_lie_on_top(data, form):
     write(data / 'things.json', THINGS, BOXES, form=form)
     result = convert(data)
     assert result.labels('a.jpg').tolist() == LABELS.tolist()
-    assert [(c['id'], c['name'], c['isthing']) for c in result.data['categories']] == [
-        (3, 'car', 1), (1, 'person', 1),
-    ]  # fmt: skip
+    named = [(c['id'], c['name'], c['isthing']) for c in result.data['categories']]
+    assert named == [(3, 'car', 1), (1, 'person', 1)]
     assert result.data['images'][0]['id'] == 7
 
 
@@ -247,10 +244,8 @@ def test_real_instances_become_the_real_panoptic_things(tmp_path):
         save(tmp_path / 'stuff' / annotation['file_name'], values)
     classes = tmp_path / 'classes.json'
     classes.write_text(json.dumps(truth['categories']))
-    run(
-        TOOL, photos / 'val2017', tmp_path / 'instances.json', '--out', tmp_path,
-        '--stuff-png', tmp_path / 'stuff', '--classes', classes, '--void', 0, '--workers', 1,
-    )  # fmt: skip
+    stuff = '--stuff-png', tmp_path / 'stuff', '--classes', classes, '--void', 0, '--workers', 1
+    run(TOOL, photos / 'val2017', tmp_path / 'instances.json', '--out', tmp_path, *stuff)
     result = made(tmp_path, 'val2017')
     own = {annotation['image_id']: annotation for annotation in result.data['annotations']}
     pairs = [(annotation, own[annotation['image_id']]) for annotation in truth['annotations']]

@@ -62,9 +62,8 @@ def fail(data, *arguments) -> str:
 def test_objects_crowds_stuff_and_void(data, capsys):
     result = convert(data, *LISTED)
     assert result.labels('a.jpg').tolist() == LABELS
-    assert [(c['id'], c['name'], c['isthing']) for c in result.data['categories']] == [
-        (26, 'car', 1), (24, 'person', 1), (7, 'road', 0), (23, 'sky', 0),
-    ]  # fmt: skip
+    named = [(c['id'], c['name'], c['isthing']) for c in result.data['categories']]
+    assert named == [(26, 'car', 1), (24, 'person', 1), (7, 'road', 0), (23, 'sky', 0)]
     printed = capsys.readouterr().out
     assert '1 images, 3 objects, 1 crowd regions, 2 stuff segments' in printed
     for line in (
@@ -76,10 +75,9 @@ def test_objects_crowds_stuff_and_void(data, capsys):
         assert line in printed
 
 
-@pytest.mark.parametrize(
-    'write', [lambda path, ids: save(path, ids.astype(np.uint16)), save_palette], ids=['16 bit', 'palette'],
-)  # fmt: skip
-def test_png_types_mean_the_same(data, write):
+@pytest.mark.parametrize('kind', ['16 bit', 'palette'])
+def test_png_types_mean_the_same(data, kind):
+    write = save_palette if kind == 'palette' else lambda path, ids: save(path, ids.astype(np.uint16))
     write(data / 'classes' / 'a.png', CLASSES)
     write(data / 'instances' / 'a.png', INSTANCES)
     assert convert(data, *LISTED).labels('a.jpg').tolist() == LABELS
@@ -133,10 +131,8 @@ def test_a_file_of_classes_says_what_the_arguments_say(data):
     file = data / 'classes.json'
     for content in (categories, dict(categories=categories)):
         file.write_text(json.dumps(content))
-        run(
-            TOOL, *where(data), '--out', data / 'again', '--name', 'x', '--classes', file,
-            '--void', 0, '--workers', 1, '--overwrite',
-        )  # fmt: skip
+        options = '--name', 'x', '--classes', file, '--void', 0, '--workers', 1, '--overwrite'
+        run(TOOL, *where(data), '--out', data / 'again', *options)
         again = made(data / 'again', 'x')
         assert again.data['categories'] == categories
         assert again.labels('a.jpg').tolist() == LABELS

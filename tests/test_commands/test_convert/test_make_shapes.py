@@ -131,19 +131,13 @@ def test_instances_equal_the_thing_segments(shapes, split):
             assert np.array_equal(coco.annToMask(instance), ids == segment['id'])
 
 
-def load_dataset(folder: Path, split: str) -> CocoPanopticDataset:
-    return CocoPanopticDataset(
-        data_root=str(folder),
-        ann_file=f'annotations/panoptic_{split}.json',
-        data_prefix=dict(img=f'{split}/', seg=f'annotations/panoptic_{split}/'),
-        metainfo=dict(classes=THINGS + STUFF, thing_classes=THINGS, stuff_classes=STUFF),
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='mmdet.LoadPanopticAnnotations')],
-        test_mode=True,
-    )
-
-
 def test_stock_mmdet_reads_it_and_scores_100(shapes):
-    dataset = load_dataset(shapes, 'train')
+    folder = shapes / 'annotations' / 'panoptic_train'
+    dataset = CocoPanopticDataset(
+        ann_file=f'{folder}.json', data_prefix=dict(img=str(shapes / 'train'), seg=str(folder)),
+        metainfo=dict(classes=THINGS + STUFF, thing_classes=THINGS, stuff_classes=STUFF),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='mmdet.LoadPanopticAnnotations')], test_mode=True,
+    )  # fmt: skip
     label_of = {c: i for i, c in enumerate([1, 2, 3, 4, 5, 6, 11, 12, 13, 14])}
     data = read_panoptic(shapes, 'train')
     assert len(dataset) == COUNTS['train']
@@ -159,11 +153,7 @@ def test_stock_mmdet_reads_it_and_scores_100(shapes):
         assert [int(mask.sum()) for mask in masks] == [s['area'] for s in things]
         labels = [i['bbox_label'] for i in sample['instances'] if not i['ignore_flag']]
         assert labels == [label_of[s['category_id']] for s in things]
-    dataset = load_dataset(shapes, 'train')
-    metric = CocoPanopticMetric(
-        ann_file=str(shapes / 'annotations' / 'panoptic_train.json'),
-        seg_prefix=str(shapes / 'annotations' / 'panoptic_train'),
-    )
+    metric = CocoPanopticMetric(ann_file=f'{folder}.json', seg_prefix=str(folder))
     metric.dataset_meta = dataset.metainfo
     metric.process({}, [perfect_prediction(sample) for sample in dataset])
     scores = metric.evaluate(len(dataset))
@@ -180,12 +170,9 @@ def perfect_prediction(sample: dict) -> dict:
     pairs = zip(sample['gt_masks'].masks, labels, strict=True)
     for number, (mask, label) in enumerate(pairs, start=1):
         panoptic[mask > 0] = label + number * INSTANCE_OFFSET
-    return dict(
-        img_id=sample['img_id'],
-        img_path=sample['img_path'],
-        ori_shape=(96, 128),
-        pred_panoptic_seg=dict(sem_seg=torch.from_numpy(panoptic)[None]),
-    )
+    seg = dict(sem_seg=torch.from_numpy(panoptic)[None])
+    about = dict(img_id=sample['img_id'], img_path=sample['img_path'], ori_shape=(96, 128))
+    return dict(about, pred_panoptic_seg=seg)
 
 
 def test_a_complete_set_is_left_as_it_is(shapes):

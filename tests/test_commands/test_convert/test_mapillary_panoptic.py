@@ -53,9 +53,8 @@ def test_right_annotations_are_kept_and_things_come_first(raw, capsys):
     said = read_json(raw / TRAINING)
     found = read_json(prepare(raw) / 'panoptic_train.json')
     assert found['images'] == said['images']
-    assert [dict(a, file_name='') for a in found['annotations']] == [
-        dict(a, file_name='') for a in said['annotations']
-    ]
+    for ours, theirs in zip(found['annotations'], said['annotations'], strict=True):
+        assert dict(ours, file_name='') == dict(theirs, file_name='')
     assert any(s['iscrowd'] for a in found['annotations'] for s in a['segments_info'])
     assert 'warning' not in capsys.readouterr().err
     names = sorted(p.name for p in (raw / 'annotations').iterdir())
@@ -73,11 +72,8 @@ def test_right_annotations_are_kept_and_things_come_first(raw, capsys):
 def test_the_data_set_finds_every_file_with_one_prefix(tmp_path, version):
     write(tmp_path, version)
     prepare(tmp_path)
-    dataset = PanopticDataset(
-        ann_file='annotations/panoptic_train.json',
-        data_root=str(tmp_path),
-        data_prefix=dict(img='training/images/', seg='training/'),
-    )
+    where = dict(data_root=str(tmp_path), data_prefix=dict(img='training/images/', seg='training/'))
+    dataset = PanopticDataset(ann_file='annotations/panoptic_train.json', **where)
     assert len(dataset) == 3
     for index in range(3):
         record = dataset.get_data_info(index)
@@ -123,9 +119,8 @@ def test_other_differences_are_put_right_and_counted(raw, capsys):
         content['images'][0]['height'] += 1
     found = read_json(prepare(raw) / 'panoptic_train.json')
     assert found['images'] == said['images']
-    assert [a['segments_info'] for a in found['annotations']] == [
-        a['segments_info'] for a in said['annotations']
-    ]
+    for ours, theirs in zip(found['annotations'], said['annotations'], strict=True):
+        assert ours['segments_info'] == theirs['segments_info']
     warnings = [w for w in capsys.readouterr().err.splitlines() if w.startswith('warning')]
     assert sorted(w.split(': ', 1)[1] for w in warnings) == [
         f'area of a segment was not that of its pixels and is put right: 2 images, such as {STEMS[0]}.jpg',

@@ -1,17 +1,17 @@
 """Files of LabelMe and of VIA."""
 
-import base64
-import io
 import json
+from functools import partial
 
 import numpy as np
 import pytest
-from helpers.own_data import assert_names, failure, made, photo, run
-from PIL import Image
+from helpers import own_data
+from helpers.own_data import assert_names, failure, in_base64, made, photo, run
 
 TOOL = 'polygons_panoptic'
 SIZE = (40, 60)  # of the images
 ALL = ['--things', 'car', 'person', '--stuff', 'road', 'sky']
+labelme = partial(own_data.labelme, version='5.5.0', flags={}, imageData=None, size=SIZE)
 
 
 def box(label, x1, y1, x2, y2, group=None, kind='rectangle'):
@@ -19,15 +19,6 @@ def box(label, x1, y1, x2, y2, group=None, kind='rectangle'):
     if kind == 'polygon':
         corners = [[x1, y1], [x2, y1], [x2, y2], [x1, y2]]
     return dict(label=label, points=corners, group_id=group, shape_type=kind, flags={})
-
-
-def labelme(path, *shapes, image='a.jpg', size=SIZE):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = dict(
-        version='5.5.0', flags={}, shapes=shapes, imagePath=image, imageData=None,
-        imageHeight=size[0], imageWidth=size[1],
-    )  # fmt: skip
-    path.write_text(json.dumps(content))
 
 
 def via_box(x, y, width, height, **attributes):
@@ -100,18 +91,15 @@ def test_labelme_groups_void_and_background(data):
     assert result.labels('a.jpg').tolist() == expected(
         ('ground', 0, 0, 60, 40), ('car1', 5, 20, 25, 35), ('', 20, 20, 30, 40), ('person1', 28, 0, 32, 24),
     )  # fmt: skip
-    assert [(c['name'], c['isthing']) for c in result.data['categories']] == [
-        ('car', 1), ('person', 1), ('ground', 0),
-    ]  # fmt: skip
+    named = [(c['name'], c['isthing']) for c in result.data['categories']]
+    assert named == [('car', 1), ('person', 1), ('ground', 0)]
 
 
 def test_labelme_circles_and_masks(data):
     circle = dict(label='car', points=[[30, 20], [30, 35]], shape_type='circle', group_id=None)
     bitmap = np.random.default_rng(0).integers(0, 2, (6, 8), np.uint8)
     bitmap[0, 0] = 1
-    file = io.BytesIO()
-    Image.fromarray(bitmap * 255).save(file, 'PNG')
-    mask = dict(box('person', 2, 3, 9, 8, kind='mask'), mask=base64.b64encode(file.getvalue()).decode())
+    mask = dict(box('person', 2, 3, 9, 8, kind='mask'), mask=in_base64(bitmap * 255))
     mask['points'] = [[2.0, 3.0], [9.0, 8.0]]
     labelme(data / 'train' / 'a.json', circle, mask)
     labels = convert(data).labels('a.jpg')
@@ -128,9 +116,8 @@ def test_labelme_finds_its_image(tmp_path):
     labelme(tmp_path / 'json' / 'b' / '1.json', box('person', 0, 0, 9, 9), image='1.png')
     labelme(tmp_path / 'json' / 'b' / '2.json', box('road', 0, 0, 9, 9), image='old-name.jpg')
     result = convert(tmp_path, 'json')
-    assert {name: result.labels(name)[0, 0] for name in result.ids} == {
-        'a/1.jpg': 'car1', 'b/1.png': 'person1', 'b/2.jpeg': 'road',
-    }  # fmt: skip
+    found = {name: result.labels(name)[0, 0] for name in result.ids}
+    assert found == {'a/1.jpg': 'car1', 'b/1.png': 'person1', 'b/2.jpeg': 'road'}
 
 
 @pytest.mark.parametrize('project', [True, False])

@@ -49,14 +49,11 @@ def test_what_is_written(tmp_path):
         dict(id=2, file_name='ü/2.jpg', height=2, width=3),
         dict(id=1, file_name='ü/1.jpg', height=2, width=3, license=4),
     ]
-    assert found['annotations'][1] == dict(
-        image_id=1,
-        file_name='ü/1.png',
-        segments_info=[
-            dict(id=5, category_id=3, iscrowd=0, area=3, bbox=[1, 0, 2, 2]),
-            dict(id=70000, category_id=9, iscrowd=0, area=1, bbox=[0, 1, 1, 1]),
-        ],
-    )
+    infos = [
+        dict(id=5, category_id=3, iscrowd=0, area=3, bbox=[1, 0, 2, 2]),
+        dict(id=70000, category_id=9, iscrowd=0, area=1, bbox=[0, 1, 1, 1]),
+    ]
+    assert found['annotations'][1] == dict(image_id=1, file_name='ü/1.png', segments_info=infos)
     for number in (1, 2):
         ids = read_panoptic_png(str(tmp_path / f'annotations/panoptic_x/ü/{number}.png'))
         assert np.array_equal(ids, IDS)

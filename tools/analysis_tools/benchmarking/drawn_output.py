@@ -127,18 +127,22 @@ class DrawnOutput:
                 mask_feats[:, axis * self.nodes + node] = (near + noise).to(mask_feats)
 
 
+def visible_share(model: nn.Module, size: tuple[int, int]) -> tuple[float, float]:
+    """(height, width) of images of a size as shares of the padded input."""
+    divisor = model.data_preprocessor.pad_size_divisor
+    return tuple(side / (-(-side // divisor) * divisor) for side in size)
+
+
 class FoundObjects:
     """Lets a PanopticFCN find ``num_objects`` in every image, while its network still runs.
 
     The embeddings are made to pass the first channels on, for good. The first output is overwritten
     and returned again for all later ones, so warm up once.
     Meanwhile ``test_cfg.max_per_img``, where it is less than ``num_objects``, is twice that number,
-    so that the finest level can hold them all. ``size`` is (H, W) of the images without padding.
+    so that the finest level can hold them all. ``visible`` is as of :class:`DrawnOutput`.
     """
 
-    def __init__(self, model: nn.Module, num_objects: int, size: tuple[int, int]) -> None:
-        divisor = model.data_preprocessor.pad_size_divisor
-        visible = tuple(side / (-(-side // divisor) * divisor) for side in size)
+    def __init__(self, model: nn.Module, num_objects: int, visible: tuple[float, float]) -> None:
         self._head, self._fusion_head = model.panoptic_head, model.panoptic_fusion_head
         self._limit = self._head.test_cfg.max_per_img
         if self._limit < num_objects:

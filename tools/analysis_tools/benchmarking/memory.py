@@ -39,7 +39,6 @@ class Peak:
 def peak(
     candidate: Candidate, setting: Setting, what: str, device: torch.device, threads: int
 ) -> Peak:
-    """Measure in a new process."""
     result = Peak(candidate.name, setting, what)
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(1, mp_context=context) as pool:

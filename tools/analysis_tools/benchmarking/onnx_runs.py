@@ -14,7 +14,7 @@ from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 from mmpfcn.deployment.postprocessing import INSTANCE_OFFSET
 
 from .candidates import Candidate
-from .drawn_output import FoundObjects
+from .drawn_output import FoundObjects, visible_share
 from .runs import Setting
 from .scenes import image_batch
 from .stages import StageClock
@@ -37,7 +37,8 @@ class OnnxPrediction:
         self.inferencer = OnnxInferencer(path, threads=torch.get_num_threads())
         batch = image_batch(setting.size, setting.out_size, setting.batch_size)
         self.images = [image.permute(1, 2, 0).numpy() for image in batch['inputs']]
-        objects, network = FoundObjects(model.eval(), setting.num_objects, setting.size), None
+        visible = visible_share(model, setting.size)
+        objects = FoundObjects(model.eval(), setting.num_objects, visible)
         with torch.no_grad(), objects.in_sight():
             data = model.data_preprocessor(batch)
             maps = model.panoptic_head(model.extract_feat(data['inputs']))
@@ -52,7 +53,6 @@ class OnnxPrediction:
         return self.watched_run(StageClock(torch.device('cpu')))
 
     def watched_run(self, clock: StageClock) -> list[np.ndarray]:
-        """The panoptic maps."""
         with clock.stage('preprocess'):
             batch = normalize(self.images, self.inferencer.meta)
         with clock.stage('graph'):
@@ -65,5 +65,4 @@ class OnnxPrediction:
             return [self.inferencer.finish(output, *sizes)[0] for output in outputs]
 
     def num_found(self) -> int:
-        """Things in the first panoptic map."""
         return int((np.unique(self.run()[0]) >= INSTANCE_OFFSET).sum())

@@ -39,8 +39,9 @@ def peer_config(cfg: Config, name: str) -> Config:
         model.test_cfg.rpn.max_per_img = model.test_cfg.rpn.nms_pre = max(limit, 1000)
         model.test_cfg.panoptic.stuff_area_limit = ours.test_cfg.stuff_area_limit
     cfg.model = model
-    ours_only = ('TrainingStatisticsHook',)
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type not in ours_only]
+    cfg.custom_hooks = [x for x in cfg.custom_hooks if x.type != 'TrainingStatisticsHook']
+    metrics = ('PanopticQualityMetric', 'ObjectScoreMetric')
+    cfg.val_evaluator = [metric for metric in cfg.val_evaluator if metric.type in metrics]
     return cfg
 
 
@@ -53,7 +54,7 @@ def _fit(config: object, width: int | None, head: dict) -> None:
         if key in counts:
             config[key] = counts[key]
         elif key == 'num_groups':
-            config[key] = 16  # fits the widths
+            config[key] = width // 4  # of half the width too
         elif key == 'class_weight':
             config[key] = [1.0] * (things + stuff) + [0.1]
         elif isinstance(value, (dict, list)):

@@ -21,10 +21,10 @@ from .stages import (
     TARGETS_AND_LOSSES,
     TRAINING_STAGES,
 )
-from .timing import Plan, Row
+from .timing import Row
 
 
-def conditions(device: torch.device, threads: int, plan: Plan) -> dict[str, str | int]:
+def conditions(device: torch.device, threads: int, warmup: int, repeats: int) -> dict:
     """Machine, versions, day, and how it is measured."""
     return {
         'date': datetime.date.today().isoformat(),
@@ -32,8 +32,8 @@ def conditions(device: torch.device, threads: int, plan: Plan) -> dict[str, str 
         'CPU': cpu_name(),
         'CPU cores': os.cpu_count(),
         'threads': threads,
-        'warm-up rounds': plan.warmup,
-        'repeats': plan.repeats,
+        'warm-up rounds': warmup,
+        'repeats': repeats,
         'Python': platform.python_version(),
         'torch': torch.__version__,
         'CUDA': torch.version.cuda or 'none',
@@ -53,7 +53,6 @@ def cpu_name() -> str:
 
 
 def markdown(facts: dict, rows: Sequence[Row], peaks: Sequence[Peak], training: bool) -> str:
-    """All tables, each under a heading."""
     measured = [row for row in rows if row.error is None]
     parts = [', '.join(f'{name} {value}' for name, value in facts.items())]
     title = 'Training step' if training else 'Inference'
@@ -95,20 +94,14 @@ def after_network_share(rows: Sequence[Row]) -> str:
     """After the network / network; and the whole / network of the same with plain convolutions."""
     cells = []
     for row in rows:
-        plain = [
-            other.stage(*NETWORK)
-            for other in rows
-            if other.setting == row.setting and other.model == plain_name(row.model)
-        ]
+        name, *variants = row.model.split(', ')
+        model = ', '.join([name, 'plain convs', *variants])
+        same = [other for other in rows if (other.setting, other.model) == (row.setting, model)]
+        plain = [other.stage(*NETWORK) for other in same]
         share = row.stage(*AFTER_NETWORK) / row.stage(*NETWORK)
         cells.append([f'{share:.1%}', f'{row.median / plain[0]:.2f}' if plain else ''])
     columns = ['after the network / network', 'whole / network with plain convolutions']
     return row_table(columns, rows, cells)
-
-
-def plain_name(model: str) -> str:
-    name, *variants = model.split(', ')
-    return ', '.join([name, 'plain convs', *variants])
 
 
 def targets_share(rows: Sequence[Row]) -> str:
@@ -134,10 +127,8 @@ def memory_table(peaks: Sequence[Peak]) -> str:
         if peak.error is not None:
             cells.append([peak.what, peak.error])
             continue
-        first = next(
-            other.growth for other in peaks
-            if other.setting == peak.setting and other.model == peak.model and not other.error
-        )  # fmt: skip
+        kind = peak.setting, peak.model
+        first = next(x.growth for x in peaks if (x.setting, x.model) == kind and not x.error)
         whole = '' if peak.process is None else f'{peak.process:.0f}'
         ratio = f'{peak.growth / first:.2f}'
         cells.append([peak.what, f'{peak.growth:.0f}', whole, ratio])
@@ -158,13 +149,11 @@ def row_table(names: Sequence[str], rows: Sequence[Row | Peak], cells: Sequence[
 
 
 def milliseconds(seconds: float) -> str:
-    """Three figures."""
     ms = 1000 * seconds
     return f'{ms:.0f}' if ms >= 100 else f'{ms:.3g}'
 
 
 def table(names: Iterable, lines: Iterable[Iterable]) -> str:
-    """Markdown."""
     names = list(names)
     return '\n'.join([table_line(names), '|' + '---|' * len(names), *map(table_line, lines)])
 

@@ -10,7 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from .candidates import Candidate
-from .drawn_output import FoundObjects
+from .drawn_output import FoundObjects, visible_share
 from .scenes import image_batch, training_batch
 from .stages import INFERENCE, OPTIMIZATION, TRAINING, StageClock, watched
 
@@ -46,14 +46,14 @@ class Prediction:
         self.batch = image_batch(setting.size, setting.out_size, setting.batch_size)
         self.objects = nullcontext
         if setting.num_objects is not None:
-            self.objects = FoundObjects(model, setting.num_objects, setting.size).in_sight
+            visible = visible_share(model, setting.size)
+            self.objects = FoundObjects(model, setting.num_objects, visible).in_sight
 
     def run(self) -> list:
         with torch.no_grad(), numerics(self.setting.dtype, self.device), self.objects():
             return self.model.test_step(self.batch)
 
     def run_network(self) -> tuple:
-        """Without post-processing."""
         with torch.no_grad(), numerics(self.setting.dtype, self.device):
             return self.model(**self.model.data_preprocessor(self.batch), mode='tensor')
 
@@ -63,7 +63,6 @@ class Prediction:
             self.run()
 
     def num_found(self) -> int:
-        """Things in the first panoptic map."""
         ids = self.run()[0].pred_panoptic_seg.sem_seg.unique()
         return int((ids >= INSTANCE_OFFSET).sum())
 
@@ -95,7 +94,6 @@ class TrainingStep:
         self.optim_wrapper.update_params(self._loss())
 
     def run_gradients(self) -> None:
-        """Forward and backward without the optimizer."""
         self._loss().backward()
 
     def _loss(self) -> torch.Tensor:

@@ -11,10 +11,8 @@ from torch import Tensor
 
 from mmpfcn import SegmentMasks
 
-NODES = 24
-"""Rows and columns of the lattice of which objects occupy rectangles."""
-NUM_STUFF = 6
-"""Stuff classes of an image, in upright bands; COCO images have 3 to 4, Cityscapes' 8."""
+NODES = 24  # rows and columns of the lattice of which objects occupy rectangles
+NUM_STUFF = 6  # stuff classes of an image, in upright bands; COCO images have 3 to 4, Cityscapes' 8
 
 
 def place_objects(num_objects: int, nodes: int = NODES) -> Tensor:
@@ -58,21 +56,13 @@ def image_batch(size: tuple[int, int], out_size: tuple[int, int], batch_size: in
 
 
 def training_batch(
-    size: tuple[int, int],
+    size: tuple[int, int],  # (H, W) in pixels
     batch_size: int,
-    num_objects: int,
-    class_counts: tuple[int, int],
-    bitmaps: bool,
+    num_objects: int,  # ellipses in every image, on :data:`NUM_STUFF` bands of stuff
+    class_counts: tuple[int, int],  # T, S; classes are given in turn
+    bitmaps: bool,  # masks as mmdet's loading gives them, instead of ours
 ) -> dict:
-    """What a loader gives for training: noise with drawn ground truth.
-
-    Args:
-        size: (H, W) in pixels.
-        batch_size: N.
-        num_objects: ellipses in every image, on :data:`NUM_STUFF` bands of stuff.
-        class_counts: T, S; classes are given in turn.
-        bitmaps: masks as mmdet's loading gives them, instead of ours.
-    """
+    """What a loader gives for training: noise with drawn ground truth."""
     batch = image_batch(size, size, batch_size)
     index_map, boxes = draw_ellipses(size, num_objects)
     labels = torch.arange(num_objects) % class_counts[0]

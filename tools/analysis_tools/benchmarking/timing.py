@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,13 +14,6 @@ from .runs import Prediction, Setting, TrainingStep, in_one_line, with_objects
 from .stages import OTHER, StageClock, synchronize
 
 T = TypeVar('T')
-
-
-class Plan(NamedTuple):
-    """How often: after ``warmup`` rounds, ``repeats`` rounds count."""
-
-    repeats: int
-    warmup: int
 
 
 @dataclass
@@ -52,13 +45,14 @@ def measure(
     candidates: Sequence[Candidate],
     setting: Setting,
     numbers: Sequence[int],
-    plan: Plan,
+    rounds: tuple[int, int],
     device: torch.device,
     training: bool,
 ) -> list[Row]:
     """Time every model, all in memory, with all numbers of objects, in turn: a row for each.
 
     The setting is without a number of objects. A model that can not run so has a row with an error.
+    Of the rounds so many are for warming up, and so many count.
     """
     torch.compiler.reset()
     rows, wanted = [], []
@@ -72,10 +66,10 @@ def measure(
         for row, given in zip(rows, wanted, strict=True)
         if (run := attempt(row, make_run, *given))
     ]
-    for number in range(plan.warmup + plan.repeats):
+    for number in range(sum(rounds)):
         for row, run in runs:
             if row.error is None:
-                attempt(row, time_once, row, run, device, number >= plan.warmup)
+                attempt(row, time_once, row, run, device, number >= rounds[0])
     for row, run in runs:
         if row.error is None and not training:
             row.num_found = run.num_found()

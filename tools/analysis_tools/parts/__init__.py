@@ -45,7 +45,6 @@ def take_turns(steps: Mapping[T, Callable[[], object]], rounds: int) -> dict[T, 
 
 
 def medians(steps: Mapping[T, Callable[[], object]], rounds: int) -> dict[T, float]:
-    """Milliseconds of steps that take turns."""
     return {name: median(times) for name, times in take_turns(steps, rounds).items()}
 
 

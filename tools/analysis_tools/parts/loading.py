@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-from mmdet.registry import DATASETS, TRANSFORMS
+from mmdet.registry import TRANSFORMS
 
 from mmpfcn.commands.options import from_1
+from mmpfcn.datasets import PanopticDataset
 from mmpfcn.formats import write_panoptic_png
 
 from . import medians
@@ -57,15 +58,12 @@ def draw_record(
 
 
 def real_records(data_root: str, number: int) -> list[dict]:
-    dataset = DATASETS.build(
-        dict(
-            type='PanopticDataset',
-            data_root=data_root,
-            ann_file='annotations/panoptic_val2017.json',
-            data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'),
-            test_mode=True,
-            indices=number,
-        )
+    dataset = PanopticDataset(
+        data_root=data_root,
+        ann_file='annotations/panoptic_val2017.json',
+        data_prefix=dict(img='val2017/', seg='annotations/panoptic_val2017/'),
+        test_mode=True,
+        indices=number,
     )
     records = [dataset.get_data_info(i) for i in range(len(dataset))]
     return [dict(r, ori_shape=(r['height'], r['width'])) for r in records]

@@ -10,9 +10,8 @@ besides the network's output.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from statistics import median
 from unittest import mock
 
@@ -67,20 +66,12 @@ class Step:
     def losses(self) -> None:
         self.compute_losses().backward()
 
-    def plain(self, function: Callable) -> object:
+    def plain(self) -> None:
         with plain_losses(self.head):
-            return function()
+            self.losses()
 
     def kept(self) -> float:
         return kept_by_autograd(self.compute_losses, [*self.leaves, *self.head.parameters()])
-
-    def parts(self) -> dict[str, Callable[[], object]]:
-        return dict(
-            network=self.network,
-            targets=self.targets,
-            losses=self.losses,
-            plain=partial(self.plain, self.losses),
-        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,22 +87,21 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
     for number in args.objects:
         batch = training_batch(size, args.batch_size, number, classes, bitmaps=False)
         steps[number] = Step(model, model.data_preprocessor(batch, training=True))
-    parts = {(n, name): part for n, s in steps.items() for name, part in s.parts().items()}
+    names = 'network', 'targets', 'losses', 'plain'
+    parts = {(n, name): getattr(step, name) for n, step in steps.items() for name in names}
     times = take_turns(parts, args.repeats)
     # of all rounds: it does not depend on the objects
     network = median(value for n in steps for value in times[n, 'network'])
     first = None
     for number, step in steps.items():
-        targets, losses, plain = (
-            median(times[number, name]) for name in ('targets', 'losses', 'plain')
-        )
+        targets, losses, plain = (median(times[number, name]) for name in names[1:])
         whole = network + targets + losses
         first = first or whole
+        with plain_losses(head):
+            kept_plain = step.kept()
         yield {
             'objects an image': str(number),
-            'pairs with a level': str(
-                sum(len(m.objects) for goal in step.goal for m in goal.levels)
-            ),
+            'pairs with a level': str(sum(len(m.objects) for g in step.goal for m in g.levels)),
             'network': f'{network:.0f} ms',
             'targets': f'{targets:.1f} ms',
             'losses': f'{losses:.0f} ms',
@@ -119,5 +109,5 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
             'targets + losses of the step': f'{(targets + losses) / whole:.1%}',
             'step': f'{whole / first:.2f}',
             'kept': f'{step.kept():.0f} MiB',
-            'kept, plain': f'{step.plain(step.kept):.0f} MiB',
+            'kept, plain': f'{kept_plain:.0f} MiB',
         }

@@ -62,7 +62,6 @@ def stock_metric(record: dict, folder: str) -> BaseMetric:
 
 
 def one_image(metric: BaseMetric, sample: dict) -> Callable[[], None]:
-    """Step that adds the image to the metric."""
     prediction = sample['pred_panoptic_seg']['sem_seg']
 
     def process() -> None:  # CocoPanopticMetric changes the prediction

@@ -8,6 +8,7 @@ logger's interval, 50 in the configs. The ratio is the median of those of the pa
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 
 import torch
@@ -31,20 +32,18 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
     candidate = Candidate('r50_coco', 'r50_coco')
     device, size = torch.device(args.device), tuple(args.size)
     model = candidate.build(device)
+
+    def run(step: TrainingStep, watch: bool) -> None:
+        watching = Watch(step.model.panoptic_head) if watch else None
+        step.run()
+        if watching:
+            watching.finish()
+        synchronize(device)
+
     for number in args.objects:
         step = TrainingStep(candidate, model, Setting(size, size, 2, 'float32', number), device)
-
-        def run(step: TrainingStep = step) -> None:
-            step.run()
-            synchronize(device)
-
-        def run_watched(step: TrainingStep = step) -> None:
-            watch = Watch(step.model.panoptic_head)
-            step.run()
-            watch.finish()
-            synchronize(device)
-
-        times = take_turns(dict(plain=run, watched=run_watched), args.repeats)
+        steps = dict(plain=partial(run, step, False), watched=partial(run, step, True))
+        times = take_turns(steps, args.repeats)
         pairs = zip(times['plain'], times['watched'], strict=True)
         ratio = median(watched / plain for plain, watched in pairs)
         yield {

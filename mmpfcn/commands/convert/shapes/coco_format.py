@@ -47,7 +47,6 @@ def image_id_of(split: str, index: int) -> int:
 
 
 def sample_paths(folder: Path, split: str, index: int) -> tuple[Path, Path]:
-    """Where the image and its panoptic PNG lie."""
     stem = f'{image_id_of(split, index):012d}'
     return folder / split / f'{stem}.jpg', folder / 'annotations' / f'panoptic_{split}/{stem}.png'
 
@@ -104,7 +103,6 @@ def write_sample(
 
 
 def _instance(id_map: np.ndarray, image_id: int, segment: dict) -> dict:
-    """The instance annotation of a segment, without its own id."""
     rle = mask_utils.encode(np.asfortranarray(id_map == segment['id'], dtype=np.uint8))
     rle['counts'] = rle['counts'].decode()
     shared = {key: segment[key] for key in ('category_id', 'iscrowd', 'bbox', 'area')}
@@ -112,7 +110,6 @@ def _instance(id_map: np.ndarray, image_id: int, segment: dict) -> dict:
 
 
 def write_json_files(folder: Path, split: str, records: Sequence[Record]) -> None:
-    """The two JSON files of a split."""
     images = [record.image for record in records]
     instances = [a for record in records for a in record.annotation['instances']]
     numbered = [dict(id=number, **annotation) for number, annotation in enumerate(instances, 1)]

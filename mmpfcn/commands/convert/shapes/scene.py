@@ -97,8 +97,16 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
         painter.add_crowd(str(rng.choice(list(THING_COLORS))))
     if rng.random() >= NO_THING_CHANCE:
         _scatter_things(rng, painter)
-    _drop_small_stuff(painter)
-    return Scene(_photograph(rng, painter.canvas), *_without_empty(painter))
+    for index, segment in enumerate(painter.segments, start=1):
+        region = painter.segment_map == index
+        if segment.name not in THING_COLORS and region.sum() < MIN_STUFF_AREA:
+            painter.segment_map[region] = 0
+    # renumbered so that every segment has a pixel
+    present = [int(i) for i in np.unique(painter.segment_map) if i > 0]
+    renumber = np.zeros(len(painter.segments) + 1, dtype=np.int64)
+    renumber[present] = np.arange(1, len(present) + 1)
+    segments = [painter.segments[i - 1] for i in present]
+    return Scene(_photograph(rng, painter.canvas), renumber[painter.segment_map], segments)
 
 
 def _scatter_things(rng: np.random.Generator, painter: _Painter) -> None:
@@ -130,21 +138,6 @@ def _diameters(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
     if rng.random() < 1 / 6:
         diameters[0] = rng.uniform(0.55, 0.9) * side
     return diameters
-
-
-def _drop_small_stuff(painter: _Painter) -> None:
-    for index, segment in enumerate(painter.segments, start=1):
-        region = painter.segment_map == index
-        if segment.name not in THING_COLORS and region.sum() < MIN_STUFF_AREA:
-            painter.segment_map[region] = 0
-
-
-def _without_empty(painter: _Painter) -> tuple[np.ndarray, list[Segment]]:
-    """Segment map and segments, renumbered so that every segment has a pixel."""
-    present = [int(i) for i in np.unique(painter.segment_map) if i > 0]
-    renumber = np.zeros(len(painter.segments) + 1, dtype=np.int64)
-    renumber[present] = np.arange(1, len(present) + 1)
-    return renumber[painter.segment_map], [painter.segments[i - 1] for i in present]
 
 
 def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:

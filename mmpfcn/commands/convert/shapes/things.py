@@ -103,13 +103,6 @@ class Sprite:
     shadow: np.ndarray  # (d, d) darkening of the ground in [0, 1]
 
 
-def _bevel(distance: np.ndarray, radius: float, width: float, light: np.ndarray) -> np.ndarray:
-    """Lambert-like shade in about (-1, 1) of a rounded edge `width` (px) wide."""
-    slope_y, slope_x = np.gradient(distance)
-    steep = np.clip(1 + distance / width, 0, 1)  # 1 at the edge, 0 on the plateau
-    return steep**1.5 * (slope_x * light[0] + slope_y * light[1])
-
-
 def thing_color(name: str, rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
     """Mostly the typical hue of the class, else any; of four shades the one that stands out most.
 
@@ -123,23 +116,14 @@ def thing_color(name: str, rng: np.random.Generator, ground: np.ndarray) -> np.n
 
 
 def make_sprite(
-    name: str,
+    name: str,  # thing class
     rng: np.random.Generator,
-    center: tuple[float, float],
-    radius: float,
-    light: np.ndarray,
-    ground: np.ndarray,
+    center: tuple[float, float],  # (x, y) in image pixels
+    radius: float,  # half its largest extent, px
+    light: np.ndarray,  # (2,) unit vector towards the light
+    ground: np.ndarray,  # (3,) mean colour around it, RGB in [0, 1]
 ) -> Sprite:
-    """Draw one thing with random rotation, proportion and finish.
-
-    Args:
-        name: thing class.
-        rng: source of all its chance.
-        center: (x, y) in image pixels.
-        radius: half its largest extent, px.
-        light: (2,) unit vector towards the light.
-        ground: (3,) mean colour around it, RGB in [0, 1].
-    """
+    """Draw one thing with random rotation, proportion and finish."""
     margin = int(np.ceil(1.4 * radius)) + 4
     left, top = int(center[0]) - margin, int(center[1]) - margin
     y, x = np.mgrid[: 2 * margin + 1, : 2 * margin + 1].astype(np.float64)
@@ -170,7 +154,10 @@ def _finish(
         along = 0.5 + 0.5 * np.sign(np.sin(axes[1] * rng.uniform(7, 12)))
     color = mix(base, other, along)
     bevel_width = radius if name == 'ball' else max(1.5, rng.uniform(0.1, 0.3) * radius)
-    shade = _bevel(distance, radius, bevel_width, light) * rng.uniform(0.25, 0.45)
+    slope_y, slope_x = np.gradient(distance)
+    steep = np.clip(1 + distance / bevel_width, 0, 1)  # 1 at the edge, 0 on the plateau
+    # Lambert-like, in about (-1, 1)
+    shade = steep**1.5 * (slope_x * light[0] + slope_y * light[1]) * rng.uniform(0.25, 0.45)
     color = mix(color, np.float32([1, 1, 1]), shade)
     color = mix(color, np.float32([0, 0, 0]), -shade)
     if radius >= RIM_FROM_RADIUS and rng.random() < 0.35:

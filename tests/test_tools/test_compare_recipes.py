@@ -1,0 +1,48 @@
+"""Paired runs of configs, by the tool as a user types it."""
+
+import json
+import re
+
+import pytest
+from helpers import tiny_run
+
+
+def compare(folder, *arguments) -> str:
+    tool = 'analysis_tools/compare_recipes.py'
+    return tiny_run.finish(tiny_run.start(tool, 'tiny.py', *arguments, '--out', 'runs', cwd=folder))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_run.draw_data(tmp_path, train=4, val=2)
+    tiny_run.write_config(tmp_path)
+    return tmp_path
+
+
+def test_the_same_recipe_twice_has_no_difference(folder):
+    """Same seeds, same data, same result; a run that has ended is not repeated."""
+    (folder / 'same.py').write_text("_base_ = './tiny.py'\n")
+    options = ('same.py', '--iterations', '2', '--metrics', 'coco_panoptic/SQ', 'coco_panoptic/PQ_st')
+    output = compare(folder, *options, '--seeds', '0', '1')
+    rows = output[output.index('| config') :].strip().splitlines()[2:]
+    assert [re.split(r' *\| *', row)[1:4] for row in rows] == [['tiny', '2', '2'], ['same', '2', '2']]
+    assert rows[1].count('+0.00 ± 0.00') == 2
+    runs = folder / 'runs/runs.jsonl'
+    lines = [json.loads(line) for line in runs.read_text().splitlines()]
+    assert [(line['config'], line['seed']) for line in lines] == [
+        ('tiny.py', 0), ('same.py', 0), ('tiny.py', 1), ('same.py', 1)
+    ]  # fmt: skip
+    compare(folder, *options, '--seeds', '1', '2')
+    assert [json.loads(line) for line in runs.read_text().splitlines()][:4] == lines
+    assert len(runs.read_text().splitlines()) == 6
+
+
+@pytest.mark.ops
+def test_models_of_mmdet_in_equal_seconds(folder):
+    peers = ('panoptic-fpn', 'maskformer', 'mask2former')
+    output = compare(folder, *peers, '--seconds', '1', '--seeds', '0')
+    steps = json.loads((folder / 'runs/steps.json').read_text())
+    assert set(steps) == {'tiny.py', *peers}
+    for name in peers:
+        iterations = int(re.search(rf'^\| {name} \| 1 \| (\d+) ', output, re.MULTILINE)[1])
+        assert iterations == max(1, round(1 / steps[name]))
