@@ -120,9 +120,7 @@ class KernelUpdate(BaseModule):
 
     def loss(
         self,
-        kernels: Sequence[TrainingKernels],
-        targets: Sequence[ImageTargets],
-        mask_feats: Tensor,
+        images: Sequence[tuple[TrainingKernels, ImageTargets, Tensor]],
         region_labels: Sequence[int],
         thing_loss: Callable[..., Tensor],
         stuff_loss: Callable[..., Tensor],
@@ -134,9 +132,7 @@ class KernelUpdate(BaseModule):
         inference: of a thing the k of a level by their scores, of a region those of all levels.
 
         Args:
-            kernels: of every image.
-            targets: of every image.
-            mask_feats: (N, E, H/4, W/4).
+            images: kernels, targets and mask_feats (E, H/4, W/4) of each.
             region_labels: label of each region channel.
             thing_loss: ``mask_loss`` of things.
             stuff_loss: ``mask_loss`` of stuff.
@@ -146,15 +142,15 @@ class KernelUpdate(BaseModule):
             ``update0.loss_thing``, ``update0.loss_stuff``, ``update0.loss_class`` and so on.
         """
         losses = Counter()
-        region_labels = torch.tensor(region_labels, device=mask_feats.device)
-        for image, target, feats in zip(kernels, targets, mask_feats.unbind(), strict=True):
+        for image, target, feats in images:
             object_rows, region_rows = target.object_rows, target.region_rows
             things, thing_weights = with_mean(image.things, image.weights.detach())
             stuff, stuff_weights = with_level_mean(image.stuff, region_rows)
             parts = [things.flatten(0, 1), stuff.flatten(0, 1)]
             sizes = [len(part) for part in parts]
             of_things = target.labels[object_rows].repeat_interleave(things.shape[1])
-            of_stuff = region_labels[target.region_channels[region_rows]].repeat_interleave(2)
+            of_channels = torch.tensor(region_labels, device=region_rows.device)
+            of_stuff = of_channels[target.region_channels[region_rows]].repeat_interleave(2)
             labels = torch.cat([of_things, of_stuff])
             classes = F.one_hot(labels, self.num_classes + 1)[:, :-1]  # "any thing" is none
             weights = torch.cat([thing_weights.flatten(), stuff_weights.flatten()])
@@ -216,7 +212,7 @@ class UpdateRound(BaseModule):
 
     def forward(self, kernels: Tensor, feats: Tensor) -> Updated:
         """Update (n, E) kernels by ``feats`` (E, H/8, W/8)."""
-        masks = (convolve(kernels, feats) > 0).flatten(1).to(feats.dtype)
+        masks = (convolve(kernels.detach(), feats.detach()) > 0).flatten(1).to(feats.dtype)
         areas = masks.sum(1, keepdim=True).clamp(min=1)
         pooled = masks @ feats.flatten(1).T / areas  # (n, hw) x (hw, E) -> (n, E)
         x = self._update(*self._inputs(kernels, pooled))

@@ -240,8 +240,7 @@ class PanopticFCNHead(BaseModule):
         )
         if self.kernel_update:
             losses |= self.kernel_update.loss(
-                *(kernels, targets, mask_feats, self.region_labels),
-                *(thing_loss, stuff_loss, num_objects + num_regions),
+                images, self.region_labels, thing_loss, stuff_loss, num_objects + num_regions
             )
         if self.loss_intra_batch is not None:
             losses['loss_intra_batch'] = intra_batch_loss(
