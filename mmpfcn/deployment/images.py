@@ -10,15 +10,10 @@ from ..formats.short_side import nothing_left, short_side_size
 
 
 def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
-    """As the test pipeline: bilinear to ``meta['scale']``, unless that is None.
+    """As the test pipeline: (h, w, 3) uint8 bilinear to ``meta['scale']``, unless that is None.
 
-    Args:
-        image: (h, w, 3) uint8.
-        meta: ``scale``, ``keep_ratio`` and, unless they are mmdet's ``'Resize'`` by ``'cv2'``,
-            ``resize_type`` and ``resize_backend``, which older files do not have.
-        name: of the image, for the message.
-
-    Raises ValueError where nothing is left of the shorter side.
+    By mmdet's ``'Resize'`` and ``'cv2'`` in older files, which lack ``resize_type`` and
+    ``resize_backend``. Raises ValueError where nothing is left of the shorter side.
     """
     if meta['scale'] is None:
         return image

@@ -7,9 +7,7 @@ import onnxruntime
 
 from .postprocessing import Kernels
 
-UPDATE_KEY = 'mmpfcn_kernel_update'
-"""Of the metadata that hold the graph, an ONNX model in base64."""
-
+UPDATE_KEY = 'mmpfcn_kernel_update'  # of the metadata: the graph, an ONNX model in base64
 UPDATE_INPUTS = ('kernels', 'labels', 'scores', 'mask_feats')
 UPDATE_OUTPUTS = ('kernels_out', 'scores_out')
 
@@ -20,18 +18,10 @@ def read_update(metadata: dict[str, str]) -> bytes | None:
 
 
 def update_kernels(
-    session: onnxruntime.InferenceSession,
-    things: Kernels,
-    regions: Kernels,
-    mask_feats: np.ndarray,
+    session: onnxruntime.InferenceSession, things: Kernels, regions: Kernels, mask_feats: np.ndarray
 ) -> tuple[Kernels, Kernels]:
-    """Other kernels and scores for the fused things and regions of one image.
-
-    Args:
-        session: of the graph.
-        things: their order stays.
-        regions: likewise.
-        mask_feats: (E, H/4, W/4).
+    """Other kernels and scores, by mask_feats (E, H/4, W/4), for the fused things and regions of
+    one image, whose order stays.
     """
     num_things = len(things.labels)
     both = (np.concatenate(pair) for pair in zip(things[:3], regions[:3], strict=True))

@@ -8,14 +8,8 @@ def short_side_size(
 
     The two factors follow each other and each side is rounded by itself, in this order: by one
     factor, as mmcv has it, a side that ends in .5 may come out one pixel smaller or larger.
-
-    Args:
-        shape: (H, W) of the image.
-        scale: the larger number is the long side at most, the smaller one the short side.
-        name: of the image, for the message.
-
-    Raises:
-        ValueError: nothing is left of the short side.
+    ``shape`` is (H, W), of ``scale`` the larger number is the long side at most, the smaller one
+    the short side. Raises ValueError, with the image's name, where nothing is left of that.
     """
     h, w = shape
     factor = min(scale) / min(h, w)

@@ -83,6 +83,8 @@ class PanopticFCNHead(BaseModule):
             the images, if it is not None.
     """
 
+    observer: Callable[[list[ImageTargets], list[TrainingKernels]], None] | None = None
+
     def __init__(
         self,
         num_things_classes: int,
@@ -103,13 +105,15 @@ class PanopticFCNHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         check_class_counts(num_things_classes, num_stuff_classes)
-        self.observer: Callable[[list[ImageTargets], list[TrainingKernels]], None] | None = None
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
-        self.region_labels = region_labels(
-            num_things_classes, num_stuff_classes, separate_thing_regions
+        counts = dict(
+            num_things_classes=num_things_classes,
+            num_stuff_classes=num_stuff_classes,
+            separate_thing_regions=separate_thing_regions,
         )
+        self.region_labels = region_labels(**counts)
         self.feature_encoder = MODELS.build(feature_encoder)
         self.kernel_generator = MODELS.build(
             kernel_generator,
@@ -121,10 +125,8 @@ class PanopticFCNHead(BaseModule):
         )
         check_place_channels(self.kernel_generator, self.feature_encoder)
         self.kernel_fusion = MODELS.build(kernel_fusion)
-        self.loss_center = build_position_loss(loss_center)
-        self.loss_region = build_position_loss(loss_region)
-        self.loss_thing = MODELS.build(loss_thing)
-        self.loss_stuff = MODELS.build(loss_stuff)
+        self.loss_center, self.loss_region = map(build_position_loss, (loss_center, loss_region))
+        self.loss_thing, self.loss_stuff = map(MODELS.build, (loss_thing, loss_stuff))
         self.loss_intra_batch = MODELS.build(loss_intra_batch) if loss_intra_batch else None
         self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
         self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
@@ -132,14 +134,7 @@ class PanopticFCNHead(BaseModule):
             kernel_update, self.feature_encoder, self.num_classes
         )
         if self.train_cfg:
-            self.assigner = TASK_UTILS.build(
-                self.train_cfg.assigner,
-                default_args=dict(
-                    num_things_classes=num_things_classes,
-                    num_stuff_classes=num_stuff_classes,
-                    separate_thing_regions=separate_thing_regions,
-                ),
-            )
+            self.assigner = TASK_UTILS.build(self.train_cfg.assigner, default_args=counts)
 
     def forward(
         self, feats: Sequence[Tensor], batch_data_samples: SampleList | None = None

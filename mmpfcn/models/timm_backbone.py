@@ -82,8 +82,9 @@ class TimmBackbone(BaseModule):
     def _strides(self) -> list[int]:
         """Of every feature that the model can give."""
         timm = import_timm()
-        known = timm.list_pretrained() if '.' in self.model_name else timm.list_models()
-        if self.model_name not in known:
+        tagged = '.' in self.model_name
+        known = timm.list_pretrained() if tagged else timm.list_models()
+        if self.model_name not in known and (tagged or not timm.is_model(self.model_name)):
             near = get_close_matches(self.model_name, known, 3)
             raise ValueError(
                 f'timm {timm.__version__} has no model {self.model_name!r}: '
@@ -104,11 +105,13 @@ class TimmBackbone(BaseModule):
         self.net.eval()
         try:
             with torch.enable_grad():
-                return self._net_features(torch.zeros(1, 3, 64, 96))
+                feats = self._net_features(torch.zeros(1, 3, 64, 96))
         except (AssertionError, RuntimeError) as error:
             raise ValueError(
                 f'{self.model_name} does not take images of any size: {error}'
             ) from error
+        self.net.train()
+        return feats
 
     def _freeze(self, feats: list[Tensor]) -> None:
         """Train nothing of what these features come from."""
@@ -139,6 +142,8 @@ class TimmBackbone(BaseModule):
         try:
             weights = timm.models.load_state_dict(self.checkpoint)
             classifier = timm.get_pretrained_cfg(self.model_name).classifier
+            if isinstance(classifier, tuple):  # as many classes in each
+                classifier = classifier[0]
             classes = len(weights.get(f'{classifier}.weight', ()))
             overlay = dict(
                 file=self.checkpoint, num_classes=classes, label_offset=0, custom_load=False

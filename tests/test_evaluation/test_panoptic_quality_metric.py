@@ -74,16 +74,16 @@ def test_crowds_and_void(tmp_path):
     record = write_image(tmp_path, 'a.png', gt, [(9, 0, True), (5, 0, True)])
     measured = metric()
     measured.process({}, [with_prediction(record, pred)])
-    (image,) = measured._images
-    assert image.labels.tolist() == [0] and image.statistics.tolist() == [[0, 0, 1, 0]]
+    ((labels, statistics, _),) = measured._images
+    assert labels.tolist() == [0] and statistics.tolist() == [[0, 0, 1, 0]]
     # ``is_thing`` False on a thing class is all that they say; stuff says the same, being none.
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 8, 8]]), [(5, 0, True), (8, 2, False)])
     for info in record['segments_info']:
         del info['iscrowd']
     measured = metric()
     measured.process({}, [with_prediction(record, np.array([[VOID] * 4]))])
-    (image,) = measured._images
-    missed = dict(zip(image.labels.tolist(), image.statistics[:, 3].tolist(), strict=True))
+    ((labels, statistics, _),) = measured._images
+    missed = dict(zip(labels.tolist(), statistics[:, 3].tolist(), strict=True))
     assert missed.pop(2) == 1 and not any(missed.values())  # only the stuff is missed
     record = write_image(tmp_path, 'a.png', np.array([[5, 5, 5, 0]]), [(5, 2, False)])
     sample = with_prediction(record, np.array([[2, 2, 255, VOID]]), ignore_index=255)

@@ -132,8 +132,8 @@ def our_quality(folder: Path, preds: list[np.ndarray], loaded: bool) -> tuple[np
     evaluator.process(samples)
     [metric] = evaluator.metrics
     counts = np.zeros((len(dataset.metainfo['classes']), 4))
-    for image in metric._images:
-        np.add.at(counts, image.labels, image.statistics)
+    for labels, statistics, _ in metric._images:
+        np.add.at(counts, labels, statistics)
     return counts, evaluator.evaluate(len(samples))
 
 

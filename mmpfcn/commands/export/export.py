@@ -2,12 +2,14 @@
 
 import io
 import json
+import sys
 import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -21,6 +23,7 @@ from mmpfcn.apis import PanopticInferencer
 from mmpfcn.deployment.kernel_update import UPDATE_INPUTS, UPDATE_KEY, UPDATE_OUTPUTS
 from mmpfcn.deployment.onnx_inferencer import FORMAT, FORMAT_WITH_UPDATE, METADATA_KEY
 from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.ops.bicubic import resize_bicubic
 from mmpfcn.version import __version__
 
 from .network import ExportNetwork, GraphOutput, UpdateNetwork
@@ -97,7 +100,7 @@ def _trace(
     outputs: Sequence[str],
 ) -> onnx.ModelProto:
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad(), traceable_windows():
+    with warnings.catch_warnings(), torch.no_grad(), traceable_windows(), traceable_positions():
         warnings.simplefilter('ignore')  # of sizes that the tracer takes for constants
         torch.onnx.export(
             network,
@@ -127,6 +130,25 @@ def traceable_windows() -> Iterator[None]:
         yield
     finally:
         ShiftWindowMSA.window_reverse = before
+
+
+@contextmanager
+def traceable_positions() -> Iterator[None]:
+    """Fits positions of timm's transformers to the image by what ONNX can do."""
+
+    def interpolate(x: Tensor, size: tuple, mode: str, antialias: bool, align_corners: bool | None):
+        assert mode == 'bicubic' and antialias and not align_corners
+        return resize_bicubic(x, size)
+
+    module = sys.modules.get('timm.layers.pos_embed')
+    if module is None:
+        yield
+        return
+    before, module.F = module.F, SimpleNamespace(interpolate=interpolate)
+    try:
+        yield
+    finally:
+        module.F = before
 
 
 def require_plain_operators(graph: onnx.ModelProto) -> None:

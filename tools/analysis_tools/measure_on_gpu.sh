@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What wants a GPU, in about ten minutes: two trainings with networks as wide as the paper's, precision
+# of the trained one, and speed against mmdet's models. Logs and tables lie in OUT.
+#
+#     bash tools/analysis_tools/measure_on_gpu.sh OUT
+#
+# It needs data/dsb2018, data/facades and work_dirs/tf_efficientnet_lite0.pth (docs/small_objects.md).
+# To try it on a CPU: DEVICE=cpu ITERATIONS=2 SIZE="64 96" BATCH=2 IMAGES=2 REPEATS=1 bash ...
+set -euo pipefail
+out=${1:?folder of the results}
+iterations=${ITERATIONS:-600} batch=${BATCH:-16} size=${SIZE:-800 1333}
+configs=$(dirname "$0")/../../configs/panoptic_fcn
+mkdir -p "$out"
+{ nvidia-smi || true; python -m torch.utils.collect_env; } > "$out/machine.txt" 2>&1
+
+width=256
+wide=(model.neck.out_channels=$width train_dataloader.batch_size="$batch" train_dataloader.num_workers=6)
+for part in kernel_generator feature_encoder; do
+    wide+=(model.panoptic_head.$part.{in_channels,feat_channels}=$width)
+done
+length=(train_cfg.max_iters="$iterations" train_cfg.val_interval="$iterations")
+length+=(param_scheduler.1.end=$((iterations + 1)) default_hooks.checkpoint.interval="$iterations")
+images=(${IMAGES:+val_dataloader.dataset.indices=$IMAGES test_dataloader.dataset.indices=$IMAGES})
+for set in dsb2018 facades; do
+    python -m mmpfcn train "$configs/lite0_plus_$set.py" --work-dir "$out/$set" \
+        --cfg-options "${wide[@]}" "${length[@]}" "${images[@]}" > "$out/train_$set.log" 2>&1
+done
+python "$(dirname "$0")/compare_precision.py" "$out/facades/lite0_plus_facades.py" \
+    "$out/facades/iter_$iterations.pth" --max-difference 100 > "$out/precision.md"
+
+# shellcheck disable=SC2086 (two numbers)
+benchmark() {
+    python "$(dirname "$0")/benchmark.py" --device "${DEVICE:-cuda}" --size $size --objects 40 \
+        --peers panoptic-fpn maskformer mask2former --repeats "${REPEATS:-20}" --warmup "${WARMUP:-3}" \
+        --dtype float32 bf16 "$@" "$configs/r50_coco.py"
+}
+benchmark --batch-size 1 8 --out "$out/inference"
+benchmark --train --memory --batch-size 2 --out "$out/training"
