@@ -57,6 +57,11 @@ class SegmentMasks(BitmapMasks):
         """Masks of several images may overlap: they are no longer one map."""
         return BitmapMasks.cat([BitmapMasks(m.masks, m.height, m.width) for m in masks])
 
+    @classmethod
+    def random(cls, *args, **kwargs) -> BitmapMasks:
+        """Random masks overlap: they are no map."""
+        return BitmapMasks.random(*args, **kwargs)
+
     def __getitem__(self, index) -> 'SegmentMasks':
         return SegmentMasks(self.index_map, self.values[index].reshape(-1))
 

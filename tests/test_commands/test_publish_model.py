@@ -86,7 +86,7 @@ def test_the_figures_of_the_runs_log_are_those_of_the_iteration(publish, tmp_pat
         lines.append(dict({'coco_panoptic/PQ': pq}, data_time=0.5, time=0.5, step=3))
         (tmp_path / name / 'vis_data').mkdir(parents=True)
         log = '\n'.join(['{"loss": 1.0, "st', *map(json.dumps, lines)])
-        (tmp_path / run / 'vis_data' / 'scalars.json').write_text(log)
+        (tmp_path / name / 'vis_data' / 'scalars.json').write_text(log)
     card = card_of(publish, content, tmp_path)
     table = card.split('## Figures')[1].split('## Classes')[0]
     assert re.findall(r'^\| (.*) \|$', table, re.M)[2:] == ['coco_panoptic/PQ | 51.5']

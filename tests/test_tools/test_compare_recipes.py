@@ -46,3 +46,12 @@ def test_models_of_mmdet_in_equal_seconds(folder):
     for name in peers:
         iterations = int(re.search(rf'^\| {name} \| 1 \| (\d+) ', output, re.MULTILINE)[1])
         assert iterations == max(1, round(1 / steps[name]))
+
+
+def test_a_result_that_is_none_is_named(folder):
+    (folder / 'runs').mkdir()
+    (folder / 'runs/runs.jsonl').write_text('{"config": "tiny.py", "seed": 0}\n')
+    tool, options = 'analysis_tools/compare_recipes.py', ('--out', 'runs', '--iterations', '2')
+    output, _ = (process := tiny_run.start(tool, 'tiny.py', *options, cwd=folder)).communicate(timeout=300)
+    assert process.returncode == 1 and 'Traceback' not in output
+    assert "runs/runs.jsonl, line 1, is no result of a run (KeyError: 'iterations')" in output

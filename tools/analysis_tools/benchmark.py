@@ -107,9 +107,10 @@ def settings(args: argparse.Namespace) -> list[Setting]:
 def measure_memory(args: argparse.Namespace, listed: Sequence[Candidate]) -> list[Peak]:
     peaks = []
     for setting, candidate in product(settings(args), listed):
-        ours = (NETWORK, INFERENCE)[candidate.is_peer :]
+        phases = (INFERENCE,) if candidate.is_peer else (NETWORK, INFERENCE)
+        phases = (GRADIENTS, STEP) if args.train else phases
         ones = with_objects(candidate, setting, args.objects, args.train)
-        for one, what in product(ones, (GRADIENTS, STEP) if args.train else ours):
+        for one, what in product(ones, phases):
             progress(f'memory: {candidate.name}, {one}, {what}')
             peaks.append(peak(candidate, one, what, args.device, args.threads))
     return peaks

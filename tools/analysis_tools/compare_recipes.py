@@ -13,6 +13,7 @@ panoptic-fpn, maskformer or mask2former, which take all of BASE but its model.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -27,6 +28,8 @@ from scipy import stats
 
 from mmpfcn.apis.configs import read_config
 from mmpfcn.commands.options import add_config_options, exit_if_refused, from_1, new_parser
+
+FIELDS = ('config', 'seed', 'iterations', 'seconds', 'metrics')
 
 
 def recipe(base: str, name: str, options: dict) -> Config:
@@ -147,7 +150,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def read(file: Path) -> list[dict]:
     """The lines of the runs that ended."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    lines = []
+    for number, text in enumerate(file.read_text().splitlines() if file.is_file() else [], 1):
+        try:
+            line = json.loads(text)
+            lines.append({key: line[key] for key in FIELDS})
+        except (ValueError, TypeError, KeyError) as error:
+            sys.exit(
+                f'{file}, line {number}, is no result of a run ({type(error).__name__}: {error}), '
+                f'expected {", ".join(FIELDS)}: remove the line, and the run is repeated'
+            )
+    return lines
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImage'),
+    dict(type='Resize', scale_factor=1.0, keep_ratio=True),
     dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
     dict(type='PackPanopticInputs'),
 ]

@@ -95,7 +95,7 @@ def check_source(
 def _stops_at_start(findings: Findings) -> int:
     """How much was found that stops a run at its start."""
     kinds = ('no_annotations', *(kind for kind in KINDS if KINDS[kind].effect == AT_START))
-    return sum(findings.counts.get(kind, 0) for kind in kinds)
+    return sum(findings.counts[kind] for kind in kinds)
 
 
 def _load(source: Source) -> list[Problem]:

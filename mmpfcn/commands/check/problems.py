@@ -1,5 +1,6 @@
 """The kinds of problems of a panoptic data set, and what each does to a run."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -165,14 +166,14 @@ class Findings:
     """All problems counted, the first ``MAX_EXAMPLES`` of each kind kept."""
 
     def __init__(self) -> None:
-        self.places: dict[str, int] = {}
-        self.counts: dict[str, int] = {}
+        self.places: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
 
     def add(self, problems: Iterable[Problem]) -> None:
         for kind, text, count in problems:
-            self.places[kind] = self.places.get(kind, 0) + 1
-            self.counts[kind] = self.counts.get(kind, 0) + count
+            self.places[kind] += 1
+            self.counts[kind] += count
             examples = self.examples.setdefault(kind, [])
             if len(examples) < MAX_EXAMPLES:
                 examples.append(text)

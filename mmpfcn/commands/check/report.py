@@ -33,7 +33,7 @@ class Statistics:
         self.objects: Counter[int] = Counter()
         """Number of images with so many objects that are no crowds."""
         self.levels = np.zeros(len(scale_ranges), np.int64)
-        self.too_small = self.too_large = self.between = 0
+        self.lost = Counter(dict.fromkeys(('smaller', 'larger', 'between the levels'), 0))
         self.void = 0
 
     def add(self, result: Result) -> None:
@@ -51,9 +51,9 @@ class Statistics:
         fits = (low <= result.sides[:, None]) & (result.sides[:, None] <= high)
         self.levels += fits.sum(0)
         lost = result.sides[~fits.any(1)]
-        self.too_small += int((lost < low.min()).sum())
-        self.too_large += int((lost > high.max()).sum())
-        self.between += int(((lost >= low.min()) & (lost <= high.max())).sum())
+        small, large = int((lost < low.min()).sum()), int((lost > high.max()).sum())
+        found = small, large, len(lost) - small - large
+        self.lost.update(dict(zip(self.lost, found, strict=True)))
 
     def as_dict(self) -> dict:
         """The same as plain numbers."""
@@ -70,7 +70,7 @@ class Statistics:
                 dict(range=list(limits), objects=count)
                 for limits, count in zip(self.scale_ranges, self.levels.tolist(), strict=True)
             ],
-            objects_without_level=self.too_small + self.too_large + self.between,
+            objects_without_level=self.lost.total(),
         )
 
     def lines(self, at_scale: str) -> Iterator[str]:
@@ -111,11 +111,7 @@ class Statistics:
         rows = list(zip(self.scale_ranges, self.levels.tolist(), strict=True))
         for level, ((low, high), count) in enumerate(rows, FIRST_LEVEL):
             yield f'  P{level}  {f"{low:g} to {high:g}":<12} {count:>8} {share(count, total):>8}'
-        for text, count in (
-            ('smaller', self.too_small),
-            ('larger', self.too_large),
-            ('between the levels', self.between),
-        ):
+        for text, count in self.lost.items():
             if count:
                 yield (
                     f'  {text:<16} {count:>8} {share(count, total):>8}  never taught: '

@@ -24,7 +24,6 @@ from .scene import Scene
 from .things import THING_COLORS
 
 SPLITS = ('train', 'val')
-JPEG_QUALITY = 95
 INFO = dict(description='Shapes: a drawn panoptic data set', version='1.0')
 # Stuff ids start after a gap: category ids need not be contiguous in COCO either, and code that
 # takes an id for a label is found out here.
@@ -88,7 +87,7 @@ def write_sample(
     segments_info, _ = measure(id_map, said)
     things = {i for i, s in zip(ids, scene.segments, strict=True) if s.name in THING_COLORS}
     height, width = id_map.shape
-    jpeg = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, 95]
     bgr = np.ascontiguousarray(scene.image[..., ::-1])
     write_atomic(image_path, cv2.imencode('.jpg', bgr, jpeg)[1].tobytes())
     write_panoptic_png(png_path, id_map)
