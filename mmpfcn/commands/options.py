@@ -185,4 +185,4 @@ def exit_if_refused(*errors: type[Exception]) -> Iterator[None]:
 def raised_here(error: Exception) -> bool:
     """Is it a module of ours that raised it, not one of PyTorch or mmdet?"""
     *_, (frame, _) = walk_tb(error.__traceback__)
-    return frame.f_globals['__name__'].startswith('mmpfcn.')
+    return frame.f_globals.get('__name__', '').startswith('mmpfcn.')
