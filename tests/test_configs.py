@@ -110,6 +110,13 @@ def test_recipes_of_street_scenes(
     assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == test_scale
 
 
+@pytest.mark.parametrize('fold', ['-1', '5'])
+def test_a_fold_that_is_none_is_refused(fold, monkeypatch):
+    monkeypatch.setenv('FOLD', fold)
+    with pytest.raises(ValueError, match=f'FOLD={fold}, expected 0 to 4'):
+        load('lite2_plus_coco200')
+
+
 def test_recipe_of_plus():
     """Mean weights over a tenth of the training, and the backbone at a quarter of the rate."""
     cfg = load('r50_plus_coco')

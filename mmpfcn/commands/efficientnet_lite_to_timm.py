@@ -41,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('name', choices=[f'lite{i}' for i in range(5)])
     parser.add_argument('out', type=Path, help='file to write, .pth')
     args = parser.parse_args(argv)
+    if args.out.suffix != '.pth':
+        parser.error(f'out must end in .pth, got {args.out}')
     with wrong_ends(parser, kinds=(ImportError, OSError, ValueError)):
         timm = import_timm()
         weights = torch.load(find_weights(args.name), map_location='cpu', weights_only=True)

@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
 
-from .options import exit_if_refused
+from .options import WRONG, exit_if_refused
 
 
 @contextmanager
@@ -49,11 +49,11 @@ def processes(cfg: Config) -> Iterator[None]:
 def build_runner(cfg: Config, *loops: str) -> Runner:
     """The runner of a config; :func:`processes` counts on nobody keeping it.
 
-    The data sets of the loops (``train_loop``, ...) are read now: what is wrong with one of them
-    ends the program with its message.
+    The data sets of the loops (``train_loop``, ...) are read now: what is wrong with one of them,
+    or with the model, ends the program with its message.
     """
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    with exit_if_refused(OSError, ValueError):
+    with exit_if_refused(*WRONG):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         for loop in loops:
             getattr(runner, loop)  # builds it, where there is one
     return runner

@@ -1,5 +1,6 @@
 """Resizing as the published code does it for testing."""
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.datasets.transforms import Resize
 from mmdet.registry import TRANSFORMS
@@ -19,10 +20,15 @@ class ShortSideResize(BaseTransform):
         backend: ``'pillow'``, or ``'cv2'``, which is faster and takes four pixels at most.
 
     Raises:
-        ValueError: nothing is left of the shorter side; names the image.
+        ValueError: ``scale`` is no pair of sizes, or nothing is left of the shorter side of an
+            image, which is named.
     """
 
     def __init__(self, scale: tuple[int, int], backend: str = 'pillow') -> None:
+        if np.shape(scale) != (2,) or min(scale) < 1:
+            raise ValueError(
+                f'ShortSideResize got scale={scale}, expected sides in pixels such as (1333, 800)'
+            )
         self.scale = scale
         self.backend = backend
 

@@ -8,11 +8,26 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from mmdet.models.losses import DiceLoss
+from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..structures import ImageTargets
 from .losses import mask_loss
 from .sampling import TrainingKernels
+
+
+def build_intra_batch_loss(config: dict | None) -> nn.Module | None:
+    """The loss of :func:`intra_batch_loss`; None of no config, ValueError for one of masks."""
+    if not config:
+        return None
+    loss = MODELS.build(config)
+    if isinstance(loss, DiceLoss):
+        raise ValueError(
+            f'panoptic_head.loss_intra_batch is a {type(loss).__name__}, expected a loss of single '
+            'elements, as there is nothing to overlap with: use FocalLoss'
+        )
+    return loss
 
 
 def intra_batch_loss(

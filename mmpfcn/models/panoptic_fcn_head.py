@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..structures import ImageTargets, LevelMaps, region_labels
 from .assigner import VOID, without_padding
-from .intra_batch import intra_batch_loss
+from .intra_batch import build_intra_batch_loss, intra_batch_loss
 from .kernel_fusion import draw_same_pixels
 from .kernel_update import build_kernel_update
 from .layers import convolve
@@ -127,7 +127,7 @@ class PanopticFCNHead(BaseModule):
         self.kernel_fusion = MODELS.build(kernel_fusion)
         self.loss_center, self.loss_region = map(build_position_loss, (loss_center, loss_region))
         self.loss_thing, self.loss_stuff = map(MODELS.build, (loss_thing, loss_stuff))
-        self.loss_intra_batch = MODELS.build(loss_intra_batch) if loss_intra_batch else None
+        self.loss_intra_batch = build_intra_batch_loss(loss_intra_batch)
         self.test_cfg = read_settings(InferenceSettings, 'test_cfg', test_cfg)
         self.train_cfg = read_settings(TrainingSettings, 'train_cfg', train_cfg)
         self.kernel_update = build_kernel_update(

@@ -29,13 +29,14 @@ def test_the_features_are_those_of_the_original_layers(tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['lite3', 'x.pth'], 'pip install efficientnet_lite3_pytorch_model'),
     (['lite7', 'x.pth'], "invalid choice: 'lite7'"),
-    (['lite0', 'folder'], 'folder'),
+    (['lite0', 'folder.pth'], 'folder'),
+    (['lite0', 'x.safetensors'], 'out must end in .pth, got x.safetensors'),
 ])  # fmt: skip
 def test_wrong_input(tmp_path, monkeypatch, refused, arguments, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'folder.pth').mkdir()
     assert message in refused(tool.main, *arguments)
-    assert not (tmp_path / 'x.pth').exists()
+    assert [path.name for path in tmp_path.iterdir()] == ['folder.pth']
 
 
 def test_other_layers_are_refused():

@@ -1,10 +1,14 @@
 """The process group of a run; distributed runs: test_distributed_runs.py."""
 
+import re
+
+import pytest
 import torch
+from helpers import tiny
 from helpers.shell import free_port
 from mmengine.config import Config
 
-from mmpfcn.commands.processes import processes
+from mmpfcn.commands.processes import build_runner, processes
 
 
 def test_one_process_has_no_group():
@@ -23,3 +27,21 @@ def test_a_group_of_gloo_without_an_accelerator(monkeypatch):
     assert not torch.distributed.is_initialized()
     assert cfg.model_wrapper_cfg.device_ids is None
     assert cfg.model_wrapper_cfg.find_unused_parameters
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'message'),
+    [
+        (dict(model_name='resnet17'), 'has no model .resnet17.: did you mean resnet'),
+        (dict(model_name='resnet10t'), 'expects .* set model.neck.in_channels=.64, 128, 256, 512.'),
+        (dict(model='resnet10t'), "unexpected keyword argument 'model'"),
+        (dict(type='Timmbackbone'), 'Timmbackbone is not in the'),
+    ],
+)
+def test_a_wrong_model_ends_with_its_message(backbone, message, tmp_path, refused):
+    pytest.importorskip('timm')
+    model = tiny.config()
+    model.backbone = {'type': 'TimmBackbone', **backbone}
+    model.neck.in_channels = [1, 2, 3, 4]
+    cfg = Config(dict(model=model, work_dir=str(tmp_path), default_scope='mmdet'))
+    assert re.search(message, refused(lambda _: build_runner(cfg)))

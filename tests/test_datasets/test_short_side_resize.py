@@ -73,3 +73,9 @@ def test_by_cv2_as_well():
 def test_nothing_left():
     with pytest.raises(ValueError, match='thin.png is 6000 x 2 pixels'):
         ShortSideResize((1333, 800))(dict(img=np.zeros((2, 6000, 3), np.uint8), img_path='thin.png'))
+
+
+@pytest.mark.parametrize('scale', [800, (1333,), (1333, 800, 3), (1333, 0)])
+def test_a_scale_that_is_no_pair(scale):
+    with pytest.raises(ValueError, match=r'expected sides in pixels such as \(1333, 800\)'):
+        ShortSideResize(scale=scale)

@@ -8,7 +8,7 @@ import torch
 from helpers import tiny
 from mmdet.models.losses import CrossEntropyLoss, FocalLoss
 
-from mmpfcn.models.intra_batch import intra_batch_loss
+from mmpfcn.models.intra_batch import build_intra_batch_loss, intra_batch_loss
 from mmpfcn.models.sampling import TrainingKernels
 from mmpfcn.ops import chunks
 
@@ -110,3 +110,9 @@ def test_an_odd_batch_is_named():
     model = tiny.build(panoptic_head=dict(loss_intra_batch=LOSS))
     with pytest.raises(ValueError, match='in pairs, but the batch has 3: set train_dataloader'):
         tiny.losses(model, *PAIR, PAIR[0])
+
+
+@pytest.mark.parametrize('name', ['DiceLoss', 'WeightedDiceLoss'])
+def test_a_loss_of_masks_is_refused(name):
+    with pytest.raises(ValueError, match=f'loss_intra_batch is a {name}, expected .* use FocalLoss'):
+        build_intra_batch_loss(dict(type=name))

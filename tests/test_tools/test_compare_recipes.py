@@ -12,6 +12,15 @@ def compare(folder, *arguments) -> str:
     return tiny_run.finish(tiny_run.start(tool, 'tiny.py', *arguments, '--out', 'runs', cwd=folder))
 
 
+def refused(folder, *arguments) -> str:
+    """What it says where it ends without a comparison."""
+    arguments = ('analysis_tools/compare_recipes.py', *arguments, '--out', 'runs')
+    process = tiny_run.start(*arguments, '--iterations', '2', '--seeds', '0', cwd=folder)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode in (1, 2) and 'Traceback' not in output
+    return output
+
+
 @pytest.fixture
 def folder(tmp_path):
     tiny_run.draw_data(tmp_path, train=4, val=2)
@@ -51,7 +60,18 @@ def test_models_of_mmdet_in_equal_seconds(folder):
 def test_a_result_that_is_none_is_named(folder):
     (folder / 'runs').mkdir()
     (folder / 'runs/runs.jsonl').write_text('{"config": "tiny.py", "seed": 0}\n')
-    tool, options = 'analysis_tools/compare_recipes.py', ('--out', 'runs', '--iterations', '2')
-    output, _ = (process := tiny_run.start(tool, 'tiny.py', *options, cwd=folder)).communicate(timeout=300)
-    assert process.returncode == 1 and 'Traceback' not in output
+    output = refused(folder, 'tiny.py')
     assert "runs/runs.jsonl, line 1, is no result of a run (KeyError: 'iterations')" in output
+
+
+def test_what_can_not_be_compared_is_said(folder):
+    assert 'or the name of a config' in refused(folder, 'tiny.py', 'none') and not (folder / 'runs').exists()
+    options = ('--cfg-options', 'train_dataloader.dataset.data_root=none')
+    assert 'none' in refused(folder, 'tiny.py', *options)
+    line = dict(config='tiny.py', seed=0, iterations=3, seconds=1.0, metrics={'coco_panoptic/PQ': 1.0})
+    (folder / 'runs/runs.jsonl').write_text(json.dumps(line))
+    assert 'a run of tiny.py with 3 iterations, expected 2' in refused(folder, 'tiny.py')
+    (folder / 'runs/runs.jsonl').write_text(json.dumps(line | dict(iterations=2)))
+    assert '--metrics PQ is none of those measured: coco_panoptic/PQ' in refused(
+        folder, 'tiny.py', '--metrics', 'PQ'
+    )

@@ -37,3 +37,14 @@ def test_two_rows(tmp_path):
     rows = [line.split(' | ') for line in output.splitlines() if line.startswith('| ')]
     assert [row[0] for row in rows] == ['| positions and classes', '| found', '| given']
     assert all(0 <= float(cell.strip(' |')) <= 100 for row in rows[1:] for cell in row[1:])
+
+
+def test_another_model_or_no_data_is_refused(tmp_path):
+    tiny_run.write_config(tmp_path, 'other.py', model__panoptic_head__num_things_classes=7)
+    weights = tiny_inferencer.write_checkpoint(tmp_path)
+    for options, message in (
+        (('other.py', weights), 'belongs to another model than the config'),
+        (('other.py', weights, '--cfg-options', 'val_dataloader=None'), 'has no val_dataloader'),
+    ):
+        output, _ = (process := tiny_run.start(TOOL, *options, cwd=tmp_path)).communicate(timeout=300)
+        assert process.returncode == 2 and message in output and 'Traceback' not in output

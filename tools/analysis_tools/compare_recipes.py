@@ -23,11 +23,18 @@ import numpy as np
 from benchmarking.candidates import PEERS
 from benchmarking.peers import peer_config
 from mmengine.config import Config
-from mmengine.runner import Runner
 from scipy import stats
 
 from mmpfcn.apis.configs import read_config
-from mmpfcn.commands.options import add_config_options, exit_if_refused, from_1, new_parser
+from mmpfcn.commands.options import (
+    add_config_options,
+    exit_if_refused,
+    from_0,
+    from_1,
+    new_parser,
+    wrong_ends,
+)
+from mmpfcn.commands.processes import build_runner
 
 FIELDS = ('config', 'seed', 'iterations', 'seconds', 'metrics')
 
@@ -36,6 +43,8 @@ def recipe(base: str, name: str, options: dict) -> Config:
     """The config of a run, by name or file; a peer is made of the base."""
     cfg = peer_config(read_config(base), name) if name in PEERS else read_config(name)
     cfg.merge_from_dict(options)
+    if 'max_iters' not in cfg.get('train_cfg', {}):
+        raise ValueError(f'{name} has no train_cfg.max_iters: its training is to count iterations')
     return cfg
 
 
@@ -55,8 +64,8 @@ def run(cfg: Config, seed: int, iterations: int, folder: str) -> dict:
     cfg.randomness = dict(seed=seed)
     cfg.work_dir = folder
     with exit_if_refused():
-        runner = Runner.from_cfg(cfg)
-    runner.train()
+        runner = build_runner(cfg, 'train_loop', 'val_loop')
+        runner.train()
     scalars = runner.message_hub.log_scalars
     metrics = {key[4:]: x.current() for key, x in scalars.items() if key.startswith('val/')}
     times = scalars['train/time'].data[0]
@@ -121,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('base', help='config file or name')
     parser.add_argument('configs', nargs='*', help=f'others, or {", ".join(PEERS)}')
     parser.add_argument('--out', required=True, help='folder of the runs')
-    parser.add_argument('--seeds', type=int, nargs='+', default=list(range(5)))
+    parser.add_argument('--seeds', type=from_0, nargs='+', default=list(range(5)))
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument('--iterations', type=from_1, help='of every run')
     length.add_argument('--seconds', type=float, help='of every run')
@@ -129,13 +138,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_config_options(parser, 'val_dataloader.dataset.indices=50')
     args = parser.parse_args(argv)
     names, options, out = [args.base, *args.configs], args.cfg_options or {}, Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    if args.seconds is not None and not args.seconds > 0:
+        parser.error(f'--seconds {args.seconds}, expected more than 0')
+    with wrong_ends(parser):
+        cfgs = {name: recipe(args.base, name, options) for name in names}
+        out.mkdir(parents=True, exist_ok=True)
     if args.iterations:
         iterations = dict.fromkeys(names, args.iterations)
     else:
-        cfgs = {name: recipe(args.base, name, options) for name in names}
         iterations = lengths(cfgs, args.seconds, out)
     file = out / 'runs.jsonl'
+    require_lengths(file, iterations)
     for seed in args.seeds:
         for name in names:
             if (name, seed) in {(line['config'], line['seed']) for line in read(file)}:
@@ -145,7 +158,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             result = apart(cfg, seed, iterations[name], folder)
             with file.open('a') as stream:
                 stream.write(json.dumps(dict(config=name, seed=seed, **result)) + '\n')
-    print(table(read(file), names, args.metrics))
+    lines = read(file)
+    known = sorted({metric for line in lines for metric in line['metrics']})
+    for metric in args.metrics:
+        if metric not in known:
+            sys.exit(f'--metrics {metric} is none of those measured: {", ".join(known)}')
+    print(table(lines, names, args.metrics))
+
+
+def require_lengths(file: Path, iterations: dict[str, int]) -> None:
+    """Runs of another length than those of before are no part of one comparison."""
+    for line in read(file):
+        expected = iterations.get(line['config'], line['iterations'])
+        if line['iterations'] != expected:
+            sys.exit(
+                f'{file} has a run of {line["config"]} with {line["iterations"]} iterations, '
+                f'expected {expected}: ask for the same length, or choose another --out'
+            )
 
 
 def read(file: Path) -> list[dict]:

@@ -7,6 +7,7 @@ the maps of centres and regions are replaced by their training targets, so that 
 found with its class and what is left are the faults of kernels and masks.
 """
 
+import argparse
 from collections.abc import Sequence
 
 import torch
@@ -15,16 +16,17 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from torch import nn
 
 from mmpfcn import ImageTargets, LevelMaps
+from mmpfcn.apis.checkpoint import load_weights, read_checkpoint
 from mmpfcn.commands.options import (
     add_config_options,
-    exit_if_refused,
     load_config,
     new_parser,
     require_file,
+    wrong_ends,
 )
 from mmpfcn.models.losses import stack_targets
 
@@ -67,15 +69,19 @@ def measure(model: nn.Module, loader: object, given: bool) -> dict[str, float]:
     return evaluator.evaluate(len(loader.dataset))
 
 
-def build(cfg: Config, checkpoint: str) -> tuple[nn.Module, object]:
+def build(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, cfg: Config
+) -> tuple[nn.Module, object]:
     """The trained model, and the loader of the validation data."""
+    if not cfg.get('val_dataloader'):
+        parser.error(f'{args.config} has no val_dataloader, whose data is measured on')
     datasets = cfg.val_dataloader.dataset.get('datasets', [cfg.val_dataloader.dataset])
     for dataset in datasets:
         dataset.pipeline = with_objects(dataset.pipeline)
-    model = MODELS.build(cfg.model)
-    with exit_if_refused():
-        load_checkpoint(model, checkpoint, map_location='cpu')
-    return model.eval(), Runner.build_dataloader(cfg.val_dataloader, seed=0)
+    with wrong_ends(parser):
+        model = MODELS.build(cfg.model)
+        load_weights(model, read_checkpoint(args.checkpoint)['state_dict'], args.checkpoint)
+        return model.eval(), Runner.build_dataloader(cfg.val_dataloader, seed=0)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -88,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(parser, args)
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel('ERROR')  # mmcv tells of each layer it loads
-    model, loader = build(cfg, args.checkpoint)
+    model, loader = build(parser, args, cfg)
     print(f'| positions and classes | {" | ".join(METRICS)} |\n|---{"|---" * len(METRICS)}|')
     for name, given in (('found', False), ('given', True)):
         metrics = measure(model, loader, given)

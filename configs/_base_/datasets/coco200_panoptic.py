@@ -3,6 +3,8 @@
 _base_ = './dsb2018_panoptic.py'
 data_root = 'data/coco200/'
 fold = int('{{$FOLD:0}}')
+if fold not in range(5):
+    raise ValueError(f'FOLD={fold}, expected 0 to 4')
 tested = list(range(fold, 100, 5))
 trained = sorted(set(range(100)) - set(tested))
 
