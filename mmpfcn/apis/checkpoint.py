@@ -102,9 +102,8 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
         ``meta.cfg``, where one comes with the name.
 
     Raises:
-        CheckpointNotFoundError: there is no such file.
-        CheckpointError: it is no checkpoint, is damaged, can not be downloaded, or needs code to be
-            read, or far more memory than its size.
+        CheckpointError: there is no such file, which is a FileNotFoundError too; or it is no
+            checkpoint, is damaged, can not be downloaded, or needs code, or memory, to be read.
     """
     path, config = str(path), None
     local = path
@@ -121,29 +120,31 @@ def read_checkpoint(path: str | Path, trust: bool = False, map_location: Any = '
     except (OSError, CheckpointError):
         raise
     except Exception as error:  # bytes that are no pickle raise nearly anything
-        if needs := re.search(r'GLOBAL (\S+)', str(error)):
-            raise CheckpointError(
-                f'checkpoint {path} is refused, because reading it would run {needs[1]}. {TRUST_IT}'
-            ) from error
-        if path.startswith(ADDRESSES[:2]):
+        needs = re.search(r'GLOBAL (\S+)', str(error))
+        if not needs and path.startswith(ADDRESSES[:2]):
             Path(local).unlink(missing_ok=True)  # the connection may have broken
-        # before what is wrong, PyTorch advises to run the file's code
-        reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().partition('\n')[0]
         raise CheckpointError(
-            f'{path} is no checkpoint, or a damaged one: copy it again '
-            f'({type(error).__name__}: {reason})'
+            f'checkpoint {path} is refused, because reading it would run {needs[1]}. {TRUST_IT}'
+            if needs
+            else f'{path} is no checkpoint, or a damaged one: copy it again ({_reason(error)})'
         ) from error
     if not isinstance(content, dict) or 'state_dict' not in content:
         content = dict(state_dict=content)
-    weights = content['state_dict']
-    values = weights.values() if isinstance(weights, dict) else ()
-    if not any(isinstance(value, torch.Tensor) for value in values):
+    weights = content['state_dict'] if isinstance(content['state_dict'], dict) else {}
+    if not any(isinstance(value, torch.Tensor) for value in weights.values()):
         raise CheckpointError(
             f'checkpoint {path} holds no weights, neither at its top level nor under "state_dict"'
         )
     if config is not None:
         content['meta'] = {**content.get('meta', {}), 'cfg': config}
     return content
+
+
+def _reason(error: Exception) -> str:
+    """Its kind and what is wrong; before that, PyTorch advises to run the file's code."""
+    text = str(error).rpartition('WeightsUnpickler error:')[2].strip()
+    line, _, _ = text.partition('\n')
+    return f'{type(error).__name__}: {line}'
 
 
 def _read_safetensors(path: str | Path) -> dict:

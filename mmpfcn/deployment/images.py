@@ -10,22 +10,27 @@ from ..formats.short_side import nothing_left, short_side_size
 
 
 def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
-    """As the test pipeline: (h, w, 3) uint8 bilinear to ``meta['scale']``, unless that is None.
+    """As the test pipeline: (h, w, 3) uint8 bilinear to ``meta['scale']``, or by the
+    ``meta['scale_factor']`` (x, y), or as it is where both are None.
 
     By mmdet's ``'Resize'`` and ``'cv2'`` in older files, which lack ``resize_type`` and
     ``resize_backend``. Raises ValueError where nothing is left of the shorter side.
     """
-    if meta['scale'] is None:
-        return image
     h, w = image.shape[:2]
-    size = tuple(meta['scale'])
+    if meta.get('scale_factor'):
+        x, y = meta['scale_factor']
+        size = int(w * x + 0.5), int(h * y + 0.5)
+    elif meta['scale'] is None:
+        return image
+    else:
+        size = tuple(meta['scale'])
     if meta.get('resize_type', 'Resize') == 'ShortSideResize':
         size = short_side_size((h, w), size, name)
     elif meta['keep_ratio']:
         factor = min(max(size) / max(h, w), min(size) / min(h, w))
         size = int(w * factor + 0.5), int(h * factor + 0.5)
     if min(size) < 1:
-        raise ValueError(nothing_left(name, (h, w), meta['scale']))
+        raise ValueError(nothing_left(name, (h, w), meta['scale'] or meta['scale_factor']))
     if meta.get('resize_backend', 'cv2') == 'cv2':
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     from PIL import Image

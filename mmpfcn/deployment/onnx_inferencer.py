@@ -21,8 +21,8 @@ from .weights import require_finite_weights
 METADATA_KEY = 'mmpfcn'
 FORMAT = 1  # of the metadata and of the graph's outputs
 
-FORMAT_WITH_UPDATE = 2
-"""Of a file with the graph of an update, which earlier versions would leave out."""
+EXTENDED_FORMAT = 2
+"""With what earlier versions would leave out: an update of kernels, or ``scale_factor``."""
 
 
 class OnnxInferencer:
@@ -151,7 +151,7 @@ def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike
         meta = dict(json.loads(text or '{}'))
     except (TypeError, ValueError):  # another program's
         meta = {}
-    if meta.get('format') not in (FORMAT, FORMAT_WITH_UPDATE):
+    if meta.get('format') not in (FORMAT, EXTENDED_FORMAT):
         found = f'format {meta.get("format")} of mmpfcn {meta.get("version")}' if meta else 'none'
         raise ValueError(
             f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '

@@ -23,6 +23,7 @@ ELSEWHERE = {
     r'kill_and_resume\.py': 'test_resume.py::test_killed_runs_end_with_the_same_weights',
     r'long_run\.py': 'test_long_run.py::test_both_slopes_are_printed',
     r'compare_precision\.py': 'test_tools/test_compare_precision.py::test_a_row_for_each_variant',
+    r'true_positions\.py': 'test_tools/test_true_positions.py::test_two_rows',
     r'compare_recipes\.py': 'test_tools/test_compare_recipes.py::test_models_of_mmdet_in_equal_seconds',
     r'break_measuring\.py': 'test_break_training.py::test_png_resized_with_interpolation',
     r'break_training\.py': 'test_break_training.py::test_only_crowds_and_the_docs',

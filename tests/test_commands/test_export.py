@@ -130,6 +130,8 @@ def test_other_architectures(tmp_path, change):
     dict(type='Resize', scale=(133, 80), keep_ratio=True, backend='pillow'),
     dict(type='Resize', scale=(133, 80), keep_ratio=True),
     dict(type='Resize', scale=(133, 80)),
+    dict(type='Resize', scale_factor=1.75, keep_ratio=True),
+    dict(type='Resize', scale_factor=(0.7, 1.3)),
 ])  # fmt: skip
 def test_pixels_of_the_pipeline(tmp_path, step):
     """To the last one, also where the rounding of the two types of resizing differs."""

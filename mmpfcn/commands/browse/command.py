@@ -42,10 +42,9 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add('config', help='config file, such as configs/panoptic_fcn/r50_coco.py')
     add('--split', choices=SPLITS, default='train')
-    which = parser.add_mutually_exclusive_group()
-    among = which.add_argument
-    among('--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all')
-    among('--indices', type=from_0, nargs='+', help='these images, counted from 0')
+    one_of = parser.add_mutually_exclusive_group().add_argument
+    one_of('--num', type=from_0, default=20, help='so many images, drawn at random; 0 is all')
+    one_of('--indices', type=from_0, nargs='+', help='these images, counted from 0')
     add('--out-dir', type=Path, help='default: <work dir of the config>/browse_<split>')
     add(
         '--targets',

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mmpfcn import KernelUpdate
 from mmpfcn.apis import PanopticInferencer
 from mmpfcn.deployment.kernel_update import UPDATE_INPUTS, UPDATE_KEY, UPDATE_OUTPUTS
-from mmpfcn.deployment.onnx_inferencer import FORMAT, FORMAT_WITH_UPDATE, METADATA_KEY
+from mmpfcn.deployment.onnx_inferencer import EXTENDED_FORMAT, FORMAT, METADATA_KEY
 from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.ops.bicubic import resize_bicubic
 from mmpfcn.version import __version__
@@ -226,15 +226,17 @@ def describe(inferencer: PanopticInferencer) -> dict:
         for key in ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
         if inferencer.dataset_meta.get(key)
     }
+    pipeline = _describe_pipeline(inferencer.cfg.test_dataloader.dataset.pipeline)
+    extended = model.panoptic_head.kernel_update or 'scale_factor' in pipeline
     return dict(
-        format=FORMAT_WITH_UPDATE if model.panoptic_head.kernel_update else FORMAT,
+        format=EXTENDED_FORMAT if extended else FORMAT,
         version=__version__,
         opset=OPSET,
         dataset_meta=dataset_meta,
         num_things_classes=model.num_things_classes,
         region_labels=model.panoptic_head.region_labels,
         test_cfg=asdict(inferencer.settings),
-        **_describe_pipeline(inferencer.cfg.test_dataloader.dataset.pipeline),
+        **pipeline,
         **_describe_preprocessor(model.data_preprocessor),
     )
 
@@ -244,10 +246,15 @@ def _describe_pipeline(pipeline: list[Mapping]) -> dict:
     result = dict(scale=None, keep_ratio=True)
     for step in pipeline:
         known = (*READERS, *WITHOUT_EFFECT, *PACKERS)
-        if step['type'] in RESIZERS and 'scale' in step:
+        factor = step.get('scale_factor')
+        if step['type'] in RESIZERS and ('scale' in step or factor):
             known = RESIZERS if step.get('interpolation', 'bilinear') == 'bilinear' else ()
             keep_ratio = step['type'] == 'ShortSideResize' or step.get('keep_ratio', False)
-            result = dict(scale=list(step['scale']), keep_ratio=keep_ratio)
+            result = dict(scale=step.get('scale') and list(step['scale']), keep_ratio=keep_ratio)
+            if factor and not result['scale']:
+                result['scale_factor'] = (
+                    [factor] * 2 if isinstance(factor, int | float) else list(factor)
+                )
             result['resize_type'] = step['type']
             result['resize_backend'] = step.get('backend', RESIZERS[step['type']])
         if step['type'] not in known:
