@@ -65,7 +65,9 @@ def test_a_result_that_is_none_is_named(folder):
 
 
 def test_what_can_not_be_compared_is_said(folder):
-    assert 'or the name of a config' in refused(folder, 'tiny.py', 'none') and not (folder / 'runs').exists()
+    assert (
+        'is it the name of a config' in refused(folder, 'tiny.py', 'none') and not (folder / 'runs').exists()
+    )
     options = ('--cfg-options', 'train_dataloader.dataset.data_root=none')
     assert 'none' in refused(folder, 'tiny.py', *options)
     line = dict(config='tiny.py', seed=0, iterations=3, seconds=1.0, metrics={'coco_panoptic/PQ': 1.0})
