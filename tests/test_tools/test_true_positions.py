@@ -40,7 +40,7 @@ def test_two_rows(tmp_path):
 
 
 def test_another_model_or_no_data_is_refused(tmp_path):
-    tiny_run.write_config(tmp_path, 'other.py', model__panoptic_head__num_things_classes=7)
+    tiny_run.write_config(tmp_path, 'other.py', model__panoptic_head__feature_encoder__out_channels=4)
     weights = tiny_inferencer.write_checkpoint(tmp_path)
     for options, message in (
         (('other.py', weights), 'belongs to another model than the config'),
