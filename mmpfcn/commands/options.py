@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from mmpfcn.formats.atomic_files import write_atomic
@@ -167,22 +166,14 @@ def wrong_ends(
 
 @contextmanager
 def exit_if_refused(*errors: type[Exception]) -> Iterator[None]:
-    """Read checkpoints without running code; end a process, each of a distributed run, with the
-    message of one that is refused, of one of the errors, or of what a module of ours refuses.
+    """Read checkpoints without running code; end a process, each of a distributed run, where one
+    is refused, or at one of the errors.
     """
     from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
 
     use_safe_loader()
     try:
         yield
-    except (*WRONG_FILE, *errors) as error:
-        if not isinstance(error, (CheckpointError, *errors)) and not raised_here(error):
-            raise  # nobody's message for a user: its place is wanted
+    except (CheckpointError, *errors) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error_text(error)}', file=sys.stderr)
         sys.exit(2)
-
-
-def raised_here(error: Exception) -> bool:
-    """Is it a module of ours that raised it, not one of PyTorch or mmdet?"""
-    *_, (frame, _) = walk_tb(error.__traceback__)
-    return frame.f_globals.get('__name__', '').startswith('mmpfcn.')

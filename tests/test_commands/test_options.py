@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from mmpfcn import PairedCrop
 from mmpfcn.apis.checkpoint import CheckpointError
 from mmpfcn.commands.options import base_parser, error_text, exit_if_refused, load_config
 
@@ -24,13 +23,3 @@ def test_configs_and_what_is_refused(config, capsys, monkeypatch):
     assert end.value.code == 2
     assert capsys.readouterr().err == 'train.py: error: evil.pth is refused\n'
     assert error_text(KeyError('no x')) == 'no x' == error_text(ValueError('no x'))
-
-
-def test_what_our_modules_refuse_ends_a_run_and_errors_of_others_keep_their_place(capsys):
-    with pytest.raises(SystemExit) as end, exit_if_refused():
-        PairedCrop((64, 64), scales=(0,))
-    assert end.value.code == 2
-    text = capsys.readouterr().err
-    assert text.count('\n') == 1 and 'error: PairedCrop got scales=(0,), expected sizes' in text
-    with pytest.raises(ValueError, match='another'), exit_if_refused():
-        raise ValueError('another')

@@ -13,24 +13,28 @@ configs=$(dirname "$0")/../../configs/panoptic_fcn
 mkdir -p "$out"
 { nvidia-smi || true; python -m torch.utils.collect_env; } > "$out/machine.txt" 2>&1
 
-width=256
-wide=(model.neck.out_channels=$width train_dataloader.batch_size="$batch" train_dataloader.num_workers=6)
-for part in kernel_generator feature_encoder; do
-    wide+=(model.panoptic_head.$part.{in_channels,feat_channels}=$width)
-done
-length=(train_cfg.max_iters="$iterations" train_cfg.val_interval="$iterations")
-length+=(param_scheduler.1.end=$((iterations + 1)) default_hooks.checkpoint.interval="$iterations")
-images=(${IMAGES:+val_dataloader.dataset.indices=$IMAGES test_dataloader.dataset.indices=$IMAGES})
+head=model.panoptic_head
+options=(
+    "model.neck.out_channels=256"
+    "$head.kernel_generator.in_channels=256" "$head.kernel_generator.feat_channels=256"
+    "$head.feature_encoder.in_channels=256" "$head.feature_encoder.feat_channels=256"
+    "train_dataloader.batch_size=$batch" "train_dataloader.num_workers=6"
+    "train_cfg.max_iters=$iterations" "train_cfg.val_interval=$iterations"
+    "param_scheduler.1.end=$((iterations + 1))" "default_hooks.checkpoint.interval=$iterations"
+)
+if [[ -n ${IMAGES:-} ]]; then
+    options+=("val_dataloader.dataset.indices=$IMAGES" "test_dataloader.dataset.indices=$IMAGES")
+fi
 for set in dsb2018 facades; do
     python -m mmpfcn train "$configs/lite0_plus_$set.py" --work-dir "$out/$set" \
-        --cfg-options "${wide[@]}" "${length[@]}" "${images[@]}" > "$out/train_$set.log" 2>&1
+        --cfg-options "${options[@]}" > "$out/train_$set.log" 2>&1
 done
 python "$(dirname "$0")/compare_precision.py" "$out/facades/lite0_plus_facades.py" \
     "$out/facades/iter_$iterations.pth" --max-difference 100 > "$out/precision.md"
 
-# shellcheck disable=SC2086 (two numbers)
+read -ra sides <<< "$size"
 benchmark() {
-    python "$(dirname "$0")/benchmark.py" --device "${DEVICE:-cuda}" --size $size --objects 40 \
+    python "$(dirname "$0")/benchmark.py" --device "${DEVICE:-cuda}" --size "${sides[@]}" --objects 40 \
         --peers panoptic-fpn maskformer mask2former --repeats "${REPEATS:-20}" --warmup "${WARMUP:-3}" \
         --dtype float32 bf16 "$@" "$configs/r50_coco.py"
 }
