@@ -25,9 +25,8 @@ def peer_config(cfg: Config, name: str) -> Config:
             _fit(model[part], ours.neck.out_channels, ours.panoptic_head)
     _fit(model.panoptic_fusion_head, None, ours.panoptic_head)
     model.backbone = ours.backbone
-    model.get(
-        'neck', model.panoptic_head if 'panoptic_head' in model else {}
-    ).in_channels = ours.neck.in_channels
+    first = model.neck if 'neck' in model else model.panoptic_head
+    first.in_channels = ours.neck.in_channels
     model.data_preprocessor.update(ours.data_preprocessor)
     model.data_preprocessor.batch_augments = None
     limit = ours.test_cfg.max_per_img
