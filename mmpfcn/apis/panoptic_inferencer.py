@@ -23,6 +23,7 @@ from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
 from ..formats.read_image import ImageSource
+from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
@@ -222,7 +223,13 @@ class PanopticInferencer(BaseInferencer):
         sample = DetDataSample(metainfo=output.data_sample.metainfo)
         (sample,) = self.model.add_pred_to_datasample([sample], results)
         name, stem, _ = output.input
-        return PanopticResult.from_data_sample(sample, name, stem, output.image, self.dataset_meta)
+        result = PanopticResult.from_data_sample(
+            sample, name, stem, output.image, self.dataset_meta
+        )
+        kernels = sample.pred_panoptic_seg.metainfo['segment_kernels']
+        appearance = kernels.shape[1] - num_place_channels(head.feature_encoder)
+        result.kernels = kernels[:, :appearance].cpu().numpy()
+        return result
 
     def stream(
         self,

@@ -28,10 +28,13 @@ class PanopticResult(Segmentation):
             ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height] and RLE.
         semantic_seg: (H, W) int16 label of the best region class, the number of classes where that
             is "any thing" or nothing.
+        kernels: (n, E) float32, that of each segment, without the channels of its place: the cosine
+            of two says how alike two segments are, also of two images.
     """
 
     instances: list[dict] | None = None
     semantic_seg: np.ndarray | None = None
+    kernels: np.ndarray | None = None
 
     @classmethod
     def from_data_sample(

@@ -1,6 +1,5 @@
 """All image geometry: mask logits to instances, a semantic map and the panoptic map."""
 
-from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -86,7 +85,8 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
             - ``pan_results``: PixelData, ``sem_seg`` (1, H, W) int32 of ``label + instance *
               INSTANCE_OFFSET``, void T + S. Its metainfo ``segments_info`` has a dict for each
               segment: ``id`` in the map, ``label``, ``isthing``, ``score``, ``area`` in pixels and
-              ``num_kernels``, how many kernels it was fused from.
+              ``num_kernels``, how many kernels it was fused from. ``segment_kernels`` (n, E) of the
+              metainfo are their kernels, None where those of the arguments lack them.
             - ``ins_results``: InstanceData, best first: ``masks`` (n, H, W) bool, ``bboxes`` (n, 4)
               around the masks, ``labels``, ``scores``.
             - ``sem_results``: PixelData, ``sem_seg`` (1, H, W) int16: the label of the best region,
@@ -195,20 +195,27 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         # one number for both: labels on the free part, behind them the things
         numbers = torch.where(instance == 0, sem_seg, instance + void)
         areas = torch.bincount(numbers.flatten(), minlength=void + 1 + len(things)).tolist()
-        ids, segments = [void] * len(areas), []
-        for number, thing in enumerate(_rows(things), void + 1):
-            if areas[number]:
-                ids[number] = thing['label'] + (len(segments) + 1) * INSTANCE_OFFSET
-                segments.append(dict(id=ids[number], isthing=True, area=areas[number], **thing))
-        for region in sorted(_rows(regions), key=itemgetter('label')):
+        ids, segments, rows = [void] * len(areas), [], []
+        for row, thing in enumerate(_rows(things)):
+            area = areas[void + 1 + row]
+            if area:
+                ids[void + 1 + row] = thing['label'] + (len(segments) + 1) * INSTANCE_OFFSET
+                segments.append(dict(id=ids[void + 1 + row], isthing=True, area=area, **thing))
+                rows.append(row)
+        stuff = sorted(enumerate(_rows(regions), len(things)), key=lambda x: x[1]['label'])
+        for row, region in stuff:
             label = region['label']
             is_stuff = self.num_things_classes <= label < void
             if is_stuff and areas[label] >= max(self.test_cfg.stuff_area_limit, 1):
                 ids[label] = label
                 segments.append(dict(id=label, isthing=False, area=areas[label], **region))
+                rows.append(row)
         table = torch.tensor(ids, dtype=torch.int32, device=numbers.device)
         result = PixelData(sem_seg=look_up(table, numbers)[None])
-        result.set_metainfo(dict(segments_info=segments))
+        kernels = None
+        if 'kernels' in things and 'kernels' in regions:
+            kernels = torch.cat([things.kernels, regions.kernels])[rows]
+        result.set_metainfo(dict(segments_info=segments, segment_kernels=kernels))
         return result
 
 

@@ -41,6 +41,8 @@ def test_result_is_what_the_detector_predicts(inferencer):
     infos = sample.pred_panoptic_seg.segments_info
     assert [s['id'] for s in result.segments_info] == [s['id'] for s in infos]
     assert sum(s['num_kernels'] > 1 for s in result.segments_info) > 0
+    assert np.array_equal(result.kernels, sample.pred_panoptic_seg.segment_kernels.numpy())
+    assert len(result.kernels) == len(infos)
 
 
 @pytest.mark.parametrize('batch_size', [2, 3])

@@ -32,10 +32,11 @@ def merge(things: list[tuple], stuff: list[str], **changes):
     """Things as (label, score, rows of '#' and '.'); stuff as rows of 'a', 'b' and '.'."""
     labels, scores, drawn = zip(*things, strict=True) if things else ((), (), ())
     cells = [[[cell == '#' for cell in row] for row in rows] for rows in drawn]
-    masks, instances = torch.tensor(cells, dtype=torch.bool), kernels(labels, scores, [1] * len(things))
+    masks, numbers = torch.tensor(cells, dtype=torch.bool), torch.arange(len(things) + 3.0)[:, None]
+    instances = kernels(labels, scores, [1] * len(things), kernels=numbers[:-3])
     codes = {'a': THINGS, 'b': THINGS + 1, '.': ANY, 't': 0}
     sem_seg = torch.tensor([[codes[cell] for cell in row] for row in stuff], dtype=torch.int16)
-    regions = kernels([2, 3, 4], [0.5, 0.6, 0.7], [1, 5, 2])
+    regions = kernels([2, 3, 4], [0.5, 0.6, 0.7], [1, 5, 2], kernels=numbers[-3:])
     fusion, instance = head(**changes), torch.zeros_like(sem_seg)
     fusion._take_free_pixels(instance, masks, instances.scores, 0)
     return fusion._merge(instance, instances, sem_seg, regions)
@@ -67,6 +68,7 @@ def test_things_cover_stuff_and_each_other_in_score_order():
         segment(2 * INSTANCE_OFFSET + 1, 1, True, 0.5, 4, 1),
         segment(3, 3, False, 0.6, 3, 5),
     ]
+    assert result.segment_kernels[:, 0].tolist() == [0, 1, 3]  # of both things and the second region
 
 
 def test_what_is_taken():
