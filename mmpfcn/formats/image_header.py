@@ -12,7 +12,8 @@ EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
 BITS, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 258, 262, 277, 338
 SAMPLES_OF = {2: 3, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # by PHOTOMETRIC; 1 of all others
 ALPHA = (1, 2)  # kinds of EXTRA_SAMPLES
-NUMBER_TYPES = {3: 2, 4: 4}  # of TIFF fields: SHORT and LONG, and their bytes
+NUMBER_TYPES = {3: 2, 4: 4, 16: 8}  # of TIFF fields: SHORT, LONG and LONG8, and their bytes
+TIFFS = b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'  # the last two are BigTIFF
 AVIF_TURN = re.compile(rb'\0\0\0\x09(irot|imir)(.)', re.DOTALL)
 # of EXIF: quarter turns to the left, then mirrored top to bottom (0) or left to right (1)
 AVIF_ORIENTATIONS = {
@@ -59,7 +60,7 @@ def read_header(content: bytes) -> Header | None:
         header = _png(content)
     elif content.startswith(b'RIFF') and content[8:12] == b'WEBP':
         header = _webp(content)
-    elif content.startswith((b'II*\0', b'MM\0*')):
+    elif content.startswith(TIFFS):
         fields = _tiff_fields(content)
         height, width = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
         bits, channels = fields.get(BITS, 8), _other_channels(fields)
@@ -194,11 +195,15 @@ def _tiff_fields(content: bytes) -> dict[int, int]:
     def number(at: int, size: int) -> int:
         return int.from_bytes(content[at : at + size], order)
 
-    start = number(4, 4)
+    # bytes of an offset, of the number of entries, and of an entry
+    word, few, entry = (8, 8, 20) if content.startswith(TIFFS[2:]) else (4, 2, 12)
+    start = number(word, word)
+    end = min(start + few + entry * number(start, few), len(content))
     fields: dict[int, int] = {}
-    for at in range(start + 2, start + 2 + 12 * number(start, 2), 12):
-        tag, size, count = number(at, 2), NUMBER_TYPES.get(number(at + 2, 2)), number(at + 4, 4)
+    for at in range(start + few, end, entry):
+        tag, size, count = number(at, 2), NUMBER_TYPES.get(number(at + 2, 2)), number(at + 4, word)
         if size and (count == 1 or tag == BITS):
-            place = at + 8 if count * size <= 4 else number(at + 8, 4)
+            place = at + 4 + word
+            place = place if count * size <= word else number(place, word)
             fields.setdefault(tag, number(place, size))
     return fields

@@ -54,7 +54,7 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
     network = ExportNetwork(inferencer.model).eval()
     divisor = metadata['pad_size_divisor']
     channels = inferencer.rule.channels or 3
-    graph = trace(network, noise(2, channels, 4 * divisor, 5 * divisor))
+    graph = trace(network, noise(2, 4 * divisor, 5 * divisor, channels))
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(metadata))
     differences = {}
     update = inferencer.model.panoptic_head.kernel_update
@@ -63,7 +63,7 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
         differences = compare_update(content, update)
         graph.metadata_props.add(key=UPDATE_KEY, value=b64encode(content).decode())
     content = serialize(graph)
-    differences |= compare(content, network, noise(1, channels, 8 * divisor, 5 * divisor))
+    differences |= compare(content, network, noise(1, 8 * divisor, 5 * divisor, channels))
     write_atomic(path, content)
     return differences
 
@@ -204,7 +204,7 @@ def _differences(
     return differences
 
 
-def noise(batch_size: int, channels: int, height: int, width: int) -> Tensor:
+def noise(batch_size: int, height: int, width: int, channels: int = 3) -> Tensor:
     """A batch like normalised images."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(batch_size, channels, height, width, generator=generator)
