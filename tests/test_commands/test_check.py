@@ -46,7 +46,7 @@ def write_image(path: Path, size: tuple[int, int], orientation: int | None = Non
 def two_channels() -> bytes:
     """A TIFF of them."""
     file = io.BytesIO()
-    tifffile.imwrite(file, np.zeros((*SIZE, 2), np.uint8), photometric='minisblack')
+    tifffile.imwrite(file, np.zeros((*SIZE, 2), np.uint8), photometric='minisblack', planarconfig='contig')
     return file.getvalue()
 
 
