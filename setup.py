@@ -71,6 +71,7 @@ setup(
         'tests': pinned('tests'),
         'onnx': pinned('onnx'),
         'hub': ['huggingface_hub>=0.24', 'safetensors>=0.4'],
+        'tiff': ['tifffile', 'imagecodecs'],
         'timm': ['timm>=1.0.9'],
         'tensorboard': ['tensorboard'],
         'web': ['gradio>=6,<7'],

@@ -19,10 +19,13 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
+from ..datasets.load_image import configured_rule, require_rule
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
+from ..formats.pixels import preview
 from ..formats.read_image import ImageSource
+from ..models.input_channels import require_input
 from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput
@@ -126,9 +129,16 @@ class PanopticInferencer(BaseInferencer):
         return model.to(device).eval()
 
     def _init_pipeline(self, cfg: Config) -> Compose:
-        """The test pipeline without what reads files: images come from :func:`read_image`."""
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        return Compose([step for step in pipeline if not step['type'].startswith('Load')])
+        """The test pipeline without what reads files: images come from :func:`read_image`.
+
+        By the rule of its ``LoadImage``, :attr:`rule`.
+        """
+        steps = cfg.test_dataloader.dataset.pipeline
+        self.rule = configured_rule(steps)
+        pipeline = Compose([step for step in steps if not step['type'].startswith('Load')])
+        require_rule(self.rule, pipeline.transforms)
+        require_input(self.model, self.rule)
+        return pipeline
 
     def _init_collate(self, cfg: Config) -> Callable:
         return pseudo_collate
@@ -164,7 +174,7 @@ class PanopticInferencer(BaseInferencer):
     ) -> Iterator[list[LoadedImage]]:
         """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`."""
         failed = None if failures is None else failures.append
-        return read_batches(inputs, self._prepare, batch_size, failed)
+        return read_batches(inputs, self._prepare, batch_size, failed, self.rule)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[dict, tuple[int, int]]:
         shape = image.shape[:2]
@@ -187,7 +197,7 @@ class PanopticInferencer(BaseInferencer):
         return [
             NetworkOutput(
                 loaded.input,
-                np.ascontiguousarray(loaded.image[..., ::-1]),
+                np.ascontiguousarray(preview(loaded.image)[..., ::-1]),
                 [LevelMaps(*(maps[i : i + 1] for maps in level)) for level in levels],
                 mask_feats[i : i + 1],
                 sample,
