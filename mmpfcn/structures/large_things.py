@@ -1,0 +1,68 @@
+"""Things that are larger than a tile, as the whole image made small shows them."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .label_map import segment_boxes
+from .tile import Tile, Views, count_overlap
+from .tiling import Tiling, Window
+
+
+class LargeThings(NamedTuple):
+    """K things of the overview that are longer or higher than half a tile."""
+
+    labels: np.ndarray  # (K,) int64
+    scores: np.ndarray  # (K,) float64
+    areas: np.ndarray  # (K,) float64, pixels of the image
+    index: np.ndarray  # (h, w) uint16, cells of the overview: k + 1 on the k-th
+    inner: np.ndarray  # likewise, without the cells along its outline
+    shape: tuple[int, int]  # of the image
+
+    @classmethod
+    def of(cls, overview: Tile, tiling: Tiling, num_things_classes: int) -> 'LargeThings':
+        """Those of a prediction for the whole image, made as small as a tile."""
+        cell = np.divide(tiling.shape, overview.index.shape)  # in pixels
+        boxes = segment_boxes(overview.index, len(overview))
+        sides = (boxes[:, 2:] - boxes[:, :2]) * cell[::-1]
+        large = (overview.labels < num_things_classes) & (sides.max(1, initial=0) > tiling.tile / 2)
+        numbers = np.zeros(len(overview) + 1, np.uint16)
+        numbers[1:][large] = np.arange(1, large.sum() + 1)
+        index = numbers[overview.index]
+        square = np.ones((3, 3), np.uint8)
+        inner = np.where(cv2.erode(index, square) == cv2.dilate(index, square), index, 0)
+        areas = np.bincount(index.ravel(), minlength=large.sum() + 1)[1:] * cell.prod()
+        labels, scores = overview.labels[large], overview.scores[large]
+        return cls(labels, scores, areas, index, inner, tiling.shape)
+
+    def as_views(self, overlooked: np.ndarray) -> Views:
+        """They count where a tile has overlooked them, as they are painted there."""
+        at_home = np.isin(np.arange(len(self.labels)), overlooked)
+        return Views(self.labels, self.scores, self.areas, at_home, np.zeros_like(at_home))
+
+    def part(self, index: np.ndarray, window: Window) -> np.ndarray:
+        """``index`` or ``inner`` on the pixels of a window."""
+        sides = zip((window[0::2], window[1::2]), self.shape, index.shape, strict=True)
+        rows, columns = (np.arange(*span) * cells // size for span, size, cells in sides)
+        return index[rows][:, columns]
+
+    def pieces(
+        self, tile: Tile, views: Views, window: Window, is_thing: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a tile has of them.
+
+        A thing is a piece of a large one where an edge of the tile cuts it, half of it lies in the
+        large one and a quarter of what the tile should have of that is in it. A large thing is
+        overlooked where the tile has things on less than half of it, and none as a whole.
+
+        Returns:
+            (m, 2) pairs of a segment and a large thing, from 0, and (K,) bool: the overlooked.
+        """
+        shape = len(tile) + 1, len(self.labels) + 1
+        overlap = count_overlap(tile.index, self.part(self.inner, window), shape)
+        inside, whole, asked = overlap[1:, 1:], overlap[1:].sum(1)[:, None], overlap[:, 1:].sum(0)
+        mostly = is_thing[:, None] & (inside > 0) & (2 * inside >= whole)
+        pieces = mostly & views.cut[:, None] & (4 * inside >= asked)
+        seen = inside[is_thing].sum(0)
+        return np.argwhere(pieces), (2 * seen < asked) & ~(mostly & ~views.cut[:, None]).any(0)
