@@ -9,9 +9,14 @@ from .label_map import segment_boxes
 from .tile import Tile, Views, count_overlap
 from .tiling import Tiling, Window
 
+MIN_CELLS = 8
+
 
 class LargeThings(NamedTuple):
-    """K things of the overview that are longer or higher than half a tile."""
+    """K things of the overview that are longer or higher than half a tile.
+
+    And than :data:`MIN_CELLS` of its cells: it has not seen smaller ones well.
+    """
 
     labels: np.ndarray  # (K,) int64
     scores: np.ndarray  # (K,) float64
@@ -25,8 +30,9 @@ class LargeThings(NamedTuple):
         """Those of a prediction for the whole image, made as small as a tile."""
         cell = np.divide(tiling.shape, overview.index.shape)  # in pixels
         boxes = segment_boxes(overview.index, len(overview))
-        sides = (boxes[:, 2:] - boxes[:, :2]) * cell[::-1]
-        large = (overview.labels < num_things_classes) & (sides.max(1, initial=0) > tiling.tile / 2)
+        cells = boxes[:, 2:] - boxes[:, :2]
+        large = (cells * cell[::-1] > tiling.tile / 2) & (cells > MIN_CELLS)
+        large = large.any(1) & (overview.labels < num_things_classes)
         numbers = np.zeros(len(overview) + 1, np.uint16)
         numbers[1:][large] = np.arange(1, large.sum() + 1)
         index = numbers[overview.index]

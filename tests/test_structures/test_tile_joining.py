@@ -1,12 +1,11 @@
 """Perfect tiles of drawn scenes make exactly the scene."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpfcn.structures.tile import Tile
-from mmpfcn.structures.tile_joining import JoinedTiles, agreeing
+from mmpfcn.structures.tile_joining import JoinedTiles
 from mmpfcn.structures.tiling import Tiling
 
 T = 3  # thing classes, and two of stuff
