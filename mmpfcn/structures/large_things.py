@@ -9,7 +9,8 @@ from .label_map import segment_boxes
 from .tile import Tile, Views, count_overlap
 from .tiling import Tiling, Window
 
-MIN_CELLS = 8
+MIN_CELLS = 8  # of a side of the whole thing
+MIN_PART = 9  # cells, of what is judged by them
 
 
 class LargeThings(NamedTuple):
@@ -60,15 +61,18 @@ class LargeThings(NamedTuple):
 
         A thing is a piece of a large one where an edge of the tile cuts it, half of it lies in the
         large one and a quarter of what the tile should have of that is in it. A large thing is
-        overlooked where the tile has things on less than half of it, and none as a whole.
+        overlooked where the tile has things on less than half of it, and none as a whole. Parts of
+        less than :data:`MIN_PART` cells are left alone.
 
         Returns:
             (m, 2) pairs of a segment and a large thing, from 0, and (K,) bool: the overlooked.
         """
         shape = len(tile) + 1, len(self.labels) + 1
         overlap = count_overlap(tile.index, self.part(self.inner, window), shape)
+        enough = MIN_PART * np.prod(self.shape) / self.index.size
         inside, whole, asked = overlap[1:, 1:], overlap[1:].sum(1)[:, None], overlap[:, 1:].sum(0)
-        mostly = is_thing[:, None] & (inside > 0) & (2 * inside >= whole)
+        mostly = is_thing[:, None] & (inside >= enough) & (2 * inside >= whole)
         pieces = mostly & views.cut[:, None] & (4 * inside >= asked)
         seen = inside[is_thing].sum(0)
-        return np.argwhere(pieces), (2 * seen < asked) & ~(mostly & ~views.cut[:, None]).any(0)
+        overlooked = (2 * seen < asked) & (asked >= enough)
+        return np.argwhere(pieces), overlooked & ~(mostly & ~views.cut[:, None]).any(0)
