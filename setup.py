@@ -72,6 +72,7 @@ setup(
         'onnx': pinned('onnx'),
         'hub': ['huggingface_hub>=0.24', 'safetensors>=0.4'],
         'timm': ['timm>=1.0.9'],
+        'large': ['rasterio>=1.3'],
         'tensorboard': ['tensorboard'],
         'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],
