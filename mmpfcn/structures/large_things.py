@@ -11,6 +11,7 @@ from .tiling import Tiling, Window
 
 MIN_CELLS = 8  # of a side of the whole thing
 MIN_PART = 9  # cells, of what is judged by them
+MAX_OTHERS = 0.25  # of a large thing, that whole things of the tiles may cover
 
 
 class LargeThings(NamedTuple):
@@ -43,36 +44,39 @@ class LargeThings(NamedTuple):
         labels, scores = overview.labels[large], overview.scores[large]
         return cls(labels, scores, areas, index, inner, tiling.shape)
 
-    def as_views(self, overlooked: np.ndarray) -> Views:
-        """They count where a tile has overlooked them, as they are painted there."""
-        at_home = np.isin(np.arange(len(self.labels)), overlooked)
-        return Views(self.labels, self.scores, self.areas, at_home, np.zeros_like(at_home))
-
     def part(self, index: np.ndarray, window: Window) -> np.ndarray:
         """``index`` or ``inner`` on the pixels of a window."""
         sides = zip((window[0::2], window[1::2]), self.shape, index.shape, strict=True)
         rows, columns = (np.arange(*span) * cells // size for span, size, cells in sides)
         return index[rows][:, columns]
 
-    def pieces(
+    def parts(
         self, tile: Tile, views: Views, window: Window, is_thing: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What a tile has of them.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What a tile has of them; parts of less than :data:`MIN_PART` cells are left alone.
 
         A thing is a piece of a large one where an edge of the tile cuts it, half of it lies in the
         large one and a quarter of what the tile should have of that is in it. A large thing is
-        overlooked where the tile has things on less than half of it, and none as a whole. Parts of
-        less than :data:`MIN_PART` cells are left alone.
+        overlooked where the tile has things on less than half of it.
 
         Returns:
-            (m, 2) pairs of a segment and a large thing, from 0, and (K,) bool: the overlooked.
+            (m, 2) pairs of a segment and the large thing it is a piece of, from 0; (K,) bool: the
+            overlooked; (K,) pixels of things in the core that lie in it and are no pieces.
         """
         shape = len(tile) + 1, len(self.labels) + 1
         overlap = count_overlap(tile.index, self.part(self.inner, window), shape)
         enough = MIN_PART * np.prod(self.shape) / self.index.size
         inside, whole, asked = overlap[1:, 1:], overlap[1:].sum(1)[:, None], overlap[:, 1:].sum(0)
-        mostly = is_thing[:, None] & (inside >= enough) & (2 * inside >= whole)
-        pieces = mostly & views.cut[:, None] & (4 * inside >= asked)
-        seen = inside[is_thing].sum(0)
-        overlooked = (2 * seen < asked) & (asked >= enough)
-        return np.argwhere(pieces), overlooked & ~(mostly & ~views.cut[:, None]).any(0)
+        mostly = is_thing[:, None] & (2 * inside >= whole)
+        cut = views.cut[:, None]
+        pieces = mostly & cut & (inside >= enough) & (4 * inside >= asked)
+        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough)
+        others = views.areas @ (mostly & ~cut & (inside > 0))
+        return np.argwhere(pieces), overlooked, others
+
+    def credible(self, others: np.ndarray) -> np.ndarray:
+        """(K,) bool: those in which tiles see few things as a whole, (K,) pixels of such in all.
+
+        Many small things look like a large one where they are made small.
+        """
+        return others <= MAX_OTHERS * self.areas

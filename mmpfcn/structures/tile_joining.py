@@ -74,17 +74,23 @@ class JoinedTiles:
         large = self._large
         # every large thing and every view is a node: large things first
         self._starts = [len(large.labels)]
-        views, pairs, self._overlooked = [], [], []
+        views, pairs, pieces, overlooked, others = [], [np.zeros((0, 2), int)], [], [], 0
         for number, window in enumerate(tiling.windows):
             tile, start = self._read(number), self._starts[-1]
             views.append(Views.of(tile, tiling, number))
             is_thing = tile.labels < num_things_classes
-            pieces, overlooked = large.pieces(tile, views[-1], window, is_thing)
-            pairs.append(pieces + (start, 0))
+            parts = large.parts(tile, views[-1], window, is_thing)
+            pieces.append(parts[0] + (start, 0))
+            overlooked.append(parts[1])
+            others += parts[2]
             pairs += [x + (self._starts[other], start) for other, x in self._agreeing(number)]
-            self._overlooked.append(np.flatnonzero(overlooked))
             self._starts.append(start + len(tile))
-        seen = large.as_views(np.concatenate(self._overlooked))
+        credible = large.credible(others)
+        self._overlooked = np.array(overlooked) & credible  # (tiles, K)
+        pairs += [x[credible[x[:, 1]]] for x in pieces]
+        # a large thing counts where it is painted
+        counts, areas = self._overlooked.any(0), large.areas * credible
+        seen = Views(large.labels, large.scores, areas, counts, np.zeros_like(counts))
         nodes = Views(*map(np.concatenate, zip(seen, *views, strict=True)))
         self._at_home = nodes.at_home
         self._give_ids(nodes, np.concatenate(pairs), stuff_area_limit)
@@ -166,9 +172,9 @@ class JoinedTiles:
             take |= at_home & self._is_thing(there) & ~self._is_thing(here)
             here[take] = there[take]
         ids[ids == DROPPED] = 0
-        if len(self._overlooked[number]):
+        if self._overlooked[number].any():
             large = self._large.part(self._large.index, core)
-            is_overlooked = np.isin(large, self._overlooked[number] + 1) & ~self._is_thing(ids)
+            is_overlooked = np.append(False, self._overlooked[number])[large] & ~self._is_thing(ids)
             ids[is_overlooked] = self._ids[large[is_overlooked] - 1]
         return ids
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import tiny_inferencer
-from helpers.files import contents, cut, file_limit
+from helpers.files import contents, cut
 from helpers.tiny_inferencer import picture
 
 from mmpfcn.commands.predict.command import main
@@ -91,12 +91,17 @@ def test_a_bad_image_is_named_and_the_others_done(predict, image, tmp_path, caps
     assert [path.name for path in (tmp_path / 'out' / 'panoptic').glob('*.tif')] == ['large.tif']
 
 
-def test_a_full_disk_keeps_what_is_finished(predict, image, tmp_path, capsys):
-    with file_limit(3000):
-        assert predict(image, *TILES) == 1
+def test_what_is_finished_is_kept_where_the_map_can_not_be_written(predict, image, tmp_path, capsys):
+    (tmp_path / 'out' / 'panoptic').mkdir(parents=True)
+    (tmp_path / 'out' / 'panoptic' / 'large.tif').mkdir()  # the map can not take its place
+    assert predict(image, *TILES) == 1
     assert 'What was finished is kept; the same command goes on' in capsys.readouterr().err
     assert not [path for path in (tmp_path / 'out').rglob('.*')]
+    before = contents(tmp_path / 'out' / 'records' / 'tiles')
+    assert len(before) > 4
+    (tmp_path / 'out' / 'panoptic' / 'large.tif').rmdir()
     assert predict(image, *TILES) == 0
+    assert contents(tmp_path / 'out' / 'records' / 'tiles') == before
 
 
 @pytest.mark.parametrize('arguments, message', [

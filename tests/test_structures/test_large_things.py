@@ -30,18 +30,22 @@ def pieces(number, *masks, is_thing=True):
     n = len(masks)
     tile = Tile(index, np.zeros(n, int), np.ones(n), np.ones((n, 1)))
     views = Views.of(tile, TILING, number)
-    found, overlooked = large().pieces(tile, views, TILING.windows[number], np.full(n, is_thing))
-    return found.tolist(), overlooked.tolist()
+    found, overlooked, others = large().parts(tile, views, TILING.windows[number], np.full(n, is_thing))
+    return found.tolist(), overlooked.tolist(), others.tolist()
 
 
 def test_a_large_piece_that_is_cut():
-    assert pieces(0, np.s_[8:, 8:]) == ([[0, 0]], [False])
-    assert pieces(0, np.s_[8:, 8:], is_thing=False) == ([], [True])
-    assert pieces(0, np.s_[8:60, 8:60]) == ([], [False])  # seen as a whole: another thing
-    assert pieces(0, np.s_[60:, 60:]) == ([], [True])  # too small a part
+    assert pieces(0, np.s_[8:, 8:]) == ([[0, 0]], [False], [0])
+    assert pieces(0, np.s_[8:, 8:], is_thing=False) == ([], [True], [0])
+    assert pieces(0, np.s_[60:, 60:]) == ([], [True], [0])  # too small a part
     assert pieces(0, np.s_[:, :20])[0] == []  # less than half of it lies in the large one
 
 
+def test_a_thing_that_a_tile_sees_as_a_whole_is_another():
+    assert pieces(0, np.s_[8:60, 8:60]) == ([], [False], [48 * 48])  # pixels in the core
+    assert large().credible(np.array([2304])).all() and not large().credible(np.array([2305])).any()
+
+
 def test_overlooked_where_it_is():
-    assert pieces(0) == ([], [True])
-    assert pieces(8) == ([], [False])  # the large thing does not reach there
+    assert pieces(0) == ([], [True], [0])
+    assert pieces(8) == ([], [False], [0])  # the large thing does not reach there
