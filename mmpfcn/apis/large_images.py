@@ -108,6 +108,9 @@ class TiledPrediction:
             def inputs() -> Iterator[Input]:
                 tiles = ahead(reader, self.read, share)
                 for number, (image, mask) in zip(share, tiles, strict=True):
+                    if not mask.any():
+                        Tile.empty(mask.shape).save(self.path(number))
+                        continue
                     valid.append(mask)
                     name = f'{self.item.name}, tile {number + 1} of {len(self.tiling)}'
                     yield Input(name, f'{number:07d}', image)

@@ -27,7 +27,7 @@ class Tile:
     def empty(cls, shape: tuple[int, int]) -> 'Tile':
         """Without segments."""
         none = np.zeros(0)
-        return cls(np.zeros(shape, np.uint16), none.astype(int), none, np.zeros((0, 0)))
+        return cls(np.zeros(shape, np.uint16), none.astype(int), none, np.zeros((0, 1)))
 
     @classmethod
     def load(cls, path: Path) -> 'Tile':
