@@ -32,6 +32,7 @@ from ..structures import LevelMaps, NetworkOutput
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
+from .large_images import LargeResult, TiledPrediction
 from .panoptic_result import PanopticResult
 
 
@@ -267,6 +268,45 @@ class PanopticInferencer(BaseInferencer):
             for output in self.forward(batch):
                 with told(output.input, failed):
                     yield self.finish(output, instances, semantic)
+
+    def large(
+        self,
+        path: str | Path | Input,
+        out_dir: str | Path,
+        tile: int = 1024,
+        overlap: int = 256,
+        batch_size: int = 1,
+        polygons: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> LargeResult | None:
+        """An image of any size, tile by tile, with one consistent answer, see ``JoinedTiles``.
+
+        Tiles go through the test pipeline as images do. What is finished is kept in
+        ``records/tiles``: the same call again goes on there.
+
+        Args:
+            path: an image file that rasterio reads (``mmpfcn[large]``).
+            out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
+                and ``panoptic/<stem>.jsonl``, a segment in each line.
+            tile, overlap: side of a tile, and least number of pixels that neighbours share.
+            batch_size: tiles computed at once.
+            polygons: write ``panoptic/<stem>.geojson`` as well.
+            rank, world_size: number of this process, and of those that share the tiles in one
+                folder; the one that finds all tiles finished joins them.
+
+        Returns:
+            The files; None where other processes have not finished their tiles.
+
+        Raises:
+            FileNotFoundError, ValueError: the image can not be used, or no tiles be made so.
+            OSError: a file can not be written.
+            ImportError: rasterio is missing.
+        """
+        (item,) = list_files([path], out_dir)
+        tiles = TiledPrediction(self, item, Path(out_dir), tile, overlap, rank, world_size)
+        tiles.predict(batch_size)
+        return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
 
     def __call__(
         self,
