@@ -21,10 +21,10 @@ from helpers.tiny_inferencer import picture
 
 from mmpfcn.commands.predict.command import main
 from mmpfcn.commands.predict.records import process_of_run
-from mmpfcn.commands.predict.videos import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
+from mmpfcn.formats.video_file import VideoFile, writable_rate
 
 DEMO = ROOT / 'tools' / 'demo.py'
 PROCESSES = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
