@@ -1,0 +1,169 @@
+"""Things of a video keep their numbers: those of a frame are matched with those seen before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .label_map import find_runs, segment_index
+
+GRID_PIXELS = 2**16  # of the grid on which masks are compared, at most
+MIN_IOU = 0.2  # of a mask and its successor, unless they look alike and are near
+MIN_COSINE = 0.8  # of kernels that look alike
+REACH = 1.5  # how far a thing may be from where it is expected, in square roots of its area
+KERNEL_RATE, SPEED_RATE = 0.2, 0.5  # how much of a track is of the last frame
+
+
+@dataclass
+class Track:
+    """A thing that was seen in a frame before; places are those of the grid."""
+
+    number: int
+    label: int
+    kernel: np.ndarray  # (E,) float64 of length 1, mean over the frames
+    pixels: np.ndarray  # (n,) int64 where it was, in the flattened grid
+    speed: np.ndarray  # (2,) y, x, of a frame
+    lost: int = 0  # frames in which it was not seen since
+
+
+class Tracker:
+    """Gives the things of each frame numbers that stay with them.
+
+    A thing is a successor of one of its class that lies where it was, or where its motion has taken
+    it, or that looks alike (the cosine of their kernels) and is near. Of all ways to match the
+    things of a frame the one with the largest sum of overlap and cosine is taken. What is not seen
+    is remembered for some frames. Memory and time do not grow with the video.
+
+    Args:
+        memory: for how many frames.
+    """
+
+    def __init__(self, memory: int = 30) -> None:
+        self.memory = memory
+        self._count = 0  # of numbers given so far
+        self._tracks: list[Track] = []
+        self._shape = (0, 0)  # of the grid
+
+    def update(
+        self, ids: np.ndarray, segments: Sequence[Mapping], kernels: np.ndarray
+    ) -> list[int]:
+        """Numbers of the segments of the next frame, from 1; 0 for stuff.
+
+        Args:
+            ids: (H, W) ids of segments; of one size in all frames, otherwise all begins anew.
+            segments: ``id``, ``label`` and ``isthing`` of each.
+            kernels: (n, E), of each.
+        """
+        rows = [row for row, segment in enumerate(segments) if segment['isthing']]
+        step = int(np.ceil((ids.size / GRID_PIXELS) ** 0.5))
+        index = segment_index(ids[::step, ::step], [segments[row]['id'] for row in rows])
+        if index.shape != self._shape:
+            self._tracks, self._shape = [], index.shape
+        found = self._find(index, [segments[row]['label'] for row in rows], kernels[rows])
+        pairs = self._match(found, index)
+        for track in self._tracks:
+            track.lost += 1
+        for old, new in pairs:
+            self._tracks[old] = _continued(self._tracks[old], found[new], self._shape[1])
+            found[new].number = self._tracks[old].number
+        for track in found:
+            if not track.number:
+                self._count += 1
+                track.number = self._count
+                self._tracks.append(track)
+        self._tracks = [track for track in self._tracks if track.lost <= self.memory]
+        numbers = [0] * len(segments)
+        for row, track in zip(rows, found, strict=True):
+            numbers[row] = track.number
+        return numbers
+
+    def _find(self, index: np.ndarray, labels: Sequence[int], kernels: np.ndarray) -> list[Track]:
+        """The things of a frame, without numbers."""
+        pixels = np.flatnonzero(index)
+        values = index.ravel()[pixels]
+        pixels = pixels[values.argsort(kind='stable')]
+        ends = np.bincount(values, minlength=len(labels) + 1)[1:].cumsum()
+        directions = kernels.astype(np.float64)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True).clip(min=1e-12)
+        parts = np.split(pixels, ends[:-1]) if len(labels) else []
+        return [
+            Track(0, label, kernel, part, np.zeros(2))
+            for label, kernel, part in zip(labels, directions, parts, strict=True)
+        ]
+
+    def _match(self, found: Sequence[Track], index: np.ndarray) -> list[tuple[int, int]]:
+        """Rows of known tracks and of those found that belong together."""
+        if not self._tracks or not found:
+            return []
+        old = self._tracks
+        shifts = np.rint([track.speed * (track.lost + 1) for track in old]).astype(np.int64)
+        iou = np.maximum(_overlap(old, found, index, shifts), _overlap(old, found, index, 0 * shifts))
+        cosine = np.array([x.kernel for x in old]) @ np.array([x.kernel for x in found]).T
+        width = self._shape[1]
+        expected = np.array([_center(x, width) for x in old]) + shifts
+        centers = np.array([_center(x, width) for x in found])
+        away = np.linalg.norm(expected[:, None] - centers, axis=2)
+        sizes = np.sqrt([max(len(x.pixels), 1) for x in old])
+        near = away <= REACH * sizes[:, None]
+        alike = np.array([x.label for x in old])[:, None] == [x.label for x in found]
+        allowed = alike & ((iou >= MIN_IOU) | (near & (cosine >= MIN_COSINE)))
+        merit = np.where(allowed, 1 + iou + cosine, 0)
+        pairs = zip(*linear_sum_assignment(merit, maximize=True), strict=True)
+        return [(int(a), int(b)) for a, b in pairs if allowed[a, b]]
+
+    def state(self) -> dict:
+        """All that is known, as plain values for JSON; see :meth:`from_state`."""
+        tracks = []
+        for track in self._tracks:
+            runs = find_runs(np.append(np.diff(track.pixels), 0)[None] != 1)
+            del runs
+            tracks.append({key: np.asarray(x).tolist() for key, x in vars(track).items()})
+        return dict(memory=self.memory, count=self._count, shape=self._shape, tracks=tracks)
+
+    @classmethod
+    def from_state(cls, state: Mapping) -> 'Tracker':
+        """A tracker that goes on as the one would whose :meth:`state` it was."""
+        tracker = cls(state['memory'])
+        tracker._count, tracker._shape = state['count'], tuple(state['shape'])
+        for track in state['tracks']:
+            arrays = dict(
+                kernel=np.array(track['kernel']),
+                pixels=np.array(track['pixels'], np.int64),
+                speed=np.array(track['speed']),
+            )
+            tracker._tracks.append(Track(**{**track, **arrays}))
+        return tracker
+
+
+def _center(track: Track, width: int) -> np.ndarray:
+    """(2,) y, x."""
+    if not len(track.pixels):
+        return np.zeros(2)
+    return np.array([(track.pixels // width).mean(), (track.pixels % width).mean()])
+
+
+def _overlap(
+    old: Sequence[Track], found: Sequence[Track], index: np.ndarray, shifts: np.ndarray
+) -> np.ndarray:
+    """(m, n) IoU of the masks of the old ones, each shifted by y, x, and of those found."""
+    sizes = [len(track.pixels) for track in old]
+    owners = np.repeat(np.arange(len(old)), sizes)
+    y, x = np.divmod(np.concatenate([track.pixels for track in old]), index.shape[1])
+    y, x = y + shifts[owners, 0], x + shifts[owners, 1]
+    inside = (y >= 0) & (y < index.shape[0]) & (x >= 0) & (x < index.shape[1])
+    owners, values = owners[inside], index[y[inside], x[inside]].astype(np.int64)
+    columns = len(found) + 1
+    common = np.bincount(owners * columns + values, minlength=len(old) * columns)
+    common = common.reshape(len(old), columns)[:, 1:]
+    union = np.array(sizes)[:, None] + [len(track.pixels) for track in found] - common
+    return common / union.clip(min=1)
+
+
+def _continued(old: Track, new: Track, width: int) -> Track:
+    """A track after it was seen again."""
+    moved = (_center(new, width) - _center(old, width)) / max(old.lost, 1)
+    speed = old.speed + SPEED_RATE * (moved - old.speed)
+    kernel = old.kernel + KERNEL_RATE * (new.kernel - old.kernel)
+    kernel /= max(np.linalg.norm(kernel), 1e-12)
+    return Track(old.number, old.label, kernel, new.pixels, speed)
