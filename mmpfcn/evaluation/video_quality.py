@@ -33,8 +33,9 @@ class VideoQuality:
     VPQ is the PQ of tubes: the pixels of an id in each ``k`` frames that follow each other, counted
     as panopticapi counts segments; VPQ is the mean over the windows k. STQ is the geometric mean of
     SQ, the mIoU of the classes over all pixels, and AQ, which says how well the pixels of a thing
-    keep one id, whatever its class: sum over predictions p of |p and g| * IoU(p, g) / |g|, mean over
-    the things g of the ground truth, all over the whole video. Void and crowds do not count in AQ.
+    keep one id, whatever its class: the sum over predictions p of |p and g| * IoU(p, g) / |g|, as a
+    mean over the things g of the ground truth, each in the whole video. Void and crowds do not
+    count in AQ.
 
     What is kept are the counts of the longest window, and of each id of a video.
 
@@ -93,7 +94,9 @@ class VideoQuality:
 
     def _count_tubes(self, frame: _Frame) -> None:
         void = Segment(len(self._is_thing) - 1)
-        for (gt_id, pred_id), pixels in zip(frame.pairs.tolist(), frame.pixels.tolist(), strict=True):
+        for (gt_id, pred_id), pixels in zip(
+            frame.pairs.tolist(), frame.pixels.tolist(), strict=True
+        ):
             gt = frame.gt_segments.get(gt_id, void)
             pred = frame.pred_segments.get(pred_id, void)
             self._confusion[gt.label, pred.label] += pixels
@@ -128,7 +131,11 @@ class VideoQuality:
         unions = confusion.sum(1) + confusion.sum(0)[:-1] - common
         sq = float((common[unions > 0] / unions[unions > 0]).mean()) if unions.any() else np.nan
         aq = self._association / self._num_tubes if self._num_tubes else np.nan
-        mean = float(np.nanmean(list(vpq.values()))) if not all(map(np.isnan, vpq.values())) else np.nan
+        mean = (
+            float(np.nanmean(list(vpq.values())))
+            if not all(map(np.isnan, vpq.values()))
+            else np.nan
+        )
         return dict(VPQ=mean, **vpq, STQ=(aq * sq) ** 0.5, AQ=aq, SQ=sq)
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .label_map import find_runs, segment_index
+from .label_map import segment_index
 
 GRID_PIXELS = 2**16  # of the grid on which masks are compared, at most
 MIN_IOU = 0.2  # of a mask and its successor, unless they look alike and are near
 MIN_COSINE = 0.8  # of kernels that look alike
-REACH = 1.5  # how far a thing may be from where it is expected, in square roots of its area
+REACH = 2.5  # how far a thing may be from where it is expected, in square roots of its area
 KERNEL_RATE, SPEED_RATE = 0.2, 0.5  # how much of a track is of the last frame
 
 
@@ -23,6 +23,7 @@ class Track:
     label: int
     kernel: np.ndarray  # (E,) float64 of length 1, mean over the frames
     pixels: np.ndarray  # (n,) int64 where it was, in the flattened grid
+    center: np.ndarray  # (2,) y, x, the mean of its pixels
     speed: np.ndarray  # (2,) y, x, of a frame
     lost: int = 0  # frames in which it was not seen since
 
@@ -62,16 +63,16 @@ class Tracker:
             self._tracks, self._shape = [], index.shape
         found = self._find(index, [segments[row]['label'] for row in rows], kernels[rows])
         pairs = self._match(found, index)
-        for track in self._tracks:
-            track.lost += 1
         for old, new in pairs:
-            self._tracks[old] = _continued(self._tracks[old], found[new], self._shape[1])
-            found[new].number = self._tracks[old].number
+            found[new] = self._tracks[old] = _continued(self._tracks[old], found[new])
         for track in found:
             if not track.number:
                 self._count += 1
                 track.number = self._count
                 self._tracks.append(track)
+        seen = {track.number for track in found}
+        for track in self._tracks:
+            track.lost += track.number not in seen
         self._tracks = [track for track in self._tracks if track.lost <= self.memory]
         numbers = [0] * len(segments)
         for row, track in zip(rows, found, strict=True):
@@ -83,42 +84,44 @@ class Tracker:
         pixels = np.flatnonzero(index)
         values = index.ravel()[pixels]
         pixels = pixels[values.argsort(kind='stable')]
-        ends = np.bincount(values, minlength=len(labels) + 1)[1:].cumsum()
-        directions = kernels.astype(np.float64)
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True).clip(min=1e-12)
-        parts = np.split(pixels, ends[:-1]) if len(labels) else []
+        areas = np.bincount(values, minlength=len(labels) + 1)[1:]
+        ends, places = areas.cumsum(), np.divmod(pixels, index.shape[1])
+        sums = [np.append(0, place.cumsum()) for place in places]
+        sums = np.stack([sum_[ends] - sum_[ends - areas] for sum_ in sums], axis=1)
+        centers = sums / areas.clip(min=1)[:, None]
+        directions = _normalized(kernels.astype(np.float64))
         return [
-            Track(0, label, kernel, part, np.zeros(2))
-            for label, kernel, part in zip(labels, directions, parts, strict=True)
+            Track(0, label, kernel, pixels[end - area : end], center, np.zeros(2))
+            for label, kernel, area, end, center in zip(
+                labels, directions, areas.tolist(), ends.tolist(), centers, strict=True
+            )
         ]
 
     def _match(self, found: Sequence[Track], index: np.ndarray) -> list[tuple[int, int]]:
         """Rows of known tracks and of those found that belong together."""
-        if not self._tracks or not found:
-            return []
         old = self._tracks
+        if not old or not found:
+            return []
         shifts = np.rint([track.speed * (track.lost + 1) for track in old]).astype(np.int64)
-        iou = np.maximum(_overlap(old, found, index, shifts), _overlap(old, found, index, 0 * shifts))
+        still = _overlap(old, found, index, np.zeros_like(shifts))
+        iou = np.maximum(still, _overlap(old, found, index, shifts))
         cosine = np.array([x.kernel for x in old]) @ np.array([x.kernel for x in found]).T
-        width = self._shape[1]
-        expected = np.array([_center(x, width) for x in old]) + shifts
-        centers = np.array([_center(x, width) for x in found])
-        away = np.linalg.norm(expected[:, None] - centers, axis=2)
-        sizes = np.sqrt([max(len(x.pixels), 1) for x in old])
-        near = away <= REACH * sizes[:, None]
-        alike = np.array([x.label for x in old])[:, None] == [x.label for x in found]
-        allowed = alike & ((iou >= MIN_IOU) | (near & (cosine >= MIN_COSINE)))
-        merit = np.where(allowed, 1 + iou + cosine, 0)
-        pairs = zip(*linear_sum_assignment(merit, maximize=True), strict=True)
-        return [(int(a), int(b)) for a, b in pairs if allowed[a, b]]
+        expected = np.array([x.center for x in old]) + shifts
+        away = np.linalg.norm(expected[:, None] - np.array([x.center for x in found]), axis=2)
+        near = away <= REACH * np.sqrt([len(x.pixels) for x in old])[:, None]
+        same_class = np.equal.outer([x.label for x in old], [x.label for x in found])
+        allowed = same_class & ((iou >= MIN_IOU) | (near & (cosine >= MIN_COSINE)))
+        merit = np.where(allowed, iou + cosine.clip(min=0), 0)
+        pairs = np.transpose(linear_sum_assignment(merit, maximize=True)).tolist()
+        return [(a, b) for a, b in pairs if allowed[a, b]]
 
     def state(self) -> dict:
         """All that is known, as plain values for JSON; see :meth:`from_state`."""
-        tracks = []
-        for track in self._tracks:
-            runs = find_runs(np.append(np.diff(track.pixels), 0)[None] != 1)
-            del runs
-            tracks.append({key: np.asarray(x).tolist() for key, x in vars(track).items()})
+        tracks = [
+            {key: np.asarray(value).tolist() for key, value in vars(track).items()}
+            | dict(pixels=_runs(track.pixels))
+            for track in self._tracks
+        ]
         return dict(memory=self.memory, count=self._count, shape=self._shape, tracks=tracks)
 
     @classmethod
@@ -127,20 +130,25 @@ class Tracker:
         tracker = cls(state['memory'])
         tracker._count, tracker._shape = state['count'], tuple(state['shape'])
         for track in state['tracks']:
-            arrays = dict(
-                kernel=np.array(track['kernel']),
-                pixels=np.array(track['pixels'], np.int64),
-                speed=np.array(track['speed']),
-            )
+            arrays = {
+                key: np.array(track[key], np.float64) for key in ('kernel', 'center', 'speed')
+            }
+            starts, lengths = np.array(track['pixels'], np.int64)
+            offsets = np.repeat(starts - lengths.cumsum() + lengths, lengths)
+            arrays['pixels'] = offsets + np.arange(lengths.sum())
             tracker._tracks.append(Track(**{**track, **arrays}))
         return tracker
 
 
-def _center(track: Track, width: int) -> np.ndarray:
-    """(2,) y, x."""
-    if not len(track.pixels):
-        return np.zeros(2)
-    return np.array([(track.pixels // width).mean(), (track.pixels % width).mean()])
+def _runs(pixels: np.ndarray) -> list[list[int]]:
+    """Starts and lengths of the parts of ascending places that follow each other."""
+    first = np.flatnonzero(np.diff(pixels, prepend=-2) != 1)
+    return [pixels[first].tolist(), np.diff(first, append=len(pixels)).tolist()]
+
+
+def _normalized(vectors: np.ndarray) -> np.ndarray:
+    """With length 1; zeros stay."""
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(min=1e-12)
 
 
 def _overlap(
@@ -160,10 +168,9 @@ def _overlap(
     return common / union.clip(min=1)
 
 
-def _continued(old: Track, new: Track, width: int) -> Track:
-    """A track after it was seen again."""
-    moved = (_center(new, width) - _center(old, width)) / max(old.lost, 1)
+def _continued(old: Track, new: Track) -> Track:
+    """A track after it was seen again; a frame without it counts in ``lost``."""
+    moved = (new.center - old.center) / (old.lost + 1)
     speed = old.speed + SPEED_RATE * (moved - old.speed)
-    kernel = old.kernel + KERNEL_RATE * (new.kernel - old.kernel)
-    kernel /= max(np.linalg.norm(kernel), 1e-12)
-    return Track(old.number, old.label, kernel, new.pixels, speed)
+    kernel = _normalized(old.kernel + KERNEL_RATE * (new.kernel - old.kernel))
+    return Track(old.number, old.label, kernel, new.pixels, new.center, speed)
