@@ -21,7 +21,8 @@ SHARE_READ = 0.8  # of the time that a file says it lasts; a video may be shorte
 class Video(NamedTuple):
     """An open video or camera.
 
-    After the last frame of a file that is cut off, or without any, ``frames`` raise ValueError.
+    After the last frame of a file that is cut off, or without any, and where the size of a file's
+    frames changes, ``frames`` raise ValueError.
     """
 
     frames: Iterator[np.ndarray]  # (H, W, 3) uint8 BGR, upright, one by one
@@ -89,8 +90,15 @@ def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
 def _whole(
     capture: cv2.VideoCapture, path: str, name: str, num_frames: int | None, fps: float
 ) -> Iterator[np.ndarray]:
-    number, seconds = 0, 0.0
+    number, seconds, shape = 0, 0.0, None
     for frame in _captured(capture):
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            (height, width), (h, w) = shape[:2], frame.shape[:2]
+            raise ValueError(
+                f'video {name} changes its size from {width} x {height} to {w} x {h} at frame '
+                f'{number}: cut it there into two videos, or scale it to one size'
+            )
         number += 1
         seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 + 1 / fps  # when the frame ends
         yield frame

@@ -2,35 +2,48 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import IO
 
+import numpy as np
 from rich.markup import escape
 from rich.progress import track
 
-from mmpfcn import PanopticInferencer
-from mmpfcn.formats.coco_results import coco_record
+from mmpfcn import PanopticInferencer, PanopticResult
+from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.inputs import Input
+from mmpfcn.formats.read_ahead import read_ahead
 from mmpfcn.formats.video_file import VideoFile
 from mmpfcn.formats.videos import Video, open_video
+from mmpfcn.structures import Tracker
 
-from .records import RECORDS, Output, Records
+from .records import RECORDS, Output, Records, identity
+
+KEPT_EVERY = 25  # frames, after which a video that is stopped can go on
 
 
 def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> int:
     """Write ``<stem>.mp4``, at the frame rate of the input, and ``<stem>.jsonl``.
 
     A finished video is left out. One that Ctrl-C ends, or that is cut off, has the frames so far;
-    it is begun anew next time. Gives 1 if the input could not be read or its video not be written.
+    the next run goes on behind them. Gives 1 if the input could not be read or its video not be
+    written.
     """
     records = Records(output.folder / RECORDS, [item])
     if item in records:
         print(f'{item.name} is finished already')
         return 0
+    kept = Kept(output.folder, item)
     try:
         (item,) = records.begin([item])
         with open_video(item.source, item.name) as video:
-            num_frames = _draw_frames(inferencer, item, video, output)
+            num_frames = _segment_frames(inferencer, item, video, output, kept)
         if isinstance(item.source, str):  # a camera is never finished
             records.add(dict(stem=item.stem, frames=num_frames))
+            kept.path.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # the others may be better
         print(f'not finished: {error}', file=sys.stderr)
         return 1
@@ -40,22 +53,77 @@ def run_video(inferencer: PanopticInferencer, item: Input, output: Output) -> in
     return 0
 
 
-def _draw_frames(inferencer: PanopticInferencer, item: Input, video: Video, output: Output) -> int:
-    """Number of frames."""
-    frames = (
-        Input(f'{item.name}#{number}', f'{item.stem}/{number:06d}', frame)
-        for number, frame in enumerate(track(video.frames, escape(item.name), video.num_frames))
-    )
-    target = output.folder / item.stem
-    target.parent.mkdir(parents=True, exist_ok=True)
-    num_frames = 0
-    with (
-        VideoFile(target.with_name(f'{target.name}.mp4'), video.fps) as file,
-        target.with_name(f'{target.name}.jsonl').open('w', buffering=1) as lines,
-    ):
-        for result in inferencer.stream(frames, instances=output.instances):
+class Kept:
+    """What a stopped run leaves of a video: its lines, and how many of them count.
+
+    ``frames`` of the lines are finished, with what the tracker knew behind them.
+    """
+
+    def __init__(self, folder: Path, item: Input) -> None:
+        self.path = folder / RECORDS / 'videos' / f'{item.stem}.json'
+        target = folder / item.stem
+        self.lines = target.with_name(f'{target.name}.jsonl')
+        self._source = identity(item)
+        self._is_file = isinstance(item.source, str)
+        self.frames, self.tracker = 0, None
+        try:
+            begun = json.loads(self.path.read_bytes())
+            with self.lines.open('rb') as file:
+                is_whole = sum(1 for _ in islice(file, begun['frames'])) == begun['frames']
+            if is_whole and begun['source'] == self._source:
+                self.frames, self.tracker = begun['frames'], begun['tracker']
+        except (OSError, ValueError, TypeError, KeyError):
+            pass  # there is none, or it is damaged
+
+    def open(self) -> IO[bytes]:
+        """The lines; those that count are to be read before others are written."""
+        self.lines.parent.mkdir(parents=True, exist_ok=True)
+        return self.lines.open('r+b' if self.frames else 'w+b')
+
+    def note(self, frames: int, tracker: Tracker | None) -> None:
+        """So many lines are on the disk."""
+        if self._is_file and frames % KEPT_EVERY == 0:
+            known = None if tracker is None else tracker.state()
+            begun = dict(source=self._source, frames=frames, tracker=known)
+            write_atomic(self.path, json.dumps(begun).encode())
+
+
+def _segment_frames(
+    inferencer: PanopticInferencer, item: Input, video: Video, output: Output, kept: Kept
+) -> int:
+    """Number of frames. Reading, the network and writing are at work at the same time."""
+    tracker = Tracker.from_state(kept.tracker) if kept.tracker else Tracker()
+    tracker = tracker if output.track else None
+    with VideoFile(output.folder / f'{item.stem}.mp4', video.fps) as file, kept.open() as lines:
+        done = _results_so_far(inferencer, islice(video.frames, kept.frames), lines)
+        for result in track(done, 'Frames of before', kept.frames, disable=not kept.frames):
             if output.pictures:
                 file.add(result.draw(output.alpha))
-            lines.write(json.dumps(coco_record(result)) + '\n')
-            num_frames += 1
+        lines.truncate(lines.tell())
+        frames = (
+            Input(f'{item.name}#{number}', f'{item.stem}/{number:06d}', frame)
+            for number, frame in enumerate(video.frames, kept.frames)
+        )
+        left = video.num_frames and max(video.num_frames - kept.frames, 0)
+        num_frames = kept.frames
+        stream = inferencer.stream(frames, instances=output.instances)
+        with closing(read_ahead(stream)) as results:
+            for result in track(results, escape(item.name), left):
+                if tracker is not None:
+                    result.follow(tracker)
+                if output.pictures:
+                    file.add(result.draw(output.alpha))
+                lines.write(json.dumps(result.to_record()).encode() + b'\n')
+                lines.flush()
+                num_frames += 1
+                kept.note(num_frames, tracker)
     return num_frames
+
+
+def _results_so_far(
+    inferencer: PanopticInferencer, frames: Iterator[np.ndarray], lines: IO[bytes]
+) -> Iterator[PanopticResult]:
+    """The lines as results, of frames that are (H, W, 3) uint8 BGR."""
+    for frame, line in zip(frames, lines, strict=False):
+        image = np.ascontiguousarray(frame[..., ::-1])
+        yield PanopticResult.from_record(json.loads(line), image, inferencer.dataset_meta)
