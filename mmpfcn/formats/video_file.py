@@ -1,6 +1,7 @@
 """A video that is written: there when it is complete, or has what could be written."""
 
 import os
+from glob import escape
 from pathlib import Path
 
 import cv2
@@ -35,6 +36,8 @@ class VideoFile:
         if not is_text(str(path)):
             raise ValueError(f'{path} can not be written, as it is not UTF-8: rename the folder')
         path.parent.mkdir(parents=True, exist_ok=True)
+        for rest in path.parent.glob(f'{escape(temporary_prefix(path.name))}*.partial.mp4'):
+            rest.unlink(missing_ok=True)  # of a run that was killed
 
     def __enter__(self) -> 'VideoFile':
         return self

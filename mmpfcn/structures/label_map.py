@@ -80,7 +80,7 @@ def encode_segments(ids: np.ndarray, segment_ids: Sequence[int]) -> list[dict]:
     for id_ in segment_ids:
         start, length = starts[values == id_], lengths[values == id_]
         bounds = np.append(np.stack([start, start + length], axis=1).ravel(), ids.size)
-        counts = np.diff(bounds, prepend=0).tolist()
+        counts = np.trim_zeros(np.diff(bounds, prepend=0), 'b').tolist()
         rle = mask_utils.frPyObjects(dict(size=size, counts=counts), *size)
         rles.append(dict(size=size, counts=rle['counts'].decode()))
     return rles

@@ -95,10 +95,9 @@ def _segment_frames(
     tracker = Tracker.from_state(kept.tracker) if kept.tracker else Tracker()
     tracker = tracker if output.track else None
     with VideoFile(output.folder / f'{item.stem}.mp4', video.fps) as file, kept.open() as lines:
-        done = _results_so_far(inferencer, islice(video.frames, kept.frames), lines)
-        for result in track(done, 'Frames of before', kept.frames, disable=not kept.frames):
-            if output.pictures:
-                file.add(result.draw(output.alpha))
+        if kept.frames:
+            print(f'{item.name}: {kept.frames} frames are finished already')
+        _go_over(inferencer, islice(video.frames, kept.frames), lines, file, output)
         lines.truncate(lines.tell())
         frames = (
             Input(f'{item.name}#{number}', f'{item.stem}/{number:06d}', frame)
@@ -120,10 +119,16 @@ def _segment_frames(
     return num_frames
 
 
-def _results_so_far(
-    inferencer: PanopticInferencer, frames: Iterator[np.ndarray], lines: IO[bytes]
-) -> Iterator[PanopticResult]:
-    """The lines as results, of frames that are (H, W, 3) uint8 BGR."""
+def _go_over(
+    inferencer: PanopticInferencer,
+    frames: Iterator[np.ndarray],
+    lines: IO[bytes],
+    file: VideoFile,
+    output: Output,
+) -> None:
+    """Draw what was finished before: frames are (H, W, 3) uint8 BGR, lines what was found."""
     for frame, line in zip(frames, lines, strict=False):
-        image = np.ascontiguousarray(frame[..., ::-1])
-        yield PanopticResult.from_record(json.loads(line), image, inferencer.dataset_meta)
+        if output.pictures:
+            image, meta = np.ascontiguousarray(frame[..., ::-1]), inferencer.dataset_meta
+            result = PanopticResult.from_record(json.loads(line), image, meta)
+            file.add(result.draw(output.alpha))
