@@ -103,7 +103,7 @@ class PanopticResult(Segmentation):
         track_id * INSTANCE_OFFSET``, so an object has the same one in all frames.
         """
         index = segment_index(self.panoptic_seg, [s['id'] for s in self.segments_info])
-        numbers = tracker.update(self.panoptic_seg, self.segments_info, self.kernels)
+        numbers = tracker.update(index, self.segments_info, self.kernels)
         for segment, number in zip(self.segments_info, numbers, strict=True):
             segment['track_id'] = number
             if number:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .label_map import segment_index
-
-GRID_PIXELS = 2**16  # of the grid on which masks are compared, at most
+GRID_PIXELS = 2**15  # of the grid on which masks are compared, at most
 MIN_IOU = 0.2  # of a mask and its successor, unless they look alike and are near
 MIN_COSINE = 0.8  # of kernels that look alike
 REACH = 2.5  # how far a thing may be from where it is expected, in square roots of its area
@@ -47,18 +45,18 @@ class Tracker:
         self._shape = (0, 0)  # of the grid
 
     def update(
-        self, ids: np.ndarray, segments: Sequence[Mapping], kernels: np.ndarray
+        self, index: np.ndarray, segments: Sequence[Mapping], kernels: np.ndarray
     ) -> list[int]:
         """Numbers of the segments of the next frame, from 1; 0 for stuff.
 
         Args:
-            ids: (H, W) ids of segments; of one size in all frames, otherwise all begins anew.
-            segments: ``id``, ``label`` and ``isthing`` of each.
+            index: (H, W) of :func:`segment_index`; of one size in all frames, otherwise all begins
+                anew.
+            segments: ``label``, ``isthing`` and ``bbox`` [x, y, width, height] of each.
             kernels: (n, E), of each.
         """
         rows = [row for row, segment in enumerate(segments) if segment['isthing']]
-        step = int(np.ceil((ids.size / GRID_PIXELS) ** 0.5))
-        index = segment_index(ids[::step, ::step], [segments[row]['id'] for row in rows])
+        index = _on_grid(index, segments, rows)
         if index.shape != self._shape:
             self._tracks, self._shape = [], index.shape
         found = self._find(index, [segments[row]['label'] for row in rows], kernels[rows])
@@ -138,6 +136,19 @@ class Tracker:
             arrays['pixels'] = offsets + np.arange(lengths.sum())
             tracker._tracks.append(Track(**{**track, **arrays}))
         return tracker
+
+
+def _on_grid(index: np.ndarray, segments: Sequence[Mapping], rows: Sequence[int]) -> np.ndarray:
+    """A coarser index of the segments in these rows, each of which has a pixel at least."""
+    step = int(np.ceil((index.size / GRID_PIXELS) ** 0.5))
+    numbers = np.zeros(len(segments) + 1, np.uint16)
+    numbers[np.array(rows, np.int64) + 1] = np.arange(1, len(rows) + 1)
+    grid = numbers[index[::step, ::step]]
+    areas = np.bincount(grid.ravel(), minlength=len(rows) + 1)[1:]
+    for number in np.flatnonzero(areas == 0).tolist():
+        x, y, width, height = segments[rows[number]]['bbox']
+        grid[(y + height // 2) // step, (x + width // 2) // step] = number + 1
+    return grid
 
 
 def _runs(pixels: np.ndarray) -> list[list[int]]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mmpfcn.structures import Tracker
+from mmpfcn.structures import Tracker, segment_index
 
 SIZE = (60, 80)
 EYE = np.eye(8)
@@ -17,9 +17,12 @@ def frame(*things, size=SIZE):
     segments, kernels = [], []
     for label, y, x, side, kernel in things:
         ids[max(y, 0) : max(y + side, 0), max(x, 0) : max(x + side, 0)] = 1000 + len(segments)
-        segments.append(dict(id=1000 + len(segments), label=label, isthing=True))
+        box = [x, y, side, side]
+        segments.append(dict(id=1000 + len(segments), label=label, isthing=True, bbox=box))
         kernels.append(kernel)
-    return ids, [*segments, dict(id=7, label=7, isthing=False)], np.array([*kernels, EYE[7]])
+    segments.append(dict(id=7, label=7, isthing=False))
+    index = segment_index(ids, [segment['id'] for segment in segments])
+    return index, segments, np.array([*kernels, EYE[7]])
 
 
 def numbers(tracker, *things):
@@ -102,11 +105,11 @@ def test_a_state_in_the_middle_gives_the_same_numbers():
 
 
 def test_another_size_begins_anew_and_large_maps_are_compared_coarsely():
+    """Things that lie between the places that are compared are followed too."""
     tracker = Tracker()
     assert numbers(tracker, (0, 5, 5, 10, EYE[0])) == [1]
-    large = (1200, 1600)
-    for found in (2, 2):
-        segments = frame((0, 100, 100, 200, EYE[0]), size=large)
-        assert tracker.update(*segments)[0] == found
-    (track,) = tracker.state()['tracks']
-    assert sum(track['pixels'][1]) < 2**16 * 200**2 / (1200 * 1600) + 200
+    for time in range(3):
+        things = [(0, 100, 100, 200, EYE[0]), (0, 903 + time, 901, 3, EYE[1]), (1, 41, 51, 2, EYE[2])]
+        assert tracker.update(*frame(*things, size=(1200, 1600))) == [2, 3, 4, 0]
+    tracks = tracker.state()['tracks']
+    assert [sum(track['pixels'][1]) for track in tracks] == [pytest.approx(625, rel=0.1), 1, 1]
