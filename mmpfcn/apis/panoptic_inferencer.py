@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import partial
@@ -24,11 +25,12 @@ from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
 from ..formats.pixels import preview
+from ..formats.read_ahead import read_ahead
 from ..formats.read_image import ImageSource
 from ..models.input_channels import require_input
 from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
-from ..structures import LevelMaps, NetworkOutput
+from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
@@ -250,7 +252,7 @@ class PanopticInferencer(BaseInferencer):
         semantic: bool = False,
         failures: list[Failure] | None = None,
     ) -> Iterator[PanopticResult]:
-        """Results one by one, with the memory of one batch; for videos and large folders.
+        """Results one by one, for videos and large folders: two batches are read ahead.
 
         Args:
             inputs: see :func:`list_inputs`, or what it yields.
@@ -264,8 +266,9 @@ class PanopticInferencer(BaseInferencer):
             FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
         """
         failed = None if failures is None else failures.append
-        for batch in self.preprocess(list_inputs(inputs), batch_size, failures):
-            for output in self.forward(batch):
+        batches = self.preprocess(list_inputs(inputs), batch_size, failures)
+        with closing(read_ahead(batches)) as batches:
+            for output in (output for batch in batches for output in self.forward(batch)):
                 with told(output.input, failed):
                     yield self.finish(output, instances, semantic)
 
@@ -307,6 +310,23 @@ class PanopticInferencer(BaseInferencer):
         tiles = TiledPrediction(self, item, Path(out_dir), tile, overlap, rank, world_size)
         tiles.predict(batch_size)
         return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
+
+    def track(
+        self,
+        inputs: ImageSource | Iterable[ImageSource] | Iterator[Input],
+        batch_size: int = 1,
+        instances: bool = False,
+        tracker: Tracker | None = None,
+    ) -> Iterator[PanopticResult]:
+        """:meth:`stream` of the frames of one video, whose things keep their ids and numbers.
+
+        ``tracker`` knows what was before, such as one of :meth:`Tracker.from_state`; None begins
+        anew. The results are those of :meth:`PanopticResult.follow`.
+        """
+        tracker = tracker or Tracker()
+        for result in self.stream(inputs, batch_size, instances):
+            result.follow(tracker)
+            yield result
 
     def __call__(
         self,

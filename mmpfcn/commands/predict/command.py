@@ -55,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     add('--batch-size', type=int, default=1, help='images computed at once')
     options.add_device(parser)
     add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
+    add('--track', action='store_true', help='objects of a video keep their numbers and colours')
     add('--no-pictures', action='store_true', help='maps and JSON only')
     add('--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1')
     add('--tile', type=options.from_1, help='cut images into tiles with this side, in pixels')
@@ -85,6 +86,12 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
     with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         work += list_files([item for item in args.inputs if item not in cameras], args.out_dir)
         require_one(work)
+    still = [item.name for item in work if not is_moving(item)]
+    if args.track and still:
+        parser.error(
+            f'--track follows objects through videos, {still[0]} is an image: leave it out, or '
+            'make a video of the images'
+        )
     return list({path_of(item): item for item in work}.values())
 
 
@@ -132,6 +139,7 @@ def main(argv: list[str] | None = None) -> int:
         pictures=not args.no_pictures,
         alpha=args.alpha,
         tiles=tiles and list(tiles),
+        track=args.track or None,  # folders of before say nothing of it
     )
     try:
         with options.wrong_ends(parser, kinds=(ValueError,)):
