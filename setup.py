@@ -73,6 +73,7 @@ setup(
         'hub': ['huggingface_hub>=0.24', 'safetensors>=0.4'],
         'tiff': ['tifffile', 'imagecodecs'],
         'timm': ['timm>=1.0.9'],
+        'large': ['rasterio>=1.3'],
         'tensorboard': ['tensorboard'],
         'web': ['gradio>=6,<7'],
         'panopticapi': ['panopticapi @ git+https://github.com/cocodataset/panopticapi.git'],

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import partial
@@ -24,14 +25,16 @@ from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
 from ..formats.pixels import preview
+from ..formats.read_ahead import read_ahead
 from ..formats.read_image import ImageSource
 from ..models.input_channels import require_input
 from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
-from ..structures import LevelMaps, NetworkOutput
+from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
+from .large_images import LargeResult, TiledPrediction
 from .panoptic_result import PanopticResult
 
 
@@ -249,7 +252,7 @@ class PanopticInferencer(BaseInferencer):
         semantic: bool = False,
         failures: list[Failure] | None = None,
     ) -> Iterator[PanopticResult]:
-        """Results one by one, with the memory of one batch; for videos and large folders.
+        """Results one by one, for videos and large folders: two batches are read ahead.
 
         Args:
             inputs: see :func:`list_inputs`, or what it yields.
@@ -263,10 +266,67 @@ class PanopticInferencer(BaseInferencer):
             FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
         """
         failed = None if failures is None else failures.append
-        for batch in self.preprocess(list_inputs(inputs), batch_size, failures):
-            for output in self.forward(batch):
+        batches = self.preprocess(list_inputs(inputs), batch_size, failures)
+        with closing(read_ahead(batches)) as batches:
+            for output in (output for batch in batches for output in self.forward(batch)):
                 with told(output.input, failed):
                     yield self.finish(output, instances, semantic)
+
+    def large(
+        self,
+        path: str | Path | Input,
+        out_dir: str | Path,
+        tile: int = 1024,
+        overlap: int = 256,
+        batch_size: int = 1,
+        polygons: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> LargeResult | None:
+        """An image of any size, tile by tile, with one consistent answer, see ``JoinedTiles``.
+
+        Tiles go through the test pipeline as images do. What is finished is kept in
+        ``records/tiles``: the same call again goes on there.
+
+        Args:
+            path: an image file that rasterio reads (``mmpfcn[large]``).
+            out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
+                and ``panoptic/<stem>.jsonl``, a segment in each line.
+            tile, overlap: side of a tile, and least number of pixels that neighbours share.
+            batch_size: tiles computed at once.
+            polygons: write ``panoptic/<stem>.geojson`` as well.
+            rank, world_size: number of this process, and of those that share the tiles in one
+                folder; the one that finds all tiles finished joins them.
+
+        Returns:
+            The files; None where other processes have not finished their tiles.
+
+        Raises:
+            FileNotFoundError, ValueError: the image can not be used, or no tiles be made so.
+            OSError: a file can not be written.
+            ImportError: rasterio is missing.
+        """
+        (item,) = list_files([path], out_dir)
+        tiles = TiledPrediction(self, item, Path(out_dir), tile, overlap, rank, world_size)
+        tiles.predict(batch_size)
+        return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
+
+    def track(
+        self,
+        inputs: ImageSource | Iterable[ImageSource] | Iterator[Input],
+        batch_size: int = 1,
+        instances: bool = False,
+        tracker: Tracker | None = None,
+    ) -> Iterator[PanopticResult]:
+        """:meth:`stream` of the frames of one video, whose things keep their ids and numbers.
+
+        ``tracker`` knows what was before, such as one of :meth:`Tracker.from_state`; None begins
+        anew. The results are those of :meth:`PanopticResult.follow`.
+        """
+        tracker = tracker or Tracker()
+        for result in self.stream(inputs, batch_size, instances):
+            result.follow(tracker)
+            yield result
 
     def __call__(
         self,

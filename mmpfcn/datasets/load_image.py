@@ -26,8 +26,8 @@ class LoadImage(BaseTransform):
 
     It is what :func:`mmpfcn.apis.read_image` reads, of every format, and raises as that does.
     ``backend_args`` are of mmengine's file client; ``channels``, ``ranges`` and ``percentiles`` of
-    :class:`PixelRule`: for images of 16 bits, or of other channels than three. Those of the test
-    pipeline count for prediction and export too.
+    :class:`PixelRule`: for images of 16 bits, of other channels than three, or dim ones. Those of
+    the test pipeline count for prediction and export too.
 
     Adds ``img``, (H, W, 3) uint8 BGR or (H, W, C) by the rule, ``img_shape`` and ``ori_shape``,
     (H, W) in pixels.
@@ -95,7 +95,7 @@ def require_rule(rule: PixelRule, pipeline: Any) -> None:
             continue
         kind = 'float32' if rule.scales else 'uint8'
         raise ValueError(
-            f'{name} needs {needs}, but LoadImage gives {rule.channels} of {kind}: {change}'
+            f'{name} needs {needs}, but LoadImage gives {rule.channels or 3} of {kind}: {change}'
         )
 
 

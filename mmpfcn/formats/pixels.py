@@ -22,15 +22,14 @@ class UnfitPixels(ValueError):
 class PixelRule:
     """How images become what a network is given.
 
-    Without ``channels`` they become (H, W, 3) uint8 BGR: grey is repeated, alpha left out, and of
-    16 bits the upper 8 are taken, with a warning.
-
     Args:
         channels: C; images of another number are refused. Three are BGR, as everywhere in mmdet;
-            others are in the order of the file. With alpha, if there is one, as the last.
+            others are in the order of the file. With alpha, if there is one, as the last. Without
+            it images become (H, W, 3) BGR: grey is repeated, and alpha left out.
         ranges: (low, high) of one channel each, or one for all: what becomes 0 and 255.
         percentiles: (low, high) from 0 to 100 instead: these of each image and channel become 0 and
-            255. With neither, images have 8 bits, and stay as they are.
+            255. With neither, images have 8 bits, and stay as they are; without ``channels`` the
+            upper 8 of 16 bits are taken, with a warning.
 
     Raises:
         ValueError: one of these is no such thing, or they do not fit each other.
@@ -42,8 +41,8 @@ class PixelRule:
 
     def __post_init__(self) -> None:
         scales = [x for x in (self.ranges, self.percentiles) if x is not None]
-        count = self.channels
-        if len(scales) > 1 or (count is None and scales) or (count is not None and count < 1):
+        count = 3 if self.channels is None else self.channels
+        if len(scales) > 1 or count < 1:
             raise ValueError(
                 f'{self}: expected channels from 1, and ranges or percentiles but not both'
             )
@@ -67,14 +66,15 @@ class PixelRule:
         """From an image's own numbers, (H, W) or (H, W, C), to the network's, from 0 to 255.
 
         Returns:
-            (H, W, 3) uint8 BGR without ``channels``; else (H, W, C), uint8 as they were, or float32
-            where they were scaled. NaN, which is nodata, becomes 0. Contiguous.
+            (H, W, C), or (H, W, 3) BGR without ``channels``: uint8, or float32 where they were
+            scaled. NaN, which is nodata, becomes 0. Contiguous.
 
         Raises:
             UnfitPixels: the image has other channels or bits; ``name`` is for the message.
         """
         if self.channels is None:
-            return _to_colour(pixels)
+            colour = _to_colour(pixels, keep_bits=self.scales)
+            return self._scaled(colour) if self.scales else colour
         if pixels.ndim not in (2, 3) or pixels.dtype.kind not in 'uif' or not pixels.size:
             raise UnfitPixels(
                 f'image {name} is {pixels.dtype} of shape {pixels.shape}, expected numbers of '
@@ -100,7 +100,7 @@ class PixelRule:
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         pixels = pixels.astype(np.float32)
         if self.ranges is not None:
-            limits = np.broadcast_to(np.array(self.ranges, np.float32), (self.channels, 2))
+            limits = np.broadcast_to(np.array(self.ranges, np.float32), (pixels.shape[2], 2))
         else:
             channels = (x[np.isfinite(x)] for x in np.moveaxis(pixels, 2, 0))
             limits = [np.percentile(x, self.percentiles) if x.size else (0, 0) for x in channels]
@@ -133,7 +133,7 @@ def warn_of_lost_bits() -> None:
     warnings.warn(f'images of 16 bits are cut to their upper 8: {HOW}', stacklevel=2)
 
 
-def _to_colour(array: np.ndarray) -> np.ndarray:
+def _to_colour(array: np.ndarray, keep_bits: bool) -> np.ndarray:
     grey = array.ndim == 2 or array.ndim == 3 and array.shape[2] == 1
     colour = array.ndim == 3 and array.shape[2] in (3, 4)
     if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or not array.size:
@@ -143,7 +143,7 @@ def _to_colour(array: np.ndarray) -> np.ndarray:
             + HOW
         )
     check_pixels(*array.shape[:2], 'array')
-    if array.dtype == np.uint16:
+    if array.dtype == np.uint16 and not keep_bits:
         warn_of_lost_bits()
         array = (array >> 8).astype(np.uint8)
     if grey:

@@ -105,15 +105,18 @@ def decode_image(
 ) -> np.ndarray:
     """:func:`read_image` from the bytes of a file; ``name`` is for messages.
 
-    For a rule with ``channels`` these are the file's own numbers, which :meth:`PixelRule.fit`
-    scales; else (H, W, 3) uint8 BGR.
+    For a rule with ``channels`` these are the file's own numbers, else (H, W, 3) BGR, uint8 or,
+    where :meth:`PixelRule.fit` scales them, of the file's own bits.
     """
     header = read_header(content)
     if not content or (header is not None and header.cut_off):
         raise ValueError(f'image {name} is cut off ({len(content)} bytes): copy it again')
     if header is not None:
         check_pixels(*header.size, f'image {name}', max_pixels)
-    image = _decode(content, name, header) if rule == COLOUR else _numbers(content, name, header)
+    if rule.channels is None:
+        image = _decode(content, name, header, keep_bits=rule.scales)
+    else:
+        image = _numbers(content, name, header)
     if header is not None and image.shape[:2] != header.size:
         raise ValueError(
             f'image {name} has {image.shape[1]} x {image.shape[0]} pixels, but its header says '
@@ -122,17 +125,18 @@ def decode_image(
     return image
 
 
-def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
+def _decode(content: bytes, name: str, header: Header | None, keep_bits: bool) -> np.ndarray:
     """By OpenCV, which turns TIFF whatever it is told, JPEG and PNG but not WebP and AVIF."""
     if header is not None and header.channels is not None:
         raise UnfitPixels(
             f'image {name} is a TIFF of {header.channels} channels, but the model is for grey or '
             f'colour, with or without alpha. {HOW}'
         )
-    if header is not None and header.bits > 8:
+    if header is not None and header.bits > 8 and not keep_bits:
         warn_of_lost_bits()
     is_tiff = content.startswith(TIFF)
     flags = cv2.IMREAD_COLOR | (0 if is_tiff else cv2.IMREAD_IGNORE_ORIENTATION)
+    flags |= cv2.IMREAD_ANYDEPTH if keep_bits else 0
     image = _by_opencv(content, name, header, flags)
     return image if is_tiff else _upright(image, content, name, header)
 
@@ -211,7 +215,7 @@ def _from_pil(image: 'Image.Image', rule: PixelRule) -> np.ndarray:
 
     check_pixels(*image.size[::-1], 'PIL image')
     image = ImageOps.exif_transpose(image)
-    if rule != COLOUR and image.mode != 'P':
+    if rule.channels is not None and image.mode != 'P':
         pixels = np.array(image)
         return pixels[..., ::-1] if image.mode == 'RGB' else pixels
     if image.mode.startswith('I'):  # 16 bits, also where PIL says 32

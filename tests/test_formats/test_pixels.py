@@ -45,7 +45,7 @@ def test_ranges_and_percentiles():
 
 
 @pytest.mark.parametrize('arguments', [
-    dict(ranges=[(0, 1)]), dict(channels=0), dict(channels=1, ranges=[(0, 9)], percentiles=(1, 99)),
+    dict(ranges=[(0, 1)] * 4), dict(channels=0), dict(channels=1, ranges=[(0, 9)], percentiles=(1, 99)),
     dict(channels=4, ranges=[(0, 9)] * 3), dict(channels=1, ranges=[(9, 0)]),
     dict(channels=1, percentiles=(1, 101)), dict(channels=2, percentiles=[(1, 99)] * 2),
 ])  # fmt: skip
@@ -92,6 +92,23 @@ def test_files_arrays_and_pil_agree(tmp_path):
     Image.fromarray(rgba).save(tmp_path / 'a.png')
     for source in (tmp_path / 'a.png', rgba, Image.fromarray(rgba)):
         assert np.array_equal(read_image(source, PixelRule(4)), rgba)
+
+
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+@pytest.mark.parametrize('shape, dtype', [((3,), 'u1'), ((4,), 'u1'), ((), 'u1'), ((), '<u2')])
+def test_colours_are_scaled_whatever_the_file_has(tmp_path, shape, dtype, suffix):
+    """Grey is repeated, alpha left out, 16 bits are not cut."""
+    pixels = RNG.integers(0, 250 if dtype == 'u1' else 3000, (16, 24, *shape)).astype(dtype)
+    if shape == (4,):
+        pixels[..., 3] = 255
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / f'a.{suffix}')
+    colours = np.broadcast_to(pixels.reshape(16, 24, -1)[..., :3], (16, 24, 3))[..., ::-1]
+    low, high = np.percentile(colours, (1, 99.8), axis=(0, 1))
+    expected = ((colours - low) / (high - low) * 255).clip(0, 255)
+    for source in (tmp_path / f'a.{suffix}', image):
+        found = read_image(source, PixelRule(percentiles=(1, 99.8)))
+        assert found.dtype == np.float32 and np.allclose(found, expected, atol=1e-3)
 
 
 def test_what_does_not_fit_is_told():
