@@ -104,10 +104,9 @@ class PixelRule:
         if self.percentiles is None:
             return self
         channels = np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), 2, 0)
-        known = (x[np.isfinite(x)] for x in channels)
-        low, high = np.array(
-            [np.percentile(x, self.percentiles) if x.size else (0, 0) for x in known]
-        ).T
+        known = [x[np.isfinite(x)] for x in channels]
+        limits = [np.percentile(x, self.percentiles) if x.size else (0, 0) for x in known]
+        low, high = np.array(limits).T
         high = np.where(high > low, high, low + 1)  # all the same
         return PixelRule(self.channels, np.stack([low, high], 1).tolist())
 
