@@ -63,7 +63,8 @@ def read_config(folder: Path, data: BreakableData, channels: int) -> Config:
     small.backbone.in_channels = model.backbone.in_channels
     for head in (small.panoptic_head, small.panoptic_fusion_head):
         head.update(num_things_classes=2, num_stuff_classes=2)
-    small.test_cfg.update(stuff_area_limit=64, **ANY_PREDICTION)
+    several = dict(mask_thr_binary=0.6, mask_overlap=0.9, stuff_area_limit=16)
+    small.test_cfg.update(several, **ANY_PREDICTION)
     cfg.model, cfg.work_dir, cfg.log_level = small, str(folder), 'ERROR'
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
@@ -92,6 +93,10 @@ def test_all_read_the_same(tmp_path, channels, capsys):
     cfg = read_config(tmp_path, data, channels)
     runner = Runner.from_cfg(cfg)
     runner.train()
+    with torch.no_grad():  # maps that differ from place to place
+        for name, parameter in runner.model.named_parameters():
+            if name.endswith(('_out.weight', '_embed.weight')):
+                parameter.mul_(30)
     runner.test()
     pictures = {path.name: cv2.imread(str(path)) for path in (tmp_path / runner.timestamp).glob('pictures/*')}
     assert set(pictures) == {'0.tif', '1.tif', '2.tif'}
@@ -103,7 +108,8 @@ def test_all_read_the_same(tmp_path, channels, capsys):
     files = sorted(data.image_folder.iterdir())
     predicted = inferencer(data.image_folder, batch_size=2)['predictions']
     for sample, result in zip(runner.test_dataloader.dataset, predicted, strict=True):
-        tested = runner.model.eval().test_step(pseudo_collate([sample]))[0]
+        with torch.no_grad():
+            tested = runner.model.eval().test_step(pseudo_collate([sample]))[0]
         assert np.array_equal(tested.pred_panoptic_seg.sem_seg[0], result.panoptic_seg)
         assert len(result.segments_info) > 1
 

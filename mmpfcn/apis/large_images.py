@@ -66,7 +66,7 @@ class TiledPrediction:
             )
         self.inferencer, self.item, self.out_dir = inferencer, item, out_dir
         self.rank, self.world_size = rank, world_size
-        self.raster = Raster(item.source, len(preprocessor.mean))
+        self.raster = Raster(item.source, inferencer.rule.channels or 3)
         self.tiling = Tiling(self.raster.shape, tile, overlap)
         self.folder = out_dir / WORK_FOLDER / f'{item.stem}.{self._fingerprint()}'
         # the overview first: reading it shows whether the file is whole
@@ -79,7 +79,7 @@ class TiledPrediction:
         for tensor in inferencer.model.state_dict().values():
             crc = zlib.crc32(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy(), crc)
         file = os.path.abspath(self.item.source), status.st_size, status.st_mtime_ns
-        model = crc, str(inferencer.settings), str(inferencer.pipeline)
+        model = crc, str(inferencer.settings), str(inferencer.pipeline), str(inferencer.rule)
         on = file, model, self.tiling.tile, self.tiling.overlap
         return hashlib.sha1(json.dumps(on).encode()).hexdigest()[:12]
 
@@ -128,7 +128,10 @@ class TiledPrediction:
             deque(ahead(writer, save, results), maxlen=0)
 
     def _results(self, inputs: Iterable[Input], batch_size: int) -> Iterator[PanopticResult]:
-        for batch in self.inferencer.preprocess(inputs, batch_size):
+        rule = self.inferencer.rule
+        if rule.percentiles:  # of the whole image, not of each tile
+            rule = rule.fixed(self.read(len(self.tiling))[0])
+        for batch in self.inferencer.preprocess(inputs, batch_size, rule=rule):
             for output in self.inferencer.forward(batch):
                 # how much stuff there is shows when all tiles are joined
                 yield self.inferencer.finish(output, stuff_area_limit=0)

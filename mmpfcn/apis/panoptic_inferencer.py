@@ -24,7 +24,7 @@ from ..datasets.load_image import configured_rule, require_rule
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
-from ..formats.pixels import preview
+from ..formats.pixels import PixelRule, preview
 from ..formats.read_ahead import read_ahead
 from ..formats.read_image import ImageSource
 from ..models.input_channels import require_input
@@ -173,11 +173,17 @@ class PanopticInferencer(BaseInferencer):
         return heads
 
     def preprocess(
-        self, inputs: Iterable[Input], batch_size: int = 1, failures: list[Failure] | None = None
+        self,
+        inputs: Iterable[Input],
+        batch_size: int = 1,
+        failures: list[Failure] | None = None,
+        rule: PixelRule | None = None,
     ) -> Iterator[list[LoadedImage]]:
-        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`."""
+        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`. ``rule``
+        is another than the test pipeline's, for parts of an image.
+        """
         failed = None if failures is None else failures.append
-        return read_batches(inputs, self._prepare, batch_size, failed, self.rule)
+        return read_batches(inputs, self._prepare, batch_size, failed, rule or self.rule)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[dict, tuple[int, int]]:
         shape = image.shape[:2]

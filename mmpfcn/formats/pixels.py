@@ -97,16 +97,23 @@ class PixelRule:
             )
         return np.ascontiguousarray(pixels)
 
+    def fixed(self, pixels: np.ndarray) -> 'PixelRule':
+        """With the ranges that the percentiles of an image, (H, W) or (H, W, C), are: a rule for
+        its parts.
+        """
+        if self.percentiles is None:
+            return self
+        channels = np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), 2, 0)
+        known = [x[np.isfinite(x)] for x in channels]
+        limits = [np.percentile(x, self.percentiles) if x.size else (0, 0) for x in known]
+        low, high = np.array(limits).T
+        high = np.where(high > low, high, low + 1)  # all the same
+        return PixelRule(self.channels, np.stack([low, high], 1).tolist())
+
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        pixels = pixels.astype(np.float32)
-        if self.ranges is not None:
-            limits = np.broadcast_to(np.array(self.ranges, np.float32), (pixels.shape[2], 2))
-        else:
-            channels = (x[np.isfinite(x)] for x in np.moveaxis(pixels, 2, 0))
-            limits = [np.percentile(x, self.percentiles) if x.size else (0, 0) for x in channels]
-        low, high = np.array(limits, np.float32).T
-        factor = np.divide(255, high - low, out=np.zeros_like(low), where=high > low)
-        return np.nan_to_num(((pixels - low) * factor).clip(0, 255), copy=False)
+        low, high = np.array(self.fixed(pixels).ranges, np.float32).T
+        scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
+        return np.nan_to_num(scaled.clip(0, 255), copy=False)
 
 
 COLOUR = PixelRule()

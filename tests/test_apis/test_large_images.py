@@ -11,6 +11,7 @@ from helpers import tiny_inferencer
 from helpers.files import contents, file_limit, times
 from helpers.tiny_inferencer import picture
 
+from mmpfcn import PanopticInferencer
 from mmpfcn.apis.large_images import AHEAD, WORK_FOLDER, ahead, as_tile
 
 rasterio = pytest.importorskip('rasterio')
@@ -47,6 +48,24 @@ def test_a_single_tile_is_the_plain_result(inferencer, image, tmp_path):
     assert sorted([str([s[k] for k in keys]) for s in segments]) == sorted(
         str([s[k] for k in keys]) for s in result.segments_info
     )
+
+
+def test_bits_and_channels_as_of_a_plain_image(tmp_path):
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    config.model.backbone.in_channels = 2
+    config.model.data_preprocessor.update(mean=[116.0], std=[57.0], bgr_to_rgb=False)
+    read_step = dict(type='LoadImage', channels=2, percentiles=(1, 99))
+    config.test_dataloader.dataset.pipeline = [read_step, dict(type='PackPanopticInputs')]
+    weights = tiny_inferencer.write_checkpoint(tmp_path, config)
+    inferencer = PanopticInferencer(config, weights, 'cpu', show_progress=False)
+    pixels = picture(120, 160)[..., :2].transpose(2, 0, 1) * np.array([9, 200], np.uint16)[:, None, None]
+    with rasterio.open(tmp_path / 'a.tif', 'w', 'GTiff', 160, 120, 2, dtype='uint16') as file:
+        file.write(pixels)
+    ids, segments = read(inferencer.large(tmp_path / 'a.tif', tmp_path / 'out', tile=256, overlap=32))
+    result = inferencer(str(tmp_path / 'a.tif'))['predictions'][0]
+    assert len(segments) == len(result.segments_info) > 1
+    pairs = np.unique(np.stack([ids.ravel(), result.panoptic_seg.ravel()]), axis=1)
+    assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
 def test_segments_are_those_of_the_map(inferencer, image, tmp_path):

@@ -44,6 +44,13 @@ def test_ranges_and_percentiles():
     assert not PixelRule(1, percentiles=(1, 99)).fit(np.full((3, 4), 7), 'a').any()  # all the same
 
 
+def test_a_part_by_the_percentiles_of_the_whole():
+    rule = PixelRule(4, percentiles=(2, 97))
+    assert np.array_equal(rule.fixed(BANDS).fit(BANDS[:3], 'a'), rule.fit(BANDS, 'a')[:3])
+    assert not np.allclose(rule.fit(BANDS[:3], 'a'), rule.fit(BANDS, 'a')[:3])
+    assert WIDE.fixed(BANDS) == WIDE and COLOUR.fixed(BANDS) == COLOUR
+
+
 @pytest.mark.parametrize('arguments', [
     dict(ranges=[(0, 1)] * 4), dict(channels=0), dict(channels=1, ranges=[(0, 9)], percentiles=(1, 99)),
     dict(channels=4, ranges=[(0, 9)] * 3), dict(channels=1, ranges=[(9, 0)]),
