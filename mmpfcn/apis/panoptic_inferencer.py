@@ -20,18 +20,39 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
+from ..datasets.load_image import configured_rule, require_rule
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
+from ..formats.pixels import PixelRule, preview
 from ..formats.read_ahead import read_ahead
 from ..formats.read_image import ImageSource
+from ..models.input_channels import require_input
 from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
+from .large_images import LargeResult, predict_large
 from .panoptic_result import PanopticResult
+
+
+def build_model(cfg: Config, meta: Mapping) -> nn.Module:
+    """The model of a config, with ``dataset_meta`` from a checkpoint's ``meta`` or the config.
+
+    Raises TypeError for one that is no Panoptic FCN.
+    """
+    model = MODELS.build(cfg.model)
+    if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
+        raise TypeError(
+            f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
+            'PanopticInferencer is for Panoptic FCN'
+        )
+    model.dataset_meta = find_dataset_meta(
+        meta, cfg, model.num_things_classes, model.num_stuff_classes
+    )
+    return model
 
 
 class PanopticInferencer(BaseInferencer):
@@ -110,16 +131,7 @@ class PanopticInferencer(BaseInferencer):
             cfg.update(config_of(checkpoint, weights))
         for source in ('init_cfg', 'pretrained', 'checkpoint'):
             cfg.model.backbone.pop(source, None)  # nothing is fetched that the checkpoint replaces
-        model = MODELS.build(cfg.model)
-        if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
-            raise TypeError(
-                f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
-                'PanopticInferencer is for Panoptic FCN'
-            )
-        meta = checkpoint.get('meta', {})
-        model.dataset_meta = find_dataset_meta(
-            meta, cfg, model.num_things_classes, model.num_stuff_classes
-        )
+        model = build_model(cfg, checkpoint.get('meta', {}))
         if weights is None:
             model.init_weights()
             self._load_weights_to_model(model, None, None)  # warns
@@ -128,9 +140,16 @@ class PanopticInferencer(BaseInferencer):
         return model.to(device).eval()
 
     def _init_pipeline(self, cfg: Config) -> Compose:
-        """The test pipeline without what reads files: images come from :func:`read_image`."""
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        return Compose([step for step in pipeline if not step['type'].startswith('Load')])
+        """The test pipeline without what reads files: images come from :func:`read_image`.
+
+        By the rule of its ``LoadImage``, :attr:`rule`.
+        """
+        steps = cfg.test_dataloader.dataset.pipeline
+        self.rule = configured_rule(steps)
+        pipeline = Compose([step for step in steps if not step['type'].startswith('Load')])
+        require_rule(self.rule, pipeline.transforms)
+        require_input(self.model, self.rule)
+        return pipeline
 
     def _init_collate(self, cfg: Config) -> Callable:
         return pseudo_collate
@@ -162,11 +181,17 @@ class PanopticInferencer(BaseInferencer):
         return heads
 
     def preprocess(
-        self, inputs: Iterable[Input], batch_size: int = 1, failures: list[Failure] | None = None
+        self,
+        inputs: Iterable[Input],
+        batch_size: int = 1,
+        failures: list[Failure] | None = None,
+        rule: PixelRule | None = None,
     ) -> Iterator[list[LoadedImage]]:
-        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`."""
+        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`. ``rule``
+        is another than the test pipeline's, for parts of an image.
+        """
         failed = None if failures is None else failures.append
-        return read_batches(inputs, self._prepare, batch_size, failed)
+        return read_batches(inputs, self._prepare, batch_size, failed, rule or self.rule)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[dict, tuple[int, int]]:
         shape = image.shape[:2]
@@ -189,7 +214,7 @@ class PanopticInferencer(BaseInferencer):
         return [
             NetworkOutput(
                 loaded.input,
-                np.ascontiguousarray(loaded.image[..., ::-1]),
+                np.ascontiguousarray(preview(loaded.image)[..., ::-1]),
                 [LevelMaps(*(maps[i : i + 1] for maps in level)) for level in levels],
                 mask_feats[i : i + 1],
                 sample,
@@ -260,6 +285,22 @@ class PanopticInferencer(BaseInferencer):
             for output in (output for batch in batches for output in self.forward(batch)):
                 with told(output.input, failed):
                     yield self.finish(output, instances, semantic)
+
+    def large(
+        self,
+        path: str | Path | Input,
+        out_dir: str | Path,
+        tile: int = 1024,
+        overlap: int = 256,
+        batch_size: int = 1,
+        polygons: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> LargeResult | None:
+        """An image of any size, tile by tile, see :func:`predict_large`."""
+        return predict_large(
+            self, path, out_dir, tile, overlap, batch_size, polygons, rank, world_size
+        )
 
     def track(
         self,

@@ -12,6 +12,7 @@ import onnxruntime
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
+from ..formats.pixels import PixelRule, preview
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
 from .kernel_update import read_update, update_kernels
@@ -22,7 +23,7 @@ METADATA_KEY = 'mmpfcn'
 FORMAT = 1  # of the metadata and of the graph's outputs
 
 EXTENDED_FORMAT = 2
-"""With what earlier versions would leave out: an update of kernels, or ``scale_factor``."""
+"""With what earlier versions leave out: an update of kernels, ``scale_factor``, ``pixels``."""
 
 
 class OnnxInferencer:
@@ -66,6 +67,7 @@ class OnnxInferencer:
                 f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
             ) from error
         self.meta = read_metadata(self.session, path)
+        self.rule = PixelRule(**self.meta.get('pixels', {}))
         require_finite_weights(path)
         update = read_update(self.session.get_modelmeta().custom_metadata_map)
         self.update_session = update and new_session(update)
@@ -104,14 +106,15 @@ class OnnxInferencer:
                 list the first one is raised.
         """
         failed = None if failures is None else lambda x: failures.append((x.name, x.message))
-        for batch in read_batches(list_inputs(inputs), self._prepare, batch_size, failed):
+        images = list_inputs(inputs)
+        for batch in read_batches(images, self._prepare, batch_size, failed, self.rule):
             outputs = self.run_network([loaded.data for loaded in batch])
             for i, loaded in enumerate(batch):
                 with told(loaded.input, failed):
                     yield self._result(loaded, {key: x[i] for key, x in outputs.items()})
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """The graph's outputs for (h, w, 3) uint8 BGR images of one padded size, not resized."""
+        """The graph's outputs for images of one padded size, (h, w, C) as ``self.rule`` has it."""
         names = [output.name for output in self.session.get_outputs()]
         values = self.session.run(names, {'image': normalize(images, self.meta)})
         return dict(zip(names, values, strict=True))
@@ -140,7 +143,7 @@ class OnnxInferencer:
     def _result(self, loaded: LoadedImage, output: Mapping[str, np.ndarray]) -> Segmentation:
         (name, stem, _), image, resized, _ = loaded
         ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
-        rgb = np.ascontiguousarray(image[..., ::-1])
+        rgb = np.ascontiguousarray(preview(image)[..., ::-1])
         return Segmentation(name, stem, rgb, ids, segments, self.dataset_meta)
 
 
