@@ -53,8 +53,7 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
         before = dict(json.loads(begun.read_bytes())) if begun.is_file() else settings
     except (TypeError, ValueError) as error:
         raise ValueError(f'{begun} is damaged ({error}): --overwrite begins anew') from error
-    # what an older version did not know was off
-    changed = [key for key in settings if before.get(key, False) != settings[key]]
+    changed = [key for key in settings if before.get(key) != settings[key]]
     if changed:
         raise ValueError(
             f'{folder} holds results with another {" and ".join(changed)}: choose another '
