@@ -82,6 +82,20 @@ def read_config(folder: Path, data: BreakableData, channels: int) -> Config:
     return cfg
 
 
+def assert_colours_are_refused(models, cfg, config, image, channels, capsys):
+    """By both inferencers and the checker."""
+    colours = np.zeros((*SIZE, 3), np.uint8)
+    message = rf'image array has 3 channel\(s\) of uint8, but the model is for {channels} '
+    for model in models:
+        with pytest.raises(ValueError, match=message):
+            next(model.stream(colours))
+    cfg.dump(config)
+    assert check([str(config), '--workers', '1']) == 0
+    cv2.imwrite(str(image), colours)
+    assert check([str(config), '--workers', '1']) == 1
+    assert f'{image} has 3 channel(s) of uint8' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('channels', [1, 4])
 def test_all_read_the_same(tmp_path, channels, capsys):
     data = BreakableData(tmp_path / 'data')
@@ -124,13 +138,4 @@ def test_all_read_the_same(tmp_path, channels, capsys):
     for theirs, other in zip(predicted, ours(data.image_folder)['predictions'], strict=True):
         assert_same(theirs, other, cell_pixels=16)
 
-    colours = np.zeros((*SIZE, 3), np.uint8)
-    message = rf'image array has 3 channel\(s\) of uint8, but the model is for {channels} '
-    for model in (inferencer, ours):
-        with pytest.raises(ValueError, match=message):
-            next(model.stream(colours))
-    cfg.dump(tmp_path / 'whole.py')
-    assert check([str(tmp_path / 'whole.py'), '--workers', '1']) == 0
-    cv2.imwrite(str(files[1]), colours)
-    assert check([str(tmp_path / 'whole.py'), '--workers', '1']) == 1
-    assert f'{files[1]} has 3 channel(s) of uint8' in capsys.readouterr().out
+    assert_colours_are_refused((inferencer, ours), cfg, tmp_path / 'whole.py', files[1], channels, capsys)

@@ -16,7 +16,7 @@ from mmengine.infer import BaseInferencer
 from rich.progress import track
 
 from ..formats.coco_results import PNG_FOLDER
-from ..formats.inputs import Input
+from ..formats.inputs import Input, list_files
 from ..formats.raster import Raster, write_ids, write_lines, write_polygons
 from ..structures.label_map import segment_index
 from ..structures.tile import Tile
@@ -35,6 +35,47 @@ class LargeResult(NamedTuple):
     panoptic: Path  # TIFF of (H, W) int32 ids, 0 is void
     segments: Path  # a JSON line for each segment
     polygons: Path | None  # GeoJSON
+
+
+def predict_large(
+    inferencer: BaseInferencer,
+    path: str | Path | Input,
+    out_dir: str | Path,
+    tile: int = 1024,
+    overlap: int = 256,
+    batch_size: int = 1,
+    polygons: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> LargeResult | None:
+    """An image of any size, tile by tile, with one consistent answer, see ``JoinedTiles``.
+
+    Tiles go through the test pipeline as images do. What is finished is kept in
+    ``records/tiles``: the same call again goes on there.
+
+    Args:
+        inferencer: a :class:`PanopticInferencer`.
+        path: an image file that rasterio reads (``mmpfcn[large]``).
+        out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
+            and ``panoptic/<stem>.jsonl``, a segment in each line.
+        tile, overlap: side of a tile, and least number of pixels that neighbours share.
+        batch_size: tiles computed at once.
+        polygons: write ``panoptic/<stem>.geojson`` as well.
+        rank, world_size: number of this process, and of those that share the tiles in one
+            folder; the one that finds all tiles finished joins them.
+
+    Returns:
+        The files; None where other processes have not finished their tiles.
+
+    Raises:
+        FileNotFoundError, ValueError: the image can not be used, or no tiles be made so.
+        OSError: a file can not be written.
+        ImportError: rasterio is missing.
+    """
+    (item,) = list_files([path], out_dir)
+    tiles = TiledPrediction(inferencer, item, Path(out_dir), tile, overlap, rank, world_size)
+    tiles.predict(batch_size)
+    return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
 
 
 class TiledPrediction:
