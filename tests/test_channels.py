@@ -120,7 +120,7 @@ def test_all_read_the_same(tmp_path, channels, capsys):
     torch.save(dict(state_dict=runner.model.state_dict(), meta=meta), tmp_path / 'a.pth')
     inferencer = PanopticInferencer(cfg, str(tmp_path / 'a.pth'), 'cpu', show_progress=False)
     files = sorted(data.image_folder.iterdir())
-    predicted = inferencer(data.image_folder, batch_size=2)['predictions']
+    predicted = inferencer(data.image_folder)['predictions']
     for sample, result in zip(runner.test_dataloader.dataset, predicted, strict=True):
         with torch.no_grad():
             tested = runner.model.eval().test_step(pseudo_collate([sample]))[0]
