@@ -56,7 +56,7 @@ class OnnxPrediction:
         with clock.stage('preprocess'):
             batch = normalize(self.images, self.inferencer.meta)
         with clock.stage('graph'):
-            self.inferencer.session.run(None, {'image': batch})
+            self.inferencer.run_graph({'image': batch})
         outputs = [
             {name: values[i] for name, values in self.drawn.items()} for i in range(len(batch))
         ]
