@@ -14,7 +14,7 @@ from ..formats.inputs import list_inputs
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
 from .kernel_update import read_update, update_kernels
-from .postprocessing import MaskResizer, segment
+from .postprocessing import MaskResizer, Segments, segment
 from .runtimes import load_graph
 from .weights import read_properties, require_finite_weights
 
@@ -82,7 +82,13 @@ class OnnxInferencer:
         """``classes``, ``thing_classes``, and palette and category ids where known."""
         return self.meta['dataset_meta']
 
-    def __call__(self, inputs: ImageSource | Iterable[ImageSource], batch_size: int = 1) -> dict:
+    def __call__(
+        self,
+        inputs: ImageSource | Iterable[ImageSource],
+        batch_size: int = 1,
+        instances: bool = False,
+        semantic: bool = False,
+    ) -> dict:
         """Predict all of them, see :meth:`stream`.
 
         Returns:
@@ -90,7 +96,7 @@ class OnnxInferencer:
             images that can not be used.
         """
         failures: list[tuple[str, str]] = []
-        predictions = list(self.stream(inputs, batch_size, failures))
+        predictions = list(self.stream(inputs, batch_size, failures, instances, semantic))
         return dict(predictions=predictions, failures=failures)
 
     def stream(
@@ -98,31 +104,40 @@ class OnnxInferencer:
         inputs: ImageSource | Iterable[ImageSource],
         batch_size: int = 1,
         failures: list[tuple[str, str]] | None = None,
+        instances: bool = False,
+        semantic: bool = False,
     ) -> Iterator[Segmentation]:
         """Results one by one, with the memory of one batch.
 
         Args:
-            inputs: see :func:`mmpfcn.formats.list_inputs`.
+            inputs: see :func:`mmpfcn.formats.list_inputs`: images, folders, addresses, videos.
             batch_size: images of one padded size that follow each other are computed at once. The
                 results do not depend on it.
             failures: (name, message) of every image that can not be used is appended; without a
                 list the first one is raised.
+            instances: return overlapping instances as well; takes pycocotools.
+            semantic: return the semantic map as well.
         """
         failed = None if failures is None else lambda x: failures.append((x.name, x.message))
-        for batch in read_batches(list_inputs(inputs), self._prepare, batch_size, failed):
+        for batch in read_batches(list_inputs(inputs), self.prepare, batch_size, failed):
             outputs = self.run_network([loaded.data for loaded in batch])
             for i, loaded in enumerate(batch):
                 with told(loaded.input, failed):
-                    yield self._result(loaded, {key: x[i] for key, x in outputs.items()})
+                    output = {key: x[i] for key, x in outputs.items()}
+                    yield self._result(loaded, output, instances, semantic)
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs for (h, w, 3) uint8 BGR images of one padded size, not resized."""
         return self.run_graph({'image': normalize(images, self.meta)})
 
     def finish(
-        self, output: Mapping[str, np.ndarray], img_shape: tuple, ori_shape: tuple
-    ) -> tuple[np.ndarray, list[dict]]:
-        """The rest for one image: (H, W) int32 ids and ``segments_info``.
+        self,
+        output: Mapping[str, np.ndarray],
+        img_shape: tuple,
+        ori_shape: tuple,
+        instances: bool = False,
+    ) -> Segments:
+        """The rest for one image.
 
         ``output`` is the graph's without the batch axis, ``img_shape`` (H, W) of its input without
         padding, ``ori_shape`` of the result. NaN or infinite numbers raise ValueError.
@@ -134,17 +149,25 @@ class OnnxInferencer:
             )
         resizer = MaskResizer(output['mask_feats'].shape[1:], img_shape, ori_shape)
         update = self.run_update and partial(update_kernels, self.run_update)
-        return segment(output, self.meta, resizer, update)
+        return segment(output, self.meta, resizer, update, instances)
 
-    def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+    def prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+        """An image (H, W, 3) uint8 BGR resized for the network, and its padded shape."""
         resized = resize(image, self.meta, name)
         return resized, padded_shape(resized.shape[:2], self.meta['pad_size_divisor'])
 
-    def _result(self, loaded: LoadedImage, output: Mapping[str, np.ndarray]) -> Segmentation:
+    def _result(
+        self,
+        loaded: LoadedImage,
+        output: Mapping[str, np.ndarray],
+        instances: bool,
+        semantic: bool,
+    ) -> Segmentation:
         (name, stem, _), image, resized, _ = loaded
-        ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
-        rgb = np.ascontiguousarray(image[..., ::-1])
-        return Segmentation(name, stem, rgb, ids, segments, self.dataset_meta)
+        found = self.finish(output, resized.shape[:2], image.shape[:2], instances)
+        rgb, sem_seg = np.ascontiguousarray(image[..., ::-1]), found.semantic_seg
+        maps = found.panoptic_seg, found.segments_info, self.dataset_meta, found.instances
+        return Segmentation(name, stem, rgb, *maps, sem_seg if semantic else None)
 
 
 def read_metadata(properties: Mapping[str, str], path: str | os.PathLike) -> dict:

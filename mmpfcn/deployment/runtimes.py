@@ -58,8 +58,12 @@ def available_threads() -> int:
 def _in_onnxruntime(
     path: str | os.PathLike, threads: int, providers: Sequence[str] | None, content: bytes | None
 ) -> Run:
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            f'{error}: install numpy, opencv-python-headless and onnxruntime'
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     if providers is None:
