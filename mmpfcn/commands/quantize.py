@@ -35,6 +35,7 @@ FLOAT_PARTS = (
     r'/panoptic_head/\w+/[A-Z].*',  # coordinates, places, the sum of the pyramid
     r'.*/gn(_\d+)?/.*',  # group norm
     r'.*/(center|region|kernel)_out(_\d+)?/.*',
+    r'/panoptic_head/feature_encoder/convs.*',
 )
 """Names of nodes that stay float, see docs/deployment.md."""
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.out.suffix != '.onnx' or args.out.is_dir():
         parser.error(f'--out is a file that ends in .onnx, got {args.out}')
-    if args.out.exists() and args.out.samefile(args.model):
+    if args.out.resolve() == Path(args.model).resolve():
         parser.error(f'--out {args.out} is the model itself: give another name')
     with wrong_ends(parser, kinds=(*WRONG_FILE, ImportError)):
         differences = quantize(args.model, args.images, args.out, args.num_images)
@@ -108,13 +109,12 @@ def float_nodes(graph: 'ModelProto') -> list[str]:
     """Names of the nodes that are not quantised.
 
     Beside :data:`FLOAT_PARTS`: convolutions with groups (their channels differ too much in size),
-    the first one, and the last of the feature encoder.
+    and the first one.
     """
     nodes = [node for node in graph.graph.node if node.name]
     convs = [node for node in nodes if node.op_type == 'Conv']
     grouped = [n for n in convs for a in n.attribute if a.name == 'group' and a.i > 1]
-    last = [node for node in convs if node.name.startswith('/panoptic_head/feature_encoder/convs')]
-    floats = {node.name for node in (*grouped, *convs[:1], *last[-1:])}
+    floats = {node.name for node in (*grouped, *convs[:1])}
     matched = [n.name for n in nodes if any(re.fullmatch(part, n.name) for part in FLOAT_PARTS)]
     return sorted(floats.union(matched))
 
