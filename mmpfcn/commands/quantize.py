@@ -36,6 +36,7 @@ FLOAT_PARTS = (
     r'.*/gn(_\d+)?/.*',  # group norm
     r'.*/(center|region|kernel)_out(_\d+)?/.*',
     r'/panoptic_head/feature_encoder/convs.*',
+    r'/panoptic_head/.*/conv(_\d+)?/(?!Conv(_\d+)?$).*',  # deformable convolutions
 )
 """Names of nodes that stay float, see docs/deployment.md."""
 
