@@ -49,11 +49,13 @@ if is_importable('mmengine') and not runs_without_torch():
         AccelerateInferenceHook,
         ClassCountHook,
         CompileNetworkHook,
+        PanopticVisualizationHook,
         TrainingStatisticsHook,
         accelerate_inference,
     )
     from .evaluation import ObjectScoreMetric, PanopticQualityMetric, RegionSemSegMetric
     from .models import (
+        ChannelDataPreprocessor,
         FeatureEncoder,
         InferenceSettings,
         KernelFusion,
@@ -82,13 +84,15 @@ else:
 
 
 __all__ = [
-    'AccelerateInferenceHook', 'ClassCountHook', 'CompileNetworkHook', 'FeatureEncoder',
+    'AccelerateInferenceHook', 'ChannelDataPreprocessor', 'ClassCountHook', 'CompileNetworkHook',
+    'FeatureEncoder',
     'ImageTargets', 'InferenceSettings', 'KernelFusion', 'KernelGenerator', 'KernelUpdate',
     'LevelMaps', 'LevelTargets', 'LoadImage', 'LoadPanopticGroundTruth', 'ModulatedDeformConv',
     'ObjectScoreMetric', 'PackPanopticInputs', 'PaintThings', 'PairedCrop', 'PairedSampler',
     'PanopticDataset', 'PanopticFCN',
     'PanopticFCNAssigner', 'PanopticFCNFusionHead', 'PanopticFCNHead', 'PanopticInferencer',
-    'PanopticQualityMetric', 'PanopticResult', 'PanopticVisualizer', 'RandomCropWithInstance',
+    'PanopticQualityMetric', 'PanopticResult', 'PanopticVisualizationHook',
+    'PanopticVisualizer', 'RandomCropWithInstance',
     'RegionSemSegMetric', 'RelativeFeatureEncoder', 'RelativeKernelGenerator', 'SegmentMasks',
     'ShortSideResize',
     'TimmBackbone', 'TrainingSettings', 'TrainingStatisticsHook', 'WeightedDiceLoss', '__version__',

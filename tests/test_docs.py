@@ -27,6 +27,7 @@ from mmpfcn.apis.configs import read_config
 from mmpfcn.commands import test as test_command
 from mmpfcn.commands import train
 from mmpfcn.commands.convert.own_data import OPTIONS
+from mmpfcn.formats.video_file import VideoFile
 
 COMMANDS = ROOT / 'mmpfcn' / 'commands'
 ALL = [(page.name, command) for page in PAGES for command in commands(page.name)]
@@ -90,10 +91,16 @@ def user(tmp_path_factory) -> Path:
     torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
     pixels = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     Image.fromarray(pixels).save(folder / 'photo.jpg')
+    with VideoFile(folder / 'clip.mp4', 10) as video:
+        video.add(pixels)
+        video.add(pixels[::-1])
     return folder
 
 
-FEWER = {'make_shapes.py': ['--train', '2', '--val', '2', '--workers', '1']}
+FEWER = {
+    'make_shapes.py': ['--train', '2', '--val', '2', '--workers', '1'],
+    'moving_shapes.py': ['--clips', '1', '--frames', '4'],
+}
 """Added to a command, to be quick."""
 
 
@@ -141,7 +148,8 @@ def test_the_command_lines_of_runs_are_accepted(command, tmp_path, monkeypatch):
             (tmp_path / 'configs' / name / path.name).symlink_to(path)
     (tmp_path / 'configs/panoptic_fcn/mine.py').write_text("_base_ = './r50_coco.py'")
     words = shlex.split(command.replace('$R', 'data/elsewhere'))
-    for name in re.findall(r'\S+\.pth|CHECKPOINT', command.replace('=', ' ')):
+    weights = 'work_dirs/tf_efficientnet_lite0.pth'  # the command before it on the page makes them
+    for name in [weights, *re.findall(r'\S+\.pth|CHECKPOINT', command.replace('=', ' '))]:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     make = {'train': train.train_config, 'test': test_command.test_config}[Path(words[1]).stem]

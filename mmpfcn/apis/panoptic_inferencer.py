@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import partial
@@ -19,18 +20,40 @@ from mmengine.registry import MODELS, init_default_scope
 from rich.progress import track
 from torch import nn
 
+from ..datasets.load_image import configured_rule, require_rule
 from ..engine import accelerate_inference
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
+from ..formats.pixels import PixelRule, preview
+from ..formats.read_ahead import read_ahead
 from ..formats.read_image import ImageSource
+from ..models.input_channels import require_input
 from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
-from ..structures import LevelMaps, NetworkOutput
+from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
+from .large_images import LargeResult, predict_large
 from .panoptic_result import PanopticResult
+
+
+def build_model(cfg: Config, meta: Mapping) -> nn.Module:
+    """The model of a config, with ``dataset_meta`` from a checkpoint's ``meta`` or the config.
+
+    Raises TypeError for one that is no Panoptic FCN.
+    """
+    model = MODELS.build(cfg.model)
+    if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
+        raise TypeError(
+            f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
+            'PanopticInferencer is for Panoptic FCN'
+        )
+    model.dataset_meta = find_dataset_meta(
+        meta, cfg, model.num_things_classes, model.num_stuff_classes
+    )
+    return model
 
 
 class PanopticInferencer(BaseInferencer):
@@ -80,11 +103,7 @@ class PanopticInferencer(BaseInferencer):
 
     @classmethod
     def from_pretrained(
-        cls,
-        name: str | Path,
-        device: str | None = None,
-        show_progress: bool = True,
-        accelerate: bool = True,
+        cls, name: str | Path, device: str | None = None, show_progress: bool = True
     ) -> 'PanopticInferencer':
         """A published model: weights, config and class names come together, and none runs code.
 
@@ -93,13 +112,13 @@ class PanopticInferencer(BaseInferencer):
                 (.safetensors, .pth) or address; a repository of the Hugging Face Hub,
                 ``hf://user/name`` or ``hf://user/name@revision``; or ``published/r50_coco_3x`` and
                 the like (docs/migration.md).
-            device, show_progress, accelerate: as of the class.
+            device, show_progress: as of the class.
 
         Raises:
             FileNotFoundError: there is no such file or folder; says where to get it.
             ValueError: no config comes with it, it can not be downloaded, or is no such model.
         """
-        return cls(None, str(name), device, show_progress=show_progress, accelerate=accelerate)
+        return cls(None, str(name), device, show_progress=show_progress)
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
         index = model_index()
@@ -118,16 +137,7 @@ class PanopticInferencer(BaseInferencer):
             cfg.update(config_of(checkpoint, weights))
         for source in ('init_cfg', 'pretrained', 'checkpoint'):
             cfg.model.backbone.pop(source, None)  # nothing is fetched that the checkpoint replaces
-        model = MODELS.build(cfg.model)
-        if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
-            raise TypeError(
-                f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
-                'PanopticInferencer is for Panoptic FCN'
-            )
-        meta = checkpoint.get('meta', {})
-        model.dataset_meta = find_dataset_meta(
-            meta, cfg, model.num_things_classes, model.num_stuff_classes
-        )
+        model = build_model(cfg, checkpoint.get('meta', {}))
         if weights is None:
             model.init_weights()
             self._load_weights_to_model(model, None, None)  # warns
@@ -136,9 +146,16 @@ class PanopticInferencer(BaseInferencer):
         return model.to(device).eval()
 
     def _init_pipeline(self, cfg: Config) -> Compose:
-        """The test pipeline without what reads files: images come from :func:`read_image`."""
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        return Compose([step for step in pipeline if not step['type'].startswith('Load')])
+        """The test pipeline without what reads files: images come from :func:`read_image`.
+
+        By the rule of its ``LoadImage``, :attr:`rule`.
+        """
+        steps = cfg.test_dataloader.dataset.pipeline
+        self.rule = configured_rule(steps)
+        pipeline = Compose([step for step in steps if not step['type'].startswith('Load')])
+        require_rule(self.rule, pipeline.transforms)
+        require_input(self.model, self.rule)
+        return pipeline
 
     def _init_collate(self, cfg: Config) -> Callable:
         return pseudo_collate
@@ -170,11 +187,17 @@ class PanopticInferencer(BaseInferencer):
         return heads
 
     def preprocess(
-        self, inputs: Iterable[Input], batch_size: int = 1, failures: list[Failure] | None = None
+        self,
+        inputs: Iterable[Input],
+        batch_size: int = 1,
+        failures: list[Failure] | None = None,
+        rule: PixelRule | None = None,
     ) -> Iterator[list[LoadedImage]]:
-        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`."""
+        """Images in batches, see :func:`read_batches`; ``failures`` as of :meth:`stream`. ``rule``
+        is another than the test pipeline's, for parts of an image.
+        """
         failed = None if failures is None else failures.append
-        return read_batches(inputs, self._prepare, batch_size, failed)
+        return read_batches(inputs, self._prepare, batch_size, failed, rule or self.rule)
 
     def _prepare(self, image: np.ndarray, name: str) -> tuple[dict, tuple[int, int]]:
         shape = image.shape[:2]
@@ -197,7 +220,7 @@ class PanopticInferencer(BaseInferencer):
         return [
             NetworkOutput(
                 loaded.input,
-                np.ascontiguousarray(loaded.image[..., ::-1]),
+                np.ascontiguousarray(preview(loaded.image)[..., ::-1]),
                 [LevelMaps(*(maps[i : i + 1] for maps in level)) for level in levels],
                 mask_feats[i : i + 1],
                 sample,
@@ -249,7 +272,7 @@ class PanopticInferencer(BaseInferencer):
         semantic: bool = False,
         failures: list[Failure] | None = None,
     ) -> Iterator[PanopticResult]:
-        """Results one by one, with the memory of one batch; for videos and large folders.
+        """Results one by one, for videos and large folders: two batches are read ahead.
 
         Args:
             inputs: see :func:`list_inputs`, or what it yields.
@@ -263,10 +286,44 @@ class PanopticInferencer(BaseInferencer):
             FileNotFoundError, ValueError, TypeError: an image can not be used, or there is none.
         """
         failed = None if failures is None else failures.append
-        for batch in self.preprocess(list_inputs(inputs), batch_size, failures):
-            for output in self.forward(batch):
+        batches = self.preprocess(list_inputs(inputs), batch_size, failures)
+        with closing(read_ahead(batches)) as batches:
+            for output in (output for batch in batches for output in self.forward(batch)):
                 with told(output.input, failed):
                     yield self.finish(output, instances, semantic)
+
+    def large(
+        self,
+        path: str | Path | Input,
+        out_dir: str | Path,
+        tile: int = 1024,
+        overlap: int = 256,
+        batch_size: int = 1,
+        polygons: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> LargeResult | None:
+        """An image of any size, tile by tile, see :func:`predict_large`."""
+        return predict_large(
+            self, path, out_dir, tile, overlap, batch_size, polygons, rank, world_size
+        )
+
+    def track(
+        self,
+        inputs: ImageSource | Iterable[ImageSource] | Iterator[Input],
+        batch_size: int = 1,
+        instances: bool = False,
+        tracker: Tracker | None = None,
+    ) -> Iterator[PanopticResult]:
+        """:meth:`stream` of the frames of one video, whose things keep their ids and numbers.
+
+        ``tracker`` knows what was before, such as one of :meth:`Tracker.from_state`; None begins
+        anew. The results are those of :meth:`PanopticResult.follow`.
+        """
+        tracker = tracker or Tracker()
+        for result in self.stream(inputs, batch_size, instances):
+            result.follow(tracker)
+            yield result
 
     def __call__(
         self,

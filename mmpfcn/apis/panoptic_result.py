@@ -7,11 +7,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 
 from ..formats.atomic_files import write_atomic
-from ..formats.coco_results import PICTURE_FOLDER, Segmentation, coco_instances
-from ..structures.label_map import segment_boxes, segment_index
+from ..formats.coco_results import (
+    PICTURE_FOLDER,
+    Segmentation,
+    category_ids,
+    coco_instances,
+    coco_record,
+)
+from ..structures import Tracker
+from ..structures.label_map import (
+    decode_segments,
+    encode_segments,
+    segment_boxes,
+    segment_index,
+)
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
 from ..visualization.labels import add_legend
@@ -44,6 +57,60 @@ class PanopticResult(Segmentation):
             result.semantic_seg = sample.pred_sem_seg.sem_seg[0].cpu().numpy()
         return result
 
+    @classmethod
+    def from_record(
+        cls, record: Mapping, image: np.ndarray, dataset_meta: Mapping
+    ) -> 'PanopticResult':
+        """What :meth:`to_record` gave, of the same image, (H, W, 3) uint8 RGB; without kernels."""
+        said = record['annotation']['segments_info']
+        labels = {id_: label for label, id_ in enumerate(category_ids(dataset_meta))}
+        classes, things = dataset_meta['classes'], set(dataset_meta['thing_classes'])
+        rles, ids = [s['segmentation'] for s in said], [s['id'] for s in said]
+        segments = []
+        for s in said:
+            label = labels[s['category_id']]
+            name, kept = (
+                classes[label],
+                {k: s[k] for k in s if k not in ('segmentation', 'iscrowd')},
+            )
+            segments.append(dict(kept, label=label, name=name, isthing=name in things))
+        return cls(
+            record['image']['file_name'],
+            record['stem'],
+            image,
+            decode_segments(rles, ids, image.shape[:2]),
+            segments,
+            dataset_meta,
+            record.get('instances'),
+        )
+
+    def to_record(self) -> dict:
+        """Plain values for JSON: of :func:`coco_record`, with ``segmentation``, the mask as COCO's
+        RLE, of each segment, and ``track_id`` where it has one.
+        """
+        record = coco_record(self)
+        rles = encode_segments(self.panoptic_seg, [s['id'] for s in self.segments_info])
+        said = record['annotation']['segments_info']
+        for entry, segment, rle in zip(said, self.segments_info, rles, strict=True):
+            entry['segmentation'] = rle
+            if 'track_id' in segment:
+                entry['track_id'] = segment['track_id']
+        return record
+
+    def follow(self, tracker: Tracker) -> None:
+        """Take this for the next frame of a video: things get the numbers of earlier frames.
+
+        Each segment gets ``track_id``, 0 for stuff. The ids of things in the map become ``label +
+        track_id * INSTANCE_OFFSET``, so an object has the same one in all frames.
+        """
+        index = segment_index(self.panoptic_seg, [s['id'] for s in self.segments_info])
+        numbers = tracker.update(index, self.segments_info, self.kernels)
+        for segment, number in zip(self.segments_info, numbers, strict=True):
+            segment['track_id'] = number
+            if number:
+                segment['id'] = segment['label'] + number * INSTANCE_OFFSET
+        self.panoptic_seg = np.array([0, *(s['id'] for s in self.segments_info)], np.int32)[index]
+
     def draw(self, alpha: float = 0.6, legend: bool = False) -> np.ndarray:
         """The segments over the image, with outlines, names and scores.
 
@@ -60,7 +127,10 @@ class PanopticResult(Segmentation):
         """
         names, palette = self.dataset_meta['classes'], class_palette(self.dataset_meta)
         image, ids = (enlarge(x, MIN_PANEL_HEIGHT) for x in (self.image, self.panoptic_seg))
-        segments = [Segment(s['id'], s['label'], s['score']) for s in self.segments_info]
+        segments = [
+            Segment(s['id'], s['label'], s['score'], track=s.get('track_id', 0))
+            for s in self.segments_info
+        ]
         picture = draw_panoptic(image, ids, segments, names, palette, alpha)
         if not legend:
             return picture

@@ -52,6 +52,10 @@ def train_config(argv: list[str] | None = None) -> Config:
     if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
         parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
     cfg = load_config(parser, args)
+    backbone = cfg.get('model', {}).get('backbone', {})  # its weights are read long after this
+    for weights in (backbone, backbone.get('init_cfg') or {}):
+        if weights.get('checkpoint'):
+            require_file(parser, 'the checkpoint of model.backbone', weights['checkpoint'])
     if args.resume not in (None, 'auto'):
         require_file(parser, '--resume', args.resume)
     if args.amp:

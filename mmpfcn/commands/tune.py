@@ -135,6 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = options.load_config(parser, args)
     if args.out is not None and args.out.exists() and args.out.samefile(args.config):
         parser.error(f'--out {args.out} is the config itself: choose another name')
+    for key in (args.cfg_options or {}) if args.out is not None else ():
+        if any(part.isdigit() for part in key.split('.')):
+            parser.error(f'--cfg-options {key}: a place in a list can not be written to --out')
     inferencer, images = build(parser, args, cfg)
     samples = list(run_network(inferencer, images))
     known = {}
@@ -153,8 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         given = ' '.join(f'model.test_cfg.{name}={value}' for name, value in changes.items())
         print(f'--cfg-options {given}')
     if args.out is not None:
-        test_cfg = ', '.join(f'{name}={value}' for name, value in changes.items())
-        text = f'_base_ = {str(Path(args.config).resolve())!r}\n'
-        text += f'model = dict(test_cfg=dict({test_cfg}))\n'
+        tuned = Config(dict(model=dict(test_cfg=changes)))
+        tuned.merge_from_dict(args.cfg_options or {})
+        tuned.merge_from_dict({f'model.test_cfg.{name}': value for name, value in changes.items()})
+        text = f'_base_ = {str(Path(args.config).resolve())!r}\n{tuned.pretty_text}'
         options.write_or_exit(parser, args.out, text.encode(), 'config')
     return 0

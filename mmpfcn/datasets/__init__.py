@@ -4,7 +4,8 @@ from ..formats.panoptic_json import PanopticJson, arrange_classes, read_panoptic
 from ..formats.panoptic_png import read_panoptic_png, write_panoptic_png
 from ..structures.label_map import segment_areas, segment_boxes, segment_index
 from ..structures.segment_masks import SegmentMasks
-from .loading import LoadImage, LoadPanopticGroundTruth, PackPanopticInputs, PaintThings
+from .load_image import LoadImage
+from .loading import LoadPanopticGroundTruth, PackPanopticInputs, PaintThings
 from .paired_crop import PairedCrop
 from .paired_sampler import PairedSampler
 from .panoptic_dataset import PanopticDataset

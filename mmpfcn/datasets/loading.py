@@ -12,32 +12,11 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import PixelData
 
-from ..formats.panoptic_png import MAX_SEGMENTS, read_complete, read_panoptic_png
-from ..formats.read_image import decode_image
+from ..formats.panoptic_png import MAX_SEGMENTS, read_panoptic_png
 from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
 
 VOID = 255  # semantic label of unlabelled pixels, mmdet's ``seg_pad_value``
-
-
-@TRANSFORMS.register_module()
-class LoadImage(BaseTransform):
-    """Read an image upright; unlike mmcv's ``LoadImageFromFile`` refuse one that is cut off.
-
-    It is what :func:`mmpfcn.apis.read_image` reads, of every format, and raises as that does.
-    ``backend_args`` are of mmengine's file client.
-
-    Adds ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape``, (H, W) in pixels.
-    """
-
-    def __init__(self, backend_args: dict | None = None) -> None:
-        self.backend_args = backend_args
-
-    def transform(self, results: dict) -> dict:
-        path = results['img_path']
-        image = decode_image(read_complete(path, 'image', self.backend_args), path)
-        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
-        return results
 
 
 @TRANSFORMS.register_module()

@@ -2,7 +2,7 @@
 
 import logging
 import os.path as osp
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..formats.panoptic_json import arrange_classes, read_panoptic_json
+from .load_image import pixel_rule, require_rule, transforms_of
 from .replayable_sampler import SampleIndex, seeded
 
 LEFT_BEHIND = 'it leaves the semantic map behind'
@@ -27,9 +28,11 @@ def check_transforms(dataset: Any, behind: Sequence[str] = ()) -> None:
 
     Raises ValueError where the ``pipeline`` of a data set, or of a wrapper of such as mmdet's
     ``MultiImageMixDataset``, has one of :data:`REFUSED`, or ``CopyPaste`` without ``PaintThings``
-    behind it; ``behind`` are the transforms of its wrappers.
+    behind it; ``behind`` are the transforms of its wrappers. Also as :func:`require_rule`.
     """
-    names = [*_transform_names(getattr(dataset, 'pipeline', ())), *behind]
+    pipeline = getattr(dataset, 'pipeline', None)
+    names = [*(type(step).__name__ for step in transforms_of(pipeline)), *behind]
+    require_rule(pixel_rule(dataset), pipeline)
     for inner in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
         if inner is not None:
             check_transforms(inner, names)
@@ -46,16 +49,6 @@ def check_transforms(dataset: Any, behind: Sequence[str] = ()) -> None:
             f'CopyPaste can not be used behind LoadPanopticGroundTruth alone: {LEFT_BEHIND}. Add '
             'dict(type="PaintThings") behind it'
         )
-
-
-def _transform_names(step: Any) -> Iterator[str]:
-    """Of a transform and of those inside, as ``RandomApply`` has them."""
-    if isinstance(step, list | tuple):
-        for inner in step:
-            yield from _transform_names(inner)
-    else:
-        yield type(step).__name__
-        yield from _transform_names(getattr(step, 'transforms', ()))
 
 
 @DATASETS.register_module()

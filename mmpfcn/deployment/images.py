@@ -10,7 +10,7 @@ from ..formats.short_side import nothing_left, short_side_size
 
 
 def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
-    """As the test pipeline: (h, w, 3) uint8 bilinear to ``meta['scale']``, or by the
+    """As the test pipeline: (h, w, C) bilinear to ``meta['scale']``, or by the
     ``meta['scale_factor']`` (x, y), or as it is where both are None.
 
     By mmdet's ``'Resize'`` and ``'cv2'`` in older files, which lack ``resize_type`` and
@@ -32,20 +32,21 @@ def resize(image: np.ndarray, meta: Mapping, name: str) -> np.ndarray:
     if min(size) < 1:
         raise ValueError(nothing_left(name, (h, w), meta['scale'] or meta['scale_factor']))
     if meta.get('resize_backend', 'cv2') == 'cv2':
-        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        return resized.reshape(*size[::-1], -1)
     from PIL import Image
 
     return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def normalize(images: Sequence[np.ndarray], meta: Mapping) -> np.ndarray:
-    """A batch for the graph: (N, 3, H, W) float32, zeros below and right of each image.
+    """A batch for the graph: (N, C, H, W) float32, zeros below and right of each image.
 
-    The images are (h, w, 3) uint8 BGR, all of one padded shape.
+    The images are (h, w, C), three are BGR, all of one padded shape.
     """
     shape = padded_shape(images[0].shape[:2], meta['pad_size_divisor'])
     mean, std = (np.array(meta[key], np.float32)[:, None, None] for key in ('mean', 'std'))
-    batch = np.zeros((len(images), 3, *shape), np.float32)
+    batch = np.zeros((len(images), images[0].shape[2], *shape), np.float32)
     for place, image in zip(batch, images, strict=True):
         h, w = image.shape[:2]
         channels = image[..., ::-1] if meta['bgr_to_rgb'] else image

@@ -11,6 +11,7 @@ import numpy as np
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import Segmentation
 from ..formats.inputs import list_inputs
+from ..formats.pixels import PixelRule, preview
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
 from .kernel_update import read_update, update_kernels
@@ -23,7 +24,7 @@ QUANTIZED_KEY = 'mmpfcn_quantized'  # of the metadata: how the graph was quantis
 FORMAT = 1  # of the metadata and of the graph's outputs
 
 EXTENDED_FORMAT = 2
-"""With what earlier versions would leave out: an update of kernels, or ``scale_factor``."""
+"""With what earlier versions leave out: an update of kernels, ``scale_factor``, ``pixels``."""
 
 
 class OnnxInferencer:
@@ -71,6 +72,7 @@ class OnnxInferencer:
         load = partial(load_graph, path, runtime, threads=threads, providers=providers)
         self.run_graph = load(precision)
         self.meta = read_metadata(properties, path)
+        self.rule = PixelRule(**self.meta.get('pixels', {}))
         require_finite_weights(path)
         update = read_update(properties)
         self.run_update = update and load('f32', content=update)
@@ -119,7 +121,8 @@ class OnnxInferencer:
             semantic: return the semantic map as well.
         """
         failed = None if failures is None else lambda x: failures.append((x.name, x.message))
-        for batch in read_batches(list_inputs(inputs), self.prepare, batch_size, failed):
+        images = list_inputs(inputs)
+        for batch in read_batches(images, self.prepare, batch_size, failed, self.rule):
             outputs = self.run_network([loaded.data for loaded in batch])
             for i, loaded in enumerate(batch):
                 with told(loaded.input, failed):
@@ -127,7 +130,7 @@ class OnnxInferencer:
                     yield self._result(loaded, output, instances, semantic)
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """The graph's outputs for (h, w, 3) uint8 BGR images of one padded size, not resized."""
+        """The graph's outputs for images of one padded size, (h, w, C) as ``self.rule`` has it."""
         return self.run_graph({'image': normalize(images, self.meta)})
 
     def finish(
@@ -165,7 +168,7 @@ class OnnxInferencer:
     ) -> Segmentation:
         (name, stem, _), image, resized, _ = loaded
         found = self.finish(output, resized.shape[:2], image.shape[:2], instances)
-        rgb, sem_seg = np.ascontiguousarray(image[..., ::-1]), found.semantic_seg
+        rgb, sem_seg = np.ascontiguousarray(preview(image)[..., ::-1]), found.semantic_seg
         maps = found.panoptic_seg, found.segments_info, self.dataset_meta, found.instances
         return Segmentation(name, stem, rgb, *maps, sem_seg if semantic else None)
 

@@ -19,8 +19,8 @@ def load_graph(
     path: str | os.PathLike,
     runtime: str,
     precision: str,
-    threads: int | None,
-    providers: Sequence[str] | None,
+    threads: int | None = None,
+    providers: Sequence[str] | None = None,
     content: bytes | None = None,
 ) -> Run:
     """A graph that is ready to run.

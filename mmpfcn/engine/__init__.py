@@ -5,5 +5,6 @@ from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook
 from .finite_hook import FiniteHook
+from .panoptic_visualization_hook import PanopticVisualizationHook
 from .training_statistics_hook import TrainingStatisticsHook, training_statistics
 from .whole_checkpoint_hook import WholeCheckpointHook, newest_whole_checkpoint

@@ -10,8 +10,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.load_image import pixel_rule
 from ..datasets.panoptic_dataset import check_transforms
 from ..formats.class_names import class_names, compare_class_names
+from ..models.input_channels import require_input
 
 
 @HOOKS.register_module()
@@ -24,7 +26,8 @@ class ClassCountHook(Hook):
     checkpoint that is tested, validated or resumed (a training that starts from weights,
     ``load_from``, may have classes of its own); that a ``CocoPanopticDataset`` gives the first
     labels to things (in its first 100 images); and that ``CocoMetric``, which takes the order of
-    classes from its own JSON, has the data set's. What lacks these is not checked.
+    classes from its own JSON, has the data set's. What lacks these is not checked. The images'
+    channels are compared with the model's, and how training and validation images are read.
 
     Args:
         allow_other_names: do not compare names. For labels that mean the same under other names.
@@ -47,6 +50,7 @@ class ClassCountHook(Hook):
         self._known = 'training data', class_names(dataset.metainfo)
         if runner.val_loop is not None:
             self._compare('validation data', runner.val_dataloader.dataset)
+            compare_rules(dataset, runner.val_dataloader.dataset)
 
     def before_val(self, runner: Runner) -> None:
         self._check('validation data', runner, runner.val_dataloader, runner.val_evaluator)
@@ -65,8 +69,9 @@ class ClassCountHook(Hook):
 
 
 def check_classes(runner: Runner, dataset: BaseDataset) -> None:
-    """Raise ValueError unless the model has the classes of the data set."""
+    """Raise ValueError unless the model has the classes and channels of the data set."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    require_input(model, pixel_rule(dataset))
     counts = dict(thing_classes='num_things_classes', stuff_classes='num_stuff_classes')
     for key, count in counts.items():
         names, has = dataset.metainfo.get(key), getattr(model, count, None)
@@ -80,6 +85,16 @@ def check_classes(runner: Runner, dataset: BaseDataset) -> None:
         )
     if isinstance(dataset, CocoPanopticDataset):
         _check_things_first(dataset)
+
+
+def compare_rules(train: BaseDataset, val: BaseDataset) -> None:
+    """Raise ValueError where the images of training and validation are read differently."""
+    rules = pixel_rule(train), pixel_rule(val)
+    if rules[0] != rules[1]:
+        raise ValueError(
+            f'images are read differently, {rules[0]} in training and {rules[1]} in validation: '
+            'give LoadImage the same settings in both pipelines'
+        )
 
 
 def _check_things_first(dataset: CocoPanopticDataset, num_images: int = 100) -> None:

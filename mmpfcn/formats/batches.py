@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .inputs import Failure, Input
+from .pixels import COLOUR, PixelRule
 from .read_image import read_image
 
 
@@ -15,7 +16,7 @@ class LoadedImage(NamedTuple):
     """An image that was read, and what it became for a network."""
 
     input: Input
-    image: np.ndarray  # (H, W, 3) uint8 BGR
+    image: np.ndarray  # (H, W, C), as the model's rule makes it
     data: Any  # what the model made of it
     shape: tuple[int, int]  # (H, W) of the network's input, with padding
 
@@ -31,10 +32,11 @@ def read_batches(
     prepare: Callable[[np.ndarray, str], tuple[Any, tuple[int, int]]],
     batch_size: int,
     failed: Callable[[Failure], object] | None,
+    rule: PixelRule = COLOUR,
 ) -> Iterator[list[LoadedImage]]:
     """Read images, in batches of one padded size; others would change each other's coordinates.
 
-    ``prepare`` makes ``data`` and ``shape`` of (H, W, 3) uint8 BGR and a name for messages.
+    ``prepare`` makes ``data`` and ``shape`` of an image, read by ``rule``, and a name for messages.
     ``failed`` is told of every image that can not be used; None raises the first error.
     """
     if batch_size < 1:
@@ -43,7 +45,7 @@ def read_batches(
     def load() -> Iterator[LoadedImage]:
         for item in inputs:
             with told(item, failed):
-                image = read_image(item.source)
+                image = read_image(item.source, rule)
                 yield LoadedImage(item, image, *prepare(image, item.name))
 
     for _, images in groupby(load(), lambda loaded: loaded.shape):

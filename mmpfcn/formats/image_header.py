@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
-NUMBER_TYPES = {3: 2, 4: 4}  # of TIFF fields: SHORT and LONG, and their bytes
+BITS, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 258, 262, 277, 338
+SAMPLES_OF = {2: 3, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # by PHOTOMETRIC; 1 of all others
+ALPHA = (1, 2)  # kinds of EXTRA_SAMPLES
+NUMBER_TYPES = {3: 2, 4: 4, 16: 8}  # of TIFF fields: SHORT, LONG and LONG8, and their bytes
+TIFFS = b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'  # the last two are BigTIFF
 AVIF_TURN = re.compile(rb'\0\0\0\x09(irot|imir)(.)', re.DOTALL)
 # of EXIF: quarter turns to the left, then mirrored top to bottom (0) or left to right (1)
 AVIF_ORIENTATIONS = {
@@ -36,6 +40,8 @@ class Header(NamedTuple):
     width: int
     orientation: int = 1  # of EXIF, 1 to 8; 1 is upright
     cut_off: bool = False  # whether the file lacks its end
+    bits: int = 8  # of a channel, where a PNG or TIFF says
+    channels: int | None = None  # of a TIFF that is not grey or colour, with or without alpha
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,10 +60,11 @@ def read_header(content: bytes) -> Header | None:
         header = _png(content)
     elif content.startswith(b'RIFF') and content[8:12] == b'WEBP':
         header = _webp(content)
-    elif content.startswith((b'II*\0', b'MM\0*')):
+    elif content.startswith(TIFFS):
         fields = _tiff_fields(content)
         height, width = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
-        header = Header(height, width, _orientation(content))
+        bits, channels = fields.get(BITS, 8), _other_channels(fields)
+        header = Header(height, width, _orientation(content), bits=bits, channels=channels)
     elif content.startswith(b'BM'):
         h, w = (int.from_bytes(content[i : i + 4], 'little', signed=True) for i in (22, 18))
         header = Header(abs(h), w)
@@ -125,6 +132,7 @@ def _jpeg(content: bytes) -> Header:
 def _png(content: bytes) -> Header:
     """Follow the chunks. OpenCV takes memory for what a chunk claims before it looks for it."""
     width, height = (int.from_bytes(content[i : i + 4], 'big') for i in (16, 20))
+    bits = content[24] if len(content) > 24 else 8
     orientation, at = 1, len(PNG_SIGNATURE)
     while at < len(content):
         length, kind = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8]
@@ -132,7 +140,7 @@ def _png(content: bytes) -> Header:
             orientation = _orientation(content[at + 8 : at + 8 + length])
         at += 12 + length
         if kind == b'IEND':
-            return Header(height, width, orientation, cut_off=at > len(content))
+            return Header(height, width, orientation, at > len(content), bits)
     return Header(height, width, orientation, cut_off=True)
 
 
@@ -171,8 +179,15 @@ def _orientation(exif: bytes) -> int:
     return value if 1 <= value <= 8 else 1
 
 
+def _other_channels(fields: dict[int, int]) -> int | None:
+    """The number of channels where it is not what the colours of a TIFF need, and alpha."""
+    samples, expected = fields.get(SAMPLES, 1), SAMPLES_OF.get(fields.get(PHOTOMETRIC, 1), 1)
+    has_alpha = samples == expected + 1 and fields.get(EXTRA_SAMPLES) in ALPHA
+    return None if samples == expected or has_alpha else samples
+
+
 def _tiff_fields(content: bytes) -> dict[int, int]:
-    """The single whole numbers of the first directory, by tag."""
+    """The single whole numbers of the first directory, by tag; and the first of ``BITS``."""
     order = {b'II': 'little', b'MM': 'big'}.get(content[:2])
     if order is None:
         return {}
@@ -180,10 +195,15 @@ def _tiff_fields(content: bytes) -> dict[int, int]:
     def number(at: int, size: int) -> int:
         return int.from_bytes(content[at : at + size], order)
 
-    start = number(4, 4)
+    # bytes of an offset, of the number of entries, and of an entry
+    word, few, entry = (8, 8, 20) if content.startswith(TIFFS[2:]) else (4, 2, 12)
+    start = number(word, word)
+    end = min(start + few + entry * number(start, few), len(content))
     fields: dict[int, int] = {}
-    for at in range(start + 2, start + 2 + 12 * number(start, 2), 12):
-        size = NUMBER_TYPES.get(number(at + 2, 2))
-        if size and number(at + 4, 4) == 1:
-            fields.setdefault(number(at, 2), number(at + 8, size))
+    for at in range(start + few, end, entry):
+        tag, size, count = number(at, 2), NUMBER_TYPES.get(number(at + 2, 2)), number(at + 4, word)
+        if size and (count == 1 or tag == BITS):
+            place = at + 4 + word
+            place = place if count * size <= word else number(place, word)
+            fields.setdefault(tag, number(place, size))
     return fields

@@ -256,7 +256,9 @@ def _matching(pattern: str, results: str | None) -> Iterator[Input]:
     if not paths:
         raise ValueError(f'no file matches the pattern {pattern} (looked for in {Path.cwd()})')
     root = os.path.commonpath([path.parent for path in paths])
-    yield from (_below(path, root) for path in paths)
+    for path in paths:  # a path as text may be a video
+        is_image = str(path).lower().endswith(IMG_EXTENSIONS)
+        yield _below(path, root)._replace(source=path if is_image else str(path))
 
 
 def _below(path: Path, folder: str) -> Input:

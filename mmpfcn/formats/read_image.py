@@ -1,5 +1,6 @@
-"""One image, whatever it comes from, as (H, W, 3) uint8 BGR."""
+"""One image, whatever it comes from, as (H, W, 3) uint8 BGR or as a model wants it."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from .file_content import read_content
 from .image_header import MAX_PIXELS, Header, avif_orientation, check_pixels, read_header
 from .panoptic_png import read_complete
+from .pixels import COLOUR, HOW, PixelRule, UnfitPixels, warn_of_lost_bits
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,30 +28,35 @@ VIDEO_EXTENSIONS = (
     '.mts', '.m2ts', '.mjpeg', '.ogv',
 )  # fmt: skip
 
+TIFF = b'II', b'MM'
+
 ImageSource = Union[str, os.PathLike, np.ndarray, 'Image.Image']  # noqa: UP007 (PIL may be missing)
 
 
-def read_image(source: ImageSource) -> np.ndarray:
-    """Read an image upright (EXIF orientation), in colour, with 8 bits a channel.
-
-    Grey becomes three equal channels, 16 bits are scaled down, an alpha channel is left out.
+def read_image(source: ImageSource, rule: PixelRule = COLOUR) -> np.ndarray:
+    """Read an image upright (EXIF orientation), in colour with 8 bits a channel, or by a rule.
 
     Args:
         source: path, address (http, https), PIL image, or an array as mmcv has them: (H, W),
-            (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16.
+            (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA; uint8 or uint16. With a rule, of its
+            channels and any type of numbers.
+        rule: what becomes of channels and bits.
 
     Returns:
-        (H, W, 3) uint8 BGR, contiguous.
+        (H, W, 3) uint8 BGR, or what :meth:`PixelRule.fit` gives; contiguous.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no image, cut off, larger than :data:`MAX_PIXELS`, or an array of another kind.
+        ValueError: no image, cut off, larger than :data:`MAX_PIXELS`, or of other channels or bits.
         TypeError: neither of these.
     """
+    if isinstance(source, np.ndarray):
+        return rule.fit(source, 'array')
     if is_pixels(source):
-        return _from_array(source) if isinstance(source, np.ndarray) else _from_pil(source)
+        return rule.fit(_from_pil(source, rule), 'of PIL')
     if isinstance(source, str | os.PathLike):
-        return _from_file(os.fspath(source))
+        path = os.fspath(source)
+        return rule.fit(_from_file(path, rule), path)
     if isinstance(source, OSError | ValueError):  # what is wrong with a video
         raise source
     raise TypeError(
@@ -81,7 +88,7 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     return header.size
 
 
-def _from_file(path: str) -> np.ndarray:
+def _from_file(path: str, rule: PixelRule) -> np.ndarray:
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
     content = read_content(path)
@@ -90,17 +97,26 @@ def _from_file(path: str) -> np.ndarray:
         raise ValueError(
             f"video {path} can not be read: it is damaged or not coded as OpenCV's FFmpeg knows it"
         )
-    return decode_image(content, path)
+    return decode_image(content, path, rule=rule)
 
 
-def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """:func:`read_image` from the bytes of a file; ``name`` is for messages."""
+def decode_image(
+    content: bytes, name: str, max_pixels: int = MAX_PIXELS, rule: PixelRule = COLOUR
+) -> np.ndarray:
+    """:func:`read_image` from the bytes of a file; ``name`` is for messages.
+
+    For a rule with ``channels`` these are the file's own numbers, else (H, W, 3) BGR, uint8 or,
+    where :meth:`PixelRule.fit` scales them, of the file's own bits.
+    """
     header = read_header(content)
     if not content or (header is not None and header.cut_off):
         raise ValueError(f'image {name} is cut off ({len(content)} bytes): copy it again')
     if header is not None:
         check_pixels(*header.size, f'image {name}', max_pixels)
-    image = _decode(content, name, header)
+    if rule.channels is None:
+        image = _decode(content, name, header, keep_bits=rule.scales)
+    else:
+        image = _numbers(content, name, header)
     if header is not None and image.shape[:2] != header.size:
         raise ValueError(
             f'image {name} has {image.shape[1]} x {image.shape[0]} pixels, but its header says '
@@ -109,10 +125,34 @@ def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.
     return image
 
 
-def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
+def _decode(content: bytes, name: str, header: Header | None, keep_bits: bool) -> np.ndarray:
     """By OpenCV, which turns TIFF whatever it is told, JPEG and PNG but not WebP and AVIF."""
-    is_tiff = content.startswith((b'II', b'MM'))
+    if header is not None and header.channels is not None:
+        raise UnfitPixels(
+            f'image {name} is a TIFF of {header.channels} channels, but the model is for grey or '
+            f'colour, with or without alpha. {HOW}'
+        )
+    if header is not None and header.bits > 8 and not keep_bits:
+        warn_of_lost_bits()
+    is_tiff = content.startswith(TIFF)
     flags = cv2.IMREAD_COLOR | (0 if is_tiff else cv2.IMREAD_IGNORE_ORIENTATION)
+    flags |= cv2.IMREAD_ANYDEPTH if keep_bits else 0
+    image = _by_opencv(content, name, header, flags)
+    return image if is_tiff else _upright(image, content, name, header)
+
+
+def _numbers(content: bytes, name: str, header: Header | None) -> np.ndarray:
+    """(H, W) or (H, W, C), of the file's own type; three are BGR, others in the file's order."""
+    if content.startswith(TIFF):
+        image = _by_tifffile(content, name)
+    else:
+        image = _by_opencv(content, name, header, cv2.IMREAD_UNCHANGED)
+        if image.ndim == 3 and image.shape[2] == 4:
+            image = image[..., [2, 1, 0, 3]]
+    return _upright(image, content, name, header)
+
+
+def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
@@ -124,8 +164,37 @@ def _decode(content: bytes, name: str, header: Header | None) -> np.ndarray:
         )
     if image is None:
         raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
-    if is_tiff:
-        return image
+    return image
+
+
+def _by_tifffile(content: bytes, name: str) -> np.ndarray:
+    """The first image of a TIFF: its rows, columns and, samples or pages, channels."""
+    try:
+        import tifffile
+    except ImportError as error:
+        raise ValueError(f"image {name} is a TIFF: pip install 'mmpfcn[tiff]'") from error
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            series = file.series[0]
+            axes = dict(zip(series.axes, series.shape, strict=True))
+            colour_map = series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE
+            check_pixels(axes.pop('Y'), axes.pop('X'), f'image {name}')
+            pixels = series.asarray()
+    except Exception as error:  # tifffile has many for what a file can be
+        raise ValueError(f'image {name} can not be decoded by tifffile: {error}') from error
+    if colour_map or sum(size > 1 for size in axes.values()) > 1:
+        found = 'a colour map' if colour_map else f'the axes {series.axes} of {series.shape}'
+        raise UnfitPixels(
+            f'image {name} is a TIFF with {found}, expected rows, columns and channels: save it '
+            'as such, each image in a file of its own'
+        )
+    place = [series.axes.index(x) for x in (*'YX', *axes)]
+    size = [series.shape[place[0]], series.shape[place[1]]]
+    pixels = pixels.transpose(place).reshape(*size, -1)
+    return pixels[..., ::-1] if pixels.shape[2] == 3 else pixels
+
+
+def _upright(image: np.ndarray, content: bytes, name: str, header: Header | None) -> np.ndarray:
     return turn_upright(image, header.orientation if header else avif_orientation(content, name))
 
 
@@ -140,27 +209,15 @@ def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def _from_pil(image: 'Image.Image') -> np.ndarray:
+def _from_pil(image: 'Image.Image', rule: PixelRule) -> np.ndarray:
+    """The pixels for :meth:`PixelRule.fit`."""
     from PIL import ImageOps
 
     check_pixels(*image.size[::-1], 'PIL image')
     image = ImageOps.exif_transpose(image)
+    if rule.channels is not None and image.mode != 'P':
+        pixels = np.array(image)
+        return pixels[..., ::-1] if image.mode == 'RGB' else pixels
     if image.mode.startswith('I'):  # 16 bits, also where PIL says 32
-        return _from_array(np.array(image).clip(0, 2**16 - 1).astype(np.uint16))
-    return np.ascontiguousarray(np.array(image.convert('RGB'))[..., ::-1])
-
-
-def _from_array(array: np.ndarray) -> np.ndarray:
-    grey = array.ndim == 2 or array.ndim == 3 and array.shape[2] == 1
-    colour = array.ndim == 3 and array.shape[2] in (3, 4)
-    if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or not array.size:
-        raise ValueError(
-            f'the image is an array of {array.dtype} with shape {array.shape}, expected uint8 or '
-            'uint16 of (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, with H and W from 1'
-        )
-    check_pixels(*array.shape[:2], 'array')
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    if grey:
-        array = np.broadcast_to(array.reshape(*array.shape[:2], 1), (*array.shape[:2], 3))
-    return np.ascontiguousarray(array[..., :3])
+        return np.array(image).clip(0, 2**16 - 1).astype(np.uint16)
+    return np.array(image.convert('RGB'))[..., ::-1]

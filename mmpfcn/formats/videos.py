@@ -1,6 +1,8 @@
 """Videos and cameras as single frames."""
 
 import os
+import struct
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +17,18 @@ CAMERA_FPS = 10.0  # for cameras and files that do not say theirs
 EBML, SEGMENT = b'\x1a\x45\xdf\xa3', b'\x18\x53\x80\x67'  # starts of Matroska's and WebM's parts
 # what an MP4 or MOV is made of
 BOXES = {b'ftyp', b'styp', b'moov', b'mdat', b'moof', b'mfra', b'free', b'skip', b'wide', b'uuid'}
+# what OpenCV calls codings whose key frames say their size: Motion JPEG, MPEG-4 and so on
+CODINGS_WITH_SIZE = {
+    b'MJPG', b'FMP4', b'h264', b'hevc', b'VP80', b'VP90', b'AV01', b'mpg1', b'mpg2', b'flv1',
+}  # fmt: skip
 SHARE_READ = 0.8  # of the time that a file says it lasts; a video may be shorter than its sound
 
 
 class Video(NamedTuple):
     """An open video or camera.
 
-    After the last frame of a file that is cut off, or without any, ``frames`` raise ValueError.
+    After the last frame of a file that is cut off, or without any, and where the size of a file's
+    frames changes, ``frames`` raise ValueError.
     """
 
     frames: Iterator[np.ndarray]  # (H, W, 3) uint8 BGR, upright, one by one
@@ -89,8 +96,17 @@ def _captured(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
 def _whole(
     capture: cv2.VideoCapture, path: str, name: str, num_frames: int | None, fps: float
 ) -> Iterator[np.ndarray]:
-    number, seconds = 0, 0.0
+    number, seconds, first = 0, 0.0, None
+    sizes = packet_sizes(path)
     for frame in _captured(capture):
+        size = next(sizes, None)
+        first = first or size
+        if size != first and size is not None:
+            raise ValueError(
+                f'video {name} changes its size from {" x ".join(map(str, first))} to '
+                f'{" x ".join(map(str, size))} pixels at frame {number}: cut it there into two '
+                'videos, or scale it to one size'
+            )
         number += 1
         seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 + 1 / fps  # when the frame ends
         yield frame
@@ -103,6 +119,34 @@ def _whole(
             f'video {name} is cut off or damaged: it has {number}{said} frames that can be read: '
             'copy it again'
         )
+
+
+def packet_sizes(path: str) -> Iterator[tuple[int, int] | None]:
+    """(width, height) that each packet of a video says; None where it says none.
+
+    OpenCV gives all frames the size of the first and what is left in its memory for their pixels.
+    What a packet says shows when it is the only one of a video, whose head, an IVF's, says nothing.
+    """
+    packets = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1])
+    code = struct.pack('<i', int(packets.get(cv2.CAP_PROP_FOURCC)))
+    try:
+        while code in CODINGS_WITH_SIZE and (packet := packets.read()[1]) is not None:
+            is_key = packets.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME)
+            yield _size_of(code, packet.tobytes()) if is_key else None
+    finally:
+        packets.release()
+
+
+def _size_of(code: bytes, packet: bytes) -> tuple[int, int] | None:
+    head = struct.pack('<4sHH4sHHIIII', b'DKIF', 0, 32, code, 0, 0, 1, 1, 1, 0)
+    with tempfile.NamedTemporaryFile(suffix='.ivf') as file:
+        file.write(head + struct.pack('<IQ', len(packet), 0) + packet)
+        file.flush()
+        one = cv2.VideoCapture(file.name, cv2.CAP_FFMPEG)
+        width = int(one.get(cv2.CAP_PROP_FRAME_WIDTH))
+        height = int(one.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        one.release()
+    return (width, height) if width and height else None
 
 
 def is_cut_off(path: str) -> bool:

@@ -4,6 +4,7 @@ from ..ops.deform_conv import ModulatedDeformConv
 from .assigner import PanopticFCNAssigner
 from .feature_encoder import FeatureEncoder
 from .fusion_head import PanopticFCNFusionHead
+from .input_channels import ChannelDataPreprocessor
 from .kernel_fusion import KernelFusion
 from .kernel_generator import KernelGenerator
 from .kernel_update import KernelUpdate
@@ -15,6 +16,7 @@ from .settings import InferenceSettings, TrainingSettings
 from .timm_backbone import TimmBackbone
 
 __all__ = [
+    'ChannelDataPreprocessor',
     'FeatureEncoder',
     'KernelFusion',
     'KernelGenerator',

@@ -6,6 +6,7 @@ from mmdet.structures import SampleList
 from mmengine.config import ConfigDict
 from torch import Tensor
 
+from .input_channels import spread_weights
 from .timm_backbone import STRIDES, TimmBackbone
 
 
@@ -17,14 +18,15 @@ class PanopticFCN(MaskFormer):
     head share ``test_cfg``.
 
     Args:
-        backbone: config of the backbone.
+        backbone: config of the backbone; where it has ``in_channels``, weights of one for three
+            channels are spread over them (:func:`spread_weights`).
         neck: config of the neck.
         panoptic_head: config of :class:`PanopticFCNHead`.
         panoptic_fusion_head: config of :class:`PanopticFCNFusionHead`; it takes the class counts of
             ``panoptic_head``.
         train_cfg: training settings of the head.
         test_cfg: thresholds of both heads.
-        data_preprocessor: config of mmdet's ``DetDataPreprocessor``.
+        data_preprocessor: config of a ``DetDataPreprocessor`` or ``ChannelDataPreprocessor``.
         init_cfg: weights to load.
 
     Raises:
@@ -63,11 +65,12 @@ class PanopticFCN(MaskFormer):
                     f'panoptic_head.{name}={head} but panoptic_fusion_head.{name}={fusion}: set '
                     'both to the count of the data set'
                 )
+        spread_weights(self.backbone)
         if isinstance(self.backbone, TimmBackbone):
             self._require_channels(self.backbone.out_channels)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) to P2..P7, of which P_l has stride 2^l."""
+        """(N, C, H, W) to P2..P7, of which P_l has stride 2^l."""
         feats = self.backbone(batch_inputs)
         self._require_channels([f.shape[1] for f in feats])
         height, heights = batch_inputs.shape[2], [f.shape[2] for f in feats]

@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from .input_channels import spread_weights
 from .simple_pyramid import SimplePyramid
 
 STRIDES = [4, 8, 16, 32]
@@ -28,6 +29,8 @@ class TimmBackbone(BaseModule):
             blocks, and all before them are not trained; 0 or less trains everything.
         norm_eval: keep the statistics of batch norm as they were loaded.
         drop_path_rate: share of residual branches that a training step leaves out.
+        in_channels: C of the images; weights for three are spread over them
+            (:func:`spread_weights`).
 
     Attributes:
         out_channels: of the four features; ``neck.in_channels`` has to be the same.
@@ -47,6 +50,7 @@ class TimmBackbone(BaseModule):
         frozen_stages: int = 0,
         norm_eval: bool = True,
         drop_path_rate: float = 0.0,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         self.model_name = model_name
@@ -62,8 +66,9 @@ class TimmBackbone(BaseModule):
         else:  # the last feature of a stride, where there are several
             indices = [len(strides) - 1 - strides[::-1].index(stride) for stride in STRIDES]
         self._features = dict(features_only=True, out_indices=indices)
-        self.net = self._create(**self._features)
-        feats = self._try_out()
+        self.net = self._create(in_chans=in_channels, **self._features)
+        spread_weights(self.net)
+        feats = self._try_out(in_channels)
         self._freeze(feats[: max(frozen_stages, 0)])
         self.out_channels = [f.shape[1] for f in feats]
         self.pyramid = SimplePyramid(self.out_channels[-1]) if is_plain else None
@@ -100,12 +105,12 @@ class TimmBackbone(BaseModule):
             )
         return strides
 
-    def _try_out(self) -> list[Tensor]:
+    def _try_out(self, in_channels: int) -> list[Tensor]:
         """Features of an image of a size that no model is made for."""
         self.net.eval()
         try:
             with torch.enable_grad():
-                feats = self._net_features(torch.zeros(1, 3, 64, 96))
+                feats = self._net_features(torch.zeros(1, in_channels, 64, 96))
         except (AssertionError, RuntimeError) as error:
             raise ValueError(
                 f'{self.model_name} does not take images of any size: {error}'
@@ -168,7 +173,7 @@ class TimmBackbone(BaseModule):
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) to features (N, c, h, w) at strides 4, 8, 16 and 32.
+        """(N, C, H, W) to features (N, c, h, w) at strides 4, 8, 16 and 32.
 
         H and W are multiples of 32, as ``data_preprocessor.pad_size_divisor`` makes them.
         """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from pycocotools import mask as mask_utils
 
 from ..formats.panoptic_png import MAX_SEGMENTS
 
@@ -69,3 +70,27 @@ def segment_boxes(index: np.ndarray, num_segments: int) -> np.ndarray:
     np.maximum.at(high[0], runs.values, columns + runs.lengths)
     np.maximum.at(high[1], runs.values, rows + 1)
     return np.concatenate([np.minimum(low, high), high])[:, 1:].T
+
+
+def encode_segments(ids: np.ndarray, segment_ids: Sequence[int]) -> list[dict]:
+    """The mask of each segment as COCO's compressed RLE, of (H, W) ids."""
+    size, columns = list(ids.shape), np.ascontiguousarray(ids.T).reshape(1, -1)
+    starts, lengths, values = find_runs(columns)
+    rles = []
+    for id_ in segment_ids:
+        start, length = starts[values == id_], lengths[values == id_]
+        bounds = np.append(np.stack([start, start + length], axis=1).ravel(), ids.size)
+        counts = np.trim_zeros(np.diff(bounds, prepend=0), 'b').tolist()
+        rle = mask_utils.frPyObjects(dict(size=size, counts=counts), *size)
+        rles.append(dict(size=size, counts=rle['counts'].decode()))
+    return rles
+
+
+def decode_segments(
+    rles: Sequence[dict], segment_ids: Sequence[int], shape: tuple[int, int]
+) -> np.ndarray:
+    """(H, W) int32 ids, 0 where no segment is, of what :func:`encode_segments` gives."""
+    ids = np.zeros(shape, np.int32)
+    for rle, id_ in zip(rles, segment_ids, strict=True):
+        ids[mask_utils.decode(rle).astype(bool)] = id_
+    return ids

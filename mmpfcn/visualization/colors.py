@@ -2,6 +2,7 @@
 
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import count
 
 import numpy as np
@@ -9,6 +10,7 @@ from mmdet.visualization import get_palette
 
 Color = Sequence[int]
 
+TRACK_SHADES = 24  # of a class: objects of a video whose numbers differ by it share one
 ANY_THING = (255, 255, 255)
 # of Okabe and Ito, which also the colour-blind tell apart
 LEVELS = (
@@ -25,10 +27,24 @@ def class_palette(metainfo: Mapping) -> Sequence[Color]:
     return palette
 
 
-def label_colors(labels: Sequence[int], palette: Sequence[Color]) -> np.ndarray:
-    """(len(labels), 3) uint8 colours: per label the shades of its colour, in order."""
+def label_colors(
+    labels: Sequence[int], palette: Sequence[Color], tracks: Sequence[int] | None = None
+) -> np.ndarray:
+    """(len(labels), 3) uint8 colours: per label the shades of its colour, in order.
+
+    What has a number in ``tracks``, from 1, always has the same shade; 0 stands for none.
+    """
     left = {label: iter(shades(palette[label], labels.count(label))) for label in set(labels)}
-    return np.array([next(left[label]) for label in labels], np.uint8).reshape(-1, 3)
+    colors = [
+        _track_shades(tuple(palette[label]))[track % TRACK_SHADES] if track else next(left[label])
+        for label, track in zip(labels, tracks or [0] * len(labels), strict=True)
+    ]
+    return np.array(colors, np.uint8).reshape(-1, 3)
+
+
+@cache
+def _track_shades(color: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    return shades(color, TRACK_SHADES)
 
 
 def shades(color: Color, number: int) -> list[tuple[int, int, int]]:

@@ -24,6 +24,7 @@ class Segment(NamedTuple):
     label: int
     score: float | None = None  # in [0, 1]; None where there is none, as in ground truth
     crowd: bool = False  # several things of one class in one segment: drawn hatched
+    track: int = 0  # number of a thing in all frames of a video; 0 where it has none
 
 
 def draw_panoptic(
@@ -41,7 +42,7 @@ def draw_panoptic(
         image: (H, W, 3) uint8, RGB.
         ids: (H, W) integers: the id of each pixel's segment. An id that no segment has is void.
         segments: Those to draw. The first one of a class has the colour of its class, the others
-            have other shades of it. A crowd has stripes.
+            have other shades of it; one with a track always the same. A crowd has stripes.
         classes: Name of each label.
         palette: RGB colour of each label, in [0, 255].
         alpha: Opacity of the colours, in [0, 1].
@@ -70,7 +71,8 @@ def draw_panoptic(
     texts = []
     for segment in segments:
         score = '' if segment.score is None else f' {segment.score:.2f}'
-        texts.append(classes[segment.label] + (' (crowd)' if segment.crowd else '') + score)
+        text = classes[segment.label] + (f' #{segment.track}' if segment.track else '')
+        texts.append(text + (' (crowd)' if segment.crowd else '') + score)
     return write_inside(drawn, index, texts)
 
 
@@ -173,7 +175,8 @@ def _blend(
     """Colour each segment, a crowd with stripes."""
     drawn, inside = image.copy(), index >= 0
     number = index[inside]
-    colors = label_colors([segment.label for segment in segments], palette)
+    labels, tracks = [s.label for s in segments], [s.track for s in segments]
+    colors = label_colors(labels, palette, tracks)
     crowd = np.array([segment.crowd for segment in segments], bool)
     y, x = np.nonzero(inside)
     stripe = (x + y) // _stripe_width(index.shape) % 2 == 1

@@ -40,6 +40,8 @@ ELSEWHERE = {
     r'tools/analysis_tools/explain\.py': 'test_commands/test_explain.py::test_the_page_in_a_browser',
     r'from mmpfcn\.apis import Outcome':
         'test_apis/test_explain.py::test_outcomes_are_what_the_thresholds_say',
+    r'predict huge\.tif': 'test_commands/test_predict_tiles.py::test_map_segments_and_polygons_once',
+    r"large\('huge\.tif'": 'test_apis/test_large_images.py::test_segments_are_those_of_the_map',
     r'torchrun .*tools/demo\.py': 'test_commands/test_predict.py::test_two_processes_share_the_images',
     r'tools/deployment/': 'test_commands/test_onnx_infer.py::test_tool_without_torch',
     r'mmpfcn quantize': 'test_commands/test_quantize.py::test_it_is_near_the_model_and_as_small_as_int8',
@@ -61,7 +63,8 @@ NOT_RUN = {
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
     r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
-    r'dsb2018|facades|^pip install timm': 'needs the data, or downloads weights',
+    r'measure_tiles\.py': 'minutes of measuring',
+    r"dsb2018|facades|^pip install (timm|'mmpfcn)": 'needs the data, or downloads weights',
 }
 
 

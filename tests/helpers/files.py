@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import struct
 import zlib
 from collections.abc import Iterator
@@ -63,3 +64,14 @@ def claim(path: Path, side: int) -> None:
     content = path.read_bytes()
     header = content[12:16] + struct.pack('>II', side, side) + content[24:29]
     path.write_bytes(content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:])
+
+
+@contextmanager
+def file_limit(num_bytes: int) -> Iterator[None]:
+    """Files may not grow beyond it, which stands for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

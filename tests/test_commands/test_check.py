@@ -1,5 +1,6 @@
 """The check names every problem of a data set, and what it says of a run is what a run does."""
 
+import io
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from helpers.breakable_data import CAR, CARS, PERSON, SIZE, SKY, BreakableData
 from helpers.files import cut, read_json, tree
 from helpers.oracle import ROOT, coco200
@@ -41,6 +43,13 @@ def write_image(path: Path, size: tuple[int, int], orientation: int | None = Non
     Image.new('RGB', size[::-1], (90, 120, 60)).save(path, exif=exif)
 
 
+def two_channels() -> bytes:
+    """A TIFF of them."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((*SIZE, 2), np.uint8), photometric='minisblack', planarconfig='contig')
+    return file.getvalue()
+
+
 BREAKERS: dict[str, Callable[[BreakableData], object]] = {
     'field': lambda f: f.data['images'][1].pop('height'),
     'start': lambda f: [a.update(image_id=a['image_id'] + 9) for a in f.data['annotations']],
@@ -55,11 +64,13 @@ BREAKERS: dict[str, Callable[[BreakableData], object]] = {
     'segment_id': lambda f: f.segment(CAR).update(id=PERSON),
     'image_missing': lambda f: f.image().unlink(),
     'image_broken': lambda f: cut(f.image()),
+    'channels': lambda f: f.image().write_bytes(two_channels()),
     'png_missing': lambda f: f.png().unlink(),
     'png_broken': lambda f: cut(f.png()),
     'png_type': lambda f: cv2.imwrite(str(f.png()), np.zeros((*SIZE, 3), np.uint16)),
     'png_size': lambda f: write_image(f.image(), (SIZE[0], SIZE[1] + 1)),
     'exif_turned': lambda f: write_image(f.image(), SIZE, orientation=6),
+    'bits': lambda f: f.image().write_bytes(cv2.imencode('.png', np.zeros(SIZE, np.uint16))[1]),
     'exif_unsure': lambda f: write_image(f.image(), SIZE, orientation=3),
     'png_name': lambda f: f.data['annotations'][1].update(file_name='0.png'),
     'stuff_twice': lambda f: f.segment(SKY).update(category_id=21),
@@ -111,7 +122,7 @@ def test_each_problem_is_found_and_nothing_else_and_a_run_does_what_is_said(file
         with pytest.raises((ValueError, FileNotFoundError)):
             run_over(files)
     else:
-        assert bool(run_over(files)) == (kind in ('unknown_pixels', 'no_pixels'))
+        assert bool(run_over(files)) == (kind in ('unknown_pixels', 'no_pixels', 'bits'))
 
 
 def run_over(files: BreakableData) -> list[str]:

@@ -13,18 +13,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import shell, tiny_inferencer
+from helpers import shell, tiny, tiny_inferencer
 from helpers.files import read_json
 from helpers.oracle import ROOT, coco200
 from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
+from pycocotools import mask as coco_mask
 
 from mmpfcn.commands.predict.command import main
 from mmpfcn.commands.predict.records import process_of_run
-from mmpfcn.commands.predict.videos import VideoFile, writable_rate
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
+from mmpfcn.formats.video_file import VideoFile, writable_rate
 
 DEMO = ROOT / 'tools' / 'demo.py'
 PROCESSES = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
@@ -218,6 +219,47 @@ def test_videos(demo, tmp_path, capsys):
     assert 'broken.mp4 can not be read' in errors
     assert 'camera 97 can not be opened: try another number' in errors
     assert not list((tmp_path / 'none').glob('*.mp4'))
+
+
+def json_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_track_numbers_things_and_keeps_masks(demo, tmp_path, capsys):
+    clip = write_video(tmp_path / 'clip.mp4', 4)
+    assert demo(tmp_path / '*.mp4', '--track', '--out-dir', tmp_path / 'out') == 0
+    for line in json_lines(tmp_path / 'out' / 'clip.jsonl'):
+        segments = line['annotation']['segments_info']
+        tracks = {s['track_id'] for s in segments if s['category_id'] < tiny.NUM_THINGS}
+        assert tracks and 0 not in tracks
+        assert {s['track_id'] for s in segments if s['category_id'] >= tiny.NUM_THINGS} <= {0}
+        for s in segments:
+            assert coco_mask.area(s['segmentation']) == s['area']
+    assert demo(clip, '--out-dir', tmp_path / 'out') == 2
+    assert 'holds results with another track' in capsys.readouterr().err
+    cv2.imwrite(str(tmp_path / 'a.png'), picture())
+    assert demo(clip, tmp_path / 'a.png', '--track', '--out-dir', tmp_path / 'none') == 2
+    assert '--track follows objects through videos' in capsys.readouterr().err
+    assert not (tmp_path / 'none').exists()
+
+
+def test_a_killed_video_goes_on_with_the_same_ids(demo, model, tmp_path, capsys):
+    clip, out, whole = write_video(tmp_path / 'clip.mp4', 60), tmp_path / 'out', tmp_path / 'whole'
+    lines = out / 'clip.jsonl'
+    run = start(clip, '--out-dir', out, '--track', *model)
+    wait_until(lambda: lines.is_file() and len(lines.read_text().splitlines()) > 27, run)
+    run.kill()
+    run.communicate(timeout=60)
+    with lines.open('a') as file:
+        file.write('{"half')
+    for folder in (out, whole):
+        assert demo(clip, '--out-dir', folder, '--track') == 0
+    assert re.search('clip.mp4: (25|50) frames are finished already', capsys.readouterr().out)
+    assert lines.read_text() == (whole / 'clip.jsonl').read_text()
+    assert len(json_lines(lines)) == 60
+    for folder in (out, whole):  # the same pictures, without rests of the killed run
+        assert sorted(p.name for p in folder.iterdir()) == ['clip.jsonl', 'clip.mp4', 'records']
+    assert (out / 'clip.mp4').read_bytes() == (whole / 'clip.mp4').read_bytes()
 
 
 def test_a_video_that_is_cut_off_is_not_finished(demo, tmp_path, capsys):

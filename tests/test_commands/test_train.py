@@ -56,6 +56,8 @@ def test_resume_and_scaled_learning_rates(config, checkpoint, refused):
     assert given.resume is True and given.load_from == checkpoint
     error = refused(read, config, '--resume', 'none.pth')
     assert '--resume is not a file: none.pth' in error
+    error = refused(read, 'lite0_plus_shapes', '--cfg-options', 'model.backbone.checkpoint=none.pth')
+    assert 'the checkpoint of model.backbone is not a file: none.pth' in error
     error = refused(read, config, '--auto-scale-lr')
     assert 'no auto_scale_lr.base_batch_size' in error
     cfg = read([config, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=16'])

@@ -49,7 +49,8 @@ def measured(folder, config, monkeypatch, **test_cfg) -> float:
 
 def test_before_and_after_are_what_a_test_run_measures(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    assert tune.main(['tiny.py', 'run/iter_80.pth', '--device=cpu', '--out=tuned.py']) == 0
+    given = ['--cfg-options', 'train_cfg.max_iters=7', 'model.test_cfg.pool_sizes=(3, 3, 3, 5, 5)']
+    assert tune.main([*WHOLE, '--device=cpu', '--out=tuned.py', *given]) == 0
     output = capsys.readouterr().out
     before, after = map(float, re.search(r'PQ (\S+) -> (\S+) on 2 ', output).groups())
     assert after > before
@@ -57,6 +58,7 @@ def test_before_and_after_are_what_a_test_run_measures(folder, monkeypatch, caps
     assert measured(folder, 'tuned.py', monkeypatch) == pytest.approx(after, abs=0.006)
     options = re.search(r'--cfg-options (.+)', output)[1].split()
     changes = dict(option.removeprefix('model.test_cfg.').split('=') for option in options)
+    assert Config.fromfile('tuned.py').train_cfg.max_iters == 7
     tuned = Config.fromfile('tuned.py').model.test_cfg
     assert {name: str(tuned[name]) for name in changes} == changes
 
@@ -85,6 +87,10 @@ def test_wrong_input(folder, monkeypatch, refused):
         ([*WHOLE, '--images=0'], '--images 0, expected at least 1'),
         ([*WHOLE, '--out=a.txt'], '--out must end in .py, got a.txt'),
         ([*WHOLE, '--out=tiny.py'], 'is the config itself'),
+        (
+            [*WHOLE, '--out=x.py', '--cfg-options', 'val_evaluator.0.classwise=True'],
+            '0.classwise: a place in a',
+        ),
         (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader=None'], 'no val_dataloader'),
         (['tiny.py', 'run/iter_80.pth', '--cfg-options', 'val_dataloader.dataset.ann_file=x.json'], 'x.json'),
     ):

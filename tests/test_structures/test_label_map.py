@@ -3,8 +3,16 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
 
-from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
+from mmpfcn.structures.label_map import (
+    decode_segments,
+    encode_segments,
+    find_runs,
+    segment_areas,
+    segment_boxes,
+    segment_index,
+)
 
 MAPS = st.integers(0, 2**32 - 1).map(
     lambda seed: np.random.default_rng(seed).integers(
@@ -34,3 +42,14 @@ def test_runs_cover_the_map_row_by_row(ids):
     runs = find_runs(ids)
     assert np.array_equal(np.repeat(runs.values, runs.lengths), ids.ravel())
     assert (runs.starts % ids.shape[1] + runs.lengths <= ids.shape[1]).all()
+
+
+@given(MAPS, st.lists(st.integers(1, 9), unique=True, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_masks_as_run_lengths_are_those_of_coco(ids, segment_ids):
+    rles = encode_segments(ids, segment_ids)
+    for rle, id_ in zip(rles, segment_ids, strict=True):
+        expected = coco_mask.encode(np.asfortranarray(ids == id_, np.uint8))
+        assert rle == dict(size=list(expected['size']), counts=expected['counts'].decode())
+    kept = np.where(np.isin(ids, segment_ids), ids, 0)
+    assert np.array_equal(decode_segments(rles, segment_ids, ids.shape), kept)

@@ -35,3 +35,10 @@ def test_a_palette_is_made_up_where_there_is_none(palette):
     meta = dict(classes=('cat', 'dog'), palette=palette)
     assert len(class_palette(meta)) == 2 and class_palette(meta) == class_palette(meta)
     assert class_palette(dict(meta, palette=PALETTE)) == PALETTE
+
+
+def test_a_track_has_one_shade_whatever_else_there_is():
+    colors = label_colors([1, 0, 1, 1], PALETTE, [5, 0, 6, 0])
+    alone = label_colors([1], PALETTE, [6])
+    assert colors[2].tolist() == alone[0].tolist() != colors[0].tolist()
+    assert colors[1].tolist() == list(PALETTE[0]) and colors[3].tolist() == list(PALETTE[1])

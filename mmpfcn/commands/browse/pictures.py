@@ -8,8 +8,8 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
-from mmpfcn.formats.panoptic_png import read_complete
-from mmpfcn.formats.read_image import decode_image
+from mmpfcn.datasets.load_image import picture
+from mmpfcn.formats.pixels import preview
 from mmpfcn.visualization import ground_truth as gt
 from mmpfcn.visualization.colors import class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, join_panels, resize, stack_rows
@@ -45,7 +45,7 @@ class Browser(NamedTuple):
         """
         data = self.dataset[index]
         sample = data['data_samples']
-        image = _to_rgb(data['inputs'].numpy().transpose(1, 2, 0))
+        image = preview(data['inputs'].numpy().transpose(1, 2, 0))[..., ::-1].copy()
         info = self.dataset.get_data_info(index)
         # Where the pipeline gives nothing, mmdet draws another image.
         path = sample.get('img_path', info['img_path'])
@@ -177,14 +177,7 @@ class Browser(NamedTuple):
         )
 
     def _read_image(self, path: str) -> np.ndarray:
-        backend_args = getattr(self.dataset, 'backend_args', None)
-        return _to_rgb(decode_image(read_complete(path, 'image', backend_args), path))
-
-
-def _to_rgb(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 of what mmcv reads: BGR, or grey where the config says so."""
-    image = np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3))
-    return np.ascontiguousarray(image.clip(0, 255).astype(np.uint8))
+        return picture(self.dataset, path)
 
 
 def _size(image: np.ndarray) -> str:

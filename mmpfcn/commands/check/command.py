@@ -81,7 +81,9 @@ def check_source(
     pairs = pair(content, source.json, findings)
     jobs = make_jobs(pairs, classes, source.images, source.pngs, findings)
     statistics = Statistics(classes, source.scale_ranges)
-    check = partial(check_image, num_things=classes.num_things, resized=source.resized)
+    check = partial(
+        check_image, num_things=classes.num_things, resized=source.resized, rule=source.rule
+    )
     with tqdm(total=len(pairs), unit='image', disable=None, leave=False) as bar:
         for result in map_in_processes(check, jobs, workers, CHUNK):
             findings.add(result.problems)

@@ -1,5 +1,6 @@
 """An image and its panoptic PNG held against the JSON."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 
 from mmpfcn.formats.image_header import read_header
 from mmpfcn.formats.panoptic_png import WrongPixels, read_complete, read_panoptic_png
+from mmpfcn.formats.pixels import COLOUR, PixelRule, UnfitPixels
 from mmpfcn.formats.read_image import decode_image
 from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
 
@@ -51,15 +53,18 @@ class Result(NamedTuple):
 
 
 def check_image(
-    job: Job, num_things: int, resized: Callable[[int, int], tuple[float, float]]
+    job: Job,
+    num_things: int,
+    resized: Callable[[int, int], tuple[float, float]],
+    rule: PixelRule,
 ) -> Result:
     """Read both files of an image, and hold them against what the JSON says.
 
     Labels below ``num_things`` are things; ``resized`` gives (height, width) of an image that has
-    this size before resizing.
+    this size before resizing, ``rule`` says how it is read.
     """
     problems: list[Problem] = []
-    image_size, size_in_file, orientation = _check_image_file(job, problems)
+    image_size, size_in_file, orientation = _check_image_file(job, rule, problems)
     ids = None if job.png is None else _read_png(job.png, problems)
     size = image_size if ids is None else ids.shape
     nothing = Result(problems, size, np.zeros((0, 3), np.int64), np.zeros(0), None)
@@ -90,17 +95,27 @@ def check_image(
     )
 
 
-def _check_image_file(job: Job, problems: list[Problem]) -> tuple[Size | None, Size | None, int]:
+def _check_image_file(
+    job: Job, rule: PixelRule, problems: list[Problem]
+) -> tuple[Size | None, Size | None, int]:
     """Size as loaded, size in the file, and EXIF orientation."""
     try:
         content = read_complete(str(job.image), 'image')
-        size = decode_image(content, str(job.image)).shape[:2]
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of lost bits, which are counted below
+            pixels = decode_image(content, str(job.image), rule=rule)
+        size = rule.fit(pixels, str(job.image)).shape[:2]
+    except UnfitPixels as error:
+        problems.append(Problem('channels', str(error)))
+        return None, None, 1
     except (ValueError, OSError) as error:
         missing = isinstance(error, FileNotFoundError)
         kind, text = ('image_missing', job.image) if missing else ('image_broken', error)
         problems.append(Problem(kind, str(text)))
         return None, None, 1
     header = read_header(content)
+    if header is not None and header.bits > 8 and rule == COLOUR:
+        problems.append(Problem('bits', f'{job.image}: {header.bits} bits'))
     if header is None:
         return size, size, 1  # of a format without orientation
     return size, (header.height, header.width), header.orientation

@@ -85,6 +85,11 @@ KINDS = {
         'image out of the JSON', effect=IN_TURN,
     ),
     'image_broken': Kind('image cut off or no image', COPY, effect=IN_TURN),
+    'channels': Kind(
+        "channels or bits that LoadImage of the pipeline does not read",
+        'set channels, and ranges or percentiles, of LoadImage (docs/datasets.md), or mend the '
+        'image', effect=IN_TURN,
+    ),
     'png_missing': Kind(
         'panoptic PNG missing',
         'mend the PNG folder (data_root, data_prefix.seg, --png) or the file_name of the '
@@ -107,6 +112,11 @@ KINDS = {
         'image with an EXIF orientation that its size does not show',
         'store the image without the tag, the way it was annotated', 'wrong',
         'it is loaded turned or mirrored: wrong unless it was annotated so',
+    ),
+    'bits': Kind(
+        'image of more than 8 bits that is cut to 8',
+        'set channels, and ranges or percentiles, of LoadImage (docs/datasets.md)', 'wrong',
+        'the upper 8 bits are taught: 12 bits in a file of 16 are 16 shades of nearly black',
     ),
     'png_name': Kind(
         'several annotations name one PNG',

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import mmcv
 from mmengine.config import Config
 
+from mmpfcn.datasets.load_image import configured_rule
+from mmpfcn.formats.pixels import COLOUR, PixelRule
+
 from .annotations import Classes
 from .problems import Findings, Problem
 
@@ -27,6 +30,7 @@ class Source(NamedTuple):
     scale_ranges: Sequence[tuple[float, float]] = COCO_RANGES
     filter_cfg: Mapping | None = None
     test_mode: bool = True
+    rule: PixelRule = COLOUR
 
     def resized(self, height: int, width: int) -> tuple[float, float]:
         """(height, width) of an image that is resized by ``scale``, as in mmcv's ``Resize``."""
@@ -83,6 +87,7 @@ def _source(dataset: Mapping, scale_ranges: Sequence) -> Source:
         scale_ranges=scale_ranges,
         filter_cfg=dataset.get('filter_cfg'),
         test_mode=dataset.get('test_mode', False),
+        rule=configured_rule(dataset.get('pipeline') or ()),
     )
 
 

@@ -23,6 +23,7 @@ from mmpfcn.apis import PanopticInferencer
 from mmpfcn.deployment.kernel_update import UPDATE_INPUTS, UPDATE_KEY, UPDATE_OUTPUTS
 from mmpfcn.deployment.onnx_inferencer import EXTENDED_FORMAT, FORMAT, METADATA_KEY
 from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.formats.pixels import COLOUR
 from mmpfcn.ops.bicubic import resize_bicubic
 from mmpfcn.version import __version__
 
@@ -52,7 +53,8 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
     metadata = describe(inferencer)
     network = ExportNetwork(inferencer.model).eval()
     divisor = metadata['pad_size_divisor']
-    graph = trace(network, noise(2, 4 * divisor, 5 * divisor))
+    channels = inferencer.rule.channels or 3
+    graph = trace(network, noise(2, 4 * divisor, 5 * divisor, channels))
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(metadata))
     differences = {}
     update = inferencer.model.panoptic_head.kernel_update
@@ -61,7 +63,7 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
         differences = compare_update(content, update)
         graph.metadata_props.add(key=UPDATE_KEY, value=b64encode(content).decode())
     content = serialize(graph)
-    differences |= compare(content, network, noise(1, 8 * divisor, 5 * divisor))
+    differences |= compare(content, network, noise(1, 8 * divisor, 5 * divisor, channels))
     write_atomic(path, content)
     return differences
 
@@ -202,10 +204,10 @@ def _differences(
     return differences
 
 
-def noise(batch_size: int, height: int, width: int) -> Tensor:
+def noise(batch_size: int, height: int, width: int, channels: int = 3) -> Tensor:
     """A batch like normalised images."""
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(batch_size, 3, height, width, generator=generator)
+    return torch.randn(batch_size, channels, height, width, generator=generator)
 
 
 def update_noise(update: KernelUpdate, num_kernels: int, height: int, width: int) -> list[Tensor]:
@@ -227,7 +229,9 @@ def describe(inferencer: PanopticInferencer) -> dict:
         if inferencer.dataset_meta.get(key)
     }
     pipeline = _describe_pipeline(inferencer.cfg.test_dataloader.dataset.pipeline)
-    extended = model.panoptic_head.kernel_update or 'scale_factor' in pipeline
+    if inferencer.rule != COLOUR:
+        pipeline['pixels'] = asdict(inferencer.rule)
+    extended = model.panoptic_head.kernel_update or {'scale_factor', 'pixels'} & {*pipeline}
     return dict(
         format=EXTENDED_FORMAT if extended else FORMAT,
         version=__version__,

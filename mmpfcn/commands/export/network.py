@@ -35,7 +35,7 @@ class ExportNetwork(nn.Module):
         self.settings = model.panoptic_head.test_cfg
 
     def forward(self, image: Tensor) -> GraphOutput:
-        """(N, 3, H, W), normalised and padded to multiples of 32."""
+        """(N, C, H, W), normalised and padded to multiples of 32."""
         return self.find_kernels(*self.model.panoptic_head(self.model.extract_feat(image)))
 
     def find_kernels(self, levels: list[LevelMaps], mask_feats: Tensor) -> GraphOutput:

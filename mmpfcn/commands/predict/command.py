@@ -11,6 +11,9 @@ The same command again goes on where it was stopped. Started by torchrun or Slur
 one machine or several with a common folder, share the images:
 
     torchrun --nproc_per_node 8 tools/demo.py photos --config ... --checkpoint ... --out-dir results
+
+An image of any size is cut into tiles (--tile 1024) and gives one map (panoptic/*.tif), and its
+segments as JSON lines.
 """
 
 import argparse
@@ -22,10 +25,13 @@ from mmengine.config import Config
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
 from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
+from mmpfcn.formats.raster import import_rasterio
+from mmpfcn.structures.tiling import Tiling
 
 from .. import options
 from .images import run_images
 from .records import RECORDS, Output, Records, device_of_process, is_moving, open_output, path_of
+from .tiles import Tiles, run_tiles
 from .videos import run_video
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
@@ -50,8 +56,12 @@ def make_parser() -> argparse.ArgumentParser:
     options.add_device(parser)
     options.add_accelerate(parser)
     add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
+    add('--track', action='store_true', help='objects of a video keep their numbers and colours')
     add('--no-pictures', action='store_true', help='maps and JSON only')
     add('--alpha', type=float, default=0.6, help='opacity of the colours in pictures, 0 to 1')
+    add('--tile', type=options.from_1, help='cut images into tiles with this side, in pixels')
+    add('--overlap', type=options.from_1, help='pixels that tiles share; default: a quarter')
+    add('--polygons', action='store_true', help='with --tile: write GeoJSON as well')
     options.add_config_options(parser, 'model.test_cfg.center_thr=0.3')
     add('--overwrite', action='store_true', help='forget the results that the folder holds')
     return parser
@@ -78,7 +88,34 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
     with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         work += list_files([item for item in args.inputs if item not in cameras], args.out_dir)
         require_one(work)
+    still = [item.name for item in work if not is_moving(item)]
+    if args.track and still:
+        parser.error(
+            f'--track follows objects through videos, {still[0]} is an image: leave it out, or '
+            'make a video of the images'
+        )
     return list({path_of(item): item for item in work}.values())
+
+
+def tiles_of(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, work: list[Input]
+) -> Tiles | None:
+    """How images are cut; None where they are not."""
+    if args.tile is None:
+        if args.overlap or args.polygons:
+            parser.error(
+                '--overlap and --polygons are of tiles: give their side, as by --tile 1024'
+            )
+        return None
+    tiles = Tiles(args.tile, args.overlap or max(args.tile // 4, 2), args.polygons)
+    moving = [item.name for item in work if is_moving(item)]
+    if moving or args.instances:
+        what = moving[0] if moving else '--instances'
+        parser.error(f'--tile is for panoptic maps of images, not for {what}')
+    with options.wrong_ends(parser, kinds=(ValueError, ImportError)):
+        Tiling((1, 1), tiles.tile, tiles.overlap)
+        import_rasterio()
+    return tiles
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -94,6 +131,7 @@ def main(argv: list[str] | None = None) -> int:
         if path.exists() and not path.is_dir():
             parser.error(f'--out-dir {path} is a file, expected a folder')
     work = list_work(parser, args)
+    tiles = tiles_of(parser, args, work)
     inferencer = build_inferencer(parser, args)
     settings = dict(
         checkpoint=file_hash(args.checkpoint),
@@ -102,13 +140,15 @@ def main(argv: list[str] | None = None) -> int:
         instances=args.instances,
         pictures=not args.no_pictures,
         alpha=args.alpha,
+        tiles=tiles and list(tiles),
+        track=args.track or None,  # folders of before say nothing of it
     )
     try:
         with options.wrong_ends(parser, kinds=(ValueError,)):
             output = open_output(args.out_dir, settings, args.overwrite)
             work = Records(output.folder / RECORDS, work).named()
             require_untouched(work, output.folder)
-        return run(inferencer, work, output, args.batch_size)
+        return run(inferencer, work, output, args.batch_size, tiles)
     except OSError as error:
         status, end = 1, f'{error}. What was finished is kept; the same command goes on'
     except KeyboardInterrupt:
@@ -119,11 +159,20 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
-def run(inferencer: PanopticInferencer, work: list[Input], output: Output, batch_size: int) -> int:
+def run(
+    inferencer: PanopticInferencer,
+    work: list[Input],
+    output: Output,
+    batch_size: int,
+    tiles: Tiles | None,
+) -> int:
     """Images, then videos and cameras; 1 if an input could not be used, 0 if all could."""
     images = [item for item in work if not is_moving(item)]
     videos = [item for item in work if is_moving(item)]
-    failed = run_images(inferencer, images, output, batch_size) if images else 0
+    if tiles is not None:
+        failed = sum(run_tiles(inferencer, item, output, tiles, batch_size) for item in images)
+    else:
+        failed = run_images(inferencer, images, output, batch_size) if images else 0
     for item in videos[output.rank :: output.world_size]:
         failed += run_video(inferencer, item, output)
     # a status other than 0 would make a launcher stop the other processes

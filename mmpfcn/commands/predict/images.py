@@ -68,6 +68,6 @@ def _delete_partial(stems: set[str], folder: Path) -> None:
 
 def _note(failures: list[Failure], records: Records) -> None:
     """Keep what went wrong; it is tried again by the next run, in which it may be mended."""
-    for failure in failures:
+    while failures:  # more may come meanwhile: images are read ahead
+        failure = failures.pop(0)
         records.add(dict(stem=failure.stem, name=failure.name, failed=failure.message))
-    failures.clear()

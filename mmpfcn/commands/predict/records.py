@@ -31,6 +31,7 @@ class Output(NamedTuple):
     instances: bool
     pictures: bool
     alpha: float
+    track: bool  # things of a video keep their numbers
     rank: int
     world_size: int
 
@@ -59,9 +60,8 @@ def open_output(folder: Path, settings: dict, overwrite: bool) -> Output:
             '--out-dir, or --overwrite'
         )
     write_atomic(begun, json.dumps(settings).encode())
-    return Output(
-        folder, settings['instances'], settings['pictures'], settings['alpha'], rank, world_size
-    )
+    kept = (settings[key] for key in ('instances', 'pictures', 'alpha', 'track'))
+    return Output(folder, *kept, rank, world_size)
 
 
 def process_of_run() -> tuple[int, int]:

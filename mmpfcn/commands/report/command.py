@@ -72,12 +72,14 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
 
 
 def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
-    """The data set of the test run, without its pipeline: only its records are used."""
+    """The data set of the test run, of whose pipeline only the reading of images is used."""
     loader = cfg.get('test_dataloader')
     if loader is None:
         parser.error('the config has no test_dataloader, which says where the ground truth is')
     with options.wrong_ends(parser, 'the test data set can not be built: '):
-        dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
+        pipeline = loader.dataset.get('pipeline', [])
+        pipeline = [step for step in pipeline if step['type'] == 'LoadImage']
+        dataset = DATASETS.build({**loader.dataset, 'pipeline': pipeline})
     for key in ('classes', 'thing_classes'):
         if key not in dataset.metainfo:
             parser.error(
@@ -130,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         scores, sums = add_up(track(measured, 'Images', len(dataset)))
         worst, best = (
-            [make_example(job(score.index), score, comparer, metainfo) for score in chosen]
+            [make_example(job(score.index), score, comparer, dataset) for score in chosen]
             for chosen in worst_and_best(scores, args.num_images)
         )
     page = fill_template(

@@ -1,14 +1,14 @@
 """Pictures of one image of a report: itself, ground truth, prediction, and what is wrong."""
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from mmengine.dataset import BaseDataset
 
-from mmpfcn.datasets.loading import LoadImage
+from mmpfcn.datasets.load_image import picture
 from mmpfcn.evaluation.segment_errors import KINDS, NO_ERROR, missed_kinds, wrong_kinds
 from mmpfcn.structures.label_map import segment_index
 from mmpfcn.visualization.colors import LEVELS, class_palette
@@ -35,23 +35,24 @@ class Found(NamedTuple):
     in_gt: bool
 
 
-def make_example(job: Job, score: Score, comparer: Comparer, metainfo: Mapping) -> dict:
+def make_example(job: Job, score: Score, comparer: Comparer, dataset: BaseDataset) -> dict:
     """Draw an image of a data set: panels by their title, as addresses that hold all of a JPEG.
 
     OSError or ValueError where it or a map is missing or broken, or they differ in size.
     """
     path = job.record['img_path']
     compared = comparer.compare(job)
-    image = LoadImage(comparer.backend_args).transform(dict(img_path=path))['img'][..., ::-1]
+    image = picture(dataset, path)
     if image.shape[:2] != compared.gt.shape:
         raise ValueError(
             f'image {path} is {image.shape[:2]} (H, W), its ground truth {compared.gt.shape}: make '
             'one of them anew'
         )
     size = (max(1, round(len(image) * THUMBNAIL_WIDTH / image.shape[1])), THUMBNAIL_WIDTH)
-    image = resize(np.ascontiguousarray(image), size)
+    image = resize(image, size)
     errors = _errors(compared)
-    pred, classes, palette = compared.pred, metainfo['classes'], class_palette(metainfo)
+    pred, classes = compared.pred, dataset.metainfo['classes']
+    palette = class_palette(dataset.metainfo)
     truth = [Segment(i, s.label, crowd=s.is_crowd) for i, s in compared.gt_segments.items()]
     found = [Segment(i, s.label, pred.scores.get(i)) for i, s in pred.segments.items()]
     panels = {'image': image}

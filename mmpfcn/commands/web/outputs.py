@@ -43,7 +43,8 @@ class Outputs:
             with self._network_lock:
                 output = self._find(key)  # another user may have waited with the same image
                 if output is None:
-                    image = decode_image(content, name, self.max_pixels)
+                    rule = self.models[model].rule
+                    image = decode_image(content, name, self.max_pixels, rule)
                     begin, (height, width) = time.monotonic(), image.shape[:2]
                     output = self.models[model].run_network(image)
                     seconds = time.monotonic() - begin

@@ -20,7 +20,7 @@ from mmpfcn.formats.panoptic_png import write_panoptic_png
 from ..segments import measure
 from ..work_folder import Record, write_json
 from .grounds import STUFF_COLORS
-from .scene import Scene
+from .scene import Scene, Segment
 from .things import THING_COLORS
 
 SPLITS = ('train', 'val')
@@ -38,6 +38,10 @@ CATEGORIES = [
 """Ten classes: six things told apart by shape (and mostly colour), four stuff by texture."""
 
 _BY_NAME = {category['name']: category for category in CATEGORIES}
+
+
+def category_id(name: str) -> int:
+    return _BY_NAME[name]['id']
 
 
 def image_id_of(split: str, index: int) -> int:
@@ -59,11 +63,11 @@ def all_paths(folder: Path, counts: Mapping[str, int]) -> Iterator[Path]:
             yield from sample_paths(folder, split, index)
 
 
-def segment_ids(scene: Scene, rng: np.random.Generator) -> list[int]:
+def segment_ids(segments: Sequence[Segment], rng: np.random.Generator) -> list[int]:
     """Distinct ids R + 256 G + 256^2 B near the class's colour, so that the PNG is legible."""
     ids: list[int] = []
-    while len(ids) < len(scene.segments):
-        color = _BY_NAME[scene.segments[len(ids)].name]['color']
+    while len(ids) < len(segments):
+        color = _BY_NAME[segments[len(ids)].name]['color']
         jitter = rng.integers(-30, 31, 3)
         red, green, blue = (int(c) for c in np.clip(np.add(color, jitter), 1, 255))
         segment_id = red + 256 * green + 256**2 * blue
@@ -78,10 +82,10 @@ def write_sample(
     """Write one image and its panoptic PNG; `annotation` has its part of both JSON files."""
     image_id = image_id_of(split, index)
     image_path, png_path = sample_paths(folder, split, index)
-    ids = segment_ids(scene, rng)
+    ids = segment_ids(scene.segments, rng)
     id_map = np.array([0, *ids])[scene.segment_map]
     said = [
-        dict(id=segment_id, category_id=_BY_NAME[segment.name]['id'], iscrowd=segment.iscrowd)
+        dict(id=segment_id, category_id=category_id(segment.name), iscrowd=segment.iscrowd)
         for segment, segment_id in zip(scene.segments, ids, strict=True)
     ]
     segments_info, _ = measure(id_map, said)

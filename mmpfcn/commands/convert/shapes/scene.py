@@ -106,7 +106,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     renumber = np.zeros(len(painter.segments) + 1, dtype=np.int64)
     renumber[present] = np.arange(1, len(present) + 1)
     segments = [painter.segments[i - 1] for i in present]
-    return Scene(_photograph(rng, painter.canvas), renumber[painter.segment_map], segments)
+    return Scene(photograph(rng, painter.canvas), renumber[painter.segment_map], segments)
 
 
 def _scatter_things(rng: np.random.Generator, painter: _Painter) -> None:
@@ -140,7 +140,7 @@ def _diameters(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
     return diameters
 
 
-def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+def photograph(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     """Uneven light, colour cast, blur and sensor noise; (H, W, 3) uint8 RGB."""
     height, width = canvas.shape[:2]
     light = 1 + 0.06 * smooth_noise(rng, height, width, max(height, width) / 1.5)

@@ -1,0 +1,222 @@
+"""Images of any size: predicted tile by tile, and joined to one map."""
+
+import hashlib
+import json
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from mmengine.infer import BaseInferencer
+from rich.progress import track
+
+from ..formats.coco_results import PNG_FOLDER
+from ..formats.inputs import Input, list_files
+from ..formats.raster import Raster, write_ids, write_lines, write_polygons
+from ..structures.label_map import segment_index
+from ..structures.tile import Tile
+from ..structures.tile_joining import JoinedTiles
+from ..structures.tiling import Tiling
+from .panoptic_result import PanopticResult
+
+WORK_FOLDER = 'records/tiles'
+AHEAD = 3  # tiles that are read, or wait to be written, while the network works
+X, Y = TypeVar('X'), TypeVar('Y')
+
+
+class LargeResult(NamedTuple):
+    """The files of a large image."""
+
+    panoptic: Path  # TIFF of (H, W) int32 ids, 0 is void
+    segments: Path  # a JSON line for each segment
+    polygons: Path | None  # GeoJSON
+
+
+def predict_large(
+    inferencer: BaseInferencer,
+    path: str | Path | Input,
+    out_dir: str | Path,
+    tile: int = 1024,
+    overlap: int = 256,
+    batch_size: int = 1,
+    polygons: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> LargeResult | None:
+    """An image of any size, tile by tile, with one consistent answer, see ``JoinedTiles``.
+
+    Tiles go through the test pipeline as images do. What is finished is kept in
+    ``records/tiles``: the same call again goes on there.
+
+    Args:
+        inferencer: a :class:`PanopticInferencer`.
+        path: an image file that rasterio reads (``mmpfcn[large]``).
+        out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
+            and ``panoptic/<stem>.jsonl``, a segment in each line.
+        tile, overlap: side of a tile, and least number of pixels that neighbours share.
+        batch_size: tiles computed at once.
+        polygons: write ``panoptic/<stem>.geojson`` as well.
+        rank, world_size: number of this process, and of those that share the tiles in one
+            folder; the one that finds all tiles finished joins them.
+
+    Returns:
+        The files; None where other processes have not finished their tiles.
+
+    Raises:
+        FileNotFoundError, ValueError: the image can not be used, or no tiles be made so.
+        OSError: a file can not be written.
+        ImportError: rasterio is missing.
+    """
+    (item,) = list_files([path], out_dir)
+    tiles = TiledPrediction(inferencer, item, Path(out_dir), tile, overlap, rank, world_size)
+    tiles.predict(batch_size)
+    return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
+
+
+class TiledPrediction:
+    """The tiles of one image: those that are predicted lie in the work folder.
+
+    Args:
+        inferencer: a :class:`PanopticInferencer`.
+        item: the image; its source is a path.
+        out_dir: folder of the results.
+        tile, overlap: in pixels, see :class:`Tiling`.
+        rank, world_size: number of this process, and of processes that share the tiles.
+    """
+
+    def __init__(
+        self,
+        inferencer: BaseInferencer,
+        item: Input,
+        out_dir: Path,
+        tile: int,
+        overlap: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        preprocessor = inferencer.model.data_preprocessor
+        if tile < preprocessor.pad_size_divisor:
+            raise ValueError(
+                f'tiles of {tile} pixels are too small for the model: expected at least '
+                f'{preprocessor.pad_size_divisor}, better as many as its training images have'
+            )
+        self.inferencer, self.item, self.out_dir = inferencer, item, out_dir
+        self.rank, self.world_size = rank, world_size
+        self.raster = Raster(item.source, inferencer.rule.channels or 3)
+        self.tiling = Tiling(self.raster.shape, tile, overlap)
+        self.folder = out_dir / WORK_FOLDER / f'{item.stem}.{self._fingerprint()}'
+        # the overview first: reading it shows whether the file is whole
+        overview = [len(self.tiling)] if len(self.tiling) > 1 else []
+        self.numbers = [*overview, *range(len(self.tiling))]
+
+    def _fingerprint(self) -> str:
+        """Of everything on which a tile depends."""
+        status, inferencer, crc = os.stat(self.item.source), self.inferencer, 0
+        for tensor in inferencer.model.state_dict().values():
+            crc = zlib.crc32(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy(), crc)
+        file = os.path.abspath(self.item.source), status.st_size, status.st_mtime_ns
+        model = crc, str(inferencer.settings), str(inferencer.pipeline), str(inferencer.rule)
+        on = file, model, self.tiling.tile, self.tiling.overlap
+        return hashlib.sha1(json.dumps(on).encode()).hexdigest()[:12]
+
+    def path(self, number: int) -> Path:
+        """Where the prediction of a tile lies; the overview has the number behind the last."""
+        return self.folder / f'{number:07d}.npz'
+
+    def missing(self, numbers: Iterable[int]) -> list[int]:
+        """Those that are not predicted yet."""
+        return [number for number in numbers if not self.path(number).is_file()]
+
+    def read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of a tile, or of the whole image made as small as a tile, and what is valid."""
+        if number < len(self.tiling):
+            return self.raster.read(self.tiling.windows[number])
+        h, w = self.tiling.shape
+        scale = min(self.tiling.tile / max(h, w), 1)
+        return self.raster.read_small((max(round(h * scale), 1), max(round(w * scale), 1)))
+
+    def predict(self, batch_size: int) -> None:
+        """This process's share of the tiles. Files are read and written while the network works."""
+        share = self.missing(self.numbers[self.rank :: self.world_size])
+        valid: deque[np.ndarray] = deque()
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+
+            def inputs() -> Iterator[Input]:
+                tiles = ahead(reader, self.read, share)
+                for number, (image, mask) in zip(share, tiles, strict=True):
+                    if not mask.any():
+                        Tile.empty(mask.shape).save(self.path(number))
+                        continue
+                    valid.append(mask)
+                    name = f'{self.item.name}, tile {number + 1} of {len(self.tiling)}'
+                    yield Input(name, f'{number:07d}', image)
+
+            def save(result: PanopticResult) -> None:
+                path = self.path(int(result.stem))
+                as_tile(result, valid.popleft()).save(path)
+
+            results = track(
+                self._results(inputs(), batch_size),
+                'Tiles',
+                len(share),
+                disable=not self.inferencer.show_progress,
+            )
+            deque(ahead(writer, save, results), maxlen=0)
+
+    def _results(self, inputs: Iterable[Input], batch_size: int) -> Iterator[PanopticResult]:
+        rule = self.inferencer.rule
+        if rule.percentiles:  # of the whole image, not of each tile
+            rule = rule.fixed(self.read(len(self.tiling))[0])
+        for batch in self.inferencer.preprocess(inputs, batch_size, rule=rule):
+            for output in self.inferencer.forward(batch):
+                # how much stuff there is shows when all tiles are joined
+                yield self.inferencer.finish(output, stuff_area_limit=0)
+
+    def join(self, polygons: bool) -> LargeResult:
+        """One map of all tiles, which have to be there."""
+        meta, names = self.inferencer.dataset_meta, self.inferencer.dataset_meta['classes']
+        target = self.out_dir / PNG_FOLDER / self.item.stem
+        files = [target.with_name(target.name + end) for end in ('.tif', '.jsonl', '.geojson')]
+        joined = JoinedTiles(
+            self.tiling,
+            lambda number: Tile.load(self.path(number)),
+            len(meta['thing_classes']),
+            Tile.load(self.path(self.numbers[0])),
+            self.inferencer.settings.stuff_area_limit,
+        )
+        blocks = track(
+            joined.blocks(), 'Joining', len(self.tiling), disable=not self.inferencer.show_progress
+        )
+        with write_ids(files[0], self.tiling.shape, self.raster.place, self.rank) as write:
+            for window, ids in blocks:
+                write(window, ids)
+        segments = [dict(s, name=names[s['label']]) for s in joined.segments()]
+        write_lines(files[1], segments)
+        if polygons:
+            write_polygons(files[2], files[0], {s['id']: s for s in segments})
+        return LargeResult(*files[:2], files[2] if polygons else None)
+
+
+def as_tile(result: PanopticResult, valid: np.ndarray) -> Tile:
+    """A result for a tile; what is not ``valid``, (h, w), is void."""
+    segments = result.segments_info
+    index = segment_index(result.panoptic_seg, [segment['id'] for segment in segments])
+    labels = np.array([segment['label'] for segment in segments], int)
+    scores = np.array([segment['score'] for segment in segments], float)
+    return Tile(np.where(valid, index, 0).astype(np.uint16), labels, scores, result.kernels)
+
+
+def ahead(pool: ThreadPoolExecutor, do: Callable[[X], Y], items: Iterable[X]) -> Iterator[Y]:
+    """What ``do`` gives for each item, in their order, some of them before they are asked for."""
+    pending: deque = deque()
+    for item in items:
+        pending.append(pool.submit(do, item))
+        if len(pending) > AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()

@@ -1,0 +1,82 @@
+"""Things that are larger than a tile, as the whole image made small shows them."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from .label_map import segment_boxes
+from .tile import Tile, Views, count_overlap
+from .tiling import Tiling, Window
+
+MIN_CELLS = 8  # of a side of the whole thing
+MIN_PART = 9  # cells, of what is judged by them
+MAX_OTHERS = 0.25  # of a large thing, that whole things of the tiles may cover
+
+
+class LargeThings(NamedTuple):
+    """K things of the overview that are longer or higher than half a tile.
+
+    And than :data:`MIN_CELLS` of its cells: it has not seen smaller ones well.
+    """
+
+    labels: np.ndarray  # (K,) int64
+    scores: np.ndarray  # (K,) float64
+    areas: np.ndarray  # (K,) float64, pixels of the image
+    index: np.ndarray  # (h, w) uint16, cells of the overview: k + 1 on the k-th
+    inner: np.ndarray  # likewise, without the cells along its outline
+    shape: tuple[int, int]  # of the image
+
+    @classmethod
+    def of(cls, overview: Tile, tiling: Tiling, num_things_classes: int) -> 'LargeThings':
+        """Those of a prediction for the whole image, made as small as a tile."""
+        cell = np.divide(tiling.shape, overview.index.shape)  # in pixels
+        boxes = segment_boxes(overview.index, len(overview))
+        cells = boxes[:, 2:] - boxes[:, :2]
+        large = (cells * cell[::-1] > tiling.tile / 2) & (cells > MIN_CELLS)
+        large = large.any(1) & (overview.labels < num_things_classes)
+        numbers = np.zeros(len(overview) + 1, np.uint16)
+        numbers[1:][large] = np.arange(1, large.sum() + 1)
+        index = numbers[overview.index]
+        square = np.ones((3, 3), np.uint8)
+        inner = np.where(cv2.erode(index, square) == cv2.dilate(index, square), index, 0)
+        areas = np.bincount(index.ravel(), minlength=large.sum() + 1)[1:] * cell.prod()
+        labels, scores = overview.labels[large], overview.scores[large]
+        return cls(labels, scores, areas, index, inner, tiling.shape)
+
+    def part(self, index: np.ndarray, window: Window) -> np.ndarray:
+        """``index`` or ``inner`` on the pixels of a window."""
+        sides = zip((window[0::2], window[1::2]), self.shape, index.shape, strict=True)
+        rows, columns = (np.arange(*span) * cells // size for span, size, cells in sides)
+        return index[rows][:, columns]
+
+    def parts(
+        self, tile: Tile, views: Views, window: Window, is_thing: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What a tile has of them; parts of less than :data:`MIN_PART` cells are left alone.
+
+        A thing is a piece of a large one where an edge of the tile cuts it, half of it lies in the
+        large one and a quarter of what the tile should have of that is in it. A large thing is
+        overlooked where the tile has things on less than half of it.
+
+        Returns:
+            (m, 2) pairs of a segment and the large thing it is a piece of, from 0; (K,) bool: the
+            overlooked; (K,) pixels of things in the core that lie in it and are no pieces.
+        """
+        shape = len(tile) + 1, len(self.labels) + 1
+        overlap = count_overlap(tile.index, self.part(self.inner, window), shape)
+        enough = MIN_PART * np.prod(self.shape) / self.index.size
+        inside, whole, asked = overlap[1:, 1:], overlap[1:].sum(1)[:, None], overlap[:, 1:].sum(0)
+        mostly = is_thing[:, None] & (2 * inside >= whole)
+        cut = views.cut[:, None]
+        pieces = mostly & cut & (inside >= enough) & (4 * inside >= asked)
+        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough)
+        others = views.areas @ (mostly & ~cut & (inside > 0))
+        return np.argwhere(pieces), overlooked, others
+
+    def credible(self, others: np.ndarray) -> np.ndarray:
+        """(K,) bool: those in which tiles see few things as a whole, (K,) pixels of such in all.
+
+        Many small things look like a large one where they are made small.
+        """
+        return others <= MAX_OTHERS * self.areas

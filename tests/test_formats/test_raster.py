@@ -1,0 +1,160 @@
+"""Windows of image files of all kinds, and maps of ids on disk."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers.files import file_limit
+
+from mmpfcn.formats.raster import Raster, write_ids, write_polygons
+
+rasterio = pytest.importorskip('rasterio')
+RNG = np.random.default_rng(0)
+PLACE = dict(crs='EPSG:32632', transform=rasterio.Affine(2, 0, 500_000, 0, -2, 5_400_000))
+
+
+def write(path: Path, pixels: np.ndarray, colormap=None, alpha=False, **more) -> Path:
+    """(bands, H, W) pixels as a TIFF in blocks."""
+    kind = dict(driver='GTiff', tiled=True, blockxsize=32, blockysize=32, compress='deflate')
+    count, height, width = pixels.shape
+    with rasterio.open(
+        path, 'w', count=count, height=height, width=width, dtype=pixels.dtype, **kind, **more
+    ) as file:
+        file.write(pixels)
+        if colormap:
+            file.write_colormap(1, colormap)
+        if alpha:
+            kinds = (*file.colorinterp[:-1], rasterio.enums.ColorInterp.alpha)
+            file.colorinterp = kinds
+    return path
+
+
+def noise(*shape, dtype=np.uint8):
+    return RNG.integers(0, np.iinfo(dtype).max, shape, dtype)
+
+
+@pytest.mark.parametrize('suffix', ['.tif', '.png', '.jp2', '.bmp'])
+def test_windows_are_parts_of_the_image(tmp_path, suffix):
+    image = noise(70, 90, 3)
+    cv2.imwrite(str(tmp_path / f'a{suffix}'), image, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+    raster = Raster(tmp_path / f'a{suffix}')
+    assert raster.shape == (70, 90) and raster.place == {}
+    pixels, valid = raster.read((10, 20, 60, 85))
+    assert np.array_equal(pixels, image[10:60, 20:85]) and valid.shape == (50, 65) and valid.all()
+
+
+def test_made_small_it_is_the_mean(tmp_path):
+    image = noise(64, 96, 3)
+    cv2.imwrite(str(tmp_path / 'a.tif'), image)
+    small, valid = Raster(tmp_path / 'a.tif').read_small((16, 24))
+    expected = image.reshape(16, 4, 24, 4, 3).mean((1, 3))
+    assert valid.shape == (16, 24) and abs(small - expected).max() <= 1
+
+
+def test_what_is_not_valid(tmp_path):
+    pixels = noise(3, 40, 50) | 1
+    pixels[:, :10] = 0
+    pixels[0, 30:] = 0  # in one band alone: no nodata
+    expected = np.repeat([False, True], [10, 30])
+    valid = Raster(write(tmp_path / 'nodata.tif', pixels, nodata=0)).read((0, 0, 40, 50))[1]
+    assert np.array_equal(valid, np.repeat(expected[:, None], 50, 1))
+    pixels = np.append(pixels, pixels[:1] * 0 + 255 * expected[:, None].astype(np.uint8)[None], 0)
+    image, valid = Raster(write(tmp_path / 'alpha.tif', pixels, alpha=True)).read((0, 0, 40, 50))
+    assert image.shape == (40, 50, 3) and np.array_equal(valid[:, 0], expected)
+
+
+def test_grey_colour_map_16_bits_and_more_bands(tmp_path):
+    grey = noise(1, 40, 50) % 3
+    assert np.array_equal(Raster(write(tmp_path / 'g.tif', grey)).read((0, 0, 9, 9))[0], grey[0, :9, :9])
+    colours = {0: (1, 2, 3, 255), 1: (4, 5, 6, 255), 2: (7, 8, 9, 255)}
+    path = write(tmp_path / 'c.tif', grey, colormap=colours)
+    table = np.array([colours[i][2::-1] for i in range(3)])  # BGR
+    for found in (Raster(path).read((0, 0, 40, 50))[0], Raster(path).read_small((40, 50))[0]):
+        assert np.array_equal(found, table[grey[0]])
+    deep = noise(4, 40, 50, dtype=np.uint16)
+    pixels, _ = Raster(write(tmp_path / 'd.tif', deep), num_channels=4).read((0, 0, 40, 50))
+    assert pixels.dtype == np.uint16 and np.array_equal(pixels, deep.transpose(1, 2, 0))
+
+
+def turned(path: Path) -> Path:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(noise(20, 30, 3)).save(path, exif=exif)
+    return path
+
+
+def test_what_can_not_be_used_says_why(tmp_path):
+    (tmp_path / 'text.tif').write_text('no image')
+    (tmp_path / 'empty.tif').touch()
+    cases = {
+        'text.tif': 'can not be opened as an image',
+        'empty.tif': 'is cut off',
+        write(tmp_path / 'five.tif', noise(5, 40, 40)).name: 'has 5 bands, the model takes 3',
+        write(tmp_path / 'float.tif', noise(3, 40, 40).astype('f4')).name: 'pixels of float32',
+        turned(tmp_path / 'turned.jpg').name: 'EXIF orientation',
+    }
+    for name, message in cases.items():
+        with pytest.raises(ValueError, match=f'{name}.*{message}'):
+            Raster(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match='none.tif is not there'):
+        Raster(tmp_path / 'none.tif')
+
+
+@pytest.mark.parametrize('suffix', ['.tif', '.png', '.jpg', '.jp2'])
+def test_cut_off_files(tmp_path, suffix):
+    path = tmp_path / f'a{suffix}'
+    cv2.imwrite(str(path), noise(200, 200, 3))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=f'a{suffix}.*cut off'):
+        Raster(path).read((0, 0, 200, 200))
+
+
+def blocks(ids: np.ndarray):
+    for top in range(0, len(ids), 100):
+        yield (top, 0, min(top + 100, len(ids)), ids.shape[1]), ids[top : top + 100]
+
+
+def test_ids_in_the_place_of_the_image(tmp_path):
+    source = Raster(write(tmp_path / 'a.tif', noise(3, 300, 400), **PLACE))
+    ids = noise(300, 400, dtype=np.int32) * (np.arange(400) > 99)
+    with write_ids(tmp_path / 'out' / 'ids.tif', ids.shape, source.place) as write_block:
+        for bounds, block in blocks(ids):
+            write_block(bounds, block)
+        assert not (tmp_path / 'out' / 'ids.tif').exists()
+    with rasterio.open(tmp_path / 'out' / 'ids.tif') as file:
+        assert np.array_equal(file.read(1), ids) and file.nodata == 0
+        assert file.crs == PLACE['crs'] and file.transform == PLACE['transform']
+        assert file.profile['tiled'] and file.compression.name == 'deflate'
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['ids.tif']
+
+
+@pytest.mark.parametrize('limit', [20_000, 1_000_000])  # while it is written, and as it is closed
+def test_a_full_disk_leaves_nothing(tmp_path, limit):
+    ids = noise(600, 600, dtype=np.int32)
+    with file_limit(limit), pytest.raises(OSError, match='ids.tif could not be written'):
+        with write_ids(tmp_path / 'ids.tif', ids.shape, {}) as write_block:
+            for bounds, block in blocks(ids):
+                write_block(bounds, block)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_polygons(tmp_path):
+    ids = np.zeros((20, 30), np.int32)
+    ids[2:5, 3:9] = 1
+    ids[10:12, 10:12] = 2
+    for name, place in (('pixels', {}), ('placed', PLACE)):
+        with write_ids(tmp_path / f'{name}.tif', ids.shape, place) as write_block:
+            write_block((0, 0, 20, 30), ids)
+        path = tmp_path / f'{name}.geojson'
+        write_polygons(path, tmp_path / f'{name}.tif', {1: dict(id=1, name='roof')})
+        (feature,) = json.loads(path.read_text())['features']
+        assert feature['properties'] == dict(id=1, name='roof')
+        corners = np.array(feature['geometry']['coordinates'][0])
+        if name == 'pixels':
+            assert {*map(tuple, corners.tolist())} == {(3, 2), (9, 2), (9, 5), (3, 5)}
+        else:  # zone 32 has its middle at 9 degrees east
+            assert abs(corners - (9, 48.75)).max() < 0.01

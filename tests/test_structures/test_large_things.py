@@ -1,0 +1,51 @@
+"""What tiles have of a thing that the overview shows as a whole."""
+
+import numpy as np
+
+from mmpfcn.structures.large_things import LargeThings
+from mmpfcn.structures.tile import Tile, Views
+from mmpfcn.structures.tiling import Tiling
+
+TILING = Tiling((160, 160), 64, 16)  # 3 x 3 tiles; a cell of the overview has 4 x 4 pixels
+
+
+def large(side=24, label=0):
+    index = np.zeros((40, 40), np.uint16)
+    index[2 : 2 + side, 2 : 2 + side] = 1
+    overview = Tile(index, np.array([label]), np.array([0.7]), np.ones((1, 1)))
+    return LargeThings.of(overview, TILING, 1)
+
+
+def test_only_things_larger_than_half_a_tile():
+    assert len(large().labels) == 1 and large().areas.tolist() == [24 * 24 * 16]
+    assert len(large(side=8).labels) == len(large(label=1).labels) == 0
+    assert (large().inner > 0).sum() == 22 * 22
+
+
+def pieces(number, *masks, is_thing=True):
+    """Of a tile whose segments have these masks, given as slices."""
+    index = np.zeros((64, 64), np.uint16)
+    for i, mask in enumerate(masks, start=1):
+        index[mask] = i
+    n = len(masks)
+    tile = Tile(index, np.zeros(n, int), np.ones(n), np.ones((n, 1)))
+    views = Views.of(tile, TILING, number)
+    found, overlooked, others = large().parts(tile, views, TILING.windows[number], np.full(n, is_thing))
+    return found.tolist(), overlooked.tolist(), others.tolist()
+
+
+def test_a_large_piece_that_is_cut():
+    assert pieces(0, np.s_[8:, 8:]) == ([[0, 0]], [False], [0])
+    assert pieces(0, np.s_[8:, 8:], is_thing=False) == ([], [True], [0])
+    assert pieces(0, np.s_[60:, 60:]) == ([], [True], [0])  # too small a part
+    assert pieces(0, np.s_[:, :20])[0] == []  # less than half of it lies in the large one
+
+
+def test_a_thing_that_a_tile_sees_as_a_whole_is_another():
+    assert pieces(0, np.s_[8:60, 8:60]) == ([], [False], [48 * 48])  # pixels in the core
+    assert large().credible(np.array([2304])).all() and not large().credible(np.array([2305])).any()
+
+
+def test_overlooked_where_it_is():
+    assert pieces(0) == ([], [True], [0])
+    assert pieces(8) == ([], [False], [0])  # the large thing does not reach there
