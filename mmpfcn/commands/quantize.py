@@ -10,6 +10,7 @@ OpenVINO (mmpfcn predict --model r50_coco_int8.onnx --runtime openvino photo.jpg
 import json
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,33 +78,33 @@ def quantize(
     except ImportError as error:
         raise ImportError(f"{error}: pip install 'mmpfcn[quantize]'") from error
     inferencer = OnnxInferencer(path, providers=['CPUExecutionProvider'], precision='f32')
-    batches = load_batches(inferencer, images, num_images)
+    chosen = load_images(inferencer, images, num_images)
     graph = onnx.load(path)
     nncf.set_log_level('ERROR')
     graph = nncf.quantize(
         graph,
-        nncf.Dataset(batches),
+        nncf.Dataset(chosen, lambda image: dict(image=normalize([image], inferencer.meta))),
         preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(batches),
+        subset_size=len(chosen),
         ignored_scope=nncf.IgnoredScope(names=float_nodes(graph), validate=False),
     )
-    facts = dict(nncf=nncf.__version__, images=len(batches))
+    facts = dict(nncf=nncf.__version__, images=len(chosen))
     graph.metadata_props.add(key=QUANTIZED_KEY, value=json.dumps(facts))
     content = graph.SerializeToString()
-    found = [compare(inferencer, path, content, batches, runtime) for runtime in RUNTIMES]
+    found = [compare(inferencer, path, content, chosen[:CHECKED], runtime) for runtime in RUNTIMES]
     write_atomic(out, content)
     return {name: max(differences[name] for differences in found) for name in found[0]}
 
 
-def load_batches(
+def load_images(
     inferencer: OnnxInferencer, images: Sequence[ImageSource], number: int
-) -> list[dict[str, np.ndarray]]:
-    """Inputs of the graph, of as many images that are evenly chosen."""
+) -> list[np.ndarray]:
+    """At most as many images, evenly chosen and resized for the network; of a video the first."""
     files = list(list_files(images))
     require_one(files)
     files = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, number).astype(int))]
-    batches = read_batches(list_inputs(files), inferencer.prepare, 1, None, inferencer.rule)
-    return [dict(image=normalize([loaded.data], inferencer.meta)) for (loaded,) in batches]
+    found = read_batches(list_inputs(files), inferencer.prepare, 1, None, inferencer.rule)
+    return [loaded.data for (loaded,) in islice(found, number)]
 
 
 def float_nodes(graph: 'ModelProto') -> list[str]:
@@ -124,7 +125,7 @@ def compare(
     inferencer: OnnxInferencer,
     path: str | Path,
     content: bytes,
-    batches: Sequence[dict[str, np.ndarray]],
+    images: Sequence[np.ndarray],
     runtime: str,
 ) -> dict[str, float]:
     """How far the quantised graph is from the model, output by output.
@@ -133,9 +134,9 @@ def compare(
     """
     run = load_graph(path, runtime, 'int8', content=content)
     squares: dict[str, list[float]] = {}
-    for batch in batches[:CHECKED]:
-        actual = run(batch)
-        for name, expected in inferencer.run_graph(batch).items():
+    for image in images:
+        actual = run(dict(image=normalize([image], inferencer.meta)))
+        for name, expected in inferencer.run_network([image]).items():
             if name in ('thing_labels', 'thing_kernels', 'thing_scores'):
                 continue  # peaks change places
             axes = (0, 2, 3) if expected.ndim == 4 else None  # channels of places are larger
