@@ -1,11 +1,16 @@
 """Segments, instances and maps of one image."""
 
+import json
+
 import numpy as np
 import pytest
 from helpers import tiny, tiny_inferencer
 from helpers.onnx_model import IDS
 from helpers.tiny_inferencer import picture
 from pycocotools import mask as coco_mask
+
+from mmpfcn import PanopticResult
+from mmpfcn.structures import Tracker
 
 
 def test_segments_and_instances(inferencer):
@@ -42,3 +47,31 @@ def test_images_of_odd_shapes(inferencer, size):
     result = inferencer(array)['predictions'][0]
     assert result.panoptic_seg.shape == array.shape[:2]
     assert result.draw().ndim == 3
+
+
+def test_a_record_gives_the_result_again(inferencer):
+    (result,) = inferencer.track([picture()], instances=True)
+    record = json.loads(json.dumps(result.to_record()))
+    again = PanopticResult.from_record(record, result.image, result.dataset_meta)
+    assert np.array_equal(again.panoptic_seg, result.panoptic_seg)
+    assert again.segments_info == result.segments_info and again.instances == result.instances
+    assert np.array_equal(again.draw(), result.draw())
+
+
+def test_things_of_frames_keep_their_ids(inferencer):
+    """The same frame again and again; and shifted by a tracker that knows another video."""
+    plain = next(inferencer.stream([picture()]))
+    results = list(inferencer.track([picture()] * 3, batch_size=2))
+    assert all(np.array_equal(r.panoptic_seg, results[0].panoptic_seg) for r in results)
+    assert np.array_equal(results[0].panoptic_seg > 0, plain.panoptic_seg > 0)
+    for before, after in zip(plain.segments_info, results[2].segments_info, strict=True):
+        assert (after['track_id'] > 0) == after['isthing']
+        expected = before['label'] + 1000 * after['track_id']
+        assert after['id'] == expected and {**after, 'id': 0} == {
+            **before, 'id': 0, 'track_id': after['track_id']
+        }  # fmt: skip
+    tracker = Tracker()
+    (first,) = inferencer.track([picture(seed=1)], tracker=tracker)
+    (second,) = inferencer.track([picture(72, 48)], tracker=tracker)
+    known = {s['track_id'] for s in first.segments_info} - {0}
+    assert known and known.isdisjoint({s['track_id'] for s in second.segments_info} - {0})
