@@ -108,7 +108,7 @@ class TiledPrediction:
             )
         self.inferencer, self.item, self.out_dir = inferencer, item, out_dir
         self.rank, self.world_size = rank, world_size
-        self.raster = Raster(item.source, inferencer.rule.channels or 3)
+        self.raster = Raster(item.source, inferencer.rule)
         self.tiling = Tiling(self.raster.shape, tile, overlap)
         self.folder = out_dir / WORK_FOLDER / f'{item.stem}.{self._fingerprint()}'
         # the overview first: reading it shows whether the file is whole
@@ -180,7 +180,8 @@ class TiledPrediction:
     def _results(self, inputs: Iterable[Input], batch_size: int) -> Iterator[PanopticResult]:
         rule = self.inferencer.rule
         if rule.percentiles:  # of the whole image, not of each tile
-            rule = rule.fixed(self.read(len(self.tiling))[0])
+            image, valid = self.read(len(self.tiling))
+            rule = rule.fixed(image[valid][None])
         for batch in self.inferencer.preprocess(inputs, batch_size, rule=rule):
             for output in self.inferencer.forward(batch):
                 # how much stuff there is shows when all tiles are joined
