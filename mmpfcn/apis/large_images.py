@@ -18,6 +18,7 @@ from rich.progress import track
 
 from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
+from ..formats.pixels import PixelRule
 from ..formats.raster import Raster, write_ids, write_lines, write_polygons
 from ..formats.read_ahead import read_ahead
 from ..structures.label_map import segment_index
@@ -141,6 +142,14 @@ class TiledPrediction:
         scale = min(self.tiling.tile / max(h, w), 1)
         return self.raster.read_small((max(round(h * scale), 1), max(round(w * scale), 1)))
 
+    def rule(self) -> PixelRule:
+        """The model's; its percentiles are those of what is valid in the whole image."""
+        rule = self.inferencer.rule
+        if not rule.percentiles:
+            return rule
+        image, valid = self.read(len(self.tiling))
+        return rule.fixed(image[valid][None])
+
     def predict(self, batch_size: int) -> None:
         """This process's share of the tiles. Files are read and written while the network works."""
         share = self.missing(self.numbers[self.rank :: self.world_size])
@@ -178,11 +187,7 @@ class TiledPrediction:
             yield Input(name, f'{number:07d}', image)
 
     def _results(self, inputs: Iterable[Input], batch_size: int) -> Iterator[PanopticResult]:
-        rule = self.inferencer.rule
-        if rule.percentiles:  # of the whole image, not of each tile
-            image, valid = self.read(len(self.tiling))
-            rule = rule.fixed(image[valid][None])
-        for batch in self.inferencer.preprocess(inputs, batch_size, rule=rule):
+        for batch in self.inferencer.preprocess(inputs, batch_size, rule=self.rule()):
             for output in self.inferencer.forward(batch):
                 # how much stuff there is shows when all tiles are joined
                 yield self.inferencer.finish(output, stuff_area_limit=0)

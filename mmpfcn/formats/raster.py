@@ -41,6 +41,16 @@ def import_rasterio() -> ModuleType:
     return rasterio
 
 
+def _gdal_name(path: str | os.PathLike) -> str:
+    """How GDAL is told of a file; absolute, for ``zip:a.tif`` alone would be part of an archive."""
+    name = os.path.abspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f'{path} has a name that is not UTF-8: rename it') from error
+    return name
+
+
 class Raster:
     """An image file that is never read as a whole: GeoTIFF, JPEG 2000, PNG, JPEG and the like.
 
@@ -62,14 +72,14 @@ class Raster:
             raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
         self._check_header()
         with self._told('opened'):
-            self._file = self._rasterio.open(self.path)
+            self._file = self._rasterio.open(_gdal_name(self.path))
         self.shape = self._file.shape
         alpha = self._rasterio.enums.ColorInterp.alpha
         kinds = zip(self._file.indexes, self._file.colorinterp, strict=True)
         self._alpha_counts = self._file.count == rule.channels
         self._bands = [band for band, kind in kinds if self._alpha_counts or kind != alpha]
-        self._check_bands(rule)
         self._colours = self._colour_map()
+        self._check_bands(rule)
         # PNGs of 1, 2 or 4 bits: what becomes 255
         bits = self._file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS', '8')
         self._white = 2 ** int(bits) - 1 if self._colours is None else 255
@@ -141,7 +151,7 @@ class Raster:
     def _colour_map(self) -> np.ndarray | None:
         """(values, 3) uint8 BGR by value."""
         palette = self._rasterio.enums.ColorInterp.palette
-        if self._file.colorinterp[0] != palette:
+        if palette not in self._file.colorinterp[:1]:
             return None
         table = np.zeros((np.iinfo(self._file.dtypes[0]).max + 1, 3), np.uint8)
         for value, colour in self._file.colormap(1).items():
@@ -150,6 +160,8 @@ class Raster:
 
     def _check_bands(self, rule: PixelRule) -> None:
         found, kinds = len(self._bands), set(self._file.dtypes)
+        if self._colours is not None:
+            found, kinds = 3, {'uint8'}
         channels = rule.channels or 3
         if found != channels and not (found == 1 and rule.channels is None):
             pages = ' in its first page' if self._file.subdatasets else ''
@@ -198,6 +210,7 @@ def write_ids(
     rasterio = import_rasterio()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{temporary_prefix(path.name)}{writer}.tif')
+    name = _gdal_name(partial)
     kind = dict(driver='GTiff', count=1, dtype='int32', height=shape[0], width=shape[1], nodata=0)
     kind |= dict(
         tiled=True, blockxsize=BLOCK, blockysize=BLOCK, compress='deflate', bigtiff='if_safer'
@@ -205,7 +218,7 @@ def write_ids(
     written = 0
     try:
         with rasterio.Env(**OPTIONS):
-            with rasterio.open(partial, 'w', **kind, **place) as file:
+            with rasterio.open(name, 'w', **kind, **place) as file:
 
                 def write(bounds: Bounds, ids: np.ndarray) -> None:
                     nonlocal written
@@ -214,7 +227,7 @@ def write_ids(
 
                 yield write
             # GDAL says nothing where it can not write the rest while it closes a file
-            with rasterio.open(partial) as file:
+            with rasterio.open(name) as file:
                 blocks = (file.read(1, window=window) for _, window in file.block_windows(1))
                 found = sum(map(np.count_nonzero, blocks))
         if found != written:
@@ -245,7 +258,7 @@ def write_polygons(path: Path, ids: Path, properties: dict[int, dict]) -> None:
     rasterio = import_rasterio()
     from rasterio.features import shapes
 
-    with rasterio.Env(**OPTIONS), rasterio.open(ids) as file, open_atomic(path) as out:
+    with rasterio.Env(**OPTIONS), rasterio.open(_gdal_name(ids)) as file, open_atomic(path) as out:
         out.write(b'{"type": "FeatureCollection", "features": [')
         separator = b'\n'
         parts = shapes(rasterio.band(file, 1), connectivity=8, transform=file.transform)

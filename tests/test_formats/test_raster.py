@@ -76,6 +76,9 @@ def test_grey_colour_map_16_bits_and_more_bands(tmp_path):
     table = np.array([colours[i][2::-1] for i in range(3)])  # BGR
     for found in (Raster(path).read((0, 0, 40, 50))[0], Raster(path).read_small((40, 50))[0]):
         assert np.array_equal(found, table[grey[0]])
+    assert np.array_equal(Raster(path, PixelRule(channels=3)).read((0, 0, 40, 50))[0], table[grey[0]])
+    with pytest.raises(ValueError, match='c.tif has 3 bands, the model takes 1'):
+        Raster(path, PixelRule(channels=1))
     deep = noise(4, 40, 50, dtype=np.uint16)
     pixels, _ = Raster(write(tmp_path / 'd.tif', deep), DEEP).read((0, 0, 40, 50))
     assert pixels.dtype == np.uint16 and np.array_equal(pixels, deep.transpose(1, 2, 0))
@@ -146,6 +149,17 @@ def test_what_can_not_be_used_says_why(tmp_path):
             Raster(tmp_path / name)
     with pytest.raises(FileNotFoundError, match='none.tif is not there'):
         Raster(tmp_path / 'none.tif')
+
+
+def test_names_of_all_kinds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = noise(20, 30, 3)
+    for name in ('zip:a.png', 'a b ü 100%.png', '#?[1].png', 'a!b.png'):
+        Path(name).write_bytes(cv2.imencode('.png', image)[1])
+        assert np.array_equal(Raster(name).read((0, 0, 20, 30))[0], image)
+    (tmp_path / 'a\udcff.png').write_bytes(b'GIF')
+    with pytest.raises(ValueError, match='png has a name that is not UTF-8.*rename it'):
+        Raster('a\udcff.png')
 
 
 @pytest.mark.parametrize('suffix', ['.tif', '.png', '.jpg', '.jp2'])
