@@ -80,6 +80,16 @@ def predict_large(
     return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
 
 
+def check_tile(inferencer: BaseInferencer, tile: int) -> None:
+    """Raise ValueError where tiles of so many pixels are too small for the model."""
+    least = inferencer.model.data_preprocessor.pad_size_divisor
+    if tile < least:
+        raise ValueError(
+            f'tiles of {tile} pixels are too small for the model: expected at least {least}, '
+            'better as many as its training images have'
+        )
+
+
 class TiledPrediction:
     """The tiles of one image: those that are predicted lie in the work folder.
 
@@ -101,12 +111,7 @@ class TiledPrediction:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        preprocessor = inferencer.model.data_preprocessor
-        if tile < preprocessor.pad_size_divisor:
-            raise ValueError(
-                f'tiles of {tile} pixels are too small for the model: expected at least '
-                f'{preprocessor.pad_size_divisor}, better as many as its training images have'
-            )
+        check_tile(inferencer, tile)
         self.inferencer, self.item, self.out_dir = inferencer, item, out_dir
         self.rank, self.world_size = rank, world_size
         self.raster = Raster(item.source, inferencer.rule)

@@ -14,7 +14,7 @@ import numpy as np
 
 from .atomic_files import open_atomic, temporary_prefix
 from .image_header import read_header
-from .pixels import COLOUR, PixelRule
+from .pixels import COLOUR, PixelRule, upper_bits, warn_of_lost_bits
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
@@ -57,7 +57,8 @@ class Raster:
     Args:
         path: the file.
         rule: what the model takes. An alpha band is a channel where the rule's ``channels`` count
-            it, else it says what is valid; of a colour map the colours are read.
+            it, else it says what is valid; of a colour map the colours are read. Where it is for
+            colours of 8 bits, the upper 8 of 16 are, with one warning.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -83,6 +84,11 @@ class Raster:
         # PNGs of 1, 2 or 4 bits: what becomes 255
         bits = self._file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS', '8')
         self._white = 2 ** int(bits) - 1 if self._colours is None else 255
+
+        self._cut = rule.channels is None and not rule.scales and 'uint16' in self._file.dtypes
+        self._cut &= self._colours is None
+        if self._cut:  # here once, not for every window
+            warn_of_lost_bits()
 
     @property
     def place(self) -> dict:
@@ -122,6 +128,8 @@ class Raster:
             valid = self._valid(part)
         if self._colours is not None:
             return self._colours[pixels[0]], valid
+        if self._cut:
+            pixels = upper_bits(pixels)
         if self._white < 255:
             pixels = (pixels.astype(np.uint16) * 255 // self._white).astype(np.uint8)
         if len(pixels) == 1:

@@ -1,6 +1,7 @@
 """Windows of image files of all kinds, and maps of ids on disk."""
 
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.files import file_limit
 
-from mmpfcn.formats.pixels import PixelRule
+from mmpfcn.formats.pixels import COLOUR, PixelRule
 from mmpfcn.formats.raster import Raster, write_ids, write_polygons
 from mmpfcn.formats.read_image import read_image
 
@@ -93,6 +94,17 @@ def test_grey_of_few_bits_is_from_black_to_white(tmp_path, bits):
     found = Raster(tmp_path / 'a.png').read((0, 0, 3, 2**bits))[0]
     assert found.min() == 0 and found.max() == 255
     assert np.array_equal(found, read_image(tmp_path / 'a.png')[..., 0])
+
+
+def test_lost_bits_are_told_once(tmp_path):
+    deep = noise(3, 40, 50, dtype=np.uint16)
+    with pytest.warns(UserWarning, match='images of 16 bits are cut to their upper 8'):
+        raster = Raster(write(tmp_path / 'a.tif', deep))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        found = COLOUR.fit(raster.read((0, 0, 40, 50))[0], 'a')
+        kept = Raster(tmp_path / 'a.tif', PixelRule(ranges=[(0, 9)])).read((0, 0, 40, 50))[0]
+    assert np.array_equal(found, (deep[::-1] >> 8).transpose(1, 2, 0)) and kept.dtype == np.uint16
 
 
 def test_a_colour_map_of_16_bits(tmp_path):
