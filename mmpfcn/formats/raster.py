@@ -173,9 +173,11 @@ class Raster:
         channels = rule.channels or 3
         if found != channels and not (found == 1 and rule.channels is None):
             pages = ' in its first page' if self._file.subdatasets else ''
+            bands = ' '.join(f'-b {band + 1}' for band in range(channels))
+            what = f'choose them, as by gdal_translate {bands} IN OUT'
             raise ValueError(
-                f'{self.path} has {found} bands{pages}, the model takes {channels}: choose them, '
-                f'as by gdal_translate -b 1 -b 2 -b 3 IN OUT'
+                f'{self.path} has {found} bands{pages}, the model takes {channels}: '
+                f'{what if found > channels else "give it such images"}'
             )
         if rule.channels is not None:  # the rule says which numbers
             rule.fit(np.zeros((1, 1, found), np.result_type(*kinds)), self.path)

@@ -133,7 +133,7 @@ def test_what_is_a_channel_and_which_numbers_the_rule_says(tmp_path):
         assert np.array_equal(found, numbers.transpose(1, 2, 0)) and found.dtype == kind
         with pytest.raises(ValueError, match=f'{kind}.tif has 4 channel.*the model is for uint8'):
             Raster(tmp_path / f'{kind}.tif', PixelRule(channels=4))
-    with pytest.raises(ValueError, match='g.tif has 1 bands, the model takes 3'):
+    with pytest.raises(ValueError, match='g.tif has 1 bands, the model takes 3: give it such images'):
         Raster(write(tmp_path / 'g.tif', pixels[:1]), PixelRule(channels=3))
 
 
