@@ -66,13 +66,11 @@ class PanopticResult(Segmentation):
         labels = {id_: label for label, id_ in enumerate(category_ids(dataset_meta))}
         classes, things = dataset_meta['classes'], set(dataset_meta['thing_classes'])
         rles, ids = [s['segmentation'] for s in said], [s['id'] for s in said]
-        segments = []
+        segments, left_out = [], ('category_id', 'iscrowd', 'segmentation')
         for s in said:
             label = labels[s['category_id']]
-            name, kept = (
-                classes[label],
-                {k: s[k] for k in s if k not in ('segmentation', 'iscrowd')},
-            )
+            kept = {key: value for key, value in s.items() if key not in left_out}
+            name = classes[label]
             segments.append(dict(kept, label=label, name=name, isthing=name in things))
         return cls(
             record['image']['file_name'],

@@ -65,7 +65,8 @@ def test_it_is_near_the_model_and_as_small_as_int8(exported, quantized, ours):
     assert int8(picture())['predictions'][0].segments_info
 
 
-def test_openvino_runs_it(quantized, ours, monkeypatch, tmp_path):
+@pytest.mark.xfail(reason='int8 of ResNets in OpenVINO, see docs/benchmarks.md', strict=True)
+def test_openvino_gives_the_same(quantized, ours, monkeypatch, tmp_path):
     pytest.importorskip('openvino')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     model = OnnxInferencer(quantized, threads=1, runtime='openvino')
