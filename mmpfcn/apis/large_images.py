@@ -18,6 +18,7 @@ from rich.progress import track
 
 from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
+from ..formats.pixels import PixelRule
 from ..formats.raster import Raster, write_ids, write_lines, write_polygons
 from ..formats.read_ahead import read_ahead
 from ..structures.label_map import segment_index
@@ -79,6 +80,16 @@ def predict_large(
     return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
 
 
+def check_tile(inferencer: BaseInferencer, tile: int) -> None:
+    """Raise ValueError where tiles of so many pixels are too small for the model."""
+    least = inferencer.model.data_preprocessor.pad_size_divisor
+    if tile < least:
+        raise ValueError(
+            f'tiles of {tile} pixels are too small for the model: expected at least {least}, '
+            'better as many as its training images have'
+        )
+
+
 class TiledPrediction:
     """The tiles of one image: those that are predicted lie in the work folder.
 
@@ -100,15 +111,10 @@ class TiledPrediction:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        preprocessor = inferencer.model.data_preprocessor
-        if tile < preprocessor.pad_size_divisor:
-            raise ValueError(
-                f'tiles of {tile} pixels are too small for the model: expected at least '
-                f'{preprocessor.pad_size_divisor}, better as many as its training images have'
-            )
+        check_tile(inferencer, tile)
         self.inferencer, self.item, self.out_dir = inferencer, item, out_dir
         self.rank, self.world_size = rank, world_size
-        self.raster = Raster(item.source, inferencer.rule.channels or 3)
+        self.raster = Raster(item.source, inferencer.rule)
         self.tiling = Tiling(self.raster.shape, tile, overlap)
         self.folder = out_dir / WORK_FOLDER / f'{item.stem}.{self._fingerprint()}'
         # the overview first: reading it shows whether the file is whole
@@ -140,6 +146,14 @@ class TiledPrediction:
         h, w = self.tiling.shape
         scale = min(self.tiling.tile / max(h, w), 1)
         return self.raster.read_small((max(round(h * scale), 1), max(round(w * scale), 1)))
+
+    def rule(self) -> PixelRule:
+        """The model's; its percentiles are those of what is valid in the whole image."""
+        rule = self.inferencer.rule
+        if not rule.percentiles:
+            return rule
+        image, valid = self.read(len(self.tiling))
+        return rule.fixed(image[valid][None])
 
     def predict(self, batch_size: int) -> None:
         """This process's share of the tiles. Files are read and written while the network works."""
@@ -178,10 +192,7 @@ class TiledPrediction:
             yield Input(name, f'{number:07d}', image)
 
     def _results(self, inputs: Iterable[Input], batch_size: int) -> Iterator[PanopticResult]:
-        rule = self.inferencer.rule
-        if rule.percentiles:  # of the whole image, not of each tile
-            rule = rule.fixed(self.read(len(self.tiling))[0])
-        for batch in self.inferencer.preprocess(inputs, batch_size, rule=rule):
+        for batch in self.inferencer.preprocess(inputs, batch_size, rule=self.rule()):
             for output in self.inferencer.forward(batch):
                 # how much stuff there is shows when all tiles are joined
                 yield self.inferencer.finish(output, stuff_area_limit=0)

@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+JP2_SIGNATURE, JP2_GREY = b'\0\0\0\x0cjP  \r\n\x87\n', 17
 EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
 BITS, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 258, 262, 277, 338
 SAMPLES_OF = {2: 3, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # by PHOTOMETRIC; 1 of all others
@@ -41,7 +42,7 @@ class Header(NamedTuple):
     orientation: int = 1  # of EXIF, 1 to 8; 1 is upright
     cut_off: bool = False  # whether the file lacks its end
     bits: int = 8  # of a channel, where a PNG or TIFF says
-    channels: int | None = None  # of a TIFF that is not grey or colour, with or without alpha
+    channels: int | None = None  # of a TIFF or JPEG 2000 that is not grey or colour, or with alpha
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,9 +51,10 @@ class Header(NamedTuple):
 
 
 def read_header(content: bytes) -> Header | None:
-    """The header of a JPEG, PNG, WebP, TIFF, BMP or GIF; None of another file, or without a size.
+    """The header of a JPEG, PNG, WebP, TIFF, JPEG 2000, BMP or GIF.
 
-    What is behind the end of an image is ignored, such as the video that phones append to a JPEG.
+    None of another file, or without a size. What is behind the end of an image is ignored, such as
+    the video that phones append to a JPEG.
     """
     if content.startswith(b'\xff\xd8'):
         header = _jpeg(content)
@@ -65,6 +67,8 @@ def read_header(content: bytes) -> Header | None:
         height, width = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
         bits, channels = fields.get(BITS, 8), _other_channels(fields)
         header = Header(height, width, _orientation(content), bits=bits, channels=channels)
+    elif content.startswith(JP2_SIGNATURE):
+        header = _jp2(content)
     elif content.startswith(b'BM'):
         h, w = (int.from_bytes(content[i : i + 4], 'little', signed=True) for i in (22, 18))
         header = Header(abs(h), w)
@@ -171,6 +175,22 @@ def _webp_size(kind: bytes, part: bytes) -> tuple[int, int]:
     else:
         return 0, 0
     return height, width
+
+
+def _jp2(content: bytes) -> Header:
+    """Bands that are no colours are grey of several channels, of which OpenCV reads the first."""
+    at = content.find(b'jp2h')
+    box = content[at : at - 4 + int.from_bytes(content[at - 4 : at], 'big')] if at > 0 else b''
+    start, colours = box.find(b'ihdr') + 4, box[box.find(b'colr') + 4 :]
+    places = ((0, 4), (4, 8), (8, 10), (10, 11))
+    height, width, samples, bits = (
+        int.from_bytes(box[start + i : start + j], 'big') for i, j in places
+    )
+    expected = 1 if int.from_bytes(colours[3:7], 'big') == JP2_GREY else 3
+    has_alpha = samples == expected + 1 and b'cdef' in box
+    has_others = colours[:1] != b'\1' or b'pclr' in box  # an ICC profile or a colour map
+    known = samples == expected or has_alpha or has_others
+    return Header(height, width, bits=bits % 128 + 1, channels=None if known else samples)
 
 
 def _orientation(exif: bytes) -> int:

@@ -140,6 +140,11 @@ def preview(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
+def upper_bits(pixels: np.ndarray) -> np.ndarray:
+    """uint8 of uint16."""
+    return (pixels >> 8).astype(np.uint8)
+
+
 def warn_of_lost_bits() -> None:
     """Say once that of more than 8 bits the upper ones are taken."""
     warnings.warn(f'images of 16 bits are cut to their upper 8: {HOW}', stacklevel=2)
@@ -157,7 +162,7 @@ def _to_colour(array: np.ndarray, keep_bits: bool) -> np.ndarray:
     check_pixels(*array.shape[:2], 'array')
     if array.dtype == np.uint16 and not keep_bits:
         warn_of_lost_bits()
-        array = (array >> 8).astype(np.uint8)
+        array = upper_bits(array)
     if grey:
         array = np.broadcast_to(array.reshape(*array.shape[:2], 1), (*array.shape[:2], 3))
     return np.ascontiguousarray(array[..., :3])

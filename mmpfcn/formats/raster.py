@@ -8,16 +8,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .atomic_files import open_atomic, temporary_prefix
 from .image_header import read_header
+from .pixels import COLOUR, PixelRule, upper_bits, warn_of_lost_bits
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
 
 OPTIONS = dict(
     GDAL_CACHEMAX=200,  # MB
     GDAL_ERROR_ON_LIBJPEG_WARNING=True,  # else what a cut-off JPEG lacks is grey
 )
+LEAST_AREA = 1e-20  # of a pixel, in square degrees or metres: 1e-10 degrees are 10 micrometres
 BLOCK = 256  # side of what a written file compresses by itself, in pixels
 Bounds = tuple[int, int, int, int]  # top, left, bottom, right in pixels; the latter exclusive
 
@@ -35,13 +41,24 @@ def import_rasterio() -> ModuleType:
     return rasterio
 
 
+def _gdal_name(path: str | os.PathLike) -> str:
+    """How GDAL is told of a file; absolute, for ``zip:a.tif`` alone would be part of an archive."""
+    name = os.path.abspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f'{path} has a name that is not UTF-8: rename it') from error
+    return name
+
+
 class Raster:
     """An image file that is never read as a whole: GeoTIFF, JPEG 2000, PNG, JPEG and the like.
 
     Args:
         path: the file.
-        num_channels: C, that the model takes. A fourth band that is alpha says what is valid; of a
-            colour map the colours are read.
+        rule: what the model takes. An alpha band is a channel where the rule's ``channels`` count
+            it, else it says what is valid; of a colour map the colours are read. Where it is for
+            colours of 8 bits, the upper 8 of 16 are, with one warning.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -49,27 +66,44 @@ class Raster:
         ImportError: rasterio is missing.
     """
 
-    def __init__(self, path: str | os.PathLike, num_channels: int = 3) -> None:
+    def __init__(self, path: str | os.PathLike, rule: PixelRule = COLOUR) -> None:
         self._rasterio = import_rasterio()
         self.path = os.fspath(path)
         if not Path(self.path).is_file():
             raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
         self._check_header()
         with self._told('opened'):
-            self._file = self._rasterio.open(self.path)
+            self._file = self._rasterio.open(_gdal_name(self.path))
         self.shape = self._file.shape
         alpha = self._rasterio.enums.ColorInterp.alpha
         kinds = zip(self._file.indexes, self._file.colorinterp, strict=True)
-        self._bands = [band for band, kind in kinds if kind != alpha]
+        self._alpha_counts = self._file.count == rule.channels
+        self._bands = [band for band, kind in kinds if self._alpha_counts or kind != alpha]
         self._colours = self._colour_map()
-        self._check_bands(num_channels)
+        self._check_bands(rule)
+        # PNGs of 1, 2 or 4 bits: what becomes 255
+        bits = self._file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS', '8')
+        self._white = 2 ** int(bits) - 1 if self._colours is None else 255
+
+        self._cut = rule.channels is None and not rule.scales and 'uint16' in self._file.dtypes
+        self._cut &= self._colours is None
+        if self._cut:  # here once, not for every window
+            warn_of_lost_bits()
 
     @property
     def place(self) -> dict:
-        """Coordinate system and transform, as rasterio writes them; empty without georeference."""
-        if self._file.crs is None and self._file.transform.is_identity:
+        """Coordinate system and transform, or control points, as rasterio writes them.
+
+        Empty without georeference.
+        """
+        points, crs = self._file.gcps
+        if points:
+            return dict(gcps=points, crs=crs)
+        transform = self._file.transform
+        # of some formats rasterio gives no transform, but zeros
+        if transform.is_identity or abs(transform.determinant) < LEAST_AREA:
             return {}
-        return dict(crs=self._file.crs, transform=self._file.transform)
+        return dict(crs=self._file.crs, transform=transform)
 
     def read(self, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
         """A window: (h, w, C) or, of grey, (h, w) pixels, BGR where C is 3; (h, w) bool: whether
@@ -91,13 +125,23 @@ class Raster:
             shape = part.get('out_shape')
             more = {} if shape is None else dict(out_shape=(len(self._bands), *shape))
             pixels = self._file.read(self._bands, **{**part, **more})
-            valid = self._file.dataset_mask(**part) > 0
+            valid = self._valid(part)
         if self._colours is not None:
             return self._colours[pixels[0]], valid
+        if self._cut:
+            pixels = upper_bits(pixels)
+        if self._white < 255:
+            pixels = (pixels.astype(np.uint16) * 255 // self._white).astype(np.uint8)
         if len(pixels) == 1:
             return pixels[0], valid
         order = slice(None, None, -1 if len(pixels) == 3 else 1)
         return np.ascontiguousarray(pixels[order].transpose(1, 2, 0)), valid
+
+    def _valid(self, part: dict) -> np.ndarray:
+        says = self._file.mask_flag_enums[0]
+        if self._alpha_counts and self._rasterio.enums.MaskFlags.alpha in says:
+            return np.ones(self._file.read_masks(1, **part).shape, bool)
+        return self._file.dataset_mask(**part) > 0
 
     def _check_header(self) -> None:
         """What GDAL takes no notice of: PNGs without their end, and how an image is turned."""
@@ -113,23 +157,31 @@ class Raster:
             )
 
     def _colour_map(self) -> np.ndarray | None:
-        """(256, 3) uint8 BGR by value."""
+        """(values, 3) uint8 BGR by value."""
         palette = self._rasterio.enums.ColorInterp.palette
-        if self._file.colorinterp[0] != palette:
+        if palette not in self._file.colorinterp[:1]:
             return None
-        table = np.zeros((256, 3), np.uint8)
+        table = np.zeros((np.iinfo(self._file.dtypes[0]).max + 1, 3), np.uint8)
         for value, colour in self._file.colormap(1).items():
             table[value] = colour[2::-1]
         return table
 
-    def _check_bands(self, num_channels: int) -> None:
+    def _check_bands(self, rule: PixelRule) -> None:
         found, kinds = len(self._bands), set(self._file.dtypes)
-        if found != num_channels and not (found == 1 and num_channels == 3):
+        if self._colours is not None:
+            found, kinds = 3, {'uint8'}
+        channels = rule.channels or 3
+        if found != channels and not (found == 1 and rule.channels is None):
+            pages = ' in its first page' if self._file.subdatasets else ''
+            bands = ' '.join(f'-b {band + 1}' for band in range(channels))
+            what = f'choose them, as by gdal_translate {bands} IN OUT'
             raise ValueError(
-                f'{self.path} has {found} bands, the model takes {num_channels}: choose them, as '
-                f'by gdal_translate -b 1 -b 2 -b 3 IN OUT'
+                f'{self.path} has {found} bands{pages}, the model takes {channels}: '
+                f'{what if found > channels else "give it such images"}'
             )
-        if not kinds <= {'uint8', 'uint16'}:
+        if rule.channels is not None:  # the rule says which numbers
+            rule.fit(np.zeros((1, 1, found), np.result_type(*kinds)), self.path)
+        elif not kinds <= {'uint8', 'uint16'}:
             raise ValueError(
                 f'{self.path} has pixels of {" and ".join(sorted(kinds))}, expected uint8 or '
                 'uint16: scale them, as by gdal_translate -ot UInt16 -scale IN OUT'
@@ -168,6 +220,7 @@ def write_ids(
     rasterio = import_rasterio()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{temporary_prefix(path.name)}{writer}.tif')
+    name = _gdal_name(partial)
     kind = dict(driver='GTiff', count=1, dtype='int32', height=shape[0], width=shape[1], nodata=0)
     kind |= dict(
         tiled=True, blockxsize=BLOCK, blockysize=BLOCK, compress='deflate', bigtiff='if_safer'
@@ -175,7 +228,7 @@ def write_ids(
     written = 0
     try:
         with rasterio.Env(**OPTIONS):
-            with rasterio.open(partial, 'w', **kind, **place) as file:
+            with rasterio.open(name, 'w', **kind, **place) as file:
 
                 def write(bounds: Bounds, ids: np.ndarray) -> None:
                     nonlocal written
@@ -184,7 +237,7 @@ def write_ids(
 
                 yield write
             # GDAL says nothing where it can not write the rest while it closes a file
-            with rasterio.open(partial) as file:
+            with rasterio.open(name) as file:
                 blocks = (file.read(1, window=window) for _, window in file.block_windows(1))
                 found = sum(map(np.count_nonzero, blocks))
         if found != written:
@@ -208,23 +261,45 @@ def write_lines(path: Path, rows: Iterable[dict]) -> None:
 def write_polygons(path: Path, ids: Path, properties: dict[int, dict]) -> None:
     """The outlines of a file of :func:`write_ids` as GeoJSON: a feature for each connected part.
 
-    In longitude and latitude where the file is georeferenced, else in pixels. ``properties`` are
-    those of each id; parts of others are left out.
+    In longitude and latitude where the georeference of the file has them, else in its own
+    coordinates, which are pixels without one. ``properties`` are those of each id; parts of others
+    are left out.
     """
     rasterio = import_rasterio()
     from rasterio.features import shapes
-    from rasterio.warp import transform_geom
 
-    with rasterio.Env(**OPTIONS), rasterio.open(ids) as file, open_atomic(path) as out:
+    with rasterio.Env(**OPTIONS), rasterio.open(_gdal_name(ids)) as file, open_atomic(path) as out:
         out.write(b'{"type": "FeatureCollection", "features": [')
         separator = b'\n'
         parts = shapes(rasterio.band(file, 1), connectivity=8, transform=file.transform)
+        in_degrees = _to_degrees(file)
         for geometry, id_ in parts:
             if int(id_) not in properties:
                 continue
-            if file.crs is not None:
-                geometry = transform_geom(file.crs, 'EPSG:4326', geometry)
+            geometry = in_degrees(geometry)
             feature = dict(type='Feature', properties=properties[int(id_)], geometry=geometry)
             out.write(separator + json.dumps(feature).encode())
             separator = b',\n'
         out.write(b'\n]}\n')
+
+
+def _to_degrees(file: 'DatasetReader') -> Callable[[dict], dict]:
+    """What makes longitude and latitude of the coordinates of a file.
+
+    Nothing where its corners have none, as those of a building site's own system.
+    """
+    from rasterio.transform import xy
+    from rasterio.warp import transform_geom
+
+    def in_degrees(geometry: dict) -> dict:
+        return transform_geom(file.crs, 'EPSG:4326', geometry)
+
+    w, h = file.width, file.height
+    x, y = xy(file.transform, (0, 0, h, h), (0, w, w, 0), offset='ul')
+    corners = [*zip(x, y, strict=True)]
+    try:
+        found = in_degrees(dict(type='MultiPoint', coordinates=corners))
+    except Exception:  # rasterio has many for this, of no common kind
+        return lambda geometry: geometry
+    known = np.isfinite(found['coordinates']).all()
+    return in_degrees if known else lambda geometry: geometry

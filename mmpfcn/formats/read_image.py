@@ -129,8 +129,9 @@ def decode_image(
 def _decode(content: bytes, name: str, header: Header | None, keep_bits: bool) -> np.ndarray:
     """By OpenCV, which turns TIFF whatever it is told, JPEG and PNG but not WebP and AVIF."""
     if header is not None and header.channels is not None:
+        kind = 'TIFF' if content.startswith(TIFF) else 'JPEG 2000'
         raise UnfitPixels(
-            f'image {name} is a TIFF of {header.channels} channels, but the model is for grey or '
+            f'image {name} is a {kind} of {header.channels} channels, but the model is for grey or '
             f'colour, with or without alpha. {HOW}'
         )
     if header is not None and header.bits > 8 and not keep_bits:
@@ -147,17 +148,26 @@ def _numbers(content: bytes, name: str, header: Header | None, rule: PixelRule) 
     if content.startswith(TIFF):
         image = _by_tifffile(content, name, rule)
     else:
-        image = _by_opencv(content, name, header, cv2.IMREAD_UNCHANGED)
+        # of three channels that are no colours OpenCV gives the first, others it does not read
+        no_colours = header is not None and header.channels == 3
+        image = None if no_colours else _by_opencv(content, name, header, cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise UnfitPixels(
+                f'image {name} is a JPEG 2000 of {header.channels} channels that are no colours, '
+                'which OpenCV does not read: save it as TIFF'
+            )
         if image.ndim == 3 and image.shape[2] == 4:
             image = image[..., [2, 1, 0, 3]]
     return _upright(image, content, name, header)
 
 
-def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> np.ndarray:
+def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> np.ndarray | None:
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f'{name} can not be decoded as an image: {error}') from error
+    if image is None and header is not None and header.channels is not None:
+        return None
     if image is None and header is None:
         raise ValueError(
             f'{name} is no image, or of a format that OpenCV can not read: '

@@ -11,7 +11,8 @@ from helpers.files import contents, file_limit, times
 from helpers.tiny_inferencer import picture
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis.large_images import WORK_FOLDER, as_tile
+from mmpfcn.apis.large_images import WORK_FOLDER, TiledPrediction, as_tile
+from mmpfcn.formats.inputs import list_files
 
 rasterio = pytest.importorskip('rasterio')
 
@@ -49,14 +50,20 @@ def test_a_single_tile_is_the_plain_result(inferencer, image, tmp_path):
     )
 
 
-def test_bits_and_channels_as_of_a_plain_image(tmp_path):
+@pytest.fixture
+def of_two_channels(tmp_path):
+    """A model that is given the percentiles 1 to 99 of each channel."""
     config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
     config.model.backbone.in_channels = 2
     config.model.data_preprocessor.update(mean=[116.0], std=[57.0], bgr_to_rgb=False)
     read_step = dict(type='LoadImage', channels=2, percentiles=(1, 99))
     config.test_dataloader.dataset.pipeline = [read_step, dict(type='PackPanopticInputs')]
     weights = tiny_inferencer.write_checkpoint(tmp_path, config)
-    inferencer = PanopticInferencer(config, weights, 'cpu', show_progress=False)
+    return PanopticInferencer(config, weights, 'cpu', show_progress=False)
+
+
+def test_bits_and_channels_as_of_a_plain_image(of_two_channels, tmp_path):
+    inferencer = of_two_channels
     pixels = picture(120, 160)[..., :2].transpose(2, 0, 1) * np.array([9, 200], np.uint16)[:, None, None]
     with rasterio.open(tmp_path / 'a.tif', 'w', 'GTiff', 160, 120, 2, dtype='uint16') as file:
         file.write(pixels)
@@ -65,6 +72,19 @@ def test_bits_and_channels_as_of_a_plain_image(tmp_path):
     assert len(segments) == len(result.segments_info) > 1
     pairs = np.unique(np.stack([ids.ravel(), result.panoptic_seg.ravel()]), axis=1)
     assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def test_percentiles_are_those_of_valid_pixels(of_two_channels, tmp_path):
+    pixels = np.random.default_rng(0).integers(100, 900, (2, 60, 80), np.uint16)
+    pixels[1] *= 3
+    expected = np.percentile(pixels[:, :, 30:], (1, 99), axis=(1, 2)).T
+    pixels[:, :, :30] = 65535
+    kind = dict(driver='GTiff', count=2, height=60, width=80, dtype='uint16', nodata=65535)
+    with rasterio.open(tmp_path / 'a.tif', 'w', **kind) as file:
+        file.write(pixels)
+    (item,) = list_files([tmp_path / 'a.tif'])
+    rule = TiledPrediction(of_two_channels, item, tmp_path / 'out', 256, 32).rule()
+    assert rule.channels == 2 and np.allclose(rule.ranges, expected)
 
 
 def test_segments_are_those_of_the_map(inferencer, image, tmp_path):

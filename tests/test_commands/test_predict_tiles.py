@@ -106,6 +106,7 @@ def test_what_is_finished_is_kept_where_the_map_can_not_be_written(predict, imag
 
 @pytest.mark.parametrize('arguments, message', [
     (('--tile', 64, '--overlap', 64), 'expected an overlap from 2 to less than the tile'),
+    (('--tile', 16), 'tiles of 16 pixels are too small for the model: expected at least'),
     (('--tile', 0), 'got 0, expected a whole number from 1 on'),
     (('--overlap', 16), 'give their side, as by --tile 1024'),
     (('--tile', 64, '--instances'), 'not for --instances'),

@@ -149,6 +149,24 @@ def test_a_model_for_colours_takes_no_bands(kind):
         assert decode_image(tiff(pixels, photometric='rgb', **options), 'a').shape == (6, 8, 3)
 
 
+def test_bands_of_jpeg_2000_are_not_dropped():
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    content = cv2.imencode('.jp2', image, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1].tobytes()
+    assert np.array_equal(decode_image(content, 'a'), image)
+    colours = b'colr\1\0\0\0\0\0'
+    assert content.count(colours + b'\x10') == 1
+    bands = content.replace(colours + b'\x10', colours + b'\x11')  # as GDAL writes what has no colours
+    with pytest.raises(UnfitPixels, match='a is a JPEG 2000 of 3 channels, but the model is for grey'):
+        decode_image(bands, 'a')
+    with pytest.raises(UnfitPixels, match='a is a JPEG 2000 of 3 channels that are no colours.*as TIFF'):
+        decode_image(bands, 'a', rule=PixelRule(channels=3))
+    grey = cv2.imencode('.jp2', image[..., 0], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1].tobytes()
+    assert np.array_equal(decode_image(grey, 'a'), image[..., :1].repeat(3, 2))
+    deep = cv2.imencode('.jp2', image[..., 0].astype(np.uint16) * 256)[1].tobytes()
+    with pytest.warns(UserWarning, match='images of 16 bits are cut to their upper 8'):
+        decode_image(deep, 'a')
+
+
 def test_lost_bits_are_told(tmp_path):
     png, colours = cv2.imencode('.png', DEEP)[1].tobytes(), tiff(BANDS[..., :3], photometric='rgb')
     for content in (png, colours, tiff(DEEP)):

@@ -1,6 +1,7 @@
 """Windows of image files of all kinds, and maps of ids on disk."""
 
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 from helpers.files import file_limit
 
+from mmpfcn.formats.pixels import COLOUR, PixelRule
 from mmpfcn.formats.raster import Raster, write_ids, write_polygons
+from mmpfcn.formats.read_image import read_image
 
 rasterio = pytest.importorskip('rasterio')
+DEEP = PixelRule(channels=4, ranges=[(0, 10_000)])
 RNG = np.random.default_rng(0)
 PLACE = dict(crs='EPSG:32632', transform=rasterio.Affine(2, 0, 500_000, 0, -2, 5_400_000))
 
@@ -73,9 +77,64 @@ def test_grey_colour_map_16_bits_and_more_bands(tmp_path):
     table = np.array([colours[i][2::-1] for i in range(3)])  # BGR
     for found in (Raster(path).read((0, 0, 40, 50))[0], Raster(path).read_small((40, 50))[0]):
         assert np.array_equal(found, table[grey[0]])
+    assert np.array_equal(Raster(path, PixelRule(channels=3)).read((0, 0, 40, 50))[0], table[grey[0]])
+    with pytest.raises(ValueError, match='c.tif has 3 bands, the model takes 1'):
+        Raster(path, PixelRule(channels=1))
     deep = noise(4, 40, 50, dtype=np.uint16)
-    pixels, _ = Raster(write(tmp_path / 'd.tif', deep), num_channels=4).read((0, 0, 40, 50))
+    pixels, _ = Raster(write(tmp_path / 'd.tif', deep), DEEP).read((0, 0, 40, 50))
     assert pixels.dtype == np.uint16 and np.array_equal(pixels, deep.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4])
+def test_grey_of_few_bits_is_from_black_to_white(tmp_path, bits):
+    image = np.arange(2**bits, dtype=np.uint8)[None].repeat(3, 0)
+    kind = dict(driver='PNG', count=1, height=3, width=2**bits, dtype='uint8', NBITS=bits)
+    with rasterio.open(tmp_path / 'a.png', 'w', **kind) as file:
+        file.write(image, 1)
+    found = Raster(tmp_path / 'a.png').read((0, 0, 3, 2**bits))[0]
+    assert found.min() == 0 and found.max() == 255
+    assert np.array_equal(found, read_image(tmp_path / 'a.png')[..., 0])
+
+
+def test_lost_bits_are_told_once(tmp_path):
+    deep = noise(3, 40, 50, dtype=np.uint16)
+    with pytest.warns(UserWarning, match='images of 16 bits are cut to their upper 8'):
+        raster = Raster(write(tmp_path / 'a.tif', deep))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        found = COLOUR.fit(raster.read((0, 0, 40, 50))[0], 'a')
+        kept = Raster(tmp_path / 'a.tif', PixelRule(ranges=[(0, 9)])).read((0, 0, 40, 50))[0]
+    assert np.array_equal(found, (deep[::-1] >> 8).transpose(1, 2, 0)) and kept.dtype == np.uint16
+
+
+def test_a_colour_map_of_16_bits(tmp_path):
+    tifffile = pytest.importorskip('tifffile')
+    numbers = noise(30, 40, dtype=np.uint16)
+    colours = noise(3, 2**16, dtype=np.uint8)
+    tifffile.imwrite(
+        tmp_path / 'a.tif', numbers, photometric='palette', colormap=colours.astype(np.uint16) << 8
+    )
+    found = Raster(tmp_path / 'a.tif').read((0, 0, 30, 40))[0]
+    assert np.array_equal(found, colours[::-1, numbers].transpose(1, 2, 0))
+
+
+def test_what_is_a_channel_and_which_numbers_the_rule_says(tmp_path):
+    pixels = noise(4, 40, 50)  # GDAL takes the fourth of 8 bits for alpha
+    path = write(tmp_path / 'a.tif', pixels)
+    found, valid = Raster(path, DEEP).read((0, 0, 40, 50))
+    assert np.array_equal(found, pixels.transpose(1, 2, 0)) and valid.all() and valid.shape == (40, 50)
+    pixels[:, 9:] |= 1
+    pixels[:, :9] = 0
+    found, valid = Raster(write(tmp_path / 'n.tif', pixels, nodata=0), DEEP).read((0, 0, 40, 50))
+    assert found.shape == (40, 50, 4) and np.array_equal(valid[:, 0], np.arange(40) > 8)
+    for kind in ('f4', 'i2', 'f8'):
+        numbers = RNG.normal(0, 1000, (4, 40, 50)).astype(kind)
+        found, _ = Raster(write(tmp_path / f'{kind}.tif', numbers), DEEP).read((0, 0, 40, 50))
+        assert np.array_equal(found, numbers.transpose(1, 2, 0)) and found.dtype == kind
+        with pytest.raises(ValueError, match=f'{kind}.tif has 4 channel.*the model is for uint8'):
+            Raster(tmp_path / f'{kind}.tif', PixelRule(channels=4))
+    with pytest.raises(ValueError, match='g.tif has 1 bands, the model takes 3: give it such images'):
+        Raster(write(tmp_path / 'g.tif', pixels[:1]), PixelRule(channels=3))
 
 
 def turned(path: Path) -> Path:
@@ -102,6 +161,17 @@ def test_what_can_not_be_used_says_why(tmp_path):
             Raster(tmp_path / name)
     with pytest.raises(FileNotFoundError, match='none.tif is not there'):
         Raster(tmp_path / 'none.tif')
+
+
+def test_names_of_all_kinds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = noise(20, 30, 3)
+    for name in ('zip:a.png', 'a b ü 100%.png', '#?[1].png', 'a!b.png'):
+        Path(name).write_bytes(cv2.imencode('.png', image)[1])
+        assert np.array_equal(Raster(name).read((0, 0, 20, 30))[0], image)
+    (tmp_path / 'a\udcff.png').write_bytes(b'GIF')
+    with pytest.raises(ValueError, match='png has a name that is not UTF-8.*rename it'):
+        Raster('a\udcff.png')
 
 
 @pytest.mark.parametrize('suffix', ['.tif', '.png', '.jpg', '.jp2'])
@@ -158,3 +228,42 @@ def test_polygons(tmp_path):
             assert {*map(tuple, corners.tolist())} == {(3, 2), (9, 2), (9, 5), (3, 5)}
         else:  # zone 32 has its middle at 9 degrees east
             assert abs(corners - (9, 48.75)).max() < 0.01
+
+
+CORNERS = {(3, 2), (9, 2), (9, 5), (3, 5)}  # x, y in pixels
+SITE = 'LOCAL_CS["site",UNIT["metre",1]]'
+
+
+@pytest.mark.parametrize('place, expected', [
+    (dict(crs=SITE, transform=rasterio.Affine(1, 0, 10, 0, 1, 20)), {(x + 10, y + 20) for x, y in CORNERS}),
+    (  # nowhere on earth
+        dict(crs='EPSG:32632', transform=rasterio.Affine(1, 0, 1e12, 0, 1, 0)),
+        {(x + 1e12, y) for x, y in CORNERS},
+    ),
+    (dict(crs='EPSG:32632'), CORNERS),
+])  # fmt: skip
+def test_polygons_where_there_are_no_degrees(tmp_path, place, expected):
+    source = Raster(write(tmp_path / 'a.tif', noise(3, 20, 30), **place))
+    ids = np.zeros((20, 30), np.int32)
+    ids[2:5, 3:9] = 1
+    with write_ids(tmp_path / 'ids.tif', ids.shape, source.place) as write_block:
+        write_block((0, 0, 20, 30), ids)
+    write_polygons(tmp_path / 'a.geojson', tmp_path / 'ids.tif', {1: dict(id=1)})
+    (feature,) = json.loads((tmp_path / 'a.geojson').read_text())['features']
+    assert {*map(tuple, feature['geometry']['coordinates'][0])} == expected
+
+
+def test_control_points_stay(tmp_path):
+    corners = [(0, 0, 9, 48), (0, 30, 9.1, 48), (20, 0, 9, 47.9), (20, 30, 9.1, 47.9)]
+    points = [rasterio.control.GroundControlPoint(*corner) for corner in corners]
+    source = Raster(write(tmp_path / 'a.tif', noise(3, 20, 30), gcps=points, crs='EPSG:4326'))
+    with write_ids(tmp_path / 'ids.tif', (20, 30), source.place):
+        pass
+    with rasterio.open(tmp_path / 'ids.tif') as file:
+        found, crs = file.gcps
+    assert [(p.row, p.col, p.x, p.y) for p in found] == corners and crs == 'EPSG:4326'
+
+
+def test_formats_without_georeference_have_none(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.ppm'), noise(20, 30, 3))  # rasterio gives a transform of zeros
+    assert Raster(tmp_path / 'a.ppm').place == {}

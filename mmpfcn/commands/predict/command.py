@@ -24,6 +24,7 @@ from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
+from mmpfcn.apis.large_images import check_tile
 from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
 from mmpfcn.formats.raster import import_rasterio
 from mmpfcn.structures.tiling import Tiling
@@ -145,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     try:
         with options.wrong_ends(parser, kinds=(ValueError,)):
+            if tiles is not None:
+                check_tile(inferencer, tiles.tile)
             output = open_output(args.out_dir, settings, args.overwrite)
             work = Records(output.folder / RECORDS, work).named()
             require_untouched(work, output.folder)
