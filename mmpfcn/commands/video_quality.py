@@ -86,7 +86,8 @@ def measure(pairs: list[tuple[Path, Path]]) -> VideoQuality:
         labels = {id_: label for label, id_ in enumerate(classes['category_ids'])}
         things = classes['thing_classes']
         quality = quality or VideoQuality([name in things for name in classes['classes']])
-        said = content.annotations or {}
+        if not (said := content.annotations):
+            raise ValueError(f'{truth} has no annotations: results are measured against these')
         annotations = [said[image['id']] for image in content.images if image['id'] in said]
         found = 0
         for pred, gt in zip(

@@ -1,11 +1,16 @@
 """Segments, instances and maps of one image."""
 
+import json
+
 import numpy as np
 import pytest
 from helpers import tiny, tiny_inferencer
 from helpers.onnx_model import IDS
 from helpers.tiny_inferencer import picture
 from pycocotools import mask as coco_mask
+
+from mmpfcn import PanopticResult
+from mmpfcn.structures import Tracker
 
 
 def test_segments_and_instances(inferencer):
@@ -42,3 +47,20 @@ def test_images_of_odd_shapes(inferencer, size):
     result = inferencer(array)['predictions'][0]
     assert result.panoptic_seg.shape == array.shape[:2]
     assert result.draw().ndim == 3
+
+
+def test_a_record_has_all_but_kernels(inferencer):
+    """Also after JSON, and with the numbers of a video."""
+    (result,) = inferencer.track([picture()], instances=True)
+    record = json.loads(json.dumps(result.to_record()))
+    again = PanopticResult.from_record(record, result.image, result.dataset_meta)
+    assert again.to_record() == record
+    assert np.array_equal(again.panoptic_seg, result.panoptic_seg)
+    assert np.array_equal(again.draw(), result.draw())
+    assert again.instances == result.instances
+    pairs = zip(again.segments_info, result.segments_info, strict=True)
+    assert all(said.items() >= segment.items() for said, segment in pairs)
+    with pytest.raises(ValueError, match='image has no kernels, by which things are followed'):
+        again.follow(Tracker())
+    with pytest.raises(ValueError, match=r'is of \(64, 96\) pixels .*, the image has \(8, 9\)'):
+        PanopticResult.from_record(record, picture(8, 9), result.dataset_meta)

@@ -91,7 +91,7 @@ def test_frames_are_in_the_order_of_the_images(files, capsys):
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(annotations=[]), 'clip.jsonl has 3 frames, .*clip.json 0: predict the whole video'),
+    (dict(annotations=[]), 'clip.json has no annotations: results are measured against these'),
     (dict(categories=[]), 'clip.json has no categories: expected a COCO panoptic JSON'),
     (dict(categories=CATEGORIES[:1]), 'clip.json: .* has the category_id 9, which is not among'),
     (dict(categories=[dict(id=3, name='ball'), CATEGORIES[1]]), "clip.json: categories .*'ball'.*isthing"),
