@@ -60,7 +60,7 @@ def test_a_record_has_all_but_kernels(inferencer):
     assert again.instances == result.instances
     pairs = zip(again.segments_info, result.segments_info, strict=True)
     assert all(said.items() >= segment.items() for said, segment in pairs)
-    with pytest.raises(ValueError, match='image has no kernels, by which things are followed'):
+    with pytest.raises(ValueError, match='image 0 has no kernels, by which things are followed'):
         again.follow(Tracker())
     with pytest.raises(ValueError, match=r'is of \(64, 96\) pixels .*, the image has \(8, 9\)'):
         PanopticResult.from_record(record, picture(8, 9), result.dataset_meta)

@@ -22,6 +22,7 @@ from pycocotools import mask as coco_mask
 
 from mmpfcn.commands.predict.command import main
 from mmpfcn.commands.predict.records import process_of_run
+from mmpfcn.commands.predict.videos import Kept
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
@@ -260,6 +261,25 @@ def test_a_killed_video_goes_on_with_the_same_ids(demo, model, tmp_path, capsys)
     for folder in (out, whole):  # the same pictures, without rests of the killed run
         assert sorted(p.name for p in folder.iterdir()) == ['clip.jsonl', 'clip.mp4', 'records']
     assert (out / 'clip.mp4').read_bytes() == (whole / 'clip.mp4').read_bytes()
+
+
+def test_finished_frames_are_drawn_as_they_were(tmp_path, capsys):
+    """With the contrast that the model's rule of pixels gives them."""
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    config.test_dataloader.dataset.pipeline[0] = dict(type='LoadImage', percentiles=(20, 80))
+    config.dump(tmp_path / 'tiny.py')
+    checkpoint = tiny_inferencer.write_checkpoint(tmp_path)
+    clip, out = write_video(tmp_path / 'clip.mp4', 27), tmp_path / 'out'
+    command = [str(clip), '--config', str(tmp_path / 'tiny.py'), '--checkpoint', checkpoint]
+    written = []
+    for _ in range(2):
+        assert main([*command, '--device', 'cpu', '--out-dir', str(out)]) == 0
+        written.append([(out / name).read_bytes() for name in ('clip.mp4', 'clip.jsonl')])
+        for path in out.glob('records/*.jsonl'):  # as if the end had not been reached
+            path.unlink()
+        Kept(out, Input(str(clip), 'clip', str(clip))).note(25, None)
+    assert 'clip.mp4: 25 frames are finished already' in capsys.readouterr().out
+    assert written[0] == written[1]
 
 
 def test_a_video_that_is_cut_off_is_not_finished(demo, tmp_path, capsys):

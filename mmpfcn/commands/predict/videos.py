@@ -15,6 +15,7 @@ from rich.progress import track
 from mmpfcn import PanopticInferencer, PanopticResult
 from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.inputs import Input
+from mmpfcn.formats.pixels import preview
 from mmpfcn.formats.read_ahead import read_ahead
 from mmpfcn.formats.video_file import VideoFile
 from mmpfcn.formats.videos import Video, open_video
@@ -126,9 +127,13 @@ def _go_over(
     file: VideoFile,
     output: Output,
 ) -> None:
-    """Draw what was finished before: frames are (H, W, 3) uint8 BGR, lines what was found."""
+    """Draw what was finished before: frames are (H, W, 3) uint8 BGR, lines what was found.
+
+    On the pixels that the network saw, as the others are.
+    """
     for frame, line in zip(frames, lines, strict=False):
         if output.pictures:
-            image, meta = np.ascontiguousarray(frame[..., ::-1]), inferencer.dataset_meta
-            result = PanopticResult.from_record(json.loads(line), image, meta)
+            seen = preview(inferencer.rule.fit(frame, 'of a video'))
+            image = np.ascontiguousarray(seen[..., ::-1])
+            result = PanopticResult.from_record(json.loads(line), image, inferencer.dataset_meta)
             file.add(result.draw(output.alpha))
