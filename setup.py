@@ -70,6 +70,8 @@ setup(
         **distribution_extras(),
         'tests': pinned('tests'),
         'onnx': pinned('onnx'),
+        'openvino': ['openvino>=2025.0'],
+        'quantize': [*pinned('onnx'), 'openvino>=2025.0', 'nncf>=3.0'],
         'hub': ['huggingface_hub>=0.24', 'safetensors>=0.4'],
         'tiff': ['tifffile', 'imagecodecs'],
         'timm': ['timm>=1.0.9'],

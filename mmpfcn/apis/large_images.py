@@ -5,10 +5,11 @@ import json
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from mmengine.infer import BaseInferencer
 from rich.progress import track
 
 from ..formats.coco_results import PNG_FOLDER
-from ..formats.inputs import Input
+from ..formats.inputs import Input, list_files
 from ..formats.raster import Raster, write_ids, write_lines, write_polygons
+from ..formats.read_ahead import read_ahead
 from ..structures.label_map import segment_index
 from ..structures.tile import Tile
 from ..structures.tile_joining import JoinedTiles
@@ -26,7 +28,6 @@ from .panoptic_result import PanopticResult
 
 WORK_FOLDER = 'records/tiles'
 AHEAD = 3  # tiles that are read, or wait to be written, while the network works
-X, Y = TypeVar('X'), TypeVar('Y')
 
 
 class LargeResult(NamedTuple):
@@ -35,6 +36,47 @@ class LargeResult(NamedTuple):
     panoptic: Path  # TIFF of (H, W) int32 ids, 0 is void
     segments: Path  # a JSON line for each segment
     polygons: Path | None  # GeoJSON
+
+
+def predict_large(
+    inferencer: BaseInferencer,
+    path: str | Path | Input,
+    out_dir: str | Path,
+    tile: int = 1024,
+    overlap: int = 256,
+    batch_size: int = 1,
+    polygons: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
+) -> LargeResult | None:
+    """An image of any size, tile by tile, with one consistent answer, see ``JoinedTiles``.
+
+    Tiles go through the test pipeline as images do. What is finished is kept in
+    ``records/tiles``: the same call again goes on there.
+
+    Args:
+        inferencer: a :class:`PanopticInferencer`.
+        path: an image file that rasterio reads (``mmpfcn[large]``).
+        out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
+            and ``panoptic/<stem>.jsonl``, a segment in each line.
+        tile, overlap: side of a tile, and least number of pixels that neighbours share.
+        batch_size: tiles computed at once.
+        polygons: write ``panoptic/<stem>.geojson`` as well.
+        rank, world_size: number of this process, and of those that share the tiles in one
+            folder; the one that finds all tiles finished joins them.
+
+    Returns:
+        The files; None where other processes have not finished their tiles.
+
+    Raises:
+        FileNotFoundError, ValueError: the image can not be used, or no tiles be made so.
+        OSError: a file can not be written.
+        ImportError: rasterio is missing.
+    """
+    (item,) = list_files([path], out_dir)
+    tiles = TiledPrediction(inferencer, item, Path(out_dir), tile, overlap, rank, world_size)
+    tiles.predict(batch_size)
+    return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
 
 
 class TiledPrediction:
@@ -103,29 +145,37 @@ class TiledPrediction:
         """This process's share of the tiles. Files are read and written while the network works."""
         share = self.missing(self.numbers[self.rank :: self.world_size])
         valid: deque[np.ndarray] = deque()
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
 
-            def inputs() -> Iterator[Input]:
-                tiles = ahead(reader, self.read, share)
-                for number, (image, mask) in zip(share, tiles, strict=True):
-                    if not mask.any():
-                        Tile.empty(mask.shape).save(self.path(number))
-                        continue
-                    valid.append(mask)
-                    name = f'{self.item.name}, tile {number + 1} of {len(self.tiling)}'
-                    yield Input(name, f'{number:07d}', image)
+        def save(result: PanopticResult, mask: np.ndarray) -> None:
+            as_tile(result, mask).save(self.path(int(result.stem)))
 
-            def save(result: PanopticResult) -> None:
-                path = self.path(int(result.stem))
-                as_tile(result, valid.popleft()).save(path)
+        tiles = read_ahead(map(self.read, share), AHEAD)
+        results = self._results(self._inputs(share, tiles, valid), batch_size)
+        waiting: deque[Future] = deque()
+        with ThreadPoolExecutor(1) as writer, closing(tiles):
+            for result in track(
+                results, 'Tiles', len(share), disable=not self.inferencer.show_progress
+            ):
+                waiting.append(writer.submit(save, result, valid.popleft()))
+                if len(waiting) > AHEAD:
+                    waiting.popleft().result()
+            for written in waiting:
+                written.result()
 
-            results = track(
-                self._results(inputs(), batch_size),
-                'Tiles',
-                len(share),
-                disable=not self.inferencer.show_progress,
-            )
-            deque(ahead(writer, save, results), maxlen=0)
+    def _inputs(
+        self,
+        numbers: Iterable[int],
+        tiles: Iterable[tuple[np.ndarray, np.ndarray]],
+        valid: deque[np.ndarray],
+    ) -> Iterator[Input]:
+        """What is to be predicted; appends what of it is ``valid``."""
+        for number, (image, mask) in zip(numbers, tiles, strict=True):
+            if not mask.any():
+                Tile.empty(mask.shape).save(self.path(number))
+                continue
+            valid.append(mask)
+            name = f'{self.item.name}, tile {number + 1} of {len(self.tiling)}'
+            yield Input(name, f'{number:07d}', image)
 
     def _results(self, inputs: Iterable[Input], batch_size: int) -> Iterator[PanopticResult]:
         rule = self.inferencer.rule
@@ -168,14 +218,3 @@ def as_tile(result: PanopticResult, valid: np.ndarray) -> Tile:
     labels = np.array([segment['label'] for segment in segments], int)
     scores = np.array([segment['score'] for segment in segments], float)
     return Tile(np.where(valid, index, 0).astype(np.uint16), labels, scores, result.kernels)
-
-
-def ahead(pool: ThreadPoolExecutor, do: Callable[[X], Y], items: Iterable[X]) -> Iterator[Y]:
-    """What ``do`` gives for each item, in their order, some of them before they are asked for."""
-    pending: deque = deque()
-    for item in items:
-        pending.append(pool.submit(do, item))
-        if len(pending) > AHEAD:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

@@ -21,6 +21,7 @@ from rich.progress import track
 from torch import nn
 
 from ..datasets.load_image import configured_rule, require_rule
+from ..engine import accelerate_inference
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import written
 from ..formats.inputs import Failure, Input, list_files, list_inputs
@@ -34,8 +35,25 @@ from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
-from .large_images import LargeResult, TiledPrediction
+from .large_images import LargeResult, predict_large
 from .panoptic_result import PanopticResult
+
+
+def build_model(cfg: Config, meta: Mapping) -> nn.Module:
+    """The model of a config, with ``dataset_meta`` from a checkpoint's ``meta`` or the config.
+
+    Raises TypeError for one that is no Panoptic FCN.
+    """
+    model = MODELS.build(cfg.model)
+    if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
+        raise TypeError(
+            f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
+            'PanopticInferencer is for Panoptic FCN'
+        )
+    model.dataset_meta = find_dataset_meta(
+        meta, cfg, model.num_things_classes, model.num_stuff_classes
+    )
+    return model
 
 
 class PanopticInferencer(BaseInferencer):
@@ -56,6 +74,8 @@ class PanopticInferencer(BaseInferencer):
         device: such as ``cuda:0``; None for the best there is.
         scope: mmengine's scope of registries.
         show_progress: show a progress bar in calls.
+        accelerate: on a CPU, see :func:`mmpfcn.accelerate_inference`: faster, for more memory;
+            results differ by rounding.
 
     Raises:
         FileNotFoundError: there is no such config or checkpoint.
@@ -70,6 +90,7 @@ class PanopticInferencer(BaseInferencer):
         device: str | None = None,
         scope: str = 'mmdet',
         show_progress: bool = True,
+        accelerate: bool = True,
     ) -> None:
         init_default_scope(scope)
         if isinstance(model, Path):
@@ -77,6 +98,8 @@ class PanopticInferencer(BaseInferencer):
         if isinstance(model, str) and (model.startswith(PREFIX) or Path(model).is_file()):
             model = read_config(model)
         super().__init__(model, weights, device, scope, show_progress)
+        if accelerate and next(self.model.parameters()).device.type == 'cpu':
+            accelerate_inference(self.model)
 
     @classmethod
     def from_pretrained(
@@ -114,16 +137,7 @@ class PanopticInferencer(BaseInferencer):
             cfg.update(config_of(checkpoint, weights))
         for source in ('init_cfg', 'pretrained', 'checkpoint'):
             cfg.model.backbone.pop(source, None)  # nothing is fetched that the checkpoint replaces
-        model = MODELS.build(cfg.model)
-        if not hasattr(getattr(model, 'panoptic_head', None), 'predict_by_feat'):
-            raise TypeError(
-                f'the model of the config is a {type(model).__name__} without PanopticFCNHead: '
-                'PanopticInferencer is for Panoptic FCN'
-            )
-        meta = checkpoint.get('meta', {})
-        model.dataset_meta = find_dataset_meta(
-            meta, cfg, model.num_things_classes, model.num_stuff_classes
-        )
+        model = build_model(cfg, checkpoint.get('meta', {}))
         if weights is None:
             model.init_weights()
             self._load_weights_to_model(model, None, None)  # warns
@@ -289,33 +303,10 @@ class PanopticInferencer(BaseInferencer):
         rank: int = 0,
         world_size: int = 1,
     ) -> LargeResult | None:
-        """An image of any size, tile by tile, with one consistent answer, see ``JoinedTiles``.
-
-        Tiles go through the test pipeline as images do. What is finished is kept in
-        ``records/tiles``: the same call again goes on there.
-
-        Args:
-            path: an image file that rasterio reads (``mmpfcn[large]``).
-            out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
-                and ``panoptic/<stem>.jsonl``, a segment in each line.
-            tile, overlap: side of a tile, and least number of pixels that neighbours share.
-            batch_size: tiles computed at once.
-            polygons: write ``panoptic/<stem>.geojson`` as well.
-            rank, world_size: number of this process, and of those that share the tiles in one
-                folder; the one that finds all tiles finished joins them.
-
-        Returns:
-            The files; None where other processes have not finished their tiles.
-
-        Raises:
-            FileNotFoundError, ValueError: the image can not be used, or no tiles be made so.
-            OSError: a file can not be written.
-            ImportError: rasterio is missing.
-        """
-        (item,) = list_files([path], out_dir)
-        tiles = TiledPrediction(self, item, Path(out_dir), tile, overlap, rank, world_size)
-        tiles.predict(batch_size)
-        return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
+        """An image of any size, tile by tile, see :func:`predict_large`."""
+        return predict_large(
+            self, path, out_dir, tile, overlap, batch_size, polygons, rank, world_size
+        )
 
     def track(
         self,

@@ -9,10 +9,15 @@ import cv2
 import numpy as np
 from mmdet.evaluation import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
-from mmdet.structures.mask import encode_mask_results
 
 from ..formats.atomic_files import write_atomic
-from ..formats.coco_results import PICTURE_FOLDER, Segmentation, category_ids, coco_record
+from ..formats.coco_results import (
+    PICTURE_FOLDER,
+    Segmentation,
+    category_ids,
+    coco_instances,
+    coco_record,
+)
 from ..structures import Tracker
 from ..structures.label_map import (
     decode_segments,
@@ -28,19 +33,13 @@ from ..visualization.panoptic_visualizer import MIN_PANEL_HEIGHT
 
 @dataclass
 class PanopticResult(Segmentation):
-    """A :class:`Segmentation` that draws itself, and what else was asked for, or None.
+    """A :class:`Segmentation` that draws itself, with the kernels of its segments.
 
     Attributes:
-        instances: in COCO's result format, best first; they may overlap. ``label``,
-            ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height] and RLE.
-        semantic_seg: (H, W) int16 label of the best region class, the number of classes where that
-            is "any thing" or nothing.
         kernels: (n, E) float32, that of each segment, without the channels of its place: the cosine
             of two says how alike two segments are, also of two images.
     """
 
-    instances: list[dict] | None = None
-    semantic_seg: np.ndarray | None = None
     kernels: np.ndarray | None = None
 
     @classmethod
@@ -51,7 +50,9 @@ class PanopticResult(Segmentation):
         ids, segments = _without_void(sample, dataset_meta)
         result = cls(name, stem, image, ids, segments, dataset_meta)
         if 'pred_instances' in sample:
-            result.instances = _coco_instances(sample.pred_instances, dataset_meta)
+            found = sample.pred_instances
+            columns = (x.cpu().numpy() for x in (found.masks, found.labels, found.scores))
+            result.instances = coco_instances(*columns, dataset_meta)
         if 'pred_sem_seg' in sample:
             result.semantic_seg = sample.pred_sem_seg.sem_seg[0].cpu().numpy()
         return result
@@ -74,13 +75,11 @@ class PanopticResult(Segmentation):
         labels = {id_: label for label, id_ in enumerate(category_ids(dataset_meta))}
         classes, things = dataset_meta['classes'], set(dataset_meta['thing_classes'])
         rles, ids = [s['segmentation'] for s in said], [s['id'] for s in said]
-        segments = []
+        segments, left_out = [], ('category_id', 'iscrowd', 'segmentation')
         for s in said:
             label = labels[s['category_id']]
-            name, kept = (
-                classes[label],
-                {k: s[k] for k in s if k not in ('segmentation', 'iscrowd')},
-            )
+            kept = {key: value for key, value in s.items() if key not in left_out}
+            name = classes[label]
             segments.append(dict(kept, label=label, name=name, isthing=name in things))
         return cls(
             record['image']['file_name'],
@@ -172,22 +171,3 @@ def _without_void(sample: DetDataSample, dataset_meta: Mapping) -> tuple[np.ndar
         for info, box in zip(infos, boxes.tolist(), strict=True)
     ]
     return np.where(index > 0, ids, 0), segments
-
-
-def _coco_instances(instances, dataset_meta: Mapping) -> list[dict]:
-    ids, classes = category_ids(dataset_meta), dataset_meta['classes']
-    boxes = instances.bboxes.round().int()
-    boxes[:, 2:] -= boxes[:, :2]
-    masks = encode_mask_results(instances.masks.cpu().numpy())
-    columns = (x.tolist() for x in (instances.labels, instances.scores, boxes))
-    return [
-        dict(
-            label=label,
-            category_id=ids[label],
-            name=classes[label],
-            score=round(score, 6),
-            bbox=box,
-            segmentation=dict(size=list(mask['size']), counts=mask['counts'].decode()),
-        )
-        for label, score, box, mask in zip(*columns, masks, strict=True)
-    ]

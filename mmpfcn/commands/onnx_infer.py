@@ -1,14 +1,17 @@
-r"""Panoptic segmentation with an exported model; needs numpy, OpenCV and ONNX Runtime, no torch.
+r"""Panoptic segmentation with an exported model; needs numpy, OpenCV and ONNX Runtime or
+OpenVINO, no torch.
 
     python tools/deployment/onnx_infer.py r50_coco.onnx photos/ more/*.jpg --out-dir results
 
 Writes COCO's panoptic format: results/panoptic.json, and results/panoptic/*.png whose colours are
-segment ids (R + 256 G + 65536 B, 0 is void). Images that can not be used are listed at the end, and
-the exit code is then 1. Ctrl-C keeps what is finished.
+segment ids (R + 256 G + 65536 B, 0 is void), of a video those of each frame. Images that can not be
+used are listed at the end, and the exit code is then 1. Ctrl-C keeps what is finished.
 """
 
 import sys
 from pathlib import Path
+
+from mmpfcn.deployment.runtimes import PRECISIONS, RUNTIMES
 
 from .options import WRONG_FILE, from_1, new_parser, wrong_ends
 
@@ -17,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add('model', help='file of tools/deployment/export_onnx.py')
-    add('inputs', nargs='+', help='images, folders, or patterns such as "a/*.jpg"')
+    add('inputs', nargs='+', help='images, folders, patterns such as "a/*.jpg", addresses, videos')
     add('--out-dir', type=Path, default='results', help='folder of the results (results)')
     add(
         '--batch-size',
@@ -25,7 +28,15 @@ def main(argv: list[str] | None = None) -> int:
         default=1,
         help='images at once, as far as they have one padded size',
     )
-    add('--threads', type=from_1, help='of ONNX Runtime; default: one on each core')
+    add('--threads', type=from_1, help='default: one on each core')
+    add('--runtime', choices=RUNTIMES, default='onnxruntime', help='%(default)s is the default')
+    add(
+        '--precision',
+        choices=PRECISIONS,
+        help='bf16: with --runtime openvino, fastest on CPUs that know it; int8: of a file of '
+        '"mmpfcn quantize"; default: that of the file',
+    )
+    add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # for names that are no text
@@ -34,14 +45,15 @@ def main(argv: list[str] | None = None) -> int:
         from mmpfcn.formats.coco_results import written
         from mmpfcn.formats.inputs import list_files, require_one
     except ImportError as error:
-        parser.error(f'{error}: install numpy, opencv-python-headless and onnxruntime')
+        parser.error(f'{error}: install numpy, opencv-python-headless and a runtime')
     num_done, failures, stopped = 0, [], False
     try:
-        with wrong_ends(parser, kinds=WRONG_FILE):
-            inferencer = OnnxInferencer(args.model, threads=args.threads)
+        with wrong_ends(parser, kinds=(*WRONG_FILE, ImportError)):
+            given = dict(threads=args.threads, runtime=args.runtime, precision=args.precision)
+            inferencer = OnnxInferencer(args.model, **given)
             inputs = list_files(args.inputs, args.out_dir)
             require_one(inputs)
-            results = inferencer.stream(inputs, args.batch_size, failures)
+            results = inferencer.stream(inputs, args.batch_size, failures, args.instances)
             for result in written(results, args.out_dir, inferencer.dataset_meta):
                 print(f'{result.name}: {len(result.segments_info)} segments', flush=True)
                 num_done += 1

@@ -55,6 +55,15 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='such as cuda:0 or cpu; default: the best there is')
 
 
+def add_accelerate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--accelerate',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='on a CPU: faster, for more memory; results differ by rounding',
+    )
+
+
 def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
     """Add ``--cfg-options`` with an example of this command."""
     parser.add_argument(

@@ -8,7 +8,7 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from .options import AMP_DTYPES, base_parser, load_config, require_checkpoint
+from .options import AMP_DTYPES, add_accelerate, base_parser, load_config, require_checkpoint
 from .processes import build_runner, processes
 
 
@@ -35,11 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
         choices=AMP_DTYPES,
         help='run the network in mixed precision; on a CPU there is bf16 only',
     )
-    add(
-        '--accelerate',
-        action='store_true',
-        help='faster on a CPU, for more memory; results differ by rounding',
-    )
+    add_accelerate(parser)
     add('--tta', action='store_true', help=argparse.SUPPRESS)
     return parser
 
@@ -71,7 +67,7 @@ def test_config(argv: list[str] | None = None) -> Config:
             parser.error(f'--amp {args.amp} needs a GPU, and PyTorch finds none: use --amp bf16')
         torch.set_autocast_dtype(device, getattr(torch, AMP_DTYPES[args.amp]))
         cfg.test_cfg.fp16 = True  # mmengine's name for autocast of any type
-    if args.accelerate:
+    if args.accelerate and get_device() == 'cpu':
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='AccelerateInferenceHook')]
     if args.show or args.show_dir:
         if 'visualization' not in cfg.get('default_hooks', {}):

@@ -10,9 +10,7 @@ the thresholds as --cfg-options. Measure on another set than this one what was g
 import argparse
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
 from rich.progress import track
 from torch import Tensor
 
@@ -87,8 +86,13 @@ def quality(
         if 'gt_panoptic_seg' in sample:
             record['gt_panoptic_seg'] = sample.gt_panoptic_seg.to_dict()
         metric.process({}, [record])
-    with redirect_stdout(StringIO()):  # its table, many times
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # it prints a table, many times
+    try:
         return metric.evaluate(len(samples))['coco_panoptic/PQ']
+    finally:
+        logger.setLevel(level)
 
 
 def search(measure: Callable[[Mapping], float], start: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from base64 import b64decode
 
 import numpy as np
-import onnxruntime
 
 from .postprocessing import Kernels
+from .runtimes import Run
 
 UPDATE_KEY = 'mmpfcn_kernel_update'  # of the metadata: the graph, an ONNX model in base64
 UPDATE_INPUTS = ('kernels', 'labels', 'scores', 'mask_feats')
@@ -18,7 +18,7 @@ def read_update(metadata: dict[str, str]) -> bytes | None:
 
 
 def update_kernels(
-    session: onnxruntime.InferenceSession, things: Kernels, regions: Kernels, mask_feats: np.ndarray
+    run: Run, things: Kernels, regions: Kernels, mask_feats: np.ndarray
 ) -> tuple[Kernels, Kernels]:
     """Other kernels and scores, by mask_feats (E, H/4, W/4), for the fused things and regions of
     one image, whose order stays.
@@ -27,7 +27,7 @@ def update_kernels(
     both = (np.concatenate(pair) for pair in zip(things[:3], regions[:3], strict=True))
     values = dict(zip(UPDATE_INPUTS, (*both, mask_feats), strict=True))
     values['labels'] = values['labels'].astype(np.int64)
-    kernels, scores = session.run(UPDATE_OUTPUTS, values)
+    kernels, scores = map(run(values).get, UPDATE_OUTPUTS)
     return (
         things._replace(kernels=kernels[:num_things], scores=scores[:num_things]),
         regions._replace(kernels=kernels[num_things:], scores=scores[num_things:]),

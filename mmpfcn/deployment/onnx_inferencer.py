@@ -1,4 +1,4 @@
-"""Panoptic FCN with ONNX Runtime and numpy: what ``PanopticInferencer`` does, without torch."""
+"""Panoptic FCN without torch: what ``PanopticInferencer`` does, by ONNX Runtime or OpenVINO."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from ..formats.batches import LoadedImage, padded_shape, read_batches, told
 from ..formats.coco_results import Segmentation
@@ -16,10 +15,12 @@ from ..formats.pixels import PixelRule, preview
 from ..formats.read_image import ImageSource
 from .images import normalize, resize
 from .kernel_update import read_update, update_kernels
-from .postprocessing import MaskResizer, segment
-from .weights import require_finite_weights
+from .postprocessing import MaskResizer, Segments, segment
+from .runtimes import load_graph
+from .weights import read_properties, require_finite_weights
 
 METADATA_KEY = 'mmpfcn'
+QUANTIZED_KEY = 'mmpfcn_quantized'  # of the metadata: how the graph was quantised
 FORMAT = 1  # of the metadata and of the graph's outputs
 
 EXTENDED_FORMAT = 2
@@ -41,7 +42,13 @@ class OnnxInferencer:
         path: of the .onnx file; FileNotFoundError where it is not there, ValueError for no ONNX
             model, none that the tool of this version wrote, or weights that are not finite.
         providers: of ONNX Runtime; CUDA where it is there, else the CPU.
-        threads: of ONNX Runtime inside an operator; None for one on each core.
+        threads: inside an operator; None for one on each core that the process may use, or
+            ``OMP_NUM_THREADS``.
+        runtime: ``'onnxruntime'`` or ``'openvino'``, which is for CPUs; ImportError where it is not
+            installed.
+        precision: ``'f32'``; ``'bf16'``, in OpenVINO; ``'int8'`` for a file of ``mmpfcn quantize``,
+            where OpenVINO computes what is not quantised in bfloat16. None: int8 for such a file,
+            else f32.
     """
 
     def __init__(
@@ -49,28 +56,26 @@ class OnnxInferencer:
         path: str | os.PathLike,
         providers: Sequence[str] | None = None,
         threads: int | None = None,
+        runtime: str = 'onnxruntime',
+        precision: str | None = None,
     ) -> None:
         if not Path(path).is_file():
             raise FileNotFoundError(f'model {path} is not there (looked for in {Path.cwd()})')
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        if providers is None:
-            wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
-            providers = [x for x in wanted if x in onnxruntime.get_available_providers()]
-        new_session = partial(
-            onnxruntime.InferenceSession, sess_options=options, providers=list(providers)
-        )
-        try:
-            self.session = new_session(os.fspath(path))
-        except Exception as error:  # ONNX Runtime has many, which share no base class
+        properties = read_properties(path)
+        int8 = QUANTIZED_KEY in properties
+        precision = precision or ('int8' if int8 else 'f32')
+        if int8 != (precision == 'int8'):
             raise ValueError(
-                f'{path} can not be loaded by ONNX Runtime {onnxruntime.__version__}: {error}'
-            ) from error
-        self.meta = read_metadata(self.session, path)
+                f'precision={precision!r}, but {path} is {"" if int8 else "not "}quantised: '
+                + ('give the exported file' if int8 else 'quantise it by "mmpfcn quantize"')
+            )
+        load = partial(load_graph, path, runtime, threads=threads, providers=providers)
+        self.run_graph = load(precision)
+        self.meta = read_metadata(properties, path)
         self.rule = PixelRule(**self.meta.get('pixels', {}))
         require_finite_weights(path)
-        update = read_update(self.session.get_modelmeta().custom_metadata_map)
-        self.update_session = update and new_session(update)
+        update = read_update(properties)
+        self.run_update = update and load('f32', content=update)
         if update:
             require_finite_weights(path, update)
 
@@ -79,7 +84,13 @@ class OnnxInferencer:
         """``classes``, ``thing_classes``, and palette and category ids where known."""
         return self.meta['dataset_meta']
 
-    def __call__(self, inputs: ImageSource | Iterable[ImageSource], batch_size: int = 1) -> dict:
+    def __call__(
+        self,
+        inputs: ImageSource | Iterable[ImageSource],
+        batch_size: int = 1,
+        instances: bool = False,
+        semantic: bool = False,
+    ) -> dict:
         """Predict all of them, see :meth:`stream`.
 
         Returns:
@@ -87,7 +98,7 @@ class OnnxInferencer:
             images that can not be used.
         """
         failures: list[tuple[str, str]] = []
-        predictions = list(self.stream(inputs, batch_size, failures))
+        predictions = list(self.stream(inputs, batch_size, failures, instances, semantic))
         return dict(predictions=predictions, failures=failures)
 
     def stream(
@@ -95,34 +106,41 @@ class OnnxInferencer:
         inputs: ImageSource | Iterable[ImageSource],
         batch_size: int = 1,
         failures: list[tuple[str, str]] | None = None,
+        instances: bool = False,
+        semantic: bool = False,
     ) -> Iterator[Segmentation]:
         """Results one by one, with the memory of one batch.
 
         Args:
-            inputs: see :func:`mmpfcn.formats.list_inputs`.
+            inputs: see :func:`mmpfcn.formats.list_inputs`: images, folders, addresses, videos.
             batch_size: images of one padded size that follow each other are computed at once. The
                 results do not depend on it.
             failures: (name, message) of every image that can not be used is appended; without a
                 list the first one is raised.
+            instances: return overlapping instances as well; takes pycocotools.
+            semantic: return the semantic map as well.
         """
         failed = None if failures is None else lambda x: failures.append((x.name, x.message))
         images = list_inputs(inputs)
-        for batch in read_batches(images, self._prepare, batch_size, failed, self.rule):
+        for batch in read_batches(images, self.prepare, batch_size, failed, self.rule):
             outputs = self.run_network([loaded.data for loaded in batch])
             for i, loaded in enumerate(batch):
                 with told(loaded.input, failed):
-                    yield self._result(loaded, {key: x[i] for key, x in outputs.items()})
+                    output = {key: x[i] for key, x in outputs.items()}
+                    yield self._result(loaded, output, instances, semantic)
 
     def run_network(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """The graph's outputs for images of one padded size, (h, w, C) as ``self.rule`` has it."""
-        names = [output.name for output in self.session.get_outputs()]
-        values = self.session.run(names, {'image': normalize(images, self.meta)})
-        return dict(zip(names, values, strict=True))
+        return self.run_graph({'image': normalize(images, self.meta)})
 
     def finish(
-        self, output: Mapping[str, np.ndarray], img_shape: tuple, ori_shape: tuple
-    ) -> tuple[np.ndarray, list[dict]]:
-        """The rest for one image: (H, W) int32 ids and ``segments_info``.
+        self,
+        output: Mapping[str, np.ndarray],
+        img_shape: tuple,
+        ori_shape: tuple,
+        instances: bool = False,
+    ) -> Segments:
+        """The rest for one image.
 
         ``output`` is the graph's without the batch axis, ``img_shape`` (H, W) of its input without
         padding, ``ori_shape`` of the result. NaN or infinite numbers raise ValueError.
@@ -133,23 +151,31 @@ class OnnxInferencer:
                 'mask_feats: export the checkpoint again, or an earlier one'
             )
         resizer = MaskResizer(output['mask_feats'].shape[1:], img_shape, ori_shape)
-        update = self.update_session and partial(update_kernels, self.update_session)
-        return segment(output, self.meta, resizer, update)
+        update = self.run_update and partial(update_kernels, self.run_update)
+        return segment(output, self.meta, resizer, update, instances)
 
-    def _prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+    def prepare(self, image: np.ndarray, name: str) -> tuple[np.ndarray, tuple[int, int]]:
+        """An image (H, W, 3) uint8 BGR resized for the network, and its padded shape."""
         resized = resize(image, self.meta, name)
         return resized, padded_shape(resized.shape[:2], self.meta['pad_size_divisor'])
 
-    def _result(self, loaded: LoadedImage, output: Mapping[str, np.ndarray]) -> Segmentation:
+    def _result(
+        self,
+        loaded: LoadedImage,
+        output: Mapping[str, np.ndarray],
+        instances: bool,
+        semantic: bool,
+    ) -> Segmentation:
         (name, stem, _), image, resized, _ = loaded
-        ids, segments = self.finish(output, resized.shape[:2], image.shape[:2])
-        rgb = np.ascontiguousarray(preview(image)[..., ::-1])
-        return Segmentation(name, stem, rgb, ids, segments, self.dataset_meta)
+        found = self.finish(output, resized.shape[:2], image.shape[:2], instances)
+        rgb, sem_seg = np.ascontiguousarray(preview(image)[..., ::-1]), found.semantic_seg
+        maps = found.panoptic_seg, found.segments_info, self.dataset_meta, found.instances
+        return Segmentation(name, stem, rgb, *maps, sem_seg if semantic else None)
 
 
-def read_metadata(session: onnxruntime.InferenceSession, path: str | os.PathLike) -> dict:
+def read_metadata(properties: Mapping[str, str], path: str | os.PathLike) -> dict:
     """What the exporter wrote about a model; ValueError for nothing or that of another version."""
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    text = properties.get(METADATA_KEY)
     try:
         meta = dict(json.loads(text or '{}'))
     except (TypeError, ValueError):  # another program's

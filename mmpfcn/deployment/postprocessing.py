@@ -10,6 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ..formats.coco_results import coco_instances
+
 INSTANCE_OFFSET = 1000  # ids are ``label + instance * INSTANCE_OFFSET``, as mmdet's
 
 
@@ -37,13 +39,23 @@ class MaskResizer(NamedTuple):
         return cv2.resize(pixels, self.out_shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
+class Segments(NamedTuple):
+    """Results of one image, see :class:`mmpfcn.formats.coco_results.Segmentation`."""
+
+    panoptic_seg: np.ndarray  # (H, W) int32
+    segments_info: list[dict]
+    instances: list[dict] | None
+    semantic_seg: np.ndarray  # (H, W) int16
+
+
 def segment(
     output: Mapping[str, np.ndarray],
     meta: Mapping,
     resizer: MaskResizer,
     update: Callable[[Kernels, Kernels, np.ndarray], tuple[Kernels, Kernels]] | None = None,
-) -> tuple[np.ndarray, list[dict]]:
-    """From the graph's output for one image and the file's metadata to :func:`merge`.
+    instances: bool = False,
+) -> Segments:
+    """From the graph's output for one image and the file's metadata to results.
 
     ``update`` gets the fused things and regions and mask_feats (E, H/4, W/4).
     """
@@ -54,9 +66,13 @@ def segment(
         things, regions = update(things, regions, mask_feats)
     things, probs = rescore(things, convolve_to_probs(things.kernels, mask_feats), settings)
     instance = place_things(probs, things.scores, resizer, settings)
+    found = None
+    if instances:
+        masks = (resizer.resize(prob) > settings['mask_thr_binary'] for prob in probs)
+        found = coco_instances(masks, things.labels, things.scores, meta['dataset_meta'])
     probs = convolve_to_probs(regions.kernels, mask_feats)
     sem_seg = semantic_map(regions, probs, len(meta['dataset_meta']['classes']), resizer)
-    return merge(instance, things, sem_seg, regions, meta)
+    return Segments(*merge(instance, things, sem_seg, regions, meta), found, sem_seg)
 
 
 def find_things(output: Mapping[str, np.ndarray], settings: Mapping) -> Kernels:

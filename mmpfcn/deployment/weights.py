@@ -1,16 +1,27 @@
-"""The weights inside an ONNX file, read without the package onnx."""
+"""What is inside an ONNX file, weights and metadata, read without the package onnx."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from os import PathLike
 
 import numpy as np
 
-# numbers of fields in onnx.proto: of the model, the graph, and four of a tensor
-GRAPH, INITIALIZER, DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 7, 5, 2, 4, 8, 9
+# numbers of fields in onnx.proto: of the model, a property, the graph, and four of a tensor
+GRAPH, PROPERTY, KEY, VALUE, INITIALIZER = 7, 14, 1, 2, 5
+DATA_TYPE, FLOAT_DATA, NAME, RAW_DATA = 2, 4, 8, 9
 FLOATS = {1: '<f4', 10: '<f2', 11: '<f8'}  # numpy's types of the data types of tensors
 
 
-def require_finite_weights(path: str | Path, content: bytes | None = None) -> None:
+def read_properties(path: str | PathLike) -> dict[str, str]:
+    """The metadata of a model; empty for what is none, which the runtimes refuse."""
+    try:
+        model = memoryview(np.memmap(path, np.uint8, 'r'))
+        entries = [dict(_fields(value)) for kind, value in _fields(model) if kind == PROPERTY]
+        return {str(x[KEY], 'utf-8'): str(x.get(VALUE, b''), 'utf-8') for x in entries}
+    except (ValueError, IndexError, KeyError):
+        return {}
+
+
+def require_finite_weights(path: str | PathLike, content: bytes | None = None) -> None:
     """Refuse a model with NaN or infinite weights: objects of whole classes would be missing.
 
     Args:

@@ -21,7 +21,13 @@ class Segmentation:
     ``segments_info`` has for each segment, things (best first) before stuff: ``id`` in the map,
     ``label`` (things first, from 0), ``name`` of the class, ``isthing``, ``score`` in [0, 1],
     ``area`` in pixels, ``bbox`` [x, y, width, height] in pixels, and ``num_kernels``: of how many
-    kernels it was merged (1: of none).
+    kernels it was merged (1: of none). What was asked for beside it, or None:
+
+    Attributes:
+        instances: in COCO's result format, best first; they may overlap. ``label``,
+            ``category_id``, ``name``, ``score``, ``bbox`` [x, y, width, height] and RLE.
+        semantic_seg: (H, W) int16 label of the best region class, the number of classes where that
+            is "any thing" or nothing.
     """
 
     name: str  # where the image is from: path, address, ``image 3`` or ``clip.mp4#12``
@@ -30,6 +36,8 @@ class Segmentation:
     panoptic_seg: np.ndarray  # (H, W) int32 segment ids, 0 where there is none
     segments_info: list[dict]
     dataset_meta: Mapping  # classes, thing_classes, and palette, category_ids where known
+    instances: list[dict] | None = None
+    semantic_seg: np.ndarray | None = None
 
 
 Result = TypeVar('Result', bound=Segmentation)
@@ -66,6 +74,30 @@ def category_ids(dataset_meta: Mapping) -> list[int]:
     return list(dataset_meta.get('category_ids') or range(len(dataset_meta['classes'])))
 
 
+def coco_instances(
+    masks: Iterable[np.ndarray], labels: np.ndarray, scores: np.ndarray, dataset_meta: Mapping
+) -> list[dict]:
+    """``instances`` of a :class:`Segmentation`, of masks (H, W) bool as they come."""
+    try:
+        from pycocotools import mask as coco_mask
+    except ImportError as error:
+        raise ImportError(f'{error}: instances need "pip install pycocotools"') from error
+    ids, classes, instances = category_ids(dataset_meta), dataset_meta['classes'], []
+    for mask, label, score in zip(masks, labels.tolist(), scores.tolist(), strict=True):
+        rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+        instances.append(
+            dict(
+                label=label,
+                category_id=ids[label],
+                name=classes[label],
+                score=round(score, 6),
+                bbox=coco_mask.toBbox(rle).astype(int).tolist(),
+                segmentation=dict(size=list(rle['size']), counts=rle['counts'].decode()),
+            )
+        )
+    return instances
+
+
 def coco_record(result: Segmentation) -> dict:
     """One image for :func:`write_coco_json`: ``stem``, ``image``, ``annotation``, ``instances``.
 
@@ -84,7 +116,7 @@ def coco_record(result: Segmentation) -> dict:
         image=dict(file_name=result.name, height=height, width=width),
         annotation=dict(file_name=f'{result.stem}.png', segments_info=segments),
     )
-    if getattr(result, 'instances', None) is not None:
+    if result.instances is not None:
         record['instances'] = result.instances
     return record
 

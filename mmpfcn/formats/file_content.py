@@ -2,14 +2,16 @@
 
 import os
 from pathlib import Path
+from urllib.request import urlopen
 
 LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 
 
 def read_content(path: str | os.PathLike, backend_args: dict | None = None) -> bytes:
-    """The content of a file; of an address, or with ``backend_args``, by mmengine's file client.
+    """The content of a file or an address; by mmengine's file client with ``backend_args``, and
+    where the address is neither http:// nor https://.
 
-    Raises FileNotFoundError, or ValueError for Git LFS's pointer or an address without mmengine.
+    Raises FileNotFoundError, or ValueError for Git LFS's pointer or where mmengine is missing.
     """
     path = os.fspath(path)
     if backend_args is None and '://' not in path:
@@ -17,6 +19,9 @@ def read_content(path: str | os.PathLike, backend_args: dict | None = None) -> b
             content = Path(path).read_bytes()
         except (NotADirectoryError, ValueError) as error:  # a null byte
             raise FileNotFoundError(f'{path!r} is not there ({error})') from error
+    elif backend_args is None and path.startswith(('http://', 'https://')):
+        with urlopen(path) as answer:
+            content = answer.read()
     else:
         try:
             from mmengine.fileio import get

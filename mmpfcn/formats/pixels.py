@@ -82,20 +82,24 @@ class PixelRule:
             )
         check_pixels(*pixels.shape[:2], f'image {name}')
         pixels = pixels.reshape(*pixels.shape[:2], -1)
-        found = f'image {name} has {pixels.shape[2]} channel(s) of {pixels.dtype}'
-        if pixels.shape[2] != self.channels:
-            raise UnfitPixels(
-                f'{found}, but the model is for {self.channels} channel(s): give it such images, '
-                f'or train one with LoadImage(channels={pixels.shape[2]})'
-            )
+        self.require(pixels.shape[2], pixels.dtype.name, name)
         if self.scales:
             return self._scaled(pixels)
-        if pixels.dtype != np.uint8:
-            raise UnfitPixels(
-                f'{found}, but the model is for uint8: set ranges=[(low, high)] or '
-                'percentiles=(1, 99.8) of LoadImage, and train the model so'
-            )
         return np.ascontiguousarray(pixels)
+
+    def require(self, channels: int, kind: str, name: str) -> None:
+        """Raise UnfitPixels unless images of these channels and type of numbers are read."""
+        found = f'image {name} has {channels} channel(s) of {kind}, but the model is for'
+        if channels != self.channels:
+            raise UnfitPixels(
+                f'{found} {self.channels} channel(s): give it such images, or train one with '
+                f'LoadImage(channels={channels})'
+            )
+        if kind != 'uint8' and not self.scales:
+            raise UnfitPixels(
+                f'{found} uint8: set ranges=[(low, high)] or percentiles=(1, 99.8) of LoadImage, '
+                'and train the model so'
+            )
 
     def fixed(self, pixels: np.ndarray) -> 'PixelRule':
         """With the ranges that the percentiles of an image, (H, W) or (H, W, C), are: a rule for
@@ -111,8 +115,9 @@ class PixelRule:
         return PixelRule(self.channels, np.stack([low, high], 1).tolist())
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        low, high = np.array(self.fixed(pixels).ranges, np.float32).T
-        scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
+        low, high = np.array(self.fixed(pixels).ranges).T
+        factor = (255 / (high - low)).astype(np.float32)
+        scaled = (pixels.astype(np.float32) - low.astype(np.float32)) * factor
         return np.nan_to_num(scaled.clip(0, 255), copy=False)
 
 

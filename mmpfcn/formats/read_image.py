@@ -1,6 +1,7 @@
 """One image, whatever it comes from, as (H, W, 3) uint8 BGR or as a model wants it."""
 
 import io
+import math
 import os
 import sys
 from pathlib import Path
@@ -116,7 +117,7 @@ def decode_image(
     if rule.channels is None:
         image = _decode(content, name, header, keep_bits=rule.scales)
     else:
-        image = _numbers(content, name, header)
+        image = _numbers(content, name, header, rule)
     if header is not None and image.shape[:2] != header.size:
         raise ValueError(
             f'image {name} has {image.shape[1]} x {image.shape[0]} pixels, but its header says '
@@ -141,10 +142,10 @@ def _decode(content: bytes, name: str, header: Header | None, keep_bits: bool) -
     return image if is_tiff else _upright(image, content, name, header)
 
 
-def _numbers(content: bytes, name: str, header: Header | None) -> np.ndarray:
+def _numbers(content: bytes, name: str, header: Header | None, rule: PixelRule) -> np.ndarray:
     """(H, W) or (H, W, C), of the file's own type; three are BGR, others in the file's order."""
     if content.startswith(TIFF):
-        image = _by_tifffile(content, name)
+        image = _by_tifffile(content, name, rule)
     else:
         image = _by_opencv(content, name, header, cv2.IMREAD_UNCHANGED)
         if image.ndim == 3 and image.shape[2] == 4:
@@ -167,7 +168,7 @@ def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> 
     return image
 
 
-def _by_tifffile(content: bytes, name: str) -> np.ndarray:
+def _by_tifffile(content: bytes, name: str, rule: PixelRule) -> np.ndarray:
     """The first image of a TIFF: its rows, columns and, samples or pages, channels."""
     try:
         import tifffile
@@ -176,21 +177,28 @@ def _by_tifffile(content: bytes, name: str) -> np.ndarray:
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             series = file.series[0]
-            axes = dict(zip(series.axes, series.shape, strict=True))
-            colour_map = series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE
-            check_pixels(axes.pop('Y'), axes.pop('X'), f'image {name}')
+            axes, shape = series.axes, series.shape
+            number = [size for axis, size in zip(axes, shape, strict=True) if axis not in 'YX']
+            found = f'the axes {axes} of {shape}' if sum(n > 1 for n in number) > 1 else ''
+            if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
+                found = 'a colour map'
+            elif None in series.pages:
+                found = 'a part of its pages in other files'
+            if found:
+                raise UnfitPixels(
+                    f'image {name} is a TIFF with {found}, expected rows, columns and channels: '
+                    'save it as such, each image in a file of its own'
+                )
+            rule.require(math.prod(number), series.dtype.name, name)
+            size = shape[axes.index('Y')], shape[axes.index('X')]
+            check_pixels(*size, f'image {name}')
             pixels = series.asarray()
+    except UnfitPixels:
+        raise
     except Exception as error:  # tifffile has many for what a file can be
         raise ValueError(f'image {name} can not be decoded by tifffile: {error}') from error
-    if colour_map or sum(size > 1 for size in axes.values()) > 1:
-        found = 'a colour map' if colour_map else f'the axes {series.axes} of {series.shape}'
-        raise UnfitPixels(
-            f'image {name} is a TIFF with {found}, expected rows, columns and channels: save it '
-            'as such, each image in a file of its own'
-        )
-    place = [series.axes.index(x) for x in (*'YX', *axes)]
-    size = [series.shape[place[0]], series.shape[place[1]]]
-    pixels = pixels.transpose(place).reshape(*size, -1)
+    others = [i for i, axis in enumerate(axes) if axis not in 'YX']
+    pixels = pixels.transpose(axes.index('Y'), axes.index('X'), *others).reshape(*size, -1)
     return pixels[..., ::-1] if pixels.shape[2] == 3 else pixels
 
 

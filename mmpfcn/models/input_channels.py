@@ -61,7 +61,8 @@ def require_input(model: nn.Module, rule: PixelRule) -> None:
     channels = rule.channels or 3
     convolution = first_convolution(getattr(model, 'backbone', nn.Module()))
     images = f'LoadImage gives images of {channels} channel(s)'
-    if convolution is not None and convolution.in_channels != channels:
+    # four times as many where a stem folds 2 x 2 pixels into one, as YOLOX's
+    if convolution is not None and convolution.in_channels not in (channels, 4 * channels):
         raise ValueError(
             f'{images}, but model.backbone takes {convolution.in_channels}: set '
             f'model.backbone.in_channels={channels}, or LoadImage(channels='

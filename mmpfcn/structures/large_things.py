@@ -57,7 +57,7 @@ class LargeThings(NamedTuple):
 
         A thing is a piece of a large one where an edge of the tile cuts it, half of it lies in the
         large one and a quarter of what the tile should have of that is in it. A large thing is
-        overlooked where the tile has things on less than half of it.
+        overlooked where the tile has things on less than half of it, and none as a whole.
 
         Returns:
             (m, 2) pairs of a segment and the large thing it is a piece of, from 0; (K,) bool: the
@@ -70,9 +70,9 @@ class LargeThings(NamedTuple):
         mostly = is_thing[:, None] & (2 * inside >= whole)
         cut = views.cut[:, None]
         pieces = mostly & cut & (inside >= enough) & (4 * inside >= asked)
-        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough)
-        others = views.areas @ (mostly & ~cut & (inside > 0))
-        return np.argwhere(pieces), overlooked, others
+        others = mostly & ~cut & (inside > 0)
+        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough) & ~others.any(0)
+        return np.argwhere(pieces), overlooked, views.areas @ others
 
     def credible(self, others: np.ndarray) -> np.ndarray:
         """(K,) bool: those in which tiles see few things as a whole, (K,) pixels of such in all.

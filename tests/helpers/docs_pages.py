@@ -44,6 +44,8 @@ ELSEWHERE = {
     r"large\('huge\.tif'": 'test_apis/test_large_images.py::test_segments_are_those_of_the_map',
     r'torchrun .*tools/demo\.py': 'test_commands/test_predict.py::test_two_processes_share_the_images',
     r'tools/deployment/': 'test_commands/test_onnx_infer.py::test_tool_without_torch',
+    r'mmpfcn quantize': 'test_commands/test_quantize.py::test_it_is_near_the_model_and_as_small_as_int8',
+    r'mmpfcn predict --model \S+\.onnx': 'test_commands/test_onnx_infer.py::test_instances_of_a_video',
     r'import OnnxInferencer': 'test_deployment/test_onnx_inferencer.py::test_same_results_at_any_size',
     r'colors = \{': 'test_docs_datasets.py::test_the_lines_for_masks_in_colours',
 }  # fmt: skip

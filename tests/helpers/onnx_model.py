@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
+from pycocotools import mask as coco_mask
 
 from helpers import tiny_inferencer
 from mmpfcn import PanopticInferencer
 
+CHANGING = {'score', 'bbox', 'segmentation'}
 IDS = [11, 12, 13, 14, 15, 16, 21, 22, 23, 24]
 
 
@@ -46,4 +48,16 @@ def assert_same(theirs: object, ours: object, cell_pixels: float = 0) -> None:
         assert abs(a['score'] - b['score']) <= 1e-4 + one_cell * 0.6
         assert abs(a['area'] - b['area']) <= 0.001 * ours.panoptic_seg.size
         if a['area'] == b['area']:
+            assert a['bbox'] == b['bbox']
+    assert (theirs.semantic_seg is None) == (ours.semantic_seg is None)
+    if ours.semantic_seg is not None:
+        assert ours.semantic_seg.dtype == theirs.semantic_seg.dtype
+        assert (theirs.semantic_seg == ours.semantic_seg).mean() >= 0.999
+    assert (theirs.instances is None) == (ours.instances is None)
+    for a, b in zip(theirs.instances or (), ours.instances or (), strict=True):
+        assert {key: a[key] for key in a.keys() - CHANGING} == {key: b[key] for key in b.keys() - CHANGING}
+        masks = [coco_mask.decode(x['segmentation']) for x in (a, b)]
+        assert (masks[0] == masks[1]).mean() >= 0.999
+        assert abs(a['score'] - b['score']) <= 1e-4 + cell_pixels / max(masks[0].sum(), 1) * 0.6
+        if np.array_equal(*masks):
             assert a['bbox'] == b['bbox']

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ from helpers.files import contents, file_limit, times
 from helpers.tiny_inferencer import picture
 
 from mmpfcn import PanopticInferencer
-from mmpfcn.apis.large_images import AHEAD, WORK_FOLDER, ahead, as_tile
+from mmpfcn.apis.large_images import WORK_FOLDER, as_tile
 
 rasterio = pytest.importorskip('rasterio')
 
@@ -145,16 +144,3 @@ def test_what_is_not_valid_is_no_segment(inferencer, image):
         expected = valid & (result.panoptic_seg == segment['id'])
         assert np.array_equal(tile.index == number, expected)
     assert len(tile.kernels) == len(tile) == len(result.segments_info)
-
-
-def test_ahead_of_what_is_asked_for():
-    done = []
-    with ThreadPoolExecutor(1) as pool:
-        results = ahead(pool, lambda x: done.append(x) or x * x, range(10))
-        assert next(results) == 0
-        assert [*results] == [x * x for x in range(1, 10)]
-    assert done == [*range(10)]
-    with ThreadPoolExecutor(1) as pool:
-        results = ahead(pool, str, iter(range(10**9)))  # takes not all of the input
-        assert [next(results) for _ in range(AHEAD)] == ['0', '1', '2']
-        results.close()

@@ -14,6 +14,7 @@ from helpers.oracle import ROOT
 from helpers.shell import run
 from helpers.tiny_inferencer import picture
 
+from mmpfcn.__main__ import main as mmpfcn
 from mmpfcn.commands.onnx_infer import main
 from mmpfcn.formats import read_panoptic_png
 
@@ -126,6 +127,29 @@ def test_results_do_not_replace_inputs(exported, photos, tmp_path, refused):
         arguments = [exported / 'model.onnx', given, '--out-dir', tmp_path / 'out']
         assert message in refused(main, *arguments)
     assert {path: path.read_bytes() for path in tmp_path.rglob('*.*')} == before
+
+
+def test_instances_of_a_video(exported, theirs, tmp_path, monkeypatch):
+    writer = cv2.VideoWriter(str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, (96, 64))
+    for seed in range(2):
+        writer.write(picture(seed=seed))
+    writer.release()
+    options = (
+        '--model',
+        exported / 'model.onnx',
+        '--instances',
+        '--runtime',
+        'onnxruntime',
+        '--precision',
+        'f32',
+    )
+    arguments = ['predict', tmp_path / 'a.avi', *options, '--out-dir', tmp_path / 'out']
+    assert mmpfcn([*map(str, arguments)]) == 0
+    found = read_json(tmp_path / 'out' / 'instances.json')
+    expected = theirs(str(tmp_path / 'a.avi'), instances=True)['predictions']
+    for image, result in enumerate(expected):
+        labels = [x['category_id'] for x in found if x['image_id'] == image]
+        assert labels == [x['category_id'] for x in result.instances] and labels
 
 
 def test_a_video_that_is_cut_off_is_not_finished(exported, tmp_path):

@@ -299,6 +299,22 @@ def test_a_video_that_is_cut_off_is_not_finished(demo, tmp_path, capsys):
     assert len((out / 'b].jsonl').read_text().splitlines()) == 20
 
 
+def test_a_video_whose_size_changes_keeps_the_frames_before(demo, tmp_path, capsys):
+    parts = []
+    for size in ((96, 64), (64, 96)):
+        writer = cv2.VideoWriter(str(tmp_path / 'part.ts'), cv2.VideoWriter_fourcc(*'mp4v'), 10, size)
+        for seed in range(7):
+            writer.write(picture(*size[::-1], seed=seed))
+        writer.release()
+        parts.append((tmp_path / 'part.ts').read_bytes())
+    clip, out = tmp_path / 'clip.ts', tmp_path / 'out'
+    clip.write_bytes(b''.join(parts))
+    assert demo(clip, '--track', '--out-dir', out) == 1
+    error = capsys.readouterr().err
+    assert 'clip.ts changes its size from 96 x 64 to 64 x 96 pixels at frame 7: cut it there' in error
+    assert len(json_lines(out / 'clip.jsonl')) == 7 and video_facts(out / 'clip.mp4')[1:] == (7, 7)
+
+
 def stems_by_name(out: Path) -> dict[str, str]:
     content = read_json(out / 'panoptic.json')
     names = [i['file_name'] for i in content['images']]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers import tiny_inferencer, tiny_run
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmpfcn.commands import tune
@@ -49,9 +50,13 @@ def measured(folder, config, monkeypatch, **test_cfg) -> float:
 
 def test_before_and_after_are_what_a_test_run_measures(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
+    tables = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'handle', tables.append)
     given = ['--cfg-options', 'train_cfg.max_iters=7', 'model.test_cfg.pool_sizes=(3, 3, 3, 5, 5)']
     assert tune.main([*WHOLE, '--device=cpu', '--out=tuned.py', *given]) == 0
     output = capsys.readouterr().out
+    assert not any('Panoptic quality' in table.getMessage() for table in tables)
+    monkeypatch.undo()
     before, after = map(float, re.search(r'PQ (\S+) -> (\S+) on 2 ', output).groups())
     assert after > before
     assert measured(folder, 'tiny.py', monkeypatch) == pytest.approx(before, abs=0.006)

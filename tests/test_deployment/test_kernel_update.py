@@ -39,7 +39,7 @@ def test_same_results_with_any_number_of_kernels(folder):
         results.append(ours(picture())['predictions'][0])
         ours.meta['test_cfg'] = settings
         assert_same(theirs.finish(output, **change), results[-1])
-    ours.update_session = None
+    ours.run_update = None
     without = ours(picture())['predictions'][0]
     assert (without.panoptic_seg != results[0].panoptic_seg).mean() > 0.05  # it does something
 

@@ -1,5 +1,12 @@
 """ONNX Runtime against PyTorch: the tiny model, and R50 with the oracle's weights on photos."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +23,16 @@ from mmpfcn.commands.export.export import export_onnx
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 
 
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """The address of a folder."""
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
 @pytest.mark.parametrize(
     'size', [(64, 96), (96, 64), (480, 640), (40, 33), (1, 1), (1, 120), (120, 1), (30, 1900)]
 )
@@ -24,6 +41,37 @@ def test_same_results_at_any_size(ours, theirs, size):
     (expected,), (actual,) = theirs(image)['predictions'], ours(image)['predictions']
     assert_same(expected, actual)
     assert actual.segments_info
+
+
+@pytest.mark.parametrize('size', [(64, 96), (150, 70), (1, 120)])
+def test_instances_and_semantic_map(ours, theirs, size):
+    images = [picture(*size, seed) for seed in range(2)]
+    wanted = dict(instances=True, semantic=True)
+    expected, actual = (model(images, **wanted)['predictions'] for model in (theirs, ours))
+    for one, other in zip(expected, actual, strict=True):
+        assert_same(one, other)
+        assert len(other.instances) > sum(s['isthing'] for s in other.segments_info)
+        assert len(np.unique(other.semantic_seg)) > 1
+    alone = next(ours.stream(images, semantic=True))
+    assert alone.instances is None and np.array_equal(alone.semantic_seg, actual[0].semantic_seg)
+
+
+def test_videos_and_addresses(ours, theirs, tmp_path):
+    for seed in range(3):
+        cv2.imwrite(str(tmp_path / f'{seed}.png'), picture(seed=seed))
+    video = tmp_path / 'clip.avi'
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), 5, (96, 64))
+    for seed in range(3):
+        writer.write(picture(seed=seed))
+    writer.release()
+    with serve(tmp_path) as address:
+        inputs = [f'{address}/0.png', str(video), f'{address}/missing.png']
+        results = [model(inputs) for model in (theirs, ours)]
+    names = [[result.name for result in found['predictions']] for found in results]
+    assert names[0] == names[1] == [inputs[0], *(f'{video}#{i}' for i in range(3))]
+    for one, other in zip(*(found['predictions'] for found in results), strict=True):
+        assert_same(one, other)
+    assert [found['failures'][0][0] for found in results] == [inputs[2]] * 2
 
 
 def test_thresholds(ours, theirs):
@@ -106,8 +154,9 @@ def photos() -> list:
 
 def test_photos(models):
     theirs, ours = models
-    paths = photos()
-    expected, actual = theirs([str(p) for p in paths])['predictions'], ours(paths)['predictions']
+    paths, wanted = photos(), dict(instances=True, semantic=True)
+    expected = theirs([str(p) for p in paths], **wanted)['predictions']
+    actual = ours(paths, **wanted)['predictions']
     assert len({result.panoptic_seg.shape for result in actual}) >= 4
     assert sum(s['isthing'] for result in actual for s in result.segments_info) >= 3
     assert sum(not s['isthing'] for result in actual for s in result.segments_info) >= 10

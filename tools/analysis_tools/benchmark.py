@@ -57,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     add('--onnx', nargs='+', metavar='FILE', default=[],
         help='also these files of tools/deployment/export_onnx.py, in ONNX Runtime on the CPU, '
         'with the objects of the first config')  # fmt: skip
+    add('--openvino', action='store_true', help='the files of --onnx in OpenVINO as well')
     add('--plain-convs', action='store_true', help='also with plain instead of deformable convs')
     add('--train', action='store_true', help='training steps instead of inference')
     add('--memory', action='store_true', help='also peak memory')
@@ -132,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.onnx:
         from benchmarking.onnx_runs import onnx_candidates  # ONNX Runtime is an extra
 
-        listed += onnx_candidates(args.onnx, listed[0])
+        listed += onnx_candidates(args.onnx, listed[0], args.openvino)
     rows, rounds = [], (args.warmup, args.repeats)
     for setting in settings(args):
         progress(f'times: {setting}')

@@ -2,14 +2,16 @@
 dataset_type = 'PanopticDataset'
 data_root = 'data/dsb2018/'
 
+# dim or bright, an image's own dark and light become 0 and 255, as StarDist and Cellpose do it
+load = dict(type='LoadImage', percentiles=(1, 99.8))
 train_pipeline = [
-    dict(type='LoadImage'),
+    load,
     dict(type='LoadPanopticGroundTruth'),
     dict(
         type='RandomChoice',
         transforms=[
             [dict(type='Resize', scale_factor=factor, keep_ratio=True)]
-            for factor in (1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0)
+            for factor in (0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0)
         ],
     ),
     dict(type='RandomCrop', crop_size=(256, 256), allow_negative_crop=True),
@@ -17,16 +19,17 @@ train_pipeline = [
     # nuclei are bright on dark, dark on bright, or stained: each image may be any of them
     dict(type='Invert', prob=0.25),
     dict(type='RandomGrayscale', prob=0.3, keep_channels=True),
+    dict(type='Sharpness', prob=0.6, min_mag=0.0, max_mag=2.0),  # blurred or sharpened
     dict(
         type='PhotoMetricDistortion',
         brightness_delta=48,
         contrast_range=(0.4, 1.6),
-        hue_delta=60,
+        hue_delta=90,
     ),
     dict(type='PackPanopticInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImage'),
+    load,
     dict(type='Resize', scale_factor=2.0, keep_ratio=True),
     dict(type='LoadPanopticGroundTruth', instances=False, panoptic=True),
     dict(type='PackPanopticInputs'),

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
 
     MMLogger.get_current_instance().setLevel('ERROR')  # initialisation is logged per weight
     with wrong_ends(parser, kinds=(OSError, ValueError, TypeError)):
-        inferencer = PanopticInferencer(config, args.checkpoint, 'cpu')
+        inferencer = PanopticInferencer(config, args.checkpoint, 'cpu', accelerate=False)
         differences = export_onnx(inferencer, out)
     print(f'{out}: {out.stat().st_size / 2**20:.0f} MiB')
     print('largest difference from PyTorch on noise, as a share of the largest value:')

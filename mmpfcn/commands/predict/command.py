@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     add('--out-dir', default='results', type=Path, help='folder of the results (results)')
     add('--batch-size', type=int, default=1, help='images computed at once')
     options.add_device(parser)
+    options.add_accelerate(parser)
     add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
     add('--track', action='store_true', help='objects of a video keep their numbers and colours')
     add('--no-pictures', action='store_true', help='maps and JSON only')
@@ -76,7 +77,8 @@ def build_inferencer(
             config = Config(config_of(read_checkpoint(args.checkpoint), args.checkpoint))
             config.merge_from_dict(args.cfg_options)
         device = args.device or device_of_process()
-        return PanopticInferencer(config, args.checkpoint, device, show_progress=False)
+        flags = dict(show_progress=False, accelerate=args.accelerate)
+        return PanopticInferencer(config, args.checkpoint, device, **flags)
 
 
 def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Input]:

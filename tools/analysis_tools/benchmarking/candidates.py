@@ -36,7 +36,9 @@ class Candidate:
     plain: bool = False  # plain convolutions instead of deformable ones
     compiled: bool = False  # the forward of every network part is compiled
     channels_last: bool = False  # memory format of weights and features
-    onnx: str | None = None  # file of an exported model that runs instead, in ONNX Runtime
+    onnx: str | None = None  # file of an exported model that runs instead
+    runtime: str = 'onnxruntime'  # of that file
+    precision: str | None = None  # of that file; None for its own
     accelerated: bool = False  # by :func:`mmpfcn.accelerate_inference`
 
     @property

@@ -1,4 +1,4 @@
-"""An exported model in ONNX Runtime, measured beside the others."""
+"""An exported model in ONNX Runtime or OpenVINO, measured beside the others."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,8 +10,9 @@ from torch import nn
 
 from mmpfcn.commands.export.network import ExportNetwork
 from mmpfcn.deployment.images import normalize
-from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+from mmpfcn.deployment.onnx_inferencer import QUANTIZED_KEY, OnnxInferencer
 from mmpfcn.deployment.postprocessing import INSTANCE_OFFSET
+from mmpfcn.deployment.weights import read_properties
 
 from .candidates import Candidate
 from .drawn_output import FoundObjects, visible_share
@@ -20,9 +21,26 @@ from .scenes import image_batch
 from .stages import StageClock
 
 
-def onnx_candidates(paths: Sequence[str], config: Candidate) -> list[Candidate]:
-    """One for each file; ``config`` says what can be found in the images."""
-    return [replace(config, name=f'{Path(path).stem}, ONNX Runtime', onnx=path) for path in paths]
+def runs_of(path: str, openvino: bool) -> dict[str, dict]:
+    """Names of the ways to run a file, and the arguments of :class:`OnnxInferencer`."""
+    stem, is_int8 = Path(path).stem, QUANTIZED_KEY in read_properties(path)
+    ways = {f'{stem}, ONNX Runtime': dict(runtime='onnxruntime')}
+    for precision in ('int8',) if is_int8 else ('f32', 'bf16'):
+        if openvino:
+            given = dict(runtime='openvino', precision=precision)
+            ways[f'{stem}, OpenVINO {precision}'] = given
+    return ways
+
+
+def onnx_candidates(
+    paths: Sequence[str], config: Candidate, openvino: bool = False
+) -> list[Candidate]:
+    """Of each file; ``config`` says what can be found in the images."""
+    return [
+        replace(config, name=name, onnx=path, **given)
+        for path in paths
+        for name, given in runs_of(path, openvino).items()
+    ]
 
 
 class OnnxPrediction:
@@ -32,9 +50,14 @@ class OnnxPrediction:
     the drawn maps that the PyTorch model, which also gives the thresholds, is given.
     """
 
-    def __init__(self, path: str, model: nn.Module, setting: Setting) -> None:
+    def __init__(self, candidate: Candidate, model: nn.Module, setting: Setting) -> None:
         self.setting = setting
-        self.inferencer = OnnxInferencer(path, threads=torch.get_num_threads())
+        self.inferencer = OnnxInferencer(
+            candidate.onnx,
+            threads=torch.get_num_threads(),
+            runtime=candidate.runtime,
+            precision=candidate.precision,
+        )
         batch = image_batch(setting.size, setting.out_size, setting.batch_size)
         self.images = [image.permute(1, 2, 0).numpy() for image in batch['inputs']]
         visible = visible_share(model, setting.size)
@@ -56,7 +79,7 @@ class OnnxPrediction:
         with clock.stage('preprocess'):
             batch = normalize(self.images, self.inferencer.meta)
         with clock.stage('graph'):
-            self.inferencer.session.run(None, {'image': batch})
+            self.inferencer.run_graph({'image': batch})
         outputs = [
             {name: values[i] for name, values in self.drawn.items()} for i in range(len(batch))
         ]

@@ -84,7 +84,7 @@ def make_run(
     if candidate.onnx:
         from .onnx_runs import OnnxPrediction  # ONNX Runtime is an extra
 
-        return OnnxPrediction(candidate.onnx, model, setting)
+        return OnnxPrediction(candidate, model, setting)
     return Prediction(model, setting, device)
 
 

@@ -1,0 +1,71 @@
+"""ONNX Runtime and OpenVINO give the same, in the precisions that they have."""
+
+import os
+
+import numpy as np
+import pytest
+from helpers.onnx_model import assert_same
+from helpers.tiny_inferencer import picture
+
+from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
+from mmpfcn.deployment.runtimes import available_threads
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(runtime='tensorrt'), "runtime='tensorrt', expected one of onnxruntime, openvino"),
+    (dict(precision='fp16'), "precision='fp16', expected one of f32, bf16, int8"),
+    (dict(precision='bf16'), "precision='bf16' needs runtime='openvino'"),
+    (dict(precision='int8'), 'is not quantised: quantise it by "mmpfcn quantize"'),
+    (dict(runtime='openvino', providers=['CPUExecutionProvider']), 'providers are of ONNX Runtime'),
+])  # fmt: skip
+def test_what_a_runtime_does_not_have(exported, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        OnnxInferencer(exported / 'model.onnx', **arguments)
+
+
+def test_threads_are_those_that_the_process_may_use(monkeypatch):
+    cores = sorted(os.sched_getaffinity(0))
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    os.sched_setaffinity(0, cores[:1])
+    try:
+        assert available_threads() == 1
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert available_threads() == len(cores)
+    for asked, threads in (('1', 1), ('10000', len(cores)), ('', len(cores)), ('2,1', len(cores))):
+        monkeypatch.setenv('OMP_NUM_THREADS', asked)
+        assert available_threads() == threads
+
+
+@pytest.fixture(scope='module')
+def openvino(exported, tmp_path_factory):
+    """Of a precision; compiled graphs are kept in a folder of the test."""
+    pytest.importorskip('openvino')
+    folder = tmp_path_factory.mktemp('cache')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(folder))
+        yield lambda precision: OnnxInferencer(
+            exported / 'model.onnx', threads=1, runtime='openvino', precision=precision
+        )
+    assert [*(folder / 'mmpfcn' / 'openvino').rglob('*.blob')]
+
+
+@pytest.mark.parametrize('size', [(64, 96), (40, 33), (1, 120), (30, 1900)])
+def test_openvino_gives_the_same_at_any_size(openvino, theirs, size):
+    images = [picture(*size, seed) for seed in range(2)]
+    actual = openvino(None)(images, batch_size=2)['predictions']
+    for expected, result in zip(theirs(images)['predictions'], actual, strict=True):
+        assert_same(expected, result)
+
+
+def test_bfloat16_is_near(openvino, ours):
+    exact, half = (model.run_network([picture(192, 256)]) for model in (ours, openvino('bf16')))
+    for name in ('region_scores', 'region_kernels', 'mask_feats'):
+        difference = np.abs(exact[name] - half[name]).max() / np.abs(exact[name]).max()
+        assert 1e-5 < difference < 0.05
+
+
+def test_openvino_names_what_it_can_not_load(openvino, tmp_path):
+    (tmp_path / 'text.onnx').write_text('no model')
+    with pytest.raises(ValueError, match='text.onnx can not be loaded by OpenVINO'):
+        OnnxInferencer(tmp_path / 'text.onnx', runtime='openvino')
