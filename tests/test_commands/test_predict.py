@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import shell, tiny, tiny_inferencer
-from helpers.files import read_json
+from helpers.files import file_limit, read_json
 from helpers.oracle import ROOT, coco200
 from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
@@ -512,6 +512,21 @@ def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
     assert fps == 12.5 and 5 < frames == by_header < 400
     assert abs(len(lines.read_text().splitlines()) - frames) <= 1
     assert not list(out.glob('.*'))
+
+
+def test_a_full_disk_leaves_whole_lines_of_a_video(demo, tmp_path, capsys):
+    """The same command goes on behind them."""
+    clip, lines = write_video(tmp_path / 'clip.mp4', 40), tmp_path / 'out' / 'clip.jsonl'
+    assert demo(clip, '--no-pictures', '--out-dir', tmp_path / 'whole') == 0
+    whole = (tmp_path / 'whole' / 'clip.jsonl').read_bytes()
+    with file_limit(len(whole) * 3 // 4):
+        assert demo(clip, '--no-pictures', '--out-dir', tmp_path / 'out') == 1
+    assert 'clip.jsonl could not be written: the disk is full' in capsys.readouterr().err
+    assert whole.startswith(lines.read_bytes()) and lines.read_bytes().endswith(b'\n')
+    assert 25 < len(json_lines(lines)) < 40
+    assert demo(clip, '--no-pictures', '--out-dir', tmp_path / 'out') == 0
+    assert '25 frames are finished already' in capsys.readouterr().out
+    assert lines.read_bytes() == whole
 
 
 def test_full_disk(model, photos, tmp_path):
