@@ -61,7 +61,16 @@ class PanopticResult(Segmentation):
     def from_record(
         cls, record: Mapping, image: np.ndarray, dataset_meta: Mapping
     ) -> 'PanopticResult':
-        """What :meth:`to_record` gave, of the same image, (H, W, 3) uint8 RGB; without kernels."""
+        """What :meth:`to_record` gave, of the same image, (H, W, 3) uint8 RGB; without kernels.
+
+        ValueError for an image of another size.
+        """
+        size = record['image']['height'], record['image']['width']
+        if image.shape[:2] != size:
+            raise ValueError(
+                f'the record of {record["image"]["file_name"]} is of {size} pixels (H, W), the '
+                f'image has {image.shape[:2]}: give the image that was segmented'
+            )
         said = record['annotation']['segments_info']
         labels = {id_: label for label, id_ in enumerate(category_ids(dataset_meta))}
         classes, things = dataset_meta['classes'], set(dataset_meta['thing_classes'])
@@ -76,7 +85,7 @@ class PanopticResult(Segmentation):
             record['image']['file_name'],
             record['stem'],
             image,
-            decode_segments(rles, ids, image.shape[:2]),
+            decode_segments(rles, ids, size),
             segments,
             dataset_meta,
             record.get('instances'),
@@ -99,8 +108,14 @@ class PanopticResult(Segmentation):
         """Take this for the next frame of a video: things get the numbers of earlier frames.
 
         Each segment gets ``track_id``, 0 for stuff. The ids of things in the map become ``label +
-        track_id * INSTANCE_OFFSET``, so an object has the same one in all frames.
+        track_id * INSTANCE_OFFSET``, so an object has the same one in all frames. ValueError where
+        there are no kernels, as after :meth:`from_record`.
         """
+        if self.kernels is None:
+            raise ValueError(
+                f'{self.name} has no kernels, by which things are followed: take the result of the '
+                'network, not of a record'
+            )
         index = segment_index(self.panoptic_seg, [s['id'] for s in self.segments_info])
         numbers = tracker.update(index, self.segments_info, self.kernels)
         for segment, number in zip(self.segments_info, numbers, strict=True):

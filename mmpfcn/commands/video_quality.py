@@ -3,8 +3,9 @@
     python tools/analysis_tools/video_quality.py RESULTS GROUND_TRUTH
 
 RESULTS is a file of JSON lines of `mmpfcn predict --track`, or a folder with several. GROUND_TRUTH
-is a JSON file in COCO's panoptic format, an image for each frame, beside a folder of its name with
-the PNGs, or a folder of these, called as the videos: as `mmpfcn convert moving_shapes` writes them.
+is a JSON file in COCO's panoptic format, an image for each frame in their order, beside a folder of
+its name with the PNGs, or a folder of these, called as the videos: as `mmpfcn convert
+moving_shapes` writes them.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 
 from mmpfcn.evaluation.panoptic_quality import Segment
 from mmpfcn.evaluation.video_quality import VideoQuality
+from mmpfcn.formats.panoptic_json import arrange_classes, read_panoptic_json
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 from mmpfcn.structures.label_map import decode_segments
 
@@ -25,11 +27,19 @@ Frame = tuple[np.ndarray, dict[int, Segment]]
 
 def pairs_of(results: Path, truth: Path) -> list[tuple[Path, Path]]:
     """Results and ground truth of each video; ValueError where one lacks the other."""
-    if not results.is_dir():
-        return [(results, truth)]
-    pairs = [(path, truth / f'{path.stem}.json') for path in sorted(results.glob('*.jsonl'))]
+    pairs = [(results, truth)]
+    if results.is_dir():
+        pairs = [(path, truth / f'{path.stem}.json') for path in sorted(results.glob('*.jsonl'))]
     if not pairs:
         raise ValueError(f'there are no JSON lines in {results}: expected *.jsonl')
+    for found, expected in pairs:
+        if not found.is_file():
+            raise ValueError(f'there are no results {found}: expected JSON lines, or a folder')
+        if not expected.is_file():
+            raise ValueError(
+                f'there is no ground truth {expected} of {found}: give a JSON file for a file of '
+                'results, a folder of them, called as the videos, for a folder'
+            )
     return pairs
 
 
@@ -41,7 +51,7 @@ def ground_truth(path: Path, labels: dict[int, int], annotations: list[dict]) ->
 
 def predictions(path: Path, labels: dict[int, int]) -> Iterator[Frame]:
     """Frames of JSON lines, one at a time."""
-    with path.open() as lines:
+    with path.open(errors='replace') as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
@@ -68,14 +78,17 @@ def measure(pairs: list[tuple[Path, Path]]) -> VideoQuality:
     """All videos; ValueError where the numbers of frames, the sizes or the classes differ."""
     quality, classes = None, None
     for results, truth in pairs:
-        content = json.loads(truth.read_bytes())
-        categories = content['categories']
-        classes = classes or categories
-        if categories != classes:
+        content = read_panoptic_json(str(truth))
+        arranged = arrange_classes(content.categories, {}, str(truth))
+        classes = classes or arranged
+        if arranged != classes:
             raise ValueError(f'{truth} has other categories than the ground truth before it')
-        labels = {category['id']: label for label, category in enumerate(categories)}
-        quality = quality or VideoQuality([bool(c['isthing']) for c in categories])
-        annotations = content['annotations']
+        labels = {id_: label for label, id_ in enumerate(classes['category_ids'])}
+        things = classes['thing_classes']
+        quality = quality or VideoQuality([name in things for name in classes['classes']])
+        if not (said := content.annotations):
+            raise ValueError(f'{truth} has no annotations: results are measured against these')
+        annotations = [said[image['id']] for image in content.images if image['id'] in said]
         found = 0
         for pred, gt in zip(
             predictions(results, labels), ground_truth(truth, labels, annotations), strict=False
@@ -85,9 +98,12 @@ def measure(pairs: list[tuple[Path, Path]]) -> VideoQuality:
                     f'frame {found} of {results} is {pred[0].shape} (H, W), its ground truth '
                     f'{gt[0].shape}: predict the video at its size'
                 )
-            quality.add(*gt, *pred)
+            try:
+                quality.add(*gt, *pred)
+            except ValueError as error:
+                raise ValueError(f'frame {found} of {results} and {truth}: {error}') from error
             found += 1
-        with results.open() as lines:
+        with results.open('rb') as lines:
             predicted = sum(1 for _ in lines)
         if not found == predicted == len(annotations):
             raise ValueError(

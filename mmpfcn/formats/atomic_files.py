@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -44,3 +45,12 @@ def temporary_prefix(name: str) -> str:
     if len(os.fsencode(name)) > LONGEST_NAME:
         name = hashlib.sha1(os.fsencode(name)).hexdigest()
     return f'.{name}.'
+
+
+def append_line(file: FileIO, line: bytes) -> None:
+    """Write a line to the end of an unbuffered file, or nothing of it and raise OSError."""
+    end = os.fstat(file.fileno()).st_size
+    if file.write(line) != len(line):  # what is left must not become the start of another
+        file.truncate(end)
+        file.seek(end)
+        raise OSError(f'{file.name} could not be written: the disk is full')

@@ -243,7 +243,8 @@ def _in_folder(folder: str, results: str | None) -> Iterator[Input]:
     if path is None:
         raise ValueError(
             f'there is no image in the folder {folder}: expected files that end in '
-            f'{" ".join(IMG_EXTENSIONS)}'
+            f'{" ".join(IMG_EXTENSIONS)}; videos of a folder are named by a pattern, such as '
+            f"'{Path(folder, '*.mp4')}'"
         )
 
 

@@ -21,6 +21,7 @@ BOXES = {b'ftyp', b'styp', b'moov', b'mdat', b'moof', b'mfra', b'free', b'skip',
 CODINGS_WITH_SIZE = {
     b'MJPG', b'FMP4', b'h264', b'hevc', b'VP80', b'VP90', b'AV01', b'mpg1', b'mpg2', b'flv1',
 }  # fmt: skip
+JPEG_STREAMS = ('.mjpeg',)  # start as images do
 SHARE_READ = 0.8  # of the time that a file says it lasts; a video may be shorter than its sound
 
 
@@ -43,6 +44,8 @@ def is_video(source: ImageSource) -> bool:
     named = source.lower().endswith(VIDEO_EXTENSIONS)
     if not os.path.isfile(source) or not is_text(source):
         return named
+    if source.lower().endswith(JPEG_STREAMS):
+        return True
     if source.lower().endswith(IMG_EXTENSIONS) or cv2.haveImageReader(source):
         return False
     if named:

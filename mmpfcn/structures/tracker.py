@@ -144,10 +144,16 @@ def _on_grid(index: np.ndarray, segments: Sequence[Mapping], rows: Sequence[int]
     numbers = np.zeros(len(segments) + 1, np.uint16)
     numbers[np.array(rows, np.int64) + 1] = np.arange(1, len(rows) + 1)
     grid = numbers[index[::step, ::step]]
-    areas = np.bincount(grid.ravel(), minlength=len(rows) + 1)[1:]
-    for number in np.flatnonzero(areas == 0).tolist():
-        x, y, width, height = segments[rows[number]]['bbox']
-        grid[(y + height // 2) // step, (x + width // 2) // step] = number + 1
+    areas = np.bincount(grid.ravel(), minlength=len(rows) + 1)
+    areas[0] = grid.size  # what is no thing can be taken
+    small = [(segments[rows[i - 1]]['bbox'], i) for i in np.flatnonzero(areas == 0).tolist()]
+    for (x, y, width, height), number in sorted(small):  # the same places whatever their order
+        place = (y + height // 2) // step, (x + width // 2) // step
+        if areas[grid[place]] == 1:  # all that there is of another
+            free = np.argwhere(areas[grid] > 1)
+            place = tuple(free[np.square(free - place).sum(1).argmin()])
+        areas[grid[place]] -= 1
+        areas[number], grid[place] = 1, number
     return grid
 
 

@@ -56,6 +56,11 @@ def test_a_record_gives_the_result_again(inferencer):
     assert np.array_equal(again.panoptic_seg, result.panoptic_seg)
     assert again.segments_info == result.segments_info and again.instances == result.instances
     assert np.array_equal(again.draw(), result.draw())
+    assert again.to_record() == record
+    with pytest.raises(ValueError, match='image 0 has no kernels, by which things are followed'):
+        again.follow(Tracker())
+    with pytest.raises(ValueError, match=r'is of \(64, 96\) pixels .*, the image has \(8, 9\)'):
+        PanopticResult.from_record(record, picture(8, 9), result.dataset_meta)
 
 
 def test_things_of_frames_keep_their_ids(inferencer):

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers import shell, tiny, tiny_inferencer
-from helpers.files import read_json
+from helpers.files import file_limit, read_json
 from helpers.oracle import ROOT, coco200
 from helpers.shell import children, environment, wait_until
 from helpers.tiny_inferencer import picture
@@ -22,6 +22,7 @@ from pycocotools import mask as coco_mask
 
 from mmpfcn.commands.predict.command import main
 from mmpfcn.commands.predict.records import process_of_run
+from mmpfcn.commands.predict.videos import Kept
 from mmpfcn.formats import read_panoptic_png
 from mmpfcn.formats.coco_results import PICTURE_FOLDER, PNG_FOLDER
 from mmpfcn.formats.inputs import Input
@@ -262,6 +263,25 @@ def test_a_killed_video_goes_on_with_the_same_ids(demo, model, tmp_path, capsys)
     assert (out / 'clip.mp4').read_bytes() == (whole / 'clip.mp4').read_bytes()
 
 
+def test_finished_frames_are_drawn_as_they_were(tmp_path, capsys):
+    """With the contrast that the model's rule of pixels gives them."""
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    config.test_dataloader.dataset.pipeline[0] = dict(type='LoadImage', percentiles=(20, 80))
+    config.dump(tmp_path / 'tiny.py')
+    checkpoint = tiny_inferencer.write_checkpoint(tmp_path)
+    clip, out = write_video(tmp_path / 'clip.mp4', 27), tmp_path / 'out'
+    command = [str(clip), '--config', str(tmp_path / 'tiny.py'), '--checkpoint', checkpoint]
+    written = []
+    for _ in range(2):
+        assert main([*command, '--device', 'cpu', '--out-dir', str(out)]) == 0
+        written.append([(out / name).read_bytes() for name in ('clip.mp4', 'clip.jsonl')])
+        for path in out.glob('records/*.jsonl'):  # as if the end had not been reached
+            path.unlink()
+        Kept(out, Input(str(clip), 'clip', str(clip))).note(25, None)
+    assert 'clip.mp4: 25 frames are finished already' in capsys.readouterr().out
+    assert written[0] == written[1]
+
+
 def test_a_video_that_is_cut_off_is_not_finished(demo, tmp_path, capsys):
     """Its frames are there; a whole one in its place is computed."""
     (tmp_path / 'a[').mkdir()  # with the name of the file, what rich takes for markup
@@ -492,6 +512,21 @@ def test_ctrl_c_during_a_video_leaves_one_that_plays(model, tmp_path):
     assert fps == 12.5 and 5 < frames == by_header < 400
     assert abs(len(lines.read_text().splitlines()) - frames) <= 1
     assert not list(out.glob('.*'))
+
+
+def test_a_full_disk_leaves_whole_lines_of_a_video(demo, tmp_path, capsys):
+    """The same command goes on behind them."""
+    clip, lines = write_video(tmp_path / 'clip.mp4', 40), tmp_path / 'out' / 'clip.jsonl'
+    assert demo(clip, '--no-pictures', '--out-dir', tmp_path / 'whole') == 0
+    whole = (tmp_path / 'whole' / 'clip.jsonl').read_bytes()
+    with file_limit(len(whole) * 3 // 4):
+        assert demo(clip, '--no-pictures', '--out-dir', tmp_path / 'out') == 1
+    assert 'clip.jsonl could not be written: the disk is full' in capsys.readouterr().err
+    assert whole.startswith(lines.read_bytes()) and lines.read_bytes().endswith(b'\n')
+    assert 25 < len(json_lines(lines)) < 40
+    assert demo(clip, '--no-pictures', '--out-dir', tmp_path / 'out') == 0
+    assert '25 frames are finished already' in capsys.readouterr().out
+    assert lines.read_bytes() == whole
 
 
 def test_full_disk(model, photos, tmp_path):

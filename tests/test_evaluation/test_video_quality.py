@@ -92,3 +92,72 @@ def test_an_id_of_two_classes_is_refused():
     quality.add(row, {A: Segment(0)}, row, {A: Segment(0)})
     with pytest.raises(ValueError, match='id 10 of a video is .*label=1.* has to stand for one object'):
         quality.add(row, {A: Segment(0)}, row, {A: Segment(1)})
+
+
+def counted(videos, is_thing, windows):
+    """The same from the definitions, by masks of tubes: videos are (T, H, W) ids and what they are."""
+    quality, labels = {}, range(len(is_thing))
+    for k in windows:
+        iou, wrong, num = (np.zeros(len(is_thing)) for _ in range(3))
+        for gt, kinds, pred, said in videos:
+            for start in range(len(gt) - k + 1):
+                g, p = gt[start : start + k], pred[start : start + k]
+                known = np.isin(g, list(kinds))
+                shown = [{i: x for i, x in y.items() if (z == i).any()} for y, z in ((kinds, g), (said, p))]
+                matched = set()
+                for i, x in shown[0].items():
+                    for j, y in shown[1].items():
+                        union = (g == i) | (p == j) & known
+                        share = ((g == i) & (p == j)).sum() / union.sum()
+                        if x.label == y.label and not x.is_crowd and share > 0.5:
+                            iou[x.label] += share
+                            num[x.label] += 1
+                            matched |= {('gt', i), ('pred', j)}
+                for i, x in shown[0].items():
+                    wrong[x.label] += not x.is_crowd and ('gt', i) not in matched
+                for j, y in shown[1].items():
+                    crowds = [i for i, x in shown[0].items() if x.is_crowd and x.label == y.label]
+                    ignored = (p == j) & (~known | np.isin(g, crowds))
+                    wrong[y.label] += ('pred', j) not in matched and 2 * ignored.sum() <= (p == j).sum()
+        seen = num + wrong > 0
+        quality[f'VPQ_{k}'] = (iou[seen] / (num + wrong / 2)[seen]).mean() if seen.any() else np.nan
+    common, either, association, things = np.zeros(len(labels)), np.zeros(len(labels)), 0, 0
+    for gt, kinds, pred, said in videos:
+        known = np.isin(gt, list(kinds))
+        for label in labels:
+            a, b = (np.isin(z, [i for i in y if y[i].label == label]) for y, z in ((kinds, gt), (said, pred)))
+            common[label] += (a & b).sum()
+            either[label] += ((a | b) & known).sum()
+        counts = np.isin(gt, [i for i in kinds if not kinds[i].is_crowd])
+        for i, x in kinds.items():
+            a = gt == i
+            if is_thing[x.label] and not x.is_crowd and a.any():
+                things += 1
+                tubes = [(pred == j) & counts for j, y in said.items() if is_thing[y.label]]
+                association += sum((a & b).sum() ** 2 / (a | b).sum() for b in tubes) / a.sum()
+    quality['SQ'] = (common[either > 0] / either[either > 0]).mean() if either.any() else np.nan
+    quality['AQ'] = association / things if things else np.nan
+    return quality
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_any_videos_are_counted_by_the_definitions(seed):
+    rng = np.random.default_rng(seed)
+    is_thing = [True] * rng.integers(1, 4) + [False] * rng.integers(3)
+    quality, videos = VideoQuality(is_thing, (1, 2, 3)), []
+    for _ in range(rng.integers(1, 4)):
+        kinds, said = ({int(i): Segment(int(rng.integers(len(is_thing)))) for i in ids}
+                       for ids in (rng.choice(99, 5, False) + 1, rng.choice(99, 5, False) + 1))  # fmt: skip
+        first = next(iter(kinds))
+        kinds[first] = Segment(kinds[first].label, bool(is_thing[kinds[first].label] and seed % 2))
+        place = np.repeat(rng.integers(6, size=(1, 3, 5)), rng.integers(1, 6), axis=0)
+        noisy = (np.where(rng.random(place.shape) < 0.2, rng.integers(6, size=place.shape), place)
+                 for _ in range(2))  # fmt: skip
+        gt, pred = (np.array([0, *x], np.int32)[y] for x, y in zip((kinds, said), noisy, strict=True))
+        for g, p in zip(gt, pred, strict=True):
+            quality.add(g, {i: kinds[i] for i in kinds if i in g}, p, {i: said[i] for i in said if i in p})
+        quality.end_video()
+        videos.append((gt, kinds, pred, said))
+    result = quality.compute()
+    for key, value in counted(videos, is_thing, (1, 2, 3)).items():
+        assert result[key] == pytest.approx(value, abs=1e-12, nan_ok=True), key

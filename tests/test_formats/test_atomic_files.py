@@ -1,8 +1,9 @@
 """Files appear when they are complete."""
 
 import pytest
+from helpers.files import file_limit
 
-from mmpfcn.formats.atomic_files import open_atomic, temporary_prefix, write_atomic
+from mmpfcn.formats.atomic_files import append_line, open_atomic, temporary_prefix, write_atomic
 
 
 @pytest.mark.parametrize('name', ['a.png', 'x' * 251 + '.png', 'é' * 125 + '.json', '写' * 80])
@@ -19,3 +20,13 @@ def test_a_failure_leaves_the_old_file(tmp_path):
         file.write(b'new')
         raise KeyboardInterrupt
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [('a', b'old')]
+
+
+@pytest.mark.parametrize('mode', ['ab', 'xb'])
+def test_a_line_is_written_whole_or_not_at_all(tmp_path, mode):
+    with (tmp_path / 'a').open(mode, buffering=0) as file:
+        append_line(file, b'first\n')
+        with file_limit(10), pytest.raises(OSError, match='a could not be written: the disk is full'):
+            append_line(file, b'second\n')
+        append_line(file, b'third\n')
+    assert (tmp_path / 'a').read_bytes() == b'first\nthird\n'

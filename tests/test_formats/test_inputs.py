@@ -71,7 +71,7 @@ def test_videos(video, tmp_path):
 
 def test_nothing_to_do(tmp_path, photos):
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(ValueError, match='no image in the folder .*expected files that end'):
+    with pytest.raises(ValueError, match=r'no image in the folder .*expected files that end.*empty/\*.mp4'):
         list(list_inputs(tmp_path / 'empty'))
     with pytest.raises(ValueError, match='no file matches the pattern'):
         list(list_inputs(f'{tmp_path}/empty/*.jpg'))

@@ -64,3 +64,10 @@ def test_sizes_that_packets_say(tmp_path, ending, coding, said):
     write(path, coding, (96, 64), 12)
     sizes = [size for size in packet_sizes(str(path)) if size is not None]
     assert len(sizes) >= said and set(sizes) <= {(96, 64)}
+
+
+def test_a_stream_of_jpegs_is_a_video_though_it_starts_as_an_image(tmp_path):
+    path = tmp_path / 'clip.mjpeg'
+    frames = [np.full((48, 64, 3), value, np.uint8) for value in (10, 100, 200)]
+    path.write_bytes(b''.join(cv2.imencode('.jpg', frame)[1].tobytes() for frame in frames))
+    assert [round(read_image(item.source).mean()) for item in list_inputs(path)] == [10, 100, 200]

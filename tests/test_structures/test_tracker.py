@@ -113,3 +113,14 @@ def test_another_size_begins_anew_and_large_maps_are_compared_coarsely():
         assert tracker.update(*frame(*things, size=(1200, 1600))) == [2, 3, 4, 0]
     tracks = tracker.state()['tracks']
     assert [sum(track['pixels'][1]) for track in tracks] == [pytest.approx(625, rel=0.1), 1, 1]
+
+
+@pytest.mark.parametrize('size', [(1200, 1600), (3000, 4000)])
+def test_things_side_by_side_that_are_smaller_than_the_grid_keep_their_numbers(size):
+    """Several lie in one of its places: each has one all the same, and is where it was."""
+    tracker, rng = Tracker(), np.random.default_rng(0)
+    places = [(y, x) for y in range(700, 712, 4) for x in range(901, 913, 4)]
+    for order in [range(9), *(rng.permutation(9).tolist() for _ in range(4))]:
+        things = [(0, *places[i], 3, EYE[i % 8]) for i in order]
+        assert tracker.update(*frame(*things, size=size)) == [*(i + 1 for i in order), 0]
+    assert [sum(track['pixels'][1]) for track in tracker.state()['tracks']] == [1] * 9

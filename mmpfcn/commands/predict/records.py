@@ -16,6 +16,7 @@ from typing import IO, NamedTuple
 
 import torch
 
+from mmpfcn.formats.atomic_files import append_line
 from mmpfcn.formats.inputs import Input, Stems
 from mmpfcn.formats.panoptic_png import write_atomic
 from mmpfcn.formats.videos import is_video
@@ -210,10 +211,7 @@ class Records(Collection):
         record = dict(record, source=self._begun.pop(record['stem']))
         start = self._file.tell()
         line = json.dumps(record).encode() + b'\n'
-        written = self._file.write(line)
-        if written != len(line):  # what is left of the line must not become the start of another
-            self._file.truncate(start)
-            raise OSError(f'{self._file.name} could not be written: the disk is full')
+        append_line(self._file, line)
         self._lines += 1
         self._note(line, Path(self._file.name), start)
 

@@ -4,17 +4,18 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from io import FileIO
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from rich.markup import escape
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer, PanopticResult
-from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.formats.atomic_files import append_line, write_atomic
 from mmpfcn.formats.inputs import Input
+from mmpfcn.formats.pixels import preview
 from mmpfcn.formats.read_ahead import read_ahead
 from mmpfcn.formats.video_file import VideoFile
 from mmpfcn.formats.videos import Video, open_video
@@ -65,20 +66,23 @@ class Kept:
         self.lines = target.with_name(f'{target.name}.jsonl')
         self._source = identity(item)
         self._is_file = isinstance(item.source, str)
-        self.frames, self.tracker = 0, None
+        self.frames, self.tracker, self._end = 0, None, 0
         try:
             begun = json.loads(self.path.read_bytes())
             with self.lines.open('rb') as file:
                 is_whole = sum(1 for _ in islice(file, begun['frames'])) == begun['frames']
+                end = file.tell()
             if is_whole and begun['source'] == self._source:
-                self.frames, self.tracker = begun['frames'], begun['tracker']
+                self.frames, self.tracker, self._end = begun['frames'], begun['tracker'], end
         except (OSError, ValueError, TypeError, KeyError):
             pass  # there is none, or it is damaged
 
-    def open(self) -> IO[bytes]:
-        """The lines; those that count are to be read before others are written."""
+    def open(self) -> FileIO:
+        """The lines, to write others behind those that count."""
         self.lines.parent.mkdir(parents=True, exist_ok=True)
-        return self.lines.open('r+b' if self.frames else 'w+b')
+        lines = self.lines.open('ab', buffering=0)
+        lines.truncate(self._end)
+        return lines
 
     def note(self, frames: int, tracker: Tracker | None) -> None:
         """So many lines are on the disk."""
@@ -97,8 +101,7 @@ def _segment_frames(
     with VideoFile(output.folder / f'{item.stem}.mp4', video.fps) as file, kept.open() as lines:
         if kept.frames:
             print(f'{item.name}: {kept.frames} frames are finished already')
-        _go_over(inferencer, islice(video.frames, kept.frames), lines, file, output)
-        lines.truncate(lines.tell())
+            _go_over(inferencer, islice(video.frames, kept.frames), kept.lines, file, output)
         frames = (
             Input(f'{item.name}#{number}', f'{item.stem}/{number:06d}', frame)
             for number, frame in enumerate(video.frames, kept.frames)
@@ -112,8 +115,7 @@ def _segment_frames(
                     result.follow(tracker)
                 if output.pictures:
                     file.add(result.draw(output.alpha))
-                lines.write(json.dumps(result.to_record()).encode() + b'\n')
-                lines.flush()
+                append_line(lines, json.dumps(result.to_record()).encode() + b'\n')
                 num_frames += 1
                 kept.note(num_frames, tracker)
     return num_frames
@@ -122,13 +124,18 @@ def _segment_frames(
 def _go_over(
     inferencer: PanopticInferencer,
     frames: Iterator[np.ndarray],
-    lines: IO[bytes],
+    lines: Path,
     file: VideoFile,
     output: Output,
 ) -> None:
-    """Draw what was finished before: frames are (H, W, 3) uint8 BGR, lines what was found."""
-    for frame, line in zip(frames, lines, strict=False):
-        if output.pictures:
-            image, meta = np.ascontiguousarray(frame[..., ::-1]), inferencer.dataset_meta
-            result = PanopticResult.from_record(json.loads(line), image, meta)
-            file.add(result.draw(output.alpha))
+    """Draw what was finished before: frames are (H, W, 3) uint8 BGR, lines what was found.
+
+    On the pixels that the network saw, as the others are.
+    """
+    with lines.open('rb') as found:
+        for frame, line in zip(frames, found, strict=False):
+            if output.pictures:
+                seen = preview(inferencer.rule.fit(frame, 'of a video'))
+                image = np.ascontiguousarray(seen[..., ::-1])
+                record, meta = json.loads(line), inferencer.dataset_meta
+                file.add(PanopticResult.from_record(record, image, meta).draw(output.alpha))
