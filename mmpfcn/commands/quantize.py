@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CHECKED = 4  # images on which the two graphs are compared
 FLOAT_PARTS = (
+    r'/neck/.*',  # OpenVINO's int8 of an FPN behind a ResNet is far off
     r'/[A-Z].*',  # peaks and pooled regions
     r'/(thing|stuff)_embed/.*',
     r'/panoptic_head/\w+/[A-Z].*',  # coordinates, places, the sum of the pyramid

@@ -33,8 +33,8 @@ class VideoQuality:
     VPQ is the PQ of tubes: the pixels of an id in each ``k`` frames that follow each other, counted
     as panopticapi counts segments; VPQ is the mean over the windows k. STQ is the geometric mean of
     SQ, the mIoU of the classes over all pixels, and AQ, which says how well the pixels of a thing
-    keep one id, whatever its class: the sum over predictions p of |p and g| * IoU(p, g) / |g|, as a
-    mean over the things g of the ground truth, each in the whole video. Void and crowds do not
+    keep one id, whatever its class: the sum over predictions p of ``|p and g| * IoU(p, g) / |g|``,
+    as a mean over the things g of the ground truth, each in the whole video. Void and crowds do not
     count in AQ.
 
     What is kept are the counts of the longest window, and of each id of a video.

@@ -70,7 +70,7 @@ def test_things_move_smoothly_enter_leave_and_hide_each_other():
                     center = np.argwhere(scene.segment_map == i + 1).mean(0)
                     if i in last and area > 100 and time == last[i][0] + 1:
                         step = np.abs(center - last[i][1]).max()
-                        assert step < 6  # of 1.8 px and the camera; more where another hides it
+                        assert step < 8  # of 1.8 px and the camera; more where another hides it
                         moved += step > 0.2
                     last[i] = time, center
         entered += sum(times[0] > 0 for times in seen.values())
