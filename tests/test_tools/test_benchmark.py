@@ -17,6 +17,7 @@ from mmengine.structures import InstanceData
 
 from mmpfcn import LevelMaps, PanopticInferencer
 from mmpfcn.commands.export.export import export_onnx
+from mmpfcn.models.relative_position import NUM_CHANNELS
 
 TINY = f"""
 _base_ = '{tiny.CONFIGS}/r18_shapes.py'
@@ -199,15 +200,19 @@ def test_wrong_arguments(tool, config, arguments, message, refused):
     assert message in refused(tool.main, config, '--device', 'cpu', *arguments.split())
 
 
-def build_wide(**changes) -> torch.nn.Module:
-    """Kernels and features as wide as those of the paper's encoder."""
-    width = dict(kernel_generator=dict(feat_channels=64), feature_encoder=dict(out_channels=64))
+def build_wide(kind: str = '', **changes) -> torch.nn.Module:
+    """Kernels and features as wide as those of the paper's encoder; 'Relative' ones know their place."""
+    width = dict(
+        kernel_generator=dict(type=f'{kind}KernelGenerator', feat_channels=64),
+        feature_encoder=dict(type=f'{kind}FeatureEncoder', out_channels=64),
+    )
     return tiny.build(panoptic_head=dict(width, **changes)).eval()
 
 
 def head_output(head, size: tuple[int, int]) -> tuple[list[LevelMaps], torch.Tensor]:
     """Shapes of the real output for a padded (H, W), and noise in them."""
-    channels = (head.num_things_classes, len(head.region_labels), 64)
+    places = NUM_CHANNELS - 1 if head.feature_encoder.num_place_channels else 0
+    channels = (head.num_things_classes, len(head.region_labels), 64 + places)
     levels = [
         LevelMaps(*(torch.randn(2, c, -(-size[0] // s), -(-size[1] // s)) for c in channels))
         for s in (8, 16, 32, 64, 128)
@@ -238,8 +243,9 @@ def test_finds_as_many_as_asked(part, num_objects, separate):
         assert {s['label'] for s in segments if not s['isthing']} == {6, 7, 8, 9}
 
 
-def test_drawn_masks(part):
-    model = build_wide()
+@pytest.mark.parametrize('kind', ['', 'Relative'])
+def test_drawn_masks(part, kind):
+    model = build_wide(kind)
     head = model.panoptic_head
     objects = part.drawn_output.FoundObjects(model, 4, (1.0, 1.0))
     head.forward = lambda feats: head_output(head, (384, 384))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpfcn import LevelMaps
+from mmpfcn.models.relative_position import num_place_channels
 
 from .scenes import NODES, NUM_STUFF, place_objects
 
@@ -43,7 +44,8 @@ class DrawnOutput:
     ) -> None:
         generator = head.kernel_generator
         raw_channels = generator.kernel_out.out_channels
-        channels = min(head.feature_encoder.out_channels, raw_channels)
+        embedded = head.feature_encoder.out_channels - num_place_channels(head.feature_encoder)
+        channels = min(embedded, raw_channels)
         self.visible = visible
         self.nodes = min((channels - channels // 4) // 2, NODES)
         self.boxes = place_objects(num_objects, self.nodes)
@@ -82,6 +84,10 @@ class DrawnOutput:
 
     def write(self, levels: list[LevelMaps], mask_feats: Tensor) -> None:
         """Overwrite the output of the head for N images, all alike."""
+        places = levels[0].kernels.shape[1] - self.things.shape[1]  # which mask_feats lack here
+        self.things, self.stuff = (
+            nn.functional.pad(kernels, (0, places)) for kernels in (self.things, self.stuff)
+        )
         for maps in levels:
             self._write_stuff(maps)
         for number, level in enumerate(self.peak_levels):
