@@ -35,7 +35,7 @@ from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
 from .configs import PREFIX, model_index, read_config
 from .dataset_meta import find_dataset_meta
-from .large_images import LargeResult, predict_large
+from .large_images import predict_large
 from .panoptic_result import PanopticResult
 
 
@@ -292,21 +292,7 @@ class PanopticInferencer(BaseInferencer):
                 with told(output.input, failed):
                     yield self.finish(output, instances, semantic)
 
-    def large(
-        self,
-        path: str | Path | Input,
-        out_dir: str | Path,
-        tile: int = 1024,
-        overlap: int = 256,
-        batch_size: int = 1,
-        polygons: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> LargeResult | None:
-        """An image of any size, tile by tile, see :func:`predict_large`."""
-        return predict_large(
-            self, path, out_dir, tile, overlap, batch_size, polygons, rank, world_size
-        )
+    large = predict_large
 
     def track(
         self,

@@ -1,6 +1,7 @@
-"""What the tests of train and test share."""
+"""What the tests of train and test share, and those of predict."""
 
 import pytest
+from helpers import tiny_inferencer
 
 CONFIG = """
 train_cfg = dict(max_iters=10)
@@ -26,3 +27,13 @@ def checkpoint(tmp_path):
     path = tmp_path / 'weights.pth'
     path.touch()
     return str(path)
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    """Arguments that name a tiny model."""
+    folder = tmp_path_factory.mktemp('model')
+    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
+    config.dump(folder / 'tiny.py')
+    checkpoint = tiny_inferencer.write_checkpoint(folder)
+    return ['--config', str(folder / 'tiny.py'), '--checkpoint', checkpoint, '--device', 'cpu']

@@ -32,16 +32,6 @@ DEMO = ROOT / 'tools' / 'demo.py'
 PROCESSES = ['-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
 
 
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    """Arguments that name a tiny model."""
-    folder = tmp_path_factory.mktemp('model')
-    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
-    config.dump(folder / 'tiny.py')
-    checkpoint = tiny_inferencer.write_checkpoint(folder)
-    return ['--config', str(folder / 'tiny.py'), '--checkpoint', checkpoint, '--device', 'cpu']
-
-
 @pytest.fixture
 def demo(model):
     """Runs the tool in this process: exit status."""

@@ -5,7 +5,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from helpers import tiny_inferencer
 from helpers.files import contents, cut
 from helpers.tiny_inferencer import picture
 
@@ -13,15 +12,6 @@ from mmpfcn.commands.predict.command import main
 
 rasterio = pytest.importorskip('rasterio')
 TILES = ('--tile', 64, '--overlap', 16)
-
-
-@pytest.fixture(scope='module')
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('model')
-    config = tiny_inferencer.config(**tiny_inferencer.ANY_PREDICTION)
-    config.dump(folder / 'tiny.py')
-    checkpoint = tiny_inferencer.write_checkpoint(folder)
-    return ['--config', str(folder / 'tiny.py'), '--checkpoint', checkpoint, '--device', 'cpu']
 
 
 @pytest.fixture

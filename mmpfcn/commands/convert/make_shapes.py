@@ -105,6 +105,18 @@ def make(folder: Path, recipe: dict, workers: int, overwrite: bool) -> None:
         shutil.rmtree(old)
 
 
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """``--size`` of drawn images or frames."""
+    parser.add_argument(
+        '--size',
+        type=whole_number(MIN_SIDE),
+        nargs=2,
+        default=[192, 256],
+        metavar=('HEIGHT', 'WIDTH'),
+        help='in pixels (192 256)',
+    )
+
+
 def main() -> None:
     parser = new_parser(__doc__)
     count = whole_number(1, MAX_COUNT)
@@ -112,14 +124,7 @@ def main() -> None:
     add('--out', type=Path, required=True, help='folder of the data set')
     add('--train', type=count, default=400, help='number of training images')
     add('--val', type=count, default=80, help='number of validation images')
-    add(
-        '--size',
-        type=whole_number(MIN_SIDE),
-        nargs=2,
-        default=[192, 256],
-        metavar=('HEIGHT', 'WIDTH'),
-        help='image size in pixels',
-    )
+    add_size(parser)
     add('--seed', type=whole_number(0), default=0)
     add_workers(parser, whole_number(1))
     add(

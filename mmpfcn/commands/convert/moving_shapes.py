@@ -16,7 +16,7 @@ from mmpfcn.formats.panoptic_png import write_panoptic_png
 from mmpfcn.formats.video_file import VideoFile
 
 from ..options import from_0, from_1, new_parser
-from .make_shapes import MIN_SIDE, whole_number
+from .make_shapes import add_size
 from .segments import measure
 from .shapes.coco_format import CATEGORIES, category_id, segment_ids
 from .shapes.moving import draw_clip
@@ -55,14 +55,7 @@ def main() -> None:
     add('--out', type=Path, required=True, help='folder of the clips, which is made')
     add('--clips', type=from_1, default=6, help='number of clips (%(default)s)')
     add('--frames', type=from_1, default=100, help='frames of a clip (%(default)s)')
-    add(
-        '--size',
-        type=whole_number(MIN_SIDE),
-        nargs=2,
-        default=[192, 256],
-        metavar=('HEIGHT', 'WIDTH'),
-        help='size in pixels (192 256)',
-    )
+    add_size(parser)
     add('--seed', type=from_0, default=0)
     args = parser.parse_args()
     if args.out.exists():
