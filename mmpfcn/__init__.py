@@ -19,7 +19,7 @@ if 'OMP_WAIT_POLICY' not in os.environ:
 
 
 def runs_without_torch() -> bool:
-    """Whether Python was started to list commands, convert a data set, or predict by an ONNX file."""
+    """Whether Python was started to list commands, convert data, or predict by an ONNX file."""
     program, *words = sys.orig_argv[-len(sys.argv) :] or ['']
     script = Path(program)
     if script.parent.name == 'dataset_converters':  # of tools/: each is named as what it calls
