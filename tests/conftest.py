@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers import onnx_model, tiny_run
+from helpers import formatting, onnx_model, tiny_run
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
@@ -15,6 +15,7 @@ from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 
 # What is imported stays, and a look through it takes a quarter of a second, for each data set.
 gc.freeze()
+formatting.remember()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
