@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .label_map import segment_boxes
+from ..formats.label_map import segment_boxes
 from .tile import Tile, Views, count_overlap
 from .tiling import Tiling, Window
 

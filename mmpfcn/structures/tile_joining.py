@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .label_map import Runs, find_runs
+from ..formats.label_map import Runs, find_runs
 from .large_things import LargeThings
 from .tile import Tile, Views, count_overlap
 from .tiling import Tiling, Window
