@@ -13,6 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from ..compat import has_operators
 
 COLUMN_ELEMENTS = 2**22  # of the column matrix at a time: 16 MiB in float32
+MIN_ROWS = 256  # of the column matrix; with fewer a convolution takes longer to begin than it saves
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
 # PyTorch before 2.7 lacks it; its exporters can not be told from torch.compile then
 is_exporting = getattr(torch.compiler, 'is_exporting', lambda: False)
 # whether ``embedding_bag`` has gradients of the factors alone (pytorch/pytorch#136457)
@@ -104,11 +106,24 @@ def deform_conv_by_gathers(
 def _sample_and_multiply(rows: Tensor, cells: Tensor, factors: Tensor, kernel: Tensor) -> Tensor:
     def run(rows: Tensor, factors: Tensor, kernel: Tensor) -> Tensor:
         columns = F.embedding_bag(cells, rows, per_sample_weights=factors, mode='sum')
-        return columns.view(-1, len(kernel)) @ kernel  # (P, taps * C) x (taps * C, O)
+        return _multiply(columns.view(-1, len(kernel)), kernel)
 
     if not torch.is_grad_enabled():
         return run(rows, factors, kernel)
     return checkpoint(run, rows, factors, kernel, use_reentrant=False, preserve_rng_state=False)
+
+
+def _multiply(columns: Tensor, kernel: Tensor) -> Tensor:
+    """(P, taps * C) x (taps * C, O), by oneDNN where PyTorch would take MKL.
+
+    MKL does without AVX-512 on CPUs that are not Intel's, and takes twice the time there. oneDNN
+    comes with convolutions: here one of P pixels. With one thread 1 x 1 convolutions go to MKL too,
+    unless they are dilated, which changes nothing in them.
+    """
+    if not HAS_ONEDNN or columns.dtype != torch.float32 or len(columns) < MIN_ROWS:
+        return columns @ kernel
+    pixels = columns[None, :, None].permute(0, 3, 1, 2)  # (1, taps * C, P, 1) in channels_last
+    return F.conv2d(pixels, kernel.t()[:, :, None, None], dilation=2)[0, :, :, 0].t()
 
 
 def sampling_points(offset: Tensor, kernel_size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -161,3 +161,18 @@ def test_the_layer_compiles_without_a_break_and_exports_ordinary_operators():
     assert any('grid_sampler' in name for name in names)
     assert not any('embedding_bag' in name or 'mmcv' in name for name in names)
     torch.testing.assert_close(exported.module()(x), conv(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [(4, 6), (20, 30)])
+def test_few_and_many_rows_multiply_alike(size, monkeypatch):
+    """Many by oneDNN's convolution, where there is one; the same numbers and gradients."""
+    torch.manual_seed(0)
+    conv, x = ModulatedDeformConv(8, 6, 3, padding=1), torch.randn(2, 8, *size)
+    found = []
+    for fewest in (1, 10**9):
+        monkeypatch.setattr(layers, 'MIN_ROWS', fewest)
+        inputs = x.clone().requires_grad_()
+        out = conv(inputs)
+        found.append([out, *torch.autograd.grad(out.square().sum(), (inputs, *conv.parameters()))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
