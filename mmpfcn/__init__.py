@@ -1,8 +1,8 @@
 """Panoptic FCN as components for MMDetection. Importing it registers everything.
 
 Without mmengine there is nothing to register into, and only :mod:`mmpfcn.formats`,
-:mod:`mmpfcn.deployment` and :mod:`mmpfcn.commands.onnx_infer` work, which need no torch. They alone
-are used by the commands that :func:`runs_without_torch` knows, which don't wait for it either.
+:mod:`mmpfcn.deployment` and some commands work, which need no torch. Those that
+:func:`runs_without_torch` knows don't wait for it either, which is most of their time.
 """
 
 import os
@@ -19,13 +19,17 @@ if 'OMP_WAIT_POLICY' not in os.environ:
 
 
 def runs_without_torch() -> bool:
-    """Whether Python was started as ``mmpfcn`` to list commands, or to predict by an ONNX file."""
+    """Whether Python was started to list commands, convert data, or predict by an ONNX file."""
     program, *words = sys.orig_argv[-len(sys.argv) :] or ['']
-    if Path(program).name.removesuffix('.exe') != 'mmpfcn':
+    script = Path(program)
+    if script.parent.name == 'dataset_converters':  # of tools/: each is named as what it calls
+        return Path(__file__).with_name('commands').joinpath('convert', script.name).is_file()
+    if script.name.removesuffix('.exe') != 'mmpfcn':
         return False
     if words[:1] == ['predict']:
         return any(word.endswith('.onnx') for word in words)
-    return words[words[:1] == ['convert'] :] in ([], ['-h'], ['--help'])
+    of_checkpoints = (['efficientnet_lite'], ['detectron2'])
+    return words[:1] in ([], ['-h'], ['--help'], ['convert']) and words[1:2] not in of_checkpoints
 
 
 if is_importable('mmengine') and not runs_without_torch():

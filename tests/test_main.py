@@ -1,10 +1,11 @@
 """`mmpfcn COMMAND`: what it lists, what it calls, and what it says to a wrong name."""
 
-import subprocess
 import sys
 from importlib import import_module
 
 import pytest
+from helpers import shell
+from helpers.oracle import ROOT
 
 from mmpfcn.__main__ import COMMANDS, CONVERTERS, ONNX_PREDICT, main, onnx_first
 
@@ -70,14 +71,24 @@ SCRIPT = 'import sys\nfrom mmpfcn.__main__ import main\nsys.exit(main())\n'
     (['--help'], 0, False),
     (['convert', '-h'], 0, False),
     (['predict', 'none.onnx', 'a.jpg', '--out-dir', 'x'], 2, False),
+    (['convert', 'shapes', '--help'], 0, False),
     (['publish', '--help'], 0, True),
 ])  # fmt: skip
 def test_who_needs_no_torch_does_not_load_it(argv, code, torch, installed, tmp_path):
     (tmp_path / 'mmpfcn').write_text(SCRIPT)
     start = [str(tmp_path / 'mmpfcn')] if installed else ['-m', 'mmpfcn']
-    command = [sys.executable, '-X', 'importtime', *start, *argv]
-    run = subprocess.run(command, capture_output=True, text=True)
-    modules = {line.rpartition('|')[2].strip() for line in run.stderr.splitlines()}
-    assert (run.returncode, 'torch' in modules, 'mmpfcn.__main__' in modules) == (
-        code, torch, installed
-    )  # fmt: skip
+    found_code, modules = imported(*start, *argv)
+    assert (found_code, 'torch' in modules, 'mmpfcn.__main__' in modules) == (code, torch, installed)
+
+
+@pytest.mark.parametrize('path', sorted(ROOT.glob('tools/dataset_converters/*.py')), ids=lambda p: p.stem)
+def test_no_converter_of_data_sets_loads_torch(path):
+    code, modules = imported(path, '--help')
+    assert code == 0 and not modules & {'torch', 'mmengine', 'mmdet'}
+    assert f'mmpfcn.commands.convert.{path.stem}' in modules
+
+
+def imported(*command: object) -> tuple[int, set[str]]:
+    """Exit code of a Python program, and the modules it imported."""
+    run = shell.run(sys.executable, '-X', 'importtime', *command)
+    return run.returncode, {line.rpartition('|')[2].strip() for line in run.stderr.splitlines()}

@@ -18,10 +18,10 @@ from rich.progress import track
 
 from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
+from ..formats.label_map import segment_index
 from ..formats.pixels import PixelRule
 from ..formats.raster import Raster, write_ids, write_lines, write_polygons
 from ..formats.read_ahead import read_ahead
-from ..structures.label_map import segment_index
 from ..structures.tile import Tile
 from ..structures.tile_joining import JoinedTiles
 from ..structures.tiling import Tiling

@@ -18,13 +18,13 @@ from ..formats.coco_results import (
     coco_instances,
     coco_record,
 )
-from ..structures import Tracker
-from ..structures.label_map import (
+from ..formats.label_map import (
     decode_segments,
     encode_segments,
     segment_boxes,
     segment_index,
 )
+from ..structures import Tracker
 from ..visualization.colors import class_palette
 from ..visualization.drawing import Segment, draw_panoptic, enlarge
 from ..visualization.labels import add_legend

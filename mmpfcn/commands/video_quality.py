@@ -16,9 +16,9 @@ import numpy as np
 
 from mmpfcn.evaluation.panoptic_quality import Segment
 from mmpfcn.evaluation.video_quality import VideoQuality
+from mmpfcn.formats.label_map import decode_segments
 from mmpfcn.formats.panoptic_json import arrange_classes, read_panoptic_json
 from mmpfcn.formats.panoptic_png import read_panoptic_png
-from mmpfcn.structures.label_map import decode_segments
 
 from .options import error_text, new_parser, wrong_ends
 

@@ -1,8 +1,8 @@
 """Panoptic data sets: reading, ground truth, augmentation."""
 
+from ..formats.label_map import segment_areas, segment_boxes, segment_index
 from ..formats.panoptic_json import PanopticJson, arrange_classes, read_panoptic_json
 from ..formats.panoptic_png import read_panoptic_png, write_panoptic_png
-from ..structures.label_map import segment_areas, segment_boxes, segment_index
 from ..structures.segment_masks import SegmentMasks
 from .load_image import LoadImage
 from .loading import LoadPanopticGroundTruth, PackPanopticInputs, PaintThings

@@ -12,8 +12,8 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import PixelData
 
+from ..formats.label_map import segment_areas, segment_index
 from ..formats.panoptic_png import MAX_SEGMENTS, read_panoptic_png
-from ..structures.label_map import segment_areas, segment_index
 from ..structures.segment_masks import SegmentMasks
 
 VOID = 255  # semantic label of unlabelled pixels, mmdet's ``seg_pad_value``

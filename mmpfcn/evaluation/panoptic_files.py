@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..formats.atomic_files import write_atomic
+from ..formats.label_map import segment_areas, segment_index
 from ..formats.panoptic_png import write_panoptic_png
 from ..formats.safe_names import name_below
-from ..structures.label_map import segment_areas, segment_index
 
 PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
 

@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
 from ..formats.coco_results import categories
+from ..formats.label_map import find_runs
 from ..formats.safe_names import name_below
-from ..structures.label_map import find_runs
 from .panoptic_files import check_writable, write_coco_json, write_per_image_file, write_prediction
 from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
 from .panoptic_quality import STATISTICS, Segment, class_quality, count_matching, mean_quality

@@ -1,4 +1,4 @@
-"""What lies on disk: panoptic JSON and PNG, COCO results, images, and lists of inputs. No torch."""
+"""What lies on disk: panoptic JSON and PNG, results, images, maps of ids, inputs. No torch."""
 
 from .inputs import Failure, Input, list_inputs
 from .panoptic_json import PanopticJson, arrange_classes, read_panoptic_json

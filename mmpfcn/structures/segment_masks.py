@@ -8,7 +8,7 @@ import torch
 from mmdet.structures.bbox import BaseBoxes, get_box_type
 from mmdet.structures.mask import BitmapMasks
 
-from .label_map import segment_areas, segment_boxes
+from ..formats.label_map import segment_areas, segment_boxes
 
 
 class SegmentMasks(BitmapMasks):

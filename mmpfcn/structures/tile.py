@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..formats.atomic_files import open_atomic
-from .label_map import find_runs
+from ..formats.label_map import find_runs
 from .tiling import Tiling
 
 

@@ -1,5 +1,6 @@
 """Tools in processes forked from one that has imported everything: 5 s less a start."""
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -8,16 +9,26 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import torch
 import torch.multiprocessing
 
+from helpers import formatting
+
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(['mmpfcn', 'mmengine.runner', 'mmdet.engine'])
+CONTEXT.set_forkserver_preload([
+    'mmpfcn', 'mmpfcn.commands.processes', 'mmdet.engine',
+    # what they import when they run
+    'torch._dynamo', 'torch.utils.cpp_extension', 'torchvision', 'wcwidth', 'yapf.yapflib.yapf_api',
+    'pytest',  # a process forked by pytest imports it again
+])  # fmt: skip
 
 
 def run_file(path: Path, arguments: tuple[str, ...], cwd: Path, environment: dict, log: Path | str) -> None:
     """What ``python PATH ARGUMENTS >>LOG 2>&1`` does in a folder."""
+    gc.freeze()  # what was imported stays; mmengine collects garbage for each data set
+    formatting.remember()
     os.chdir(cwd)
     os.environ.update(environment)
     with open(log, 'a') as file:
@@ -48,6 +59,13 @@ class Program:
     @property
     def returncode(self) -> int | None:
         return self.process.exitcode
+
+    @property
+    def stdout(self) -> TextIO:
+        return self._log.open()
+
+    def poll(self) -> int | None:
+        return self.returncode
 
     def communicate(self, timeout: float) -> tuple[str, None]:
         """Wait for its end; the output is that of both streams."""

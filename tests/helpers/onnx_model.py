@@ -23,6 +23,11 @@ def write_model(folder: Path, change: Callable[[Config], None]) -> tuple[Path, P
     return folder / 'model.py', Path(checkpoint).rename(folder / 'model.pth')
 
 
+def shallow(config: Config) -> None:
+    """Two convolutions in a head, as in lite0: exporting and quantising take their time for each."""
+    config.model.panoptic_head.kernel_generator.num_convs = 2
+
+
 def inferencer(folder: Path) -> PanopticInferencer:
     """Of what :func:`write_model` left."""
     config = Config.fromfile(folder / 'model.py')

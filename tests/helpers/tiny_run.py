@@ -37,7 +37,8 @@ def write_config(folder: Path, name: str = 'tiny.py', **changes) -> None:
     cfg.default_hooks.logger.interval = 1
     cfg.randomness = dict(seed=0)
     cfg.merge_from_dict({name.replace('__', '.'): value for name, value in changes.items()})
-    cfg.dump(folder / name)
+    settings = cfg.to_dict().items()  # cfg.dump takes a second to make them pretty
+    (folder / name).write_text('\n'.join(f'{key} = {value!r}' for key, value in settings))
 
 
 def start(*command, cwd: Path, **environment) -> subprocess.Popen | Program:

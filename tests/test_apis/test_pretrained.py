@@ -4,16 +4,13 @@ import json
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_inferencer
-from helpers.oracle import ROOT
-from helpers.shell import environment, run
+from helpers import tiny_inferencer, tiny_run
 from mmdet.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from safetensors import safe_open
@@ -136,11 +133,10 @@ for name in sys.argv[1:]:
 
 def predict_by_name(names: list[str], cache: Path, offline: str) -> list[str]:
     """A line for each name, from a process for which nobody answers at the hub's address."""
-    hub = dict(HF_HUB_CACHE=cache, HF_HUB_OFFLINE=offline, HF_ENDPOINT='http://127.0.0.1:9')
-    env = environment(**hub, PYTHONPATH=ROOT)
-    done = run(sys.executable, '-W', 'ignore', '-c', PREDICT, *names, env=env, cwd=cache)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-len(names) :]
+    hub = dict(HF_HUB_CACHE=str(cache), HF_HUB_OFFLINE=offline, HF_ENDPOINT='http://127.0.0.1:9')
+    (cache / 'predict.py').write_text(PREDICT)
+    output = tiny_run.run(cache / 'predict.py', *names, cwd=cache, **hub)
+    return output.splitlines()[-len(names) :]
 
 
 @pytest.mark.parametrize('offline', ['1', '0'])

@@ -2,14 +2,13 @@
 
 import os
 import pickle
-import sys
 from collections import OrderedDict
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import oracle, shell
+from helpers import oracle, tiny_run
 from helpers.files import cut
 from helpers.malicious import Call
 from mmdet.registry import MODELS
@@ -75,9 +74,8 @@ def as_training_checkpoint(weights: dict[str, Tensor]) -> dict:
 def test_from_the_shell(published, tmp_path):
     source = write(as_detectron2(published[True]), tmp_path / 'published.pkl')
     target = tmp_path / 'ours' / 'weights.pth'
-    result = shell.run(sys.executable, TOOL, source, target, '--star', env=shell.environment())
-    assert result.returncode == 0, result.stderr
-    assert f'352 entries of {source} converted to {target}' in result.stdout
+    output = tiny_run.run(TOOL, source, target, '--star', cwd=tmp_path)
+    assert f'352 entries of {source} converted to {target}' in output
     assert [path.name for path in target.parent.iterdir()] == ['weights.pth']
     assert_loads_strictly(target, 'r50_star_coco_3x.py', published[True])
 

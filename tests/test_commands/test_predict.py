@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers import shell, tiny, tiny_inferencer
+from helpers import shell, tiny, tiny_inferencer, tiny_run
 from helpers.files import file_limit, read_json
 from helpers.oracle import ROOT, coco200
 from helpers.shell import children, environment, wait_until
@@ -237,7 +236,7 @@ def test_track_numbers_things_and_keeps_masks(demo, tmp_path, capsys):
 def test_a_killed_video_goes_on_with_the_same_ids(demo, model, tmp_path, capsys):
     clip, out, whole = write_video(tmp_path / 'clip.mp4', 60), tmp_path / 'out', tmp_path / 'whole'
     lines = out / 'clip.jsonl'
-    run = start(clip, '--out-dir', out, '--track', *model)
+    run = tiny_run.start('demo.py', clip, '--out-dir', out, '--track', *model, cwd=tmp_path)
     wait_until(lambda: lines.is_file() and len(lines.read_text().splitlines()) > 27, run)
     run.kill()
     run.communicate(timeout=60)
@@ -446,9 +445,9 @@ def test_checkpoint_of_another_model(demo, photos, tmp_path, capsys):
     assert not (tmp_path / 'out' / 'panoptic.json').exists()
 
 
-def start(*arguments: object, launcher: list = (), **options) -> subprocess.Popen:
+def start(*arguments: object, launcher: list = ()) -> subprocess.Popen:
     env = environment(PYTHONPATH=ROOT)
-    return shell.start(sys.executable, *launcher, DEMO, *arguments, env=env, **options)
+    return shell.start(sys.executable, *launcher, DEMO, *arguments, env=env)
 
 
 def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
@@ -480,9 +479,10 @@ def test_killed_processes_lose_and_double_nothing(demo, model, tmp_path):
 
 def test_two_processes_share_the_images(model, photos, tmp_path):
     out = tmp_path / 'out'
-    run = start(photos, '--out-dir', out, '--no-pictures', *model, launcher=PROCESSES)
-    output = run.communicate(timeout=120)[0]
-    assert run.returncode == 0, output[-3000:]
+    command = 'demo.py', photos, '--out-dir', out, '--no-pictures', *model
+    ranks = [dict(RANK=str(rank), WORLD_SIZE='2') for rank in range(2)]  # as torchrun says it
+    for run in [tiny_run.start(*command, cwd=tmp_path, **rank) for rank in ranks]:
+        tiny_run.finish(run)
     files = out.glob('records/*.jsonl')
     shares = sorted([json.loads(line)['stem'] for line in path.open()] for path in files)
     assert shares == [['0', '2'], ['1']]
@@ -519,17 +519,12 @@ def test_a_full_disk_leaves_whole_lines_of_a_video(demo, tmp_path, capsys):
     assert lines.read_bytes() == whole
 
 
-def test_full_disk(model, photos, tmp_path):
+def test_full_disk(demo, photos, tmp_path, capsys):
     """A limit on the size of files stands for it: pictures of 100 kB do not fit, maps do."""
     cv2.imwrite(str(photos / '1.png'), picture(640, 960, 1))
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    run = start(photos, '--out-dir', tmp_path / 'out', *model, preexec_fn=limit)
-    output = run.communicate(timeout=120)[0]
-    assert run.returncode == 1, output[-3000:]
+    with file_limit(60_000):
+        assert demo(photos, '--out-dir', tmp_path / 'out') == 1
+    output = ''.join(capsys.readouterr())
     assert 'What was finished is kept; the same command goes on' in output
     assert 'Traceback' not in output
     assert not [p for p in (tmp_path / 'out').rglob('*') if p.name.startswith('.')]

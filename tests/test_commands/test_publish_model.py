@@ -4,15 +4,13 @@ import hashlib
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_inferencer
+from helpers import tiny_inferencer, tiny_run
 from helpers.oracle import ROOT, import_file
-from helpers.shell import environment, run
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
@@ -139,13 +137,12 @@ def test_files_in_the_folder_stay(publish, tmp_path, capsys):
 def test_without_safetensors_it_is_a_pth(tmp_path):
     """In a process that can not import it, as where it is not installed."""
     source = training_checkpoint(tmp_path)
-    code = (
+    (tmp_path / 'publish.py').write_text(
         'import sys; sys.modules["safetensors"] = None\n'
         'from mmpfcn.commands.publish_model import main\n'
-        f'sys.exit(main([{str(source)!r}, {str(tmp_path / "out")!r}]))'
+        'sys.exit(main())'
     )
-    done = run(sys.executable, '-c', code, env=environment(PYTHONPATH=ROOT))
-    assert done.returncode == 0, done.stderr
+    tiny_run.run(tmp_path / 'publish.py', source, tmp_path / 'out', cwd=tmp_path)
     assert sorted(os.listdir(tmp_path / 'out')) == ['README.md', 'config.py', 'model.pth']
     assert torch.load(tmp_path / 'out' / 'model.pth', weights_only=True)['meta']['cfg']
     assert PanopticInferencer.from_pretrained(tmp_path / 'out', 'cpu').settings.score_thr == 0

@@ -8,8 +8,8 @@ import pytest
 from helpers.files import read_json
 
 from mmpfcn.commands.video_quality import main
+from mmpfcn.formats.label_map import encode_segments
 from mmpfcn.formats.panoptic_png import write_panoptic_png
-from mmpfcn.structures.label_map import encode_segments
 
 CATEGORIES = [dict(id=3, name='ball', isthing=1), dict(id=9, name='sea', isthing=0)]
 

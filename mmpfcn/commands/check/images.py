@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmpfcn.formats.image_header import read_header
+from mmpfcn.formats.label_map import segment_areas, segment_boxes, segment_index
 from mmpfcn.formats.panoptic_png import WrongPixels, read_complete, read_panoptic_png
 from mmpfcn.formats.pixels import COLOUR, PixelRule, UnfitPixels
 from mmpfcn.formats.read_image import decode_image
-from mmpfcn.structures.label_map import segment_areas, segment_boxes, segment_index
 
 from ..convert.fields import some
 from .problems import Problem

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from mmpfcn.structures.label_map import find_runs, segment_areas, segment_boxes, segment_index
+from mmpfcn.formats.label_map import find_runs, segment_areas, segment_boxes, segment_index
 
 # Odd, so n -> n * SPREAD mod 2^24 is one-to-one; neighbouring numbers get colours that differ.
 SPREAD = 10368889

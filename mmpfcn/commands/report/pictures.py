@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset
 
 from mmpfcn.datasets.load_image import picture
 from mmpfcn.evaluation.segment_errors import KINDS, NO_ERROR, missed_kinds, wrong_kinds
-from mmpfcn.structures.label_map import segment_index
+from mmpfcn.formats.label_map import segment_index
 from mmpfcn.visualization.colors import LEVELS, class_palette
 from mmpfcn.visualization.drawing import Segment, draw_panoptic, resize
 

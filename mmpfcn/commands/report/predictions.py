@@ -10,9 +10,9 @@ from mmengine.dataset import BaseDataset
 
 from mmpfcn.evaluation.panoptic_quality import Segment
 from mmpfcn.formats.file_content import read_content
+from mmpfcn.formats.label_map import find_runs
 from mmpfcn.formats.panoptic_json import require_fields
 from mmpfcn.formats.panoptic_png import read_panoptic_png
-from mmpfcn.structures.label_map import find_runs
 
 
 class PredictedMap(NamedTuple):

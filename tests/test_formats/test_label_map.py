@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from mmpfcn.structures.label_map import (
+from mmpfcn.formats.label_map import (
     decode_segments,
     encode_segments,
     find_runs,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as mask_utils
 
-from ..formats.panoptic_png import MAX_SEGMENTS
+from .panoptic_png import MAX_SEGMENTS
 
 
 class Runs(NamedTuple):
