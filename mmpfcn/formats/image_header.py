@@ -10,8 +10,11 @@ from typing import NamedTuple
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 JP2_SIGNATURE, JP2_GREY = b'\0\0\0\x0cjP  \r\n\x87\n', 17
 EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
-BITS, PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 258, 262, 277, 338
-SAMPLES_OF = {2: 3, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # by PHOTOMETRIC; 1 of all others
+BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
+GREY, COLOUR_MAP = 1, 3  # of PHOTOMETRIC
+TIFF_CHANNELS = {GREY: 1, 2: 3, COLOUR_MAP: 1, 6: 3}  # by PHOTOMETRIC: grey, RGB, map, YCbCr
+PNG_CHANNELS = {0: (1, False), 2: (3, False), 3: (3, False), 4: (1, True), 6: (3, True)}
+KINDS = {2: 'int', 3: 'float'}  # by SAMPLE_FORMAT; 'uint' of all others
 ALPHA = (1, 2)  # kinds of EXTRA_SAMPLES
 NUMBER_TYPES = {3: 2, 4: 4, 16: 8}  # of TIFF fields: SHORT, LONG and LONG8, and their bytes
 TIFFS = b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'  # the last two are BigTIFF
@@ -42,7 +45,11 @@ class Header(NamedTuple):
     orientation: int = 1  # of EXIF, 1 to 8; 1 is upright
     cut_off: bool = False  # whether the file lacks its end
     bits: int = 8  # of a channel, where a PNG or TIFF says
-    channels: int | None = None  # of a TIFF or JPEG 2000 that is not grey or colour, or with alpha
+    channels: int | None = None  # without alpha; of a PNG, a TIFF, and a JPEG 2000 of no colours
+    alpha: bool = False  # of a PNG or TIFF
+    kind: str = 'uint8'  # NumPy's name of the numbers of a PNG or TIFF
+    photometric: int | None = None  # of a TIFF
+    plain: bool = True  # grey or colours, as OpenCV reads them
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,10 +70,7 @@ def read_header(content: bytes) -> Header | None:
     elif content.startswith(b'RIFF') and content[8:12] == b'WEBP':
         header = _webp(content)
     elif content.startswith(TIFFS):
-        fields = _tiff_fields(content)
-        height, width = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
-        bits, channels = fields.get(BITS, 8), _other_channels(fields)
-        header = Header(height, width, _orientation(content), bits=bits, channels=channels)
+        header = _tiff(_tiff_fields(content), _orientation(content))
     elif content.startswith(JP2_SIGNATURE):
         header = _jp2(content)
     elif content.startswith(b'BM'):
@@ -136,7 +140,8 @@ def _jpeg(content: bytes) -> Header:
 def _png(content: bytes) -> Header:
     """Follow the chunks. OpenCV takes memory for what a chunk claims before it looks for it."""
     width, height = (int.from_bytes(content[i : i + 4], 'big') for i in (16, 20))
-    bits = content[24] if len(content) > 24 else 8
+    bits, colours = content[24:26] if len(content) > 25 else (8, 2)
+    channels, alpha = PNG_CHANNELS.get(colours, (None, False))
     orientation, at = 1, len(PNG_SIGNATURE)
     while at < len(content):
         length, kind = int.from_bytes(content[at : at + 4], 'big'), content[at + 4 : at + 8]
@@ -144,7 +149,8 @@ def _png(content: bytes) -> Header:
             orientation = _orientation(content[at + 8 : at + 8 + length])
         at += 12 + length
         if kind == b'IEND':
-            return Header(height, width, orientation, at > len(content), bits)
+            kind, cut_off = f'uint{max(bits, 8)}', at > len(content)
+            return Header(height, width, orientation, cut_off, bits, channels, alpha, kind)
     return Header(height, width, orientation, cut_off=True)
 
 
@@ -190,7 +196,8 @@ def _jp2(content: bytes) -> Header:
     has_alpha = samples == expected + 1 and b'cdef' in box
     has_others = colours[:1] != b'\1' or b'pclr' in box  # an ICC profile or a colour map
     known = samples == expected or has_alpha or has_others
-    return Header(height, width, bits=bits % 128 + 1, channels=None if known else samples)
+    channels = None if known else samples
+    return Header(height, width, bits=bits % 128 + 1, channels=channels, plain=known)
 
 
 def _orientation(exif: bytes) -> int:
@@ -199,15 +206,23 @@ def _orientation(exif: bytes) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def _other_channels(fields: dict[int, int]) -> int | None:
-    """The number of channels where it is not what the colours of a TIFF need, and alpha."""
-    samples, expected = fields.get(SAMPLES, 1), SAMPLES_OF.get(fields.get(PHOTOMETRIC, 1), 1)
-    has_alpha = samples == expected + 1 and fields.get(EXTRA_SAMPLES) in ALPHA
-    return None if samples == expected or has_alpha else samples
+def _tiff(fields: dict[int, int], orientation: int) -> Header:
+    """Alpha is the last sample; what OpenCV makes of it, of planes, and of a map is not its own."""
+    samples, photometric = fields.get(SAMPLES, 1), fields.get(PHOTOMETRIC, 1)
+    bits, number = fields.get(BITS, 1), KINDS.get(fields.get(SAMPLE_FORMAT), 'uint')
+    alpha = samples > 1 and fields.get(EXTRA_SAMPLES) in ALPHA
+    kind = f'{number}{max(bits, 8)}'
+    plain = samples == TIFF_CHANNELS.get(photometric) and photometric != COLOUR_MAP
+    plain &= fields.get(PLANES, 1) == 1 and kind in ('uint8', 'uint16')
+    size = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
+    channels = samples - alpha
+    return Header(*size, orientation, False, bits, channels, alpha, kind, photometric, plain)
 
 
 def _tiff_fields(content: bytes) -> dict[int, int]:
-    """The single whole numbers of the first directory, by tag; and the first of ``BITS``."""
+    """The single whole numbers of the first directory, by tag; the first of ``BITS`` and
+    ``SAMPLE_FORMAT``, which are the same for all samples, and the last of ``EXTRA_SAMPLES``.
+    """
     order = {b'II': 'little', b'MM': 'big'}.get(content[:2])
     if order is None:
         return {}
@@ -222,8 +237,9 @@ def _tiff_fields(content: bytes) -> dict[int, int]:
     fields: dict[int, int] = {}
     for at in range(start + few, end, entry):
         tag, size, count = number(at, 2), NUMBER_TYPES.get(number(at + 2, 2)), number(at + 4, word)
-        if size and (count == 1 or tag == BITS):
+        if size and (count == 1 or tag in (BITS, SAMPLE_FORMAT, EXTRA_SAMPLES)):
             place = at + 4 + word
             place = place if count * size <= word else number(place, word)
+            place += (count - 1) * size if tag == EXTRA_SAMPLES else 0
             fields.setdefault(tag, number(place, size))
     return fields

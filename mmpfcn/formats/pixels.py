@@ -7,12 +7,15 @@ from functools import cache
 
 import numpy as np
 
-from .image_header import check_pixels
+from .image_header import TIFF_CHANNELS, check_pixels
 
 HOW = (
     "LoadImage(channels=..., ranges=...) of the model's pipelines says how such images are read "
     '(docs/datasets.md, "16 bits, one channel, many channels")'
 )
+
+
+COLOUR_KINDS = 'uint8', 'uint16'
 
 
 class UnfitPixels(ValueError):
@@ -88,8 +91,23 @@ class PixelRule:
             return self._scaled(pixels)
         return np.ascontiguousarray(pixels)
 
+    def num_read(self, channels: int, alpha: bool) -> int | None:
+        """How many channels of a file, from the first, are read: with alpha only where they count
+        it, else of grey or colours. None of others.
+        """
+        if self.channels is None:
+            return channels if channels in (1, 3) else None
+        return self.channels if self.channels in (channels, channels + alpha) else None
+
     def require(self, channels: int, kind: str, name: str) -> None:
         """Raise UnfitPixels unless images of these channels and type of numbers are read."""
+        if self.channels is None:
+            if kind not in COLOUR_KINDS:
+                raise UnfitPixels(
+                    f'image {name} has pixels of {kind}, expected {" or ".join(COLOUR_KINDS)}: '
+                    f'scale them, as by gdal_translate -ot UInt16 -scale IN OUT. {HOW}'
+                )
+            return
         found = f'image {name} has {channels} channel(s) of {kind}, but the model is for'
         if channels != self.channels:
             raise UnfitPixels(
@@ -146,6 +164,20 @@ def upper_bits(pixels: np.ndarray) -> np.ndarray:
     return (pixels >> 8).astype(np.uint8)
 
 
+def from_few_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """uint8 from 0 to 255 of numbers of 1 to 7 bits."""
+    return (pixels.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
+
+
+def require_known(photometric: int | None, name: str) -> None:
+    """Raise UnfitPixels for a TIFF that is neither grey, RGB, YCbCr nor has a colour map."""
+    if photometric is not None and photometric not in TIFF_CHANNELS:
+        raise UnfitPixels(
+            f'image {name} is a TIFF of the photometric interpretation {photometric}, expected 1 '
+            '(grey), 2 (RGB), 3 (a colour map) or 6 (YCbCr): save it as one of these'
+        )
+
+
 @cache  # Python itself forgets what it has said whenever some library changes its filters
 def warn_of_lost_bits() -> None:
     """Say once in a process that of more than 8 bits the upper ones are taken."""
@@ -155,7 +187,7 @@ def warn_of_lost_bits() -> None:
 def _to_colour(array: np.ndarray, keep_bits: bool) -> np.ndarray:
     grey = array.ndim == 2 or array.ndim == 3 and array.shape[2] == 1
     colour = array.ndim == 3 and array.shape[2] in (3, 4)
-    if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or not array.size:
+    if not (grey or colour) or array.dtype.name not in COLOUR_KINDS or not array.size:
         raise UnfitPixels(
             f'the image is an array of {array.dtype} with shape {array.shape}, expected uint8 or '
             'uint16 of (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA, with H and W from 1; '

@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .atomic_files import open_atomic, temporary_prefix
-from .image_header import read_header
-from .pixels import COLOUR, PixelRule, upper_bits, warn_of_lost_bits
+from .image_header import GREY, Header, read_header
+from .pixels import (
+    COLOUR,
+    PixelRule,
+    UnfitPixels,
+    from_few_bits,
+    require_known,
+    upper_bits,
+    warn_of_lost_bits,
+)
+from .tiff import num_channels, open_tiff
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
@@ -24,6 +33,7 @@ OPTIONS = dict(
     GDAL_ERROR_ON_LIBJPEG_WARNING=True,  # else what a cut-off JPEG lacks is grey
 )
 LEAST_AREA = 1e-20  # of a pixel, in square degrees or metres: 1e-10 degrees are 10 micrometres
+IMAGEJ = 'TIFFTAG_IMAGEDESCRIPTION'
 BLOCK = 256  # side of what a written file compresses by itself, in pixels
 Bounds = tuple[int, int, int, int]  # top, left, bottom, right in pixels; the latter exclusive
 
@@ -56,9 +66,9 @@ class Raster:
 
     Args:
         path: the file.
-        rule: what the model takes. An alpha band is a channel where the rule's ``channels`` count
-            it, else it says what is valid; of a colour map the colours are read. Where it is for
-            colours of 8 bits, the upper 8 of 16 are, with one warning.
+        rule: what the model takes, which is that of :func:`read_image`. An alpha band that is no
+            channel says what is valid. Where the rule is for colours of 8 bits, the upper 8 of 16
+            are read, with one warning.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -71,22 +81,17 @@ class Raster:
         self.path = os.fspath(path)
         if not Path(self.path).is_file():
             raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
-        self._check_header()
+        header = self._check_header()
         with self._told('opened'):
             self._file = self._rasterio.open(_gdal_name(self.path))
         self.shape = self._file.shape
-        alpha = self._rasterio.enums.ColorInterp.alpha
-        kinds = zip(self._file.indexes, self._file.colorinterp, strict=True)
-        self._alpha_counts = self._file.count == rule.channels
-        self._bands = [band for band, kind in kinds if self._alpha_counts or kind != alpha]
-        self._colours = self._colour_map()
-        self._check_bands(rule)
-        # PNGs of 1, 2 or 4 bits: what becomes 255
-        bits = self._file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS', '8')
-        self._white = 2 ** int(bits) - 1 if self._colours is None else 255
-
-        self._cut = rule.channels is None and not rule.scales and 'uint16' in self._file.dtypes
-        self._cut &= self._colours is None
+        self._colours = self._colour_map(header)
+        self._pages = self._pages_of(rule)
+        self._num_bands = self._count(rule, header)
+        # PNGs of 1, 2 or 4 bits and the like
+        bits = int(self._file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS', '8'))
+        self._few_bits = bits if bits < 8 and self._colours is None else None
+        self._cut = rule == COLOUR and 'uint16' in self._file.dtypes and self._colours is None
         if self._cut:  # here once, not for every window
             warn_of_lost_bits()
 
@@ -122,16 +127,15 @@ class Raster:
 
     def _read(self, **part: object) -> tuple[np.ndarray, np.ndarray]:
         with self._told('read'):
-            shape = part.get('out_shape')
-            more = {} if shape is None else dict(out_shape=(len(self._bands), *shape))
-            pixels = self._file.read(self._bands, **{**part, **more})
-            valid = self._valid(part)
+            bands = range(1, self._num_bands + 1) if len(self._pages) == 1 else [1]
+            read = [page.read(band, **part) for page in self._pages for band in bands]
+            pixels, valid = np.stack(read), self._valid(part)
         if self._colours is not None:
             return self._colours[pixels[0]], valid
         if self._cut:
             pixels = upper_bits(pixels)
-        if self._white < 255:
-            pixels = (pixels.astype(np.uint16) * 255 // self._white).astype(np.uint8)
+        if self._few_bits:
+            pixels = from_few_bits(pixels, self._few_bits)
         if len(pixels) == 1:
             return pixels[0], valid
         order = slice(None, None, -1 if len(pixels) == 3 else 1)
@@ -139,11 +143,12 @@ class Raster:
 
     def _valid(self, part: dict) -> np.ndarray:
         says = self._file.mask_flag_enums[0]
-        if self._alpha_counts and self._rasterio.enums.MaskFlags.alpha in says:
+        is_channel = len(self._pages) > 1 or self._file.count == self._num_bands
+        if is_channel and self._rasterio.enums.MaskFlags.alpha in says:
             return np.ones(self._file.read_masks(1, **part).shape, bool)
         return self._file.dataset_mask(**part) > 0
 
-    def _check_header(self) -> None:
+    def _check_header(self) -> Header | None:
         """What GDAL takes no notice of: PNGs without their end, and how an image is turned."""
         with open(self.path, 'rb') as file:
             empty = os.fstat(file.fileno()).st_size == 0
@@ -155,37 +160,58 @@ class Raster:
                 f'image {self.path} is turned or mirrored by its EXIF orientation '
                 f'({header.orientation}), which tiles are not: save it upright'
             )
+        require_known(header and header.photometric, self.path)
+        return header
 
-    def _colour_map(self) -> np.ndarray | None:
-        """(values, 3) uint8 BGR by value."""
+    def _colour_map(self, header: Header | None) -> np.ndarray | None:
+        """(values, 3) uint8 BGR by value; (values,) where GDAL makes a map of what is grey."""
         palette = self._rasterio.enums.ColorInterp.palette
         if palette not in self._file.colorinterp[:1]:
             return None
         table = np.zeros((np.iinfo(self._file.dtypes[0]).max + 1, 3), np.uint8)
         for value, colour in self._file.colormap(1).items():
             table[value] = colour[2::-1]
-        return table
+        is_grey = self._file.driver == 'BMP' or header is not None and header.photometric == GREY
+        return table[:, 0] if is_grey and not np.ptp(table, axis=1).any() else table
 
-    def _check_bands(self, rule: PixelRule) -> None:
-        found, kinds = len(self._bands), set(self._file.dtypes)
+    def _pages_of(self, rule: PixelRule) -> list['DatasetReader']:
+        """Those whose first bands are the channels; one that has all bands but for stacks."""
+        is_stack = self._file.subdatasets or 'ImageJ' in self._file.tags().get(IMAGEJ, '')
+        if rule.channels is None or self._file.driver != 'GTiff' or not is_stack:
+            return [self._file]
+        with open_tiff(self.path, self.path) as file:
+            number = num_channels(file, self.path)
+        if number == self._file.count:
+            return [self._file]
+        names = self._file.subdatasets[:number]
+        if len(names) < number:
+            raise UnfitPixels(
+                f'{self.path} has {number} pages, of which GDAL finds {len(names)}: save its '
+                'channels as the bands of a TIFF'
+            )
+        with self._told('opened'):
+            return [self._rasterio.open(name) for name in names]
+
+    def _count(self, rule: PixelRule, header: Header | None) -> int:
+        """How many bands are read; UnfitPixels where they are not what the rule is for."""
         if self._colours is not None:
-            found, kinds = 3, {'uint8'}
-        channels = rule.channels or 3
-        if found != channels and not (found == 1 and rule.channels is None):
-            pages = ' in its first page' if self._file.subdatasets else ''
+            found, alpha, kind = 3 if self._colours.ndim > 1 else 1, False, 'uint8'
+        elif len(self._pages) > 1:
+            found, alpha, kind = len(self._pages), False, self._file.dtypes[0]
+        else:
+            is_alpha = self._rasterio.enums.ColorInterp.alpha in self._file.colorinterp
+            alpha = header.alpha if header is not None and header.channels else is_alpha
+            found, kind = self._file.count - alpha, np.result_type(*self._file.dtypes).name
+        count, channels = rule.num_read(found, alpha), rule.channels or 3
+        if count is None:
             bands = ' '.join(f'-b {band + 1}' for band in range(channels))
             what = f'choose them, as by gdal_translate {bands} IN OUT'
-            raise ValueError(
-                f'{self.path} has {found} bands{pages}, the model takes {channels}: '
+            raise UnfitPixels(
+                f'{self.path} has {found} bands, the model takes {channels}: '
                 f'{what if found > channels else "give it such images"}'
             )
-        if rule.channels is not None:  # the rule says which numbers
-            rule.fit(np.zeros((1, 1, found), np.result_type(*kinds)), self.path)
-        elif not kinds <= {'uint8', 'uint16'}:
-            raise ValueError(
-                f'{self.path} has pixels of {" and ".join(sorted(kinds))}, expected uint8 or '
-                'uint16: scale them, as by gdal_translate -ot UInt16 -scale IN OUT'
-            )
+        rule.require(count, kind, self.path)
+        return count if self._colours is None else 1
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:

@@ -1,7 +1,5 @@
 """One image, whatever it comes from, as (H, W, 3) uint8 BGR or as a model wants it."""
 
-import io
-import math
 import os
 import sys
 from pathlib import Path
@@ -13,7 +11,8 @@ import numpy as np
 from .file_content import read_content
 from .image_header import MAX_PIXELS, Header, avif_orientation, check_pixels, read_header
 from .panoptic_png import read_complete
-from .pixels import COLOUR, HOW, PixelRule, UnfitPixels, warn_of_lost_bits
+from .pixels import COLOUR, HOW, PixelRule, UnfitPixels, require_known
+from .tiff import read_tiff
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,6 +29,7 @@ VIDEO_EXTENSIONS = (
 )  # fmt: skip
 
 TIFF = b'II', b'MM'
+FOR_COLOURS = f'the model is for grey or colour, with or without alpha. {HOW}'
 
 ImageSource = Union[str, os.PathLike, np.ndarray, 'Image.Image']  # noqa: UP007 (PIL may be missing)
 
@@ -114,51 +114,51 @@ def decode_image(
         raise ValueError(f'image {name} is cut off ({len(content)} bytes): copy it again')
     if header is not None:
         check_pixels(*header.size, f'image {name}', max_pixels)
-    if rule.channels is None:
-        image = _decode(content, name, header, keep_bits=rule.scales)
+    if content.startswith(TIFF):
+        image = _of_tiff(content, name, header, rule)
     else:
-        image = _numbers(content, name, header, rule)
+        image = _upright(_of_others(content, name, header, rule), content, name, header)
     if header is not None and image.shape[:2] != header.size:
         raise ValueError(
             f'image {name} has {image.shape[1]} x {image.shape[0]} pixels, but its header says '
             f'{header.size[1]} x {header.size[0]}: copy or make it again'
         )
-    return image
+    return rule.fit(image, name) if rule == COLOUR else image
 
 
-def _decode(content: bytes, name: str, header: Header | None, keep_bits: bool) -> np.ndarray:
-    """By OpenCV, which turns TIFF whatever it is told, JPEG and PNG but not WebP and AVIF."""
-    if header is not None and header.channels is not None:
-        kind = 'TIFF' if content.startswith(TIFF) else 'JPEG 2000'
-        raise UnfitPixels(
-            f'image {name} is a {kind} of {header.channels} channels, but the model is for grey or '
-            f'colour, with or without alpha. {HOW}'
-        )
-    if header is not None and header.bits > 8 and not keep_bits:
-        warn_of_lost_bits()
-    is_tiff = content.startswith(TIFF)
-    flags = cv2.IMREAD_COLOR | (0 if is_tiff else cv2.IMREAD_IGNORE_ORIENTATION)
-    flags |= cv2.IMREAD_ANYDEPTH if keep_bits else 0
-    image = _by_opencv(content, name, header, flags)
-    return image if is_tiff else _upright(image, content, name, header)
-
-
-def _numbers(content: bytes, name: str, header: Header | None, rule: PixelRule) -> np.ndarray:
+def _of_others(content: bytes, name: str, header: Header | None, rule: PixelRule) -> np.ndarray:
     """(H, W) or (H, W, C), of the file's own type; three are BGR, others in the file's order."""
-    if content.startswith(TIFF):
-        image = _by_tifffile(content, name, rule)
-    else:
-        # of three channels that are no colours OpenCV gives the first, others it does not read
-        no_colours = header is not None and header.channels == 3
-        image = None if no_colours else _by_opencv(content, name, header, cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise UnfitPixels(
-                f'image {name} is a JPEG 2000 of {header.channels} channels that are no colours, '
-                'which OpenCV does not read: save it as TIFF'
-            )
-        if image.ndim == 3 and image.shape[2] == 4:
-            image = image[..., [2, 1, 0, 3]]
-    return _upright(image, content, name, header)
+    image = None
+    # of several channels that are no colours OpenCV gives the first, or nothing
+    if header is None or header.plain or (rule.channels and header.channels != 3):
+        flags = cv2.IMREAD_UNCHANGED if rule.channels else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+        image = _by_opencv(content, name, header, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        why = ' that are no colours, which OpenCV does not read: save it as TIFF'
+        why = why if rule.channels else f', but {FOR_COLOURS}'
+        raise UnfitPixels(f'image {name} is a JPEG 2000 of {header.channels} channels{why}')
+    if image.ndim < 3 or image.shape[2] != 4:
+        return image
+    has = header if header is not None and header.channels else Header(0, 0, channels=3, alpha=True)
+    order = [2, 1, 0, 3] if has.channels == 3 else [0, 3]
+    count = rule.num_read(has.channels, has.alpha) or has.channels + has.alpha
+    return image[..., :3] if count == 3 else image[..., order[:count]]
+
+
+def _of_tiff(content: bytes, name: str, header: Header | None, rule: PixelRule) -> np.ndarray:
+    """Upright. OpenCV turns it whatever it is told; it multiplies colours by alpha."""
+    if header is not None:
+        require_known(header.photometric, name)
+        if rule.channels is None:
+            rule.require(header.channels, header.kind, name)
+            if rule.num_read(header.channels, header.alpha) is None:
+                raise UnfitPixels(
+                    f'image {name} is a TIFF of {header.channels} channels, but {FOR_COLOURS}'
+                )
+    if rule.channels is None and (header is None or header.plain):
+        return _by_opencv(content, name, header, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    numbers = read_tiff(content, name, header or Header(0, 0, channels=1), rule)
+    return _upright(numbers, content, name, header)
 
 
 def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> np.ndarray | None:
@@ -166,7 +166,7 @@ def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> 
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f'{name} can not be decoded as an image: {error}') from error
-    if image is None and header is not None and header.channels is not None:
+    if image is None and header is not None and not header.plain:
         return None
     if image is None and header is None:
         raise ValueError(
@@ -176,40 +176,6 @@ def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> 
     if image is None:
         raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
     return image
-
-
-def _by_tifffile(content: bytes, name: str, rule: PixelRule) -> np.ndarray:
-    """The first image of a TIFF: its rows, columns and, samples or pages, channels."""
-    try:
-        import tifffile
-    except ImportError as error:
-        raise ValueError(f"image {name} is a TIFF: pip install 'mmpfcn[tiff]'") from error
-    try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
-            series = file.series[0]
-            axes, shape = series.axes, series.shape
-            number = [size for axis, size in zip(axes, shape, strict=True) if axis not in 'YX']
-            found = f'the axes {axes} of {shape}' if sum(n > 1 for n in number) > 1 else ''
-            if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
-                found = 'a colour map'
-            elif None in series.pages:
-                found = 'a part of its pages in other files'
-            if found:
-                raise UnfitPixels(
-                    f'image {name} is a TIFF with {found}, expected rows, columns and channels: '
-                    'save it as such, each image in a file of its own'
-                )
-            rule.require(math.prod(number), series.dtype.name, name)
-            size = shape[axes.index('Y')], shape[axes.index('X')]
-            check_pixels(*size, f'image {name}')
-            pixels = series.asarray()
-    except UnfitPixels:
-        raise
-    except Exception as error:  # tifffile has many for what a file can be
-        raise ValueError(f'image {name} can not be decoded by tifffile: {error}') from error
-    others = [i for i, axis in enumerate(axes) if axis not in 'YX']
-    pixels = pixels.transpose(axes.index('Y'), axes.index('X'), *others).reshape(*size, -1)
-    return pixels[..., ::-1] if pixels.shape[2] == 3 else pixels
 
 
 def _upright(image: np.ndarray, content: bytes, name: str, header: Header | None) -> np.ndarray:
