@@ -25,7 +25,7 @@ COMMANDS = {
     'explain': Command('explain.command', 'a page on why an image was segmented as it was'),
     'web': Command('web.command', 'a web page on which to try models'),
     'export': Command('export.command', 'write a model as ONNX'),
-    'quantize': Command('quantize', 'an ONNX model in int8, for CPUs'),
+    'quantize': Command('quantize', 'an ONNX model in int8, for CPUs, or float16'),
     'convert': Command('', 'data sets and checkpoints of others into ours; names the converter'),
     'publish': Command('publish_model', 'keep of a checkpoint what inference needs'),
 }

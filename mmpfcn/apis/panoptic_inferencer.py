@@ -277,7 +277,7 @@ class PanopticInferencer(BaseInferencer):
         Args:
             inputs: see :func:`list_inputs`, or what it yields.
             batch_size: images of one padded size that follow each other are computed at once. The
-                results do not depend on it.
+                results depend on it by rounding only.
             instances, semantic: see :meth:`finish`.
             failures: what is wrong with every image that can not be used is appended; without a
                 list the first error is raised.
@@ -297,17 +297,17 @@ class PanopticInferencer(BaseInferencer):
     def track(
         self,
         inputs: ImageSource | Iterable[ImageSource] | Iterator[Input],
-        batch_size: int = 1,
         instances: bool = False,
         tracker: Tracker | None = None,
     ) -> Iterator[PanopticResult]:
         """:meth:`stream` of the frames of one video, whose things keep their ids and numbers.
 
+        Frame by frame: rounding differs with the size of a batch, and a track goes on from it.
         ``tracker`` knows what was before, such as one of :meth:`Tracker.from_state`; None begins
         anew. The results are those of :meth:`PanopticResult.follow`.
         """
         tracker = tracker or Tracker()
-        for result in self.stream(inputs, batch_size, instances):
+        for result in self.stream(inputs, instances=instances):
             result.follow(tracker)
             yield result
 

@@ -33,8 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     add(
         '--precision',
         choices=PRECISIONS,
-        help='bf16: with --runtime openvino, fastest on CPUs that know it; int8: of a file of '
-        '"mmpfcn quantize"; default: that of the file',
+        help='bf16: with --runtime openvino, fastest on CPUs that know it; int8, f16: of a '
+        'file of "mmpfcn quantize"; default: that of the file',
     )
     add('--instances', action='store_true', help='write overlapping instances as well (COCO RLE)')
     args = parser.parse_args(argv)

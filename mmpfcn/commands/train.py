@@ -23,7 +23,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs='?',
         const='fp16',
         choices=AMP_DTYPES,
-        help='train in mixed precision (on a GPU); without a type: fp16',
+        help='train in mixed precision; without a type: fp16; on a CPU there is bf16 only',
     )
     add(
         '--auto-scale-lr',
@@ -44,10 +44,11 @@ def make_parser() -> argparse.ArgumentParser:
 def train_config(argv: list[str] | None = None) -> Config:
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.amp and get_device() not in AMP_DEVICES:
+    device = get_device()
+    if args.amp and device not in AMP_DEVICES and (device, args.amp) != ('cpu', 'bf16'):
         parser.error(
-            f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only '
-            f'{get_device()}: leave --amp out'
+            f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only {device}: leave '
+            'it out' + (', or use --amp bf16' if device == 'cpu' else '')
         )
     if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
         parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
@@ -58,7 +59,9 @@ def train_config(argv: list[str] | None = None) -> Config:
             require_file(parser, 'the checkpoint of model.backbone', weights['checkpoint'])
     if args.resume not in (None, 'auto'):
         require_file(parser, '--resume', args.resume)
-    if args.amp:
+    if args.amp and device == 'cpu':
+        cfg.optim_wrapper.type = 'Bfloat16OptimWrapper'
+    elif args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
         cfg.optim_wrapper.dtype = AMP_DTYPES[args.amp]

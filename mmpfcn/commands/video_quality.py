@@ -58,13 +58,20 @@ def predictions(path: Path, labels: dict[int, int]) -> Iterator[Frame]:
                 image, annotation = record['image'], record['annotation']
                 segments = annotation['segments_info']
                 rles, ids = [s['segmentation'] for s in segments], [s['id'] for s in segments]
+                followed = all('track_id' in s for s in segments)
                 shape = image['height'], image['width']
-                yield decode_segments(rles, ids, shape), _segments(annotation, labels)
+                frame = decode_segments(rles, ids, shape), _segments(annotation, labels)
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f'line {number} of {path} is no frame of mmpfcn predict --track '
                     f'({error_text(error)}): predict the video again'
                 ) from error
+            if not followed:
+                raise ValueError(
+                    f'the ids in line {number} of {path} are not tracked, for it has segments '
+                    'without track_id: predict the video again, with --track'
+                )
+            yield frame
 
 
 def _segments(annotation: dict, labels: dict[int, int]) -> dict[int, Segment]:

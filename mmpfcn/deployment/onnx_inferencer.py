@@ -46,9 +46,9 @@ class OnnxInferencer:
             ``OMP_NUM_THREADS``.
         runtime: ``'onnxruntime'`` or ``'openvino'``, which is for CPUs; ImportError where it is not
             installed.
-        precision: ``'f32'``; ``'bf16'``, in OpenVINO; ``'int8'`` for a file of ``mmpfcn quantize``,
-            where OpenVINO computes what is not quantised in bfloat16. None: int8 for such a file,
-            else f32.
+        precision: ``'f32'``; ``'bf16'``, in OpenVINO; ``'int8'`` and ``'f16'`` for files of
+            ``mmpfcn quantize``, where OpenVINO computes what is not int8 in bfloat16. None: that of
+            the file.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class OnnxInferencer:
         if not Path(path).is_file():
             raise FileNotFoundError(f'model {path} is not there (looked for in {Path.cwd()})')
         properties = read_properties(path)
-        int8 = QUANTIZED_KEY in properties
-        precision = precision or ('int8' if int8 else 'f32')
-        if int8 != (precision == 'int8'):
-            raise ValueError(
-                f'precision={precision!r}, but {path} is {"" if int8 else "not "}quantised: '
-                + ('give the exported file' if int8 else 'quantise it by "mmpfcn quantize"')
-            )
+        made = file_precision(properties)
+        precision = precision or made
+        if precision != made and {precision, made} & {'int8', 'f16'}:
+            found, advice = 'quantised', f'give the exported file, or precision={made!r}'
+            if made == 'f32':
+                found, advice = 'not quantised', 'quantise it by "mmpfcn quantize"'
+            raise ValueError(f'precision={precision!r}, but {path} is {found}: {advice}')
         load = partial(load_graph, path, runtime, threads=threads, providers=providers)
         self.run_graph = load(precision)
         self.meta = read_metadata(properties, path)
@@ -171,6 +171,12 @@ class OnnxInferencer:
         rgb, sem_seg = np.ascontiguousarray(preview(image)[..., ::-1]), found.semantic_seg
         maps = found.panoptic_seg, found.segments_info, self.dataset_meta, found.instances
         return Segmentation(name, stem, rgb, *maps, sem_seg if semantic else None)
+
+
+def file_precision(properties: Mapping[str, str]) -> str:
+    """``'int8'`` or ``'f16'`` of a file that ``mmpfcn quantize`` wrote, else ``'f32'``."""
+    facts = properties.get(QUANTIZED_KEY)
+    return 'f32' if facts is None else 'f16' if 'f16' in facts else 'int8'
 
 
 def read_metadata(properties: Mapping[str, str], path: str | os.PathLike) -> dict:

@@ -11,8 +11,8 @@ Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 """Inputs by name to outputs by name."""
 
 RUNTIMES = dict(onnxruntime='ONNX Runtime', openvino='OpenVINO')
-PRECISIONS = ('f32', 'bf16', 'int8')
-OPENVINO_TYPES = dict(f32='f32', bf16='bf16', int8='bf16')  # of what is not quantised
+OPENVINO_TYPES = dict(f32='f32', bf16='bf16', int8='bf16', f16='f32')  # of what is not quantised
+PRECISIONS = tuple(OPENVINO_TYPES)
 
 
 def load_graph(

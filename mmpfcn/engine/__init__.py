@@ -1,6 +1,7 @@
-"""Hooks."""
+"""Hooks, and a wrapper of optimizers."""
 
 from .accelerate_inference_hook import AccelerateInferenceHook, accelerate_inference
+from .bfloat16_optim_wrapper import Bfloat16OptimWrapper
 from .class_count_hook import ClassCountHook
 from .compile_network_hook import CompileNetworkHook, compile_network
 from .exact_resume_hook import ExactResumeHook

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -145,8 +146,9 @@ def upper_bits(pixels: np.ndarray) -> np.ndarray:
     return (pixels >> 8).astype(np.uint8)
 
 
+@cache  # Python itself forgets what it has said whenever some library changes its filters
 def warn_of_lost_bits() -> None:
-    """Say once that of more than 8 bits the upper ones are taken."""
+    """Say once in a process that of more than 8 bits the upper ones are taken."""
     warnings.warn(f'images of 16 bits are cut to their upper 8: {HOW}', stacklevel=2)
 
 

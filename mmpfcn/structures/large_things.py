@@ -55,27 +55,32 @@ class LargeThings(NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What a tile has of them; parts of less than :data:`MIN_PART` cells are left alone.
 
-        A thing is a piece of a large one where an edge of the tile cuts it, half of it lies in the
-        large one and a quarter of what the tile should have of that is in it. A large thing is
-        overlooked where the tile has things on less than half of it, and none as a whole.
+        A thing is a piece of a large one where half of it lies in that, and either an edge of the
+        tile cuts it and it is a quarter of what the tile should have of the large one, or it scores
+        less: what is seen of a large thing in a tile looks like this and that. A large thing is
+        overlooked where the tile has things on less than half of it, and none as a whole that
+        scores as much.
 
         Returns:
             (m, 2) pairs of a segment and the large thing it is a piece of, from 0; (K,) bool: the
-            overlooked; (K,) pixels of things in the core that lie in it and are no pieces.
+            overlooked; (K,) pixels of things in the core that lie in it as a whole, those that
+            score less in proportion.
         """
         shape = len(tile) + 1, len(self.labels) + 1
         overlap = count_overlap(tile.index, self.part(self.inner, window), shape)
         enough = MIN_PART * np.prod(self.shape) / self.index.size
-        inside, whole, asked = overlap[1:, 1:], overlap[1:].sum(1)[:, None], overlap[:, 1:].sum(0)
-        mostly = is_thing[:, None] & (2 * inside >= whole)
-        cut = views.cut[:, None]
-        pieces = mostly & cut & (inside >= enough) & (4 * inside >= asked)
-        others = mostly & ~cut & (inside > 0)
-        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough) & ~others.any(0)
-        return np.argwhere(pieces), overlooked, views.areas @ others
+        inside, asked = overlap[1:, 1:], overlap[:, 1:].sum(0)
+        mostly = is_thing[:, None] & (inside > 0) & (2 * inside >= overlap[1:].sum(1)[:, None])
+        sureness = np.minimum(tile.scores[:, None] / self.scores.clip(min=1e-9), 1)
+        whole, unsure = ~views.cut[:, None], sureness < 1
+        pieces = mostly & (unsure | ~whole & (inside >= enough) & (4 * inside >= asked))
+        others = mostly & whole
+        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough)
+        overlooked &= ~(others & ~unsure).any(0)
+        return np.argwhere(pieces), overlooked, views.areas @ (others * sureness)
 
     def credible(self, others: np.ndarray) -> np.ndarray:
-        """(K,) bool: those in which tiles see few things as a whole, (K,) pixels of such in all.
+        """(K,) bool: those in which tiles see few things as a whole, ``others`` (K,) in all.
 
         Many small things look like a large one where they are made small.
         """

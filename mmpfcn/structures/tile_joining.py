@@ -85,12 +85,11 @@ class JoinedTiles:
             others += parts[2]
             pairs += [x + (self._starts[other], start) for other, x in self._agreeing(number)]
             self._starts.append(start + len(tile))
-        credible = large.credible(others)
+        self._credible = credible = large.credible(others)
         self._overlooked = np.array(overlooked) & credible  # (tiles, K)
         pairs += [x[credible[x[:, 1]]] for x in pieces]
-        # a large thing counts where it is painted
-        counts, areas = self._overlooked.any(0), large.areas * credible
-        seen = Views(large.labels, large.scores, areas, counts, np.zeros_like(counts))
+        areas = large.areas * credible
+        seen = Views(large.labels, large.scores, areas, credible, np.zeros_like(credible))
         nodes = Views(*map(np.concatenate, zip(seen, *views, strict=True)))
         self._at_home = nodes.at_home
         self._give_ids(nodes, np.concatenate(pairs), stuff_area_limit)
@@ -172,11 +171,17 @@ class JoinedTiles:
             take |= at_home & self._is_thing(there) & ~self._is_thing(here)
             here[take] = there[take]
         ids[ids == DROPPED] = 0
-        if self._overlooked[number].any():
-            large = self._large.part(self._large.index, core)
-            is_overlooked = np.append(False, self._overlooked[number])[large] & ~self._is_thing(ids)
-            ids[is_overlooked] = self._ids[large[is_overlooked] - 1]
+        self._add_large(number, ids)
         return ids
+
+    def _add_large(self, number: int, ids: np.ndarray) -> None:
+        """Large things where nothing is, and where the tile overlooked them where no thing is."""
+        core, large = self.tiling.cores[number], self._large
+        empty = np.append(False, self._credible)[large.part(large.inner, core)] & (ids == 0)
+        index = large.part(large.index, core)
+        no_thing = np.append(False, self._overlooked[number])[index] & ~self._is_thing(ids)
+        take = empty | no_thing
+        ids[take] = self._ids[index[take] - 1]
 
     def _count(self, core: Window, ids: np.ndarray) -> None:
         runs = find_runs(ids)

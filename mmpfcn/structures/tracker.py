@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pycocotools import mask as mask_utils
 from scipy.optimize import linear_sum_assignment
 
 GRID_PIXELS = 2**15  # of the grid on which masks are compared, at most
 MIN_IOU = 0.2  # of a mask and its successor, unless they look alike and are near
 MIN_COSINE = 0.8  # of kernels that look alike
+SMALL = 16  # places of the grid; of a mask with fewer its box says more
 REACH = 2.5  # how far a thing may be from where it is expected, in square roots of its area
+NEARNESS = 0.1  # what it counts for beside overlap and cosine that a thing is where it is expected
 KERNEL_RATE, SPEED_RATE = 0.2, 0.5  # how much of a track is of the last frame
 
 
@@ -21,7 +24,8 @@ class Track:
     label: int
     kernel: np.ndarray  # (E,) float64 of length 1, mean over the frames
     pixels: np.ndarray  # (n,) int64 where it was, in the flattened grid
-    center: np.ndarray  # (2,) y, x, the mean of its pixels
+    box: np.ndarray  # (4,) float64 y, x, height, width
+    center: np.ndarray  # (2,) y, x, the mean of its pixels; of a small one the middle of its box
     speed: np.ndarray  # (2,) y, x, of a frame
     lost: int = 0  # frames in which it was not seen since
 
@@ -38,7 +42,7 @@ class Tracker:
         memory: for how many frames.
     """
 
-    def __init__(self, memory: int = 30) -> None:
+    def __init__(self, memory: int = 60) -> None:
         self.memory = memory
         self._count = 0  # of numbers given so far
         self._tracks: list[Track] = []
@@ -56,10 +60,12 @@ class Tracker:
             kernels: (n, E), of each.
         """
         rows = [row for row, segment in enumerate(segments) if segment['isthing']]
-        index = _on_grid(index, segments, rows)
+        boxes = np.array([segments[row]['bbox'] for row in rows], np.float64).reshape(-1, 4)
+        index, step = _on_grid(index, segments, rows)
         if index.shape != self._shape:
             self._tracks, self._shape = [], index.shape
-        found = self._find(index, [segments[row]['label'] for row in rows], kernels[rows])
+        labels = [segments[row]['label'] for row in rows]
+        found = self._find(index, boxes[:, [1, 0, 3, 2]] / step, labels, kernels[rows])
         pairs = self._match(found, index)
         for old, new in pairs:
             found[new] = self._tracks[old] = _continued(self._tracks[old], found[new])
@@ -77,7 +83,9 @@ class Tracker:
             numbers[row] = track.number
         return numbers
 
-    def _find(self, index: np.ndarray, labels: Sequence[int], kernels: np.ndarray) -> list[Track]:
+    def _find(
+        self, index: np.ndarray, boxes: np.ndarray, labels: Sequence[int], kernels: np.ndarray
+    ) -> list[Track]:
         """The things of a frame, without numbers."""
         pixels = np.flatnonzero(index)
         values = index.ravel()[pixels]
@@ -87,11 +95,12 @@ class Tracker:
         sums = [np.append(0, place.cumsum()) for place in places]
         sums = np.stack([sum_[ends] - sum_[ends - areas] for sum_ in sums], axis=1)
         centers = sums / areas.clip(min=1)[:, None]
+        centers = np.where(areas[:, None] < SMALL, boxes[:, :2] + boxes[:, 2:] / 2, centers)
         directions = _normalized(kernels.astype(np.float64))
         return [
-            Track(0, label, kernel, pixels[end - area : end], center, np.zeros(2))
-            for label, kernel, area, end, center in zip(
-                labels, directions, areas.tolist(), ends.tolist(), centers, strict=True
+            Track(0, label, kernel, pixels[end - area : end], box, center, np.zeros(2))
+            for label, kernel, area, end, box, center in zip(
+                labels, directions, areas.tolist(), ends.tolist(), boxes, centers, strict=True
             )
         ]
 
@@ -100,16 +109,18 @@ class Tracker:
         old = self._tracks
         if not old or not found:
             return []
-        shifts = np.rint([track.speed * (track.lost + 1) for track in old]).astype(np.int64)
+        shifts = np.array([track.speed * (track.lost + 1) for track in old])
         still = _overlap(old, found, index, np.zeros_like(shifts))
         iou = np.maximum(still, _overlap(old, found, index, shifts))
         cosine = np.array([x.kernel for x in old]) @ np.array([x.kernel for x in found]).T
         expected = np.array([x.center for x in old]) + shifts
         away = np.linalg.norm(expected[:, None] - np.array([x.center for x in found]), axis=2)
-        near = away <= REACH * np.sqrt([len(x.pixels) for x in old])[:, None]
+        reach = REACH * np.sqrt([len(x.pixels) for x in old])[:, None]
+        near = away <= reach
         same_class = np.equal.outer([x.label for x in old], [x.label for x in found])
         allowed = same_class & ((iou >= MIN_IOU) | (near & (cosine >= MIN_COSINE)))
-        merit = np.where(allowed, iou + cosine.clip(min=0), 0)
+        merit = iou + cosine.clip(min=0) + NEARNESS * (1 - away / reach).clip(min=0)
+        merit = np.where(allowed, merit, 0)
         pairs = np.transpose(linear_sum_assignment(merit, maximize=True)).tolist()
         return [(a, b) for a, b in pairs if allowed[a, b]]
 
@@ -129,7 +140,8 @@ class Tracker:
         tracker._count, tracker._shape = state['count'], tuple(state['shape'])
         for track in state['tracks']:
             arrays = {
-                key: np.array(track[key], np.float64) for key in ('kernel', 'center', 'speed')
+                key: np.array(track[key], np.float64)
+                for key in ('kernel', 'box', 'center', 'speed')
             }
             starts, lengths = np.array(track['pixels'], np.int64)
             offsets = np.repeat(starts - lengths.cumsum() + lengths, lengths)
@@ -138,8 +150,12 @@ class Tracker:
         return tracker
 
 
-def _on_grid(index: np.ndarray, segments: Sequence[Mapping], rows: Sequence[int]) -> np.ndarray:
-    """A coarser index of the segments in these rows, each of which has a pixel at least."""
+def _on_grid(
+    index: np.ndarray, segments: Sequence[Mapping], rows: Sequence[int]
+) -> tuple[np.ndarray, int]:
+    """A coarser index of the segments in these rows, each of which has a pixel at least; pixels
+    of the image in a step of it.
+    """
     step = int(np.ceil((index.size / GRID_PIXELS) ** 0.5))
     numbers = np.zeros(len(segments) + 1, np.uint16)
     numbers[np.array(rows, np.int64) + 1] = np.arange(1, len(rows) + 1)
@@ -154,7 +170,7 @@ def _on_grid(index: np.ndarray, segments: Sequence[Mapping], rows: Sequence[int]
             place = tuple(free[np.square(free - place).sum(1).argmin()])
         areas[grid[place]] -= 1
         areas[number], grid[place] = 1, number
-    return grid
+    return grid, step
 
 
 def _runs(pixels: np.ndarray) -> list[list[int]]:
@@ -171,8 +187,15 @@ def _normalized(vectors: np.ndarray) -> np.ndarray:
 def _overlap(
     old: Sequence[Track], found: Sequence[Track], index: np.ndarray, shifts: np.ndarray
 ) -> np.ndarray:
-    """(m, n) IoU of the masks of the old ones, each shifted by y, x, and of those found."""
-    sizes = [len(track.pixels) for track in old]
+    """(m, n) IoU of the masks of the old ones, each shifted by y, x, and of those found.
+
+    Where one of them is small, of their boxes.
+    """
+    boxes = np.array([track.box for track in old]) + np.pad(shifts, ((0, 0), (0, 2)))
+    of_boxes = mask_utils.iou(boxes, np.array([track.box for track in found]), [0] * len(found))
+    sizes, sizes_found = ([len(track.pixels) for track in tracks] for tracks in (old, found))
+    is_small = np.minimum.outer(sizes, sizes_found) < SMALL
+    shifts = np.rint(shifts).astype(np.int64)
     owners = np.repeat(np.arange(len(old)), sizes)
     y, x = np.divmod(np.concatenate([track.pixels for track in old]), index.shape[1])
     y, x = y + shifts[owners, 0], x + shifts[owners, 1]
@@ -181,8 +204,8 @@ def _overlap(
     columns = len(found) + 1
     common = np.bincount(owners * columns + values, minlength=len(old) * columns)
     common = common.reshape(len(old), columns)[:, 1:]
-    union = np.array(sizes)[:, None] + [len(track.pixels) for track in found] - common
-    return common / union.clip(min=1)
+    union = np.add.outer(sizes, sizes_found) - common
+    return np.where(is_small, of_boxes, common / union.clip(min=1))
 
 
 def _continued(old: Track, new: Track) -> Track:
@@ -190,4 +213,4 @@ def _continued(old: Track, new: Track) -> Track:
     moved = (new.center - old.center) / (old.lost + 1)
     speed = old.speed + SPEED_RATE * (moved - old.speed)
     kernel = _normalized(old.kernel + KERNEL_RATE * (new.kernel - old.kernel))
-    return Track(old.number, old.label, kernel, new.pixels, new.center, speed)
+    return Track(old.number, old.label, kernel, new.pixels, new.box, new.center, speed)

@@ -59,7 +59,7 @@ NOT_RUN = {
     ),
     r'published/|hf://|^hf ': 'downloads a model',
     r'docker ': 'needs Docker; tests/test_dockerfile.py compares the steps',
-    r'--amp': 'needs a GPU',
+    r'--amp': 'needs a GPU, or COCO',
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
     r'configs/panoptic_fcn/mine\.py': 'the config of the reader',

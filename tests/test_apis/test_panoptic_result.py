@@ -66,7 +66,7 @@ def test_a_record_gives_the_result_again(inferencer):
 def test_things_of_frames_keep_their_ids(inferencer):
     """The same frame again and again; and shifted by a tracker that knows another video."""
     plain = next(inferencer.stream([picture()]))
-    results = list(inferencer.track([picture()] * 3, batch_size=2))
+    results = list(inferencer.track([picture()] * 3))
     assert all(np.array_equal(r.panoptic_seg, results[0].panoptic_seg) for r in results)
     assert np.array_equal(results[0].panoptic_seg > 0, plain.panoptic_seg > 0)
     for before, after in zip(plain.segments_info, results[2].segments_info, strict=True):

@@ -23,6 +23,13 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def half(exported, photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp('f16') / 'f16.onnx'
+    assert main([str(exported / 'model.onnx'), str(photos), '--out', str(out), '--precision', 'f16']) == 0
+    return out
+
+
+@pytest.fixture(scope='module')
 def quantized(exported, photos, tmp_path_factory):
     pytest.importorskip('nncf')
     out = tmp_path_factory.mktemp('int8') / 'int8.onnx'
@@ -74,11 +81,35 @@ def test_openvino_gives_the_same(quantized, ours, monkeypatch, tmp_path):
         assert 1e-4 < difference(ours, model, picture(*size)) < 0.3
 
 
-def test_what_is_refused(exported, quantized, photos, tmp_path, refused):
+def test_float16_is_near_the_model_and_half_its_weights(exported, half, ours):
+    graph = onnx.load(half)
+    sizes = {x.name: (x.data_type, np.prod(x.dims)) for x in graph.graph.initializer}
+    halves = sum(size for kind, size in sizes.values() if kind == onnx.TensorProto.FLOAT16)
+    assert halves > 0.9 * sum(size for _, size in sizes.values())
+    embeddings = [x for x in graph.graph.node if '_embed/' in x.name and x.op_type in ('MatMul', 'Gemm')]
+    kinds = [sizes[name][0] for node in embeddings for name in node.input if name in sizes]
+    assert kinds and set(kinds) == {onnx.TensorProto.FLOAT}  # places have large squares
+    casts = {x.output[0]: x for x in graph.graph.node if x.op_type == 'Cast'}
+    narrow = {name for name, x in casts.items() if x.attribute[0].i == onnx.TensorProto.FLOAT16}
+    widened = [x for x in casts.values() if x.attribute[0].i == onnx.TensorProto.FLOAT]
+    assert widened and not [x.name for x in widened if '_output_cast' in x.input[0] and x.input[0] in narrow]
+    assert {node.domain for node in graph.graph.node} == {''} and graph.opset_import[0].version == 17
+    before, after = (read_properties(path) for path in (exported / 'model.onnx', half))
+    assert after[METADATA_KEY] == before[METADATA_KEY]
+    model = OnnxInferencer(half, threads=1)
+    for size in ((64, 96), (128, 192)):
+        assert 1e-5 < difference(ours, model, picture(*size)) < 0.02
+    one, other = (x(picture())['predictions'][0] for x in (ours, model))
+    assert len(one.segments_info) == len(other.segments_info) > 1
+    assert np.mean(one.panoptic_seg == other.panoptic_seg) > 0.98
+
+
+def test_what_is_refused(exported, quantized, half, photos, tmp_path, refused):
     model = shutil.copy(exported / 'model.onnx', tmp_path)
     out = tmp_path / 'out.onnx'
     for arguments, message in (
         ((quantized, photos, '--out', out), 'precision='),
+        ((half, photos, '--out', out), "or precision='f16'"),
         ((model, photos, '--out', tmp_path / 'out.xml'), 'ends in .onnx, got'),
         ((model, photos, '--out', model), 'is the model itself'),
         ((model, tmp_path / 'no.png', '--out', out), 'no.png is not there'),

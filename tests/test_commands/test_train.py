@@ -87,7 +87,10 @@ def test_amp(config, refused):
         assert wrapper.dtype == 'float16'
         assert read([config, '--amp', 'bf16']).optim_wrapper.dtype == 'bfloat16'
     else:
-        assert '--amp needs one of cuda' in refused(read, config, '--amp')
+        error = refused(read, config, '--amp')
+        assert '--amp needs one of cuda' in error and error.endswith('or use --amp bf16')
+        wrapper = read([config, '--amp', 'bf16']).optim_wrapper
+        assert wrapper.type == 'Bfloat16OptimWrapper' and 'loss_scale' not in wrapper
     assert "invalid choice: 'fp8'" in refused(read, config, '--amp', 'fp8')
 
 

@@ -28,7 +28,7 @@ def files(tmp_path):
         images.append(dict(id=time, file_name=f'clip.mp4#{time}', height=8, width=10))
         ids = [int(pred[3, time]), 1]
         said = [
-            dict(id=id_, category_id=category, segmentation=rle)
+            dict(id=id_, category_id=category, segmentation=rle, track_id=id_ // 1000)
             for id_, category, rle in zip(ids, (3, 9), encode_segments(pred, ids), strict=True)
         ]
         lines.append(json.dumps(dict(image=images[time], annotation=dict(segments_info=said))))
@@ -61,6 +61,8 @@ def test_number_of_changes(files, capsys):
     (lambda lines: ['{"a', *lines[1:]], 'line 1 of .*clip.jsonl is no frame of mmpfcn predict --track'),
     (lambda lines: [lines[0].replace('segmentation', 'mask')], 'line 1 of .*segmentation.*again'),
     (lambda lines: [lines[0].replace('"category_id": 9', '"category_id": 8')], 'line 1 of .*8'),
+    (lambda lines: [lines[0], lines[1].replace('track_id', 'name'), lines[2]],
+     'ids in line 2 of .*clip.jsonl are not tracked.*again, with --track'),
 ])  # fmt: skip
 def test_wrong_files(files, capsys, change, message):
     path = files / 'results' / 'clip.jsonl'

@@ -1,6 +1,8 @@
 """Channels and bits of images, and how they become numbers from 0 to 255."""
 
 import io
+import subprocess
+import sys
 import warnings
 
 import cv2
@@ -10,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from mmpfcn.formats import read_image
-from mmpfcn.formats.pixels import COLOUR, PixelRule, UnfitPixels, preview
+from mmpfcn.formats.pixels import COLOUR, PixelRule, UnfitPixels, preview, warn_of_lost_bits
 from mmpfcn.formats.read_image import decode_image
 
 RNG = np.random.default_rng(0)
@@ -163,6 +165,7 @@ def test_bands_of_jpeg_2000_are_not_dropped():
     grey = cv2.imencode('.jp2', image[..., 0], [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1].tobytes()
     assert np.array_equal(decode_image(grey, 'a'), image[..., :1].repeat(3, 2))
     deep = cv2.imencode('.jp2', image[..., 0].astype(np.uint16) * 256)[1].tobytes()
+    warn_of_lost_bits.cache_clear()
     with pytest.warns(UserWarning, match='images of 16 bits are cut to their upper 8'):
         decode_image(deep, 'a')
 
@@ -170,6 +173,7 @@ def test_bands_of_jpeg_2000_are_not_dropped():
 def test_lost_bits_are_told(tmp_path):
     png, colours = cv2.imencode('.png', DEEP)[1].tobytes(), tiff(BANDS[..., :3], photometric='rgb')
     for content in (png, colours, tiff(DEEP)):
+        warn_of_lost_bits.cache_clear()
         with pytest.warns(UserWarning, match='images of 16 bits are cut to their upper 8'):
             decode_image(content, 'a')
     with warnings.catch_warnings():
@@ -185,3 +189,20 @@ def test_previews():
     assert preview(image[..., :3]).tolist() == [[[10, 21, 30]]]
     assert preview(image[..., :2]).tolist() == preview(image[..., 0]).tolist() == [[[10] * 3]]
     assert preview(COLOUR.fit(BANDS.astype(np.uint8), 'a')).dtype == np.uint8
+
+
+def test_a_run_says_once_that_bits_are_lost():
+    """Also where something else changes the filters of warnings between its images."""
+    code = """
+import warnings
+import numpy as np
+from mmpfcn.formats import read_image
+for _ in range(5):
+    read_image(np.zeros((3, 4), np.uint16))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+"""
+    for options, count in (([], 1), (['-W', 'ignore'], 0), (['-W', 'always'], 1)):
+        run = [sys.executable, *options, '-c', code]
+        said = subprocess.run(run, capture_output=True, text=True, check=True).stderr
+        assert said.count('images of 16 bits are cut to their upper 8') == count

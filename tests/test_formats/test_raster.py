@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.files import file_limit
 
-from mmpfcn.formats.pixels import COLOUR, PixelRule
+from mmpfcn.formats.pixels import COLOUR, PixelRule, warn_of_lost_bits
 from mmpfcn.formats.raster import Raster, write_ids, write_polygons
 from mmpfcn.formats.read_image import read_image
 
@@ -98,6 +98,7 @@ def test_grey_of_few_bits_is_from_black_to_white(tmp_path, bits):
 
 def test_lost_bits_are_told_once(tmp_path):
     deep = noise(3, 40, 50, dtype=np.uint16)
+    warn_of_lost_bits.cache_clear()
     with pytest.warns(UserWarning, match='images of 16 bits are cut to their upper 8'):
         raster = Raster(write(tmp_path / 'a.tif', deep))
     with warnings.catch_warnings():

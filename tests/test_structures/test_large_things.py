@@ -22,13 +22,13 @@ def test_only_things_larger_than_half_a_tile():
     assert (large().inner > 0).sum() == 22 * 22
 
 
-def pieces(number, *masks, is_thing=True):
+def pieces(number, *masks, is_thing=True, score=1.0):
     """Of a tile whose segments have these masks, given as slices."""
     index = np.zeros((64, 64), np.uint16)
     for i, mask in enumerate(masks, start=1):
         index[mask] = i
     n = len(masks)
-    tile = Tile(index, np.zeros(n, int), np.ones(n), np.ones((n, 1)))
+    tile = Tile(index, np.zeros(n, int), np.full(n, score), np.ones((n, 1)))
     views = Views.of(tile, TILING, number)
     found, overlooked, others = large().parts(tile, views, TILING.windows[number], np.full(n, is_thing))
     return found.tolist(), overlooked.tolist(), others.tolist()
@@ -44,6 +44,14 @@ def test_a_large_piece_that_is_cut():
 def test_a_thing_that_a_tile_sees_as_a_whole_is_another():
     assert pieces(0, np.s_[8:60, 8:60]) == ([], [False], [48 * 48])  # pixels in the core
     assert large().credible(np.array([2304])).all() and not large().credible(np.array([2305])).any()
+
+
+def test_what_scores_less_is_a_piece():
+    whole, small, score = np.s_[8:60, 8:60], np.s_[40:60, 40:60], 0.35
+    assert pieces(0, whole, score=score) == ([[0, 0]], [False], [48 * 48 / 2])
+    assert pieces(0, small, score=score) == ([[0, 0]], [True], [16 * 16 / 2])
+    assert pieces(0, small, score=0.7) == ([], [False], [16 * 16])
+    assert pieces(0, np.s_[:, :20], score=score)[0] == []  # less than half of it lies in the large one
 
 
 def test_overlooked_where_it_is():

@@ -117,6 +117,22 @@ def test_stuff_is_one_segment_and_may_be_too_small():
     assert two_tiles(np.s_[0:2], np.s_[6:8], label_=1, stuff_area_limit=9)[1] == []
 
 
+def test_a_large_thing_in_pieces_is_one():
+    """Three tiles see a bar of 4 x 36 as two pieces of another class with a hole between them."""
+    tiling = Tiling((4, 40), 16, 4)
+    index = np.zeros((3, 4, 16), np.uint16)
+    index[0, :, 2:] = index[1] = index[2, :, :14] = 1
+    index[1, 1:3, 6:10] = 0
+    sure = Tile(index[0], np.array([0]), np.array([0.9]), np.ones((1, 1)))
+    tiles = [sure, *(Tile(x, np.array([1]), np.array([0.3]), -np.ones((1, 1))) for x in index[1:])]
+    overview = np.zeros((4, 40), np.uint16)
+    overview[:, 2:38] = 1
+    overview = Tile(overview, np.array([0]), np.array([0.8]), np.ones((1, 1)))
+    joined = JoinedTiles(tiling, tiles.__getitem__, 2, overview)
+    assert joined_map(joined)[2].tolist() == [0] * 2 + [1] * 36 + [0] * 2
+    assert [s['label'] for s in joined.segments()] == [0]
+
+
 def test_edges_of_tiles_count_less():
     """One pixel in common, in the middle or at the edge."""
     tile = Tile(np.zeros((1, 3), np.uint16), np.zeros(1, int), np.ones(1), np.ones((1, 2)))

@@ -124,3 +124,41 @@ def test_things_side_by_side_that_are_smaller_than_the_grid_keep_their_numbers(s
         things = [(0, *places[i], 3, EYE[i % 8]) for i in order]
         assert tracker.update(*frame(*things, size=size)) == [*(i + 1 for i in order), 0]
     assert [sum(track['pixels'][1]) for track in tracker.state()['tracks']] == [1] * 9
+
+
+def apart(rng, count, frames, jitter):
+    """Places (frames, count, 2) and sides of things that move up to a side a frame, or tremble.
+
+    At first, where nobody knows how they move, each is nearer to where it was than another is.
+    """
+    places, sides, speeds = [], [], []
+    while len(places) < count:
+        side = int(rng.integers(2, 7))
+        speed = rng.uniform(-1, 1, 2) * side * (not jitter)
+        way = rng.uniform(200, 400, 2) + speed * np.arange(frames)[:, None]
+        way += rng.uniform(-jitter, jitter, way.shape)
+        gaps = [max(side, s) + 2 + 2 * jitter for s in sides]
+        steps = [2 * np.abs([speed, s]).max(1).sum() for s in speeds]
+        if all(
+            (np.abs(way - other).max(1) >= gap + step * (np.arange(frames) < 2)).all()
+            for other, gap, step in zip(places, gaps, steps, strict=True)
+        ):
+            places, sides, speeds = [*places, way], [*sides, side], [*speeds, speed]
+    return np.rint(np.stack(places, 1)).astype(int), sides
+
+
+@pytest.mark.parametrize('seed', range(6))
+@pytest.mark.parametrize('size', [(600, 800), (1200, 1600), (3000, 4000)])  # places of 4, 8 and 20 px
+def test_moving_things_that_are_smaller_than_the_grid_keep_their_numbers(size, seed):
+    """Of 2 to 6 pixels, of one class, alike in half of the cases, in any order."""
+    rng, tracker = np.random.default_rng(seed), Tracker()
+    count, frames = 20, 8 if size[0] > 2000 else 16
+    places, sides = apart(rng, count, frames, jitter=seed % 2)
+    numbers_of = {}
+    for now in places:
+        order = rng.permutation(count).tolist()
+        kernels = rng.normal(size=(count, 8)) * 0.05 + EYE[np.arange(count) % 8 * (seed % 4 > 1)]
+        things = [(0, *now[i].tolist(), sides[i], kernels[i]) for i in order]
+        *found, _ = tracker.update(*frame(*things, size=size))
+        numbers_of = numbers_of or dict(zip(order, found, strict=True))
+        assert found == [numbers_of[i] for i in order]

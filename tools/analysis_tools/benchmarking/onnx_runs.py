@@ -10,7 +10,7 @@ from torch import nn
 
 from mmpfcn.commands.export.network import ExportNetwork
 from mmpfcn.deployment.images import normalize
-from mmpfcn.deployment.onnx_inferencer import QUANTIZED_KEY, OnnxInferencer
+from mmpfcn.deployment.onnx_inferencer import OnnxInferencer, file_precision
 from mmpfcn.deployment.postprocessing import INSTANCE_OFFSET
 from mmpfcn.deployment.weights import read_properties
 
@@ -23,9 +23,9 @@ from .stages import StageClock
 
 def runs_of(path: str, openvino: bool) -> dict[str, dict]:
     """Names of the ways to run a file, and the arguments of :class:`OnnxInferencer`."""
-    stem, is_int8 = Path(path).stem, QUANTIZED_KEY in read_properties(path)
+    stem, made = Path(path).stem, file_precision(read_properties(path))
     ways = {f'{stem}, ONNX Runtime': dict(runtime='onnxruntime')}
-    for precision in ('int8',) if is_int8 else ('f32', 'bf16'):
+    for precision in ('f32', 'bf16') if made == 'f32' else (made,):
         if openvino:
             given = dict(runtime='openvino', precision=precision)
             ways[f'{stem}, OpenVINO {precision}'] = given

@@ -88,7 +88,10 @@ class TrainingStep:
         config.optimizer.lr = 1e-9  # random weights must not blow up
         if setting.dtype == 'fp16' and device.type == 'cuda':
             config.update(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')
+        if setting.dtype == 'bf16' and device.type == 'cpu':
+            config.update(type='Bfloat16OptimWrapper')
         self.optim_wrapper = build_optim_wrapper(model, config)
+        self.optim_wrapper.initialize_count_status(model, 0, 1)
 
     def run(self) -> None:
         self.optim_wrapper.update_params(self._loss())
