@@ -101,14 +101,14 @@ def test_two_processes_measure_like_one(folder):
     )
     split |= {name.replace('val', 'test', 1): value for name, value in split.items()}
     write_config(
-        folder, 'measured.py', train_cfg__max_iters=120, train_dataloader__dataset__indices=3,
-        train_dataloader__batch_size=3, optim_wrapper__optimizer__lr=0.003, param_scheduler=[], **split,
+        folder, 'measured.py', train_cfg__max_iters=60, train_dataloader__dataset__indices=3,
+        train_dataloader__batch_size=3, optim_wrapper__optimizer__lr=0.006, param_scheduler=[], **split,
     )  # fmt: skip
     run('train.py', 'measured.py', '--work-dir=one', cwd=folder)
     expected = figures(folder / 'one')
     for name in ('coco_panoptic/PQ', 'coco/segm_mAP', 'mIoU'):
         assert expected[name] > 0
-    weights = folder / 'one' / 'iter_120.pth'
+    weights = folder / 'one' / 'iter_60.pth'
     run('dist_test.sh', 'measured.py', weights, 2, '--work-dir=two', cwd=folder, PORT=free_port())
     measured = figures(folder / 'two')
     assert measured == pytest.approx({name: expected[name] for name in measured}, abs=1e-9)

@@ -85,6 +85,7 @@ def swin(config: Config) -> None:
 
 def relative(config: Config) -> None:
     """Kernels with places, and objects told apart by their masks."""
+    onnx_model.shallow(config)
     config.model.panoptic_head.kernel_generator.type = 'RelativeKernelGenerator'
     config.model.panoptic_head.feature_encoder.type = 'RelativeFeatureEncoder'
     config.model.test_cfg.update(similarity_thr=-1.0, fusion_iou_thr=0.3)

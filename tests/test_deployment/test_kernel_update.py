@@ -15,6 +15,7 @@ from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     def change(config):
+        onnx_model.shallow(config)
         config.model.panoptic_head.kernel_update = dict(type='KernelUpdate', channels=16)
 
     folder = tmp_path_factory.mktemp('updated')

@@ -3,6 +3,7 @@
 import re
 
 from helpers import tiny_inferencer, tiny_run
+from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.commands.export.export import export_onnx
@@ -28,9 +29,10 @@ def test_a_row_for_each_variant(tmp_path):
 
 def test_exported_models_have_rows(tmp_path):
     tiny_run.draw_data(tmp_path, train=1, val=2)
-    tiny_run.write_config(tmp_path)
-    weights = tiny_inferencer.write_checkpoint(tmp_path)
-    export_onnx(PanopticInferencer(str(tmp_path / 'tiny.py'), weights, 'cpu'), tmp_path / 'a.onnx')
+    tiny_run.write_config(tmp_path, model__panoptic_head__kernel_generator__num_convs=1)
+    config = str(tmp_path / 'tiny.py')
+    weights = tiny_inferencer.write_checkpoint(tmp_path, Config.fromfile(config))
+    export_onnx(PanopticInferencer(config, weights, 'cpu'), tmp_path / 'a.onnx')
     tool, options = 'analysis_tools/compare_precision.py', ('--onnx', 'a.onnx', '--variants')
     output = tiny_run.finish(tiny_run.start(tool, 'tiny.py', weights, *options, cwd=tmp_path))
     assert re.findall(r'^\| (\w.*?) \| [\d.]+ \| [+-]0.\d+ \|$', output, re.MULTILINE) == ['a, ONNX Runtime']
