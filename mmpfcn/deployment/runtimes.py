@@ -111,11 +111,11 @@ def _in_openvino(
 
 def cache_settings() -> dict[str, str]:
     """Where OpenVINO keeps compiled graphs; nothing where no folder can be made."""
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    folder = Path(home, 'mmpfcn', 'openvino')
     try:
+        home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+        folder = Path(home, 'mmpfcn', 'openvino')
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where the user has no home
         return {}
     return dict(CACHE_DIR=str(folder))
 

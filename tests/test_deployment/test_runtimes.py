@@ -8,7 +8,7 @@ from helpers.onnx_model import assert_same
 from helpers.tiny_inferencer import picture
 
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
-from mmpfcn.deployment.runtimes import available_threads
+from mmpfcn.deployment.runtimes import available_threads, cache_settings
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -35,6 +35,19 @@ def test_threads_are_those_that_the_process_may_use(monkeypatch):
     for asked, threads in (('1', 1), ('10000', len(cores)), ('', len(cores)), ('2,1', len(cores))):
         monkeypatch.setenv('OMP_NUM_THREADS', asked)
         assert available_threads() == threads
+
+
+def test_compiled_graphs_are_kept_where_a_folder_can_be_made(monkeypatch, tmp_path):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert cache_settings() == {}
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert cache_settings() == dict(CACHE_DIR=str(tmp_path / 'mmpfcn' / 'openvino'))
+    # a user who has no home, as in containers
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.delenv('HOME')
+    monkeypatch.setattr(os, 'getuid', lambda: 2**31 - 7)
+    assert cache_settings() == {}
 
 
 @pytest.fixture(scope='module')
