@@ -110,11 +110,17 @@ def require_file(parser: argparse.ArgumentParser, what: str, path: str) -> None:
 
 def write_or_exit(parser: argparse.ArgumentParser, path: Path, content: bytes, what: str) -> None:
     """Write what ``--out`` names, whole, and say so, or exit with a message."""
+    with wrong_ends(parser, kinds=(OSError,)):
+        write_out(path, content)
+    print(f'{what}: {path}')
+
+
+def write_out(path: str | Path, content: bytes) -> None:
+    """Write what ``--out`` names, whole; OSError says what to do where it can not be."""
     try:
         write_atomic(path, content)
     except OSError as error:
-        parser.error(f'{path} can not be written ({error}): give another --out')
-    print(f'{what}: {path}')
+        raise OSError(f'{path} can not be written ({error}): give another --out') from error
 
 
 def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) -> None:

@@ -21,12 +21,11 @@ import numpy as np
 from mmpfcn.deployment.images import normalize
 from mmpfcn.deployment.onnx_inferencer import QUANTIZED_KEY, OnnxInferencer
 from mmpfcn.deployment.runtimes import RUNTIMES, load_graph
-from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.batches import read_batches
 from mmpfcn.formats.inputs import list_files, list_inputs, require_one
 from mmpfcn.formats.read_image import ImageSource
 
-from .options import WRONG_FILE, from_1, new_parser, wrong_ends
+from .options import WRONG_FILE, from_1, new_parser, write_out, wrong_ends
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -102,7 +101,7 @@ def quantize(
     runtimes = RUNTIMES if precision == 'int8' else ['onnxruntime']
     checked = chosen[:CHECKED]
     differences = {x: compare(inferencer, path, content, checked, x, precision) for x in runtimes}
-    write_atomic(out, content)
+    write_out(out, content)
     return differences
 
 

@@ -13,6 +13,8 @@ from .processes import build_runner, processes
 
 # Those mmengine's AmpOptimWrapper knows.
 AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')
+# Settings of an ``optim_wrapper`` that do not depend on its type.
+WRAPPER_SETTINGS = ('constructor', 'optimizer', 'paramwise_cfg', 'accumulative_counts', 'clip_grad')
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -45,11 +47,10 @@ def train_config(argv: list[str] | None = None) -> Config:
     parser = make_parser()
     args = parser.parse_args(argv)
     device = get_device()
+    instead = 'leave it out' + ', or use --amp bf16' * (device == 'cpu')
+    lacking = f'needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only {device}: {instead}'
     if args.amp and device not in AMP_DEVICES and (device, args.amp) != ('cpu', 'bf16'):
-        parser.error(
-            f'--amp needs one of {", ".join(AMP_DEVICES)}, but PyTorch finds only {device}: leave '
-            'it out' + (', or use --amp bf16' if device == 'cpu' else '')
-        )
+        parser.error(f'--amp {lacking}')
     if args.tensorboard and importlib.util.find_spec('tensorboard') is None:
         parser.error('--tensorboard needs the package tensorboard: pip install tensorboard')
     cfg = load_config(parser, args)
@@ -60,11 +61,12 @@ def train_config(argv: list[str] | None = None) -> Config:
     if args.resume not in (None, 'auto'):
         require_file(parser, '--resume', args.resume)
     if args.amp and device == 'cpu':
-        cfg.optim_wrapper.type = 'Bfloat16OptimWrapper'
+        use_wrapper(cfg, 'Bfloat16OptimWrapper')
     elif args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.loss_scale = 'dynamic'
-        cfg.optim_wrapper.dtype = AMP_DTYPES[args.amp]
+        use_wrapper(cfg, 'AmpOptimWrapper', loss_scale='dynamic', dtype=AMP_DTYPES[args.amp])
+    kind = (cfg.get('optim_wrapper') or {}).get('type')
+    if kind == 'AmpOptimWrapper' and device not in AMP_DEVICES:
+        parser.error(f'optim_wrapper.type={kind!r} {lacking}')
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             parser.error(
@@ -84,6 +86,15 @@ def train_config(argv: list[str] | None = None) -> Config:
             backends.append(dict(type='TensorboardVisBackend'))
         cfg.visualizer.vis_backends = backends
     return cfg
+
+
+def use_wrapper(cfg: Config, kind: str, **settings: str) -> None:
+    """Make the optimizer's wrapper one of this type; what only another type knows goes."""
+    wrapper = cfg.get('optim_wrapper') or {}  # mmengine refuses a training without
+    if wrapper.get('type') != kind:
+        for key in wrapper.keys() - WRAPPER_SETTINGS:
+            del wrapper[key]
+    wrapper.update(settings, type=kind)
 
 
 def main() -> None:

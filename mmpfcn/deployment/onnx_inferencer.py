@@ -26,6 +26,12 @@ FORMAT = 1  # of the metadata and of the graph's outputs
 EXTENDED_FORMAT = 2
 """With what earlier versions leave out: an update of kernels, ``scale_factor``, ``pixels``."""
 
+NEEDED = frozenset(
+    'dataset_meta num_things_classes region_labels test_cfg scale keep_ratio mean std bgr_to_rgb '
+    'pad_size_divisor'.split()
+)
+"""Metadata of every file."""
+
 
 class OnnxInferencer:
     """A model that ``tools/deployment/export_onnx.py`` wrote, on images.
@@ -68,6 +74,7 @@ class OnnxInferencer:
             found, advice = 'quantised', f'give the exported file, or precision={made!r}'
             if made == 'f32':
                 found, advice = 'not quantised', 'quantise it by "mmpfcn quantize"'
+                advice += ' --precision f16' * (precision == 'f16')
             raise ValueError(f'precision={precision!r}, but {path} is {found}: {advice}')
         load = partial(load_graph, path, runtime, threads=threads, providers=providers)
         self.run_graph = load(precision)
@@ -186,7 +193,7 @@ def read_metadata(properties: Mapping[str, str], path: str | os.PathLike) -> dic
         meta = dict(json.loads(text or '{}'))
     except (TypeError, ValueError):  # another program's
         meta = {}
-    if meta.get('format') not in (FORMAT, EXTENDED_FORMAT):
+    if meta.get('format') not in (FORMAT, EXTENDED_FORMAT) or NEEDED - meta.keys():
         found = f'format {meta.get("format")} of mmpfcn {meta.get("version")}' if meta else 'none'
         raise ValueError(
             f'{path} has no metadata of format {FORMAT} under {METADATA_KEY!r} (found: {found}): '

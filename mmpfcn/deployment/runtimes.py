@@ -32,7 +32,8 @@ def load_graph(
 
     Raises:
         ImportError: the runtime is not installed.
-        ValueError: no such runtime or precision, or no model that it can load.
+        ValueError: no such runtime or precision, or no model that it can load; a run of one that it
+            can not run raises it too.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f'runtime={runtime!r}, expected one of {", ".join(RUNTIMES)}')
@@ -74,9 +75,16 @@ def _in_onnxruntime(
             content or os.fspath(path), options, providers=list(providers)
         )
     except Exception as error:  # ONNX Runtime has many, which share no base class
-        raise _unloadable(path, 'onnxruntime', onnxruntime.__version__, error) from error
+        raise _unusable('loaded', path, 'onnxruntime', onnxruntime.__version__, error) from error
     names = [output.name for output in session.get_outputs()]
-    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+        except Exception as error:  # such as of a graph whose sizes another program fixed
+            raise _unusable('run', path, 'onnxruntime', onnxruntime.__version__, error) from error
+
+    return run
 
 
 def _in_openvino(
@@ -98,12 +106,15 @@ def _in_openvino(
         model = core.read_model(content or os.fspath(path))
         request = core.compile_model(model, 'CPU', settings).create_infer_request()
     except RuntimeError as error:
-        raise _unloadable(path, 'openvino', openvino.__version__, error) from error
+        raise _unusable('loaded', path, 'openvino', openvino.__version__, error) from error
     lock = Lock()
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        with lock:  # a request has room for one run
-            results = request.infer(dict(inputs))
+        try:
+            with lock:  # a request has room for one run
+                results = request.infer(dict(inputs))
+        except RuntimeError as error:
+            raise _unusable('run', path, 'openvino', openvino.__version__, error) from error
         return {name: values for output, values in results.items() for name in output.get_names()}
 
     return run
@@ -111,14 +122,18 @@ def _in_openvino(
 
 def cache_settings() -> dict[str, str]:
     """Where OpenVINO keeps compiled graphs; nothing where no folder can be made."""
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    folder = Path(home, 'mmpfcn', 'openvino')
     try:
+        home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+        folder = Path(home, 'mmpfcn', 'openvino')
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where the user has no home
         return {}
     return dict(CACHE_DIR=str(folder))
 
 
-def _unloadable(path: object, runtime: str, version: str, error: Exception) -> ValueError:
-    return ValueError(f'{path} can not be loaded by {RUNTIMES[runtime]} {version}: {error}')
+def _unusable(what: str, path: object, runtime: str, version: str, error: Exception) -> ValueError:
+    return ValueError(
+        f'{path} can not be {what} by {RUNTIMES[runtime]} {version}, expected a whole and '
+        'unchanged file of "mmpfcn export" or "mmpfcn quantize": copy or export it again '
+        f'({" ".join(str(error).split())})'
+    )

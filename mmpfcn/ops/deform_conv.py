@@ -48,7 +48,7 @@ def deform_conv_by_sampling(
         out = part if out is None else out + part
     if bias is not None:
         out = out + bias[:, None]
-    return out.view(n, -1, h, w)
+    return out.view(n, len(weight), h, w)
 
 
 def deform_conv_by_bags(
@@ -74,7 +74,7 @@ def deform_conv_by_bags(
     out = torch.cat(parts)
     if bias is not None:
         out = out + bias
-    return out.view(n, h, w, -1).permute(0, 3, 1, 2)
+    return out.view(n, h, w, len(weight)).permute(0, 3, 1, 2)
 
 
 def deform_conv_by_gathers(

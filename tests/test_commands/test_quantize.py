@@ -117,5 +117,8 @@ def test_what_is_refused(exported, quantized, half, photos, tmp_path, refused):
     ):
         assert message in refused(main, *arguments)
     assert not out.exists()
+    below = photos / '0.png' / 'out.onnx'
+    error = refused(main, model, photos, '--out', below, '--precision', 'f16')
+    assert f'{below} can not be written (' in error and error.endswith('give another --out')
     given = quantized, photos / '0.png', '--out-dir', tmp_path / 'results', '--precision', 'f32'
     assert 'is quantised: give the exported file' in refused(predict, *given)

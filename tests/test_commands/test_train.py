@@ -94,6 +94,17 @@ def test_amp(config, refused):
     assert "invalid choice: 'fp8'" in refused(read, config, '--amp', 'fp8')
 
 
+def test_amp_replaces_what_the_config_names(config, refused):
+    if torch.cuda.is_available():
+        pytest.skip('AmpOptimWrapper is for a GPU')
+    kept = dict(optimizer=dict(type='SGD', lr=0.01), accumulative_counts=2)
+    options = ['type=AmpOptimWrapper', 'loss_scale=dynamic', 'dtype=float16', 'accumulative_counts=2']
+    given = [config, '--cfg-options', *(f'optim_wrapper.{x}' for x in options)]
+    assert read([*given, '--amp', 'bf16']).optim_wrapper == dict(type='Bfloat16OptimWrapper', **kept)
+    error = refused(read, *given)
+    assert "optim_wrapper.type='AmpOptimWrapper' needs one of cuda" in error and error.endswith('--amp bf16')
+
+
 @pytest.mark.parametrize('flag', ['--local_rank=3', '--local-rank=3'])
 def test_local_rank(config, monkeypatch, flag):
     monkeypatch.delenv('LOCAL_RANK')

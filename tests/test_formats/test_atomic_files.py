@@ -22,6 +22,12 @@ def test_a_failure_leaves_the_old_file(tmp_path):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [('a', b'old')]
 
 
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path):
+    with file_limit(10), pytest.raises(OSError, match=f"'{tmp_path / 'a'}'$"):
+        write_atomic(tmp_path / 'a', b'more than 10 bytes')
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('mode', ['ab', 'xb'])
 def test_a_line_is_written_whole_or_not_at_all(tmp_path, mode):
     with (tmp_path / 'a').open(mode, buffering=0) as file:

@@ -39,6 +39,15 @@ def test_equal_to_the_operator_of_mmcv(shape, with_bias, run, monkeypatch):
         torch.testing.assert_close(ours[name].grad, theirs[name].grad, **tolerances)
 
 
+@pytest.mark.parametrize('run', [deform_conv_by_sampling, deform_conv_by_bags])
+def test_no_image_is_zero_rows_with_a_gradient(run):
+    shapes = (0, 6, 20, 20), (0, 18, 20, 20), (0, 9, 20, 20), (4, 6, 3, 3), (4,)
+    inputs = [torch.ones(shape, requires_grad=True) for shape in shapes]
+    out = run(*inputs)
+    assert out.shape == (0, 4, 20, 20)
+    assert not torch.autograd.grad(out.sum(), inputs[3])[0].any()
+
+
 @pytest.mark.parametrize('learned', [True, False])
 def test_before_pytorch_2_7_bags_are_for_a_learned_input(learned, monkeypatch):
     """And for inference; the gradients are those of bags."""

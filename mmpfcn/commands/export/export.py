@@ -22,11 +22,11 @@ from mmpfcn import KernelUpdate
 from mmpfcn.apis import PanopticInferencer
 from mmpfcn.deployment.kernel_update import UPDATE_INPUTS, UPDATE_KEY, UPDATE_OUTPUTS
 from mmpfcn.deployment.onnx_inferencer import EXTENDED_FORMAT, FORMAT, METADATA_KEY
-from mmpfcn.formats.atomic_files import write_atomic
 from mmpfcn.formats.pixels import COLOUR
 from mmpfcn.ops.bicubic import resize_bicubic
 from mmpfcn.version import __version__
 
+from ..options import write_out
 from .network import ExportNetwork, GraphOutput, UpdateNetwork
 
 OPSET = 17  # ONNX Runtime 1.12 and later know it
@@ -64,7 +64,7 @@ def export_onnx(inferencer: PanopticInferencer, path: str | Path) -> dict[str, f
         graph.metadata_props.add(key=UPDATE_KEY, value=b64encode(content).decode())
     content = serialize(graph)
     differences |= compare(content, network, noise(1, 8 * divisor, 5 * divisor, channels))
-    write_atomic(path, content)
+    write_out(path, content)
     return differences
 
 
