@@ -112,7 +112,7 @@ class Raster:
 
     def read(self, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
         """A window: (h, w, C) or, of grey, (h, w) pixels, BGR where C is 3; (h, w) bool: whether
-        they are valid, neither nodata nor transparent.
+        they are valid, neither nodata (NaN is) nor transparent.
 
         Raises ValueError where the file is cut off or damaged there.
         """
@@ -129,7 +129,9 @@ class Raster:
         with self._told('read'):
             bands = range(1, self._num_bands + 1) if len(self._pages) == 1 else [1]
             read = [page.read(band, **part) for page in self._pages for band in bands]
-            pixels, valid = np.stack(read), self._valid(part)
+            pixels = np.stack(read)
+            # NaN in all channels is nodata, whether the file says so or not
+            valid = self._valid(part) & ~np.isnan(pixels).all(0)
         if self._colours is not None:
             return self._colours[pixels[0]], valid
         if self._cut:

@@ -69,6 +69,16 @@ def test_what_is_not_valid(tmp_path):
     assert image.shape == (40, 50, 3) and np.array_equal(valid[:, 0], expected)
 
 
+def test_nan_is_not_valid_whatever_the_file_says(tmp_path):
+    pixels = noise(3, 40, 60).astype(np.float32)
+    pixels[:, :10], pixels[0, 30:] = np.nan, np.nan  # of all channels, and of one alone
+    for name, more in (('a.tif', {}), ('b.tif', dict(nodata=np.nan)), ('c.tif', dict(nodata=-1))):
+        raster = Raster(write(tmp_path / name, pixels, **more), PixelRule(3, [(0, 255)]))
+        valid, small = raster.read((0, 0, 40, 60))[1], raster.read_small((4, 6))[1]
+        assert np.array_equal(valid, np.repeat(np.arange(40)[:, None] >= 10, 60, 1))
+        assert np.array_equal(small, np.repeat(np.arange(4)[:, None] >= 1, 6, 1))
+
+
 def test_grey_colour_map_16_bits_and_more_bands(tmp_path):
     grey = noise(1, 40, 50) % 3
     assert np.array_equal(Raster(write(tmp_path / 'g.tif', grey)).read((0, 0, 9, 9))[0], grey[0, :9, :9])
