@@ -34,6 +34,7 @@ OPTIONS = dict(
 )
 LEAST_AREA = 1e-20  # of a pixel, in square degrees or metres: 1e-10 degrees are 10 micrometres
 IMAGEJ = 'TIFFTAG_IMAGEDESCRIPTION'
+SIDECAR = '.aux.xml'  # beside a TIFF: GDAL's, for coordinate systems that a TIFF can not hold
 BLOCK = 256  # side of what a written file compresses by itself, in pixels
 Bounds = tuple[int, int, int, int]  # top, left, bottom, right in pixels; the latter exclusive
 
@@ -248,6 +249,7 @@ def write_ids(
     rasterio = import_rasterio()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{temporary_prefix(path.name)}{writer}.tif')
+    sidecar = Path(f'{partial}{SIDECAR}')
     name = _gdal_name(partial)
     kind = dict(driver='GTiff', count=1, dtype='int32', height=shape[0], width=shape[1], nodata=0)
     kind |= dict(
@@ -270,6 +272,9 @@ def write_ids(
                 found = sum(map(np.count_nonzero, blocks))
         if found != written:
             raise OSError(f'{found} of {written} pixels')
+        Path(f'{path}{SIDECAR}').unlink(missing_ok=True)  # of an earlier one
+        if sidecar.exists():
+            os.replace(sidecar, f'{path}{SIDECAR}')
         os.replace(partial, path)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise OSError(
@@ -277,6 +282,7 @@ def write_ids(
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+        sidecar.unlink(missing_ok=True)
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:

@@ -275,6 +275,18 @@ def test_control_points_stay(tmp_path):
     assert [(p.row, p.col, p.x, p.y) for p in found] == corners and crs == 'EPSG:4326'
 
 
+def test_a_coordinate_system_that_a_tiff_can_not_hold_stays(tmp_path):
+    rotated = '+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +to_meter=0.0174533'
+    place = dict(crs=rasterio.crs.CRS.from_proj4(rotated), transform=rasterio.Affine(0.1, 0, 0, 0, -0.1, 5))
+    ids = np.ones((40, 50), np.int32)
+    for _ in range(2):  # in the place of an earlier one too
+        with write_ids(tmp_path / 'ids.tif', ids.shape, place) as put:
+            put((0, 0, 40, 50), ids)
+        again = Raster(tmp_path / 'ids.tif', PixelRule(1, [(0, 1)])).place
+        assert again == place
+        assert {path.name for path in tmp_path.iterdir()} == {'ids.tif', 'ids.tif.aux.xml'}
+
+
 def test_formats_without_georeference_have_none(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.ppm'), noise(20, 30, 3))  # rasterio gives a transform of zeros
     assert Raster(tmp_path / 'a.ppm').place == {}
