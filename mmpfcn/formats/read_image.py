@@ -1,5 +1,6 @@
 """One image, whatever it comes from, as (H, W, 3) uint8 BGR or as a model wants it."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -156,9 +157,28 @@ def _of_tiff(content: bytes, name: str, header: Header | None, rule: PixelRule) 
                     f'image {name} is a TIFF of {header.channels} channels, but {FOR_COLOURS}'
                 )
     if rule.channels is None and (header is None or header.plain):
+        _require_whole(content, name)
         return _by_opencv(content, name, header, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     numbers = read_tiff(content, name, header or Header(0, 0, channels=1), rule)
     return _upright(numbers, content, name, header)
+
+
+def _require_whole(content: bytes, name: str) -> None:
+    """Raise ValueError for a TIFF of which a tile or strip is damaged: OpenCV leaves it black.
+
+    Pillow stops there; what else it does not read is left to OpenCV.
+    """
+    try:
+        from PIL import TiffImagePlugin
+
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(content))
+        if image.info.get('compression') != 'raw':
+            image.load()
+    except Exception as error:  # Pillow has many for what a file can be
+        if str(error).startswith('decoder error'):
+            raise ValueError(
+                f'image {name} can not be decoded: a part of it is damaged, copy or make it again'
+            ) from error
 
 
 def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> np.ndarray | None:
