@@ -194,7 +194,10 @@ def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> 
             'expected JPEG, PNG, BMP, TIFF, WebP or the like; copy or make it again'
         )
     if image is None:
-        raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
+        raise ValueError(
+            f'image {name} can not be decoded: it is damaged, or compressed in a way that OpenCV '
+            'does not know; copy or make it again, a TIFF with LZW or deflate'
+        )
     return image
 
 

@@ -90,6 +90,12 @@ def test_a_tiff_of_which_a_part_is_damaged(tmp_path, compression):
         read_image(tmp_path / 'a.tif')
 
 
+def test_a_tiff_compressed_as_opencv_does_not_know_is_not_called_damaged(tmp_path):
+    Image.new('RGB', (80, 96)).save(tmp_path / 'a.tif', compression='lzma')
+    with pytest.raises(ValueError, match='compressed in a way that OpenCV does not know; .* LZW'):
+        read_image(tmp_path / 'a.tif')
+
+
 def test_what_is_not_there_or_no_image(tmp_path):
     with pytest.raises(FileNotFoundError, match='nothing.jpg is not there'):
         read_image(tmp_path / 'nothing.jpg')
