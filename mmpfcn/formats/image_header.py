@@ -13,6 +13,7 @@ EXIF_ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257
 BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 262, 277, 284, 338, 339
 GREY, COLOUR_MAP = 1, 3  # of PHOTOMETRIC
 TIFF_CHANNELS = {GREY: 1, 2: 3, COLOUR_MAP: 1, 6: 3}  # by PHOTOMETRIC: grey, RGB, map, YCbCr
+CONVERTED_CHANNELS = {0: 1, 5: 4}  # inverted grey, CMYK: of 8 bits OpenCV makes grey and colours
 PNG_CHANNELS = {0: (1, False), 2: (3, False), 3: (3, False), 4: (1, True), 6: (3, True)}
 KINDS = {2: 'int', 3: 'float'}  # by SAMPLE_FORMAT; 'uint' of all others
 ALPHA = (1, 2)  # kinds of EXTRA_SAMPLES
@@ -213,6 +214,7 @@ def _tiff(fields: dict[int, int], orientation: int) -> Header:
     alpha = samples > 1 and fields.get(EXTRA_SAMPLES) in ALPHA
     kind = f'{number}{max(bits, 8)}'
     plain = samples == TIFF_CHANNELS.get(photometric) and photometric != COLOUR_MAP
+    plain |= samples == CONVERTED_CHANNELS.get(photometric) and kind == 'uint8'
     plain &= fields.get(PLANES, 1) == 1 and kind in ('uint8', 'uint16')
     size = fields.get(TIFF_HEIGHT, 0), fields.get(TIFF_WIDTH, 0)
     channels = samples - alpha

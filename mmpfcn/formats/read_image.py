@@ -148,6 +148,9 @@ def _of_others(content: bytes, name: str, header: Header | None, rule: PixelRule
 
 def _of_tiff(content: bytes, name: str, header: Header | None, rule: PixelRule) -> np.ndarray:
     """Upright. OpenCV turns it whatever it is told; it multiplies colours by alpha."""
+    if rule.channels is None and (header is None or header.plain):
+        _require_whole(content, name)
+        return _by_opencv(content, name, header, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if header is not None:
         require_known(header.photometric, name)
         if rule.channels is None:
@@ -156,9 +159,6 @@ def _of_tiff(content: bytes, name: str, header: Header | None, rule: PixelRule) 
                 raise UnfitPixels(
                     f'image {name} is a TIFF of {header.channels} channels, but {FOR_COLOURS}'
                 )
-    if rule.channels is None and (header is None or header.plain):
-        _require_whole(content, name)
-        return _by_opencv(content, name, header, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     numbers = read_tiff(content, name, header or Header(0, 0, channels=1), rule)
     return _upright(numbers, content, name, header)
 

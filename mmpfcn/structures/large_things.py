@@ -11,7 +11,7 @@ from .tiling import Tiling, Window
 
 MIN_CELLS = 8  # of a side of the whole thing
 MIN_PART = 9  # cells, of what is judged by them
-MAX_OTHERS = 0.25  # of a large thing, that whole things of the tiles may cover
+MAX_OTHERS = 0.4  # of a large thing, that whole things of the tiles may cover
 
 
 class LargeThings(NamedTuple):
