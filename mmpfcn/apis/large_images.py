@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -136,8 +137,8 @@ class TiledPrediction:
         return self.folder / f'{number:07d}.npz'
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those that are not predicted yet."""
-        return [number for number in numbers if not self.path(number).is_file()]
+        """Those that are not predicted yet, or whose files a power cut has left damaged."""
+        return [number for number in numbers if not is_zipfile(self.path(number))]
 
     def read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of a tile, or of the whole image made as small as a tile, and what is valid."""

@@ -82,7 +82,8 @@ def require_untouched(items: Iterable[Input], folder: Path) -> None:
     paths = (item for item in items if isinstance(item.source, str | os.PathLike))
     files = {os.path.realpath(item.source): item for item in paths}
     for item in files.values():
-        names = [f'{PNG_FOLDER}/{item.stem}.png', f'{PICTURE_FOLDER}/{item.stem}.jpg']
+        names = [f'{PNG_FOLDER}/{item.stem}{end}' for end in ('.png', '.tif')]
+        names.append(f'{PICTURE_FOLDER}/{item.stem}.jpg')
         if is_video(item.source):
             names = [f'{item.stem}.mp4', f'{item.stem}.jsonl']
         for name in names:

@@ -34,6 +34,7 @@ OPTIONS = dict(
 )
 LEAST_AREA = 1e-20  # of a pixel, in square degrees or metres: 1e-10 degrees are 10 micrometres
 IMAGEJ = 'TIFFTAG_IMAGEDESCRIPTION'
+SIDECAR = '.aux.xml'  # beside a TIFF: GDAL's, for coordinate systems that a TIFF can not hold
 BLOCK = 256  # side of what a written file compresses by itself, in pixels
 Bounds = tuple[int, int, int, int]  # top, left, bottom, right in pixels; the latter exclusive
 
@@ -112,7 +113,7 @@ class Raster:
 
     def read(self, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
         """A window: (h, w, C) or, of grey, (h, w) pixels, BGR where C is 3; (h, w) bool: whether
-        they are valid, neither nodata nor transparent.
+        they are valid, neither nodata (NaN is) nor transparent.
 
         Raises ValueError where the file is cut off or damaged there.
         """
@@ -129,7 +130,9 @@ class Raster:
         with self._told('read'):
             bands = range(1, self._num_bands + 1) if len(self._pages) == 1 else [1]
             read = [page.read(band, **part) for page in self._pages for band in bands]
-            pixels, valid = np.stack(read), self._valid(part)
+            pixels = np.stack(read)
+            # NaN in all channels is nodata, whether the file says so or not
+            valid = self._valid(part) & ~np.isnan(pixels).all(0)
         if self._colours is not None:
             return self._colours[pixels[0]], valid
         if self._cut:
@@ -246,6 +249,7 @@ def write_ids(
     rasterio = import_rasterio()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{temporary_prefix(path.name)}{writer}.tif')
+    sidecar = Path(f'{partial}{SIDECAR}')
     name = _gdal_name(partial)
     kind = dict(driver='GTiff', count=1, dtype='int32', height=shape[0], width=shape[1], nodata=0)
     kind |= dict(
@@ -268,6 +272,9 @@ def write_ids(
                 found = sum(map(np.count_nonzero, blocks))
         if found != written:
             raise OSError(f'{found} of {written} pixels')
+        Path(f'{path}{SIDECAR}').unlink(missing_ok=True)  # of an earlier one
+        if sidecar.exists():
+            os.replace(sidecar, f'{path}{SIDECAR}')
         os.replace(partial, path)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise OSError(
@@ -275,6 +282,7 @@ def write_ids(
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+        sidecar.unlink(missing_ok=True)
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:

@@ -1,5 +1,6 @@
 """One image, whatever it comes from, as (H, W, 3) uint8 BGR or as a model wants it."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -148,6 +149,7 @@ def _of_others(content: bytes, name: str, header: Header | None, rule: PixelRule
 def _of_tiff(content: bytes, name: str, header: Header | None, rule: PixelRule) -> np.ndarray:
     """Upright. OpenCV turns it whatever it is told; it multiplies colours by alpha."""
     if rule.channels is None and (header is None or header.plain):
+        _require_whole(content, name)
         return _by_opencv(content, name, header, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if header is not None:
         require_known(header.photometric, name)
@@ -159,6 +161,24 @@ def _of_tiff(content: bytes, name: str, header: Header | None, rule: PixelRule) 
                 )
     numbers = read_tiff(content, name, header or Header(0, 0, channels=1), rule)
     return _upright(numbers, content, name, header)
+
+
+def _require_whole(content: bytes, name: str) -> None:
+    """Raise ValueError for a TIFF of which a tile or strip is damaged: OpenCV leaves it black.
+
+    Pillow stops there; what else it does not read is left to OpenCV.
+    """
+    try:
+        from PIL import TiffImagePlugin
+
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(content))
+        if image.info.get('compression') != 'raw':
+            image.load()
+    except Exception as error:  # Pillow has many for what a file can be
+        if str(error).startswith('decoder error'):
+            raise ValueError(
+                f'image {name} can not be decoded: a part of it is damaged, copy or make it again'
+            ) from error
 
 
 def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> np.ndarray | None:
@@ -174,7 +194,10 @@ def _by_opencv(content: bytes, name: str, header: Header | None, flags: int) -> 
             'expected JPEG, PNG, BMP, TIFF, WebP or the like; copy or make it again'
         )
     if image is None:
-        raise ValueError(f'image {name} can not be decoded: it is damaged, copy or make it again')
+        raise ValueError(
+            f'image {name} can not be decoded: it is damaged, or compressed in a way that OpenCV '
+            'does not know; copy or make it again, a TIFF with LZW or deflate'
+        )
     return image
 
 

@@ -1,8 +1,10 @@
 """What a model says about one tile of a large image."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -31,9 +33,12 @@ class Tile:
 
     @classmethod
     def load(cls, path: Path) -> 'Tile':
-        """From a file of :meth:`save`."""
-        with np.load(path, allow_pickle=False) as file:
-            return cls(**file)
+        """From a file of :meth:`save`. Raises ValueError where it is damaged."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(**file)
+        except (BadZipFile, zlib.error, EOFError, TypeError, ValueError) as error:
+            raise ValueError(f'tile {path} is damaged ({error}): remove it, and go on') from error
 
     def save(self, path: Path) -> None:
         """Write it, compressed; the file appears when it is complete."""

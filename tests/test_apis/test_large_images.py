@@ -123,6 +123,19 @@ def test_in_batches_in_processes_and_interrupted_it_is_the_same(inferencer, imag
     assert not np.array_equal(other[0], expected[0])
 
 
+def test_a_tile_that_a_power_cut_left_damaged_is_computed_again(inferencer, image, tmp_path):
+    sizes = dict(tile=96, overlap=32)
+    expected, segments = read(inferencer.large(image, tmp_path, **sizes))
+    tiles = sorted((tmp_path / WORK_FOLDER).rglob('*.npz'))
+    whole = [path.read_bytes() for path in tiles]
+    tiles[0].write_bytes(b'')
+    tiles[1].write_bytes(bytes(len(whole[1])))
+    tiles[-1].write_bytes(whole[-1][: len(whole[-1]) // 2])
+    again, found = read(inferencer.large(image, tmp_path, **sizes))
+    assert np.array_equal(again, expected) and found == segments
+    assert sorted((tmp_path / WORK_FOLDER).rglob('*.npz')) == tiles
+
+
 def test_a_full_disk_keeps_what_is_finished(inferencer, image, tmp_path):
     sizes = dict(tile=64, overlap=24)
     expected = read(inferencer.large(image, tmp_path / 'a', **sizes))

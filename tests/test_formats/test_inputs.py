@@ -131,6 +131,12 @@ def test_a_result_takes_no_place_of_an_input(photos, video):
     named = photos / 'b' / 'a.jpg'
     with pytest.raises(ValueError, match='out/vis/a.jpg would take the place of the input'):
         list_files(photos, photos / 'out')
+    (photos / 'map').mkdir()
+    Image.new('RGB', (8, 6)).save(photos / 'map' / 'a.tif')
+    (photos / 'tiles').mkdir()
+    (photos / 'tiles' / 'panoptic').symlink_to(photos / 'map')
+    with pytest.raises(ValueError, match='tiles/panoptic/a.tif would take the place of the input'):
+        list_files([photos / 'a.png', photos / 'map'], photos / 'tiles')
     for given in ([photos / 'a.png', named], str(named), iter([named])):
         with pytest.raises(ValueError, match='lies among the results'):
             list(list_inputs(given, photos / 'out'))

@@ -69,6 +69,16 @@ def test_what_is_not_valid(tmp_path):
     assert image.shape == (40, 50, 3) and np.array_equal(valid[:, 0], expected)
 
 
+def test_nan_is_not_valid_whatever_the_file_says(tmp_path):
+    pixels = noise(3, 40, 60).astype(np.float32)
+    pixels[:, :10], pixels[0, 30:] = np.nan, np.nan  # of all channels, and of one alone
+    for name, more in (('a.tif', {}), ('b.tif', dict(nodata=np.nan)), ('c.tif', dict(nodata=-1))):
+        raster = Raster(write(tmp_path / name, pixels, **more), PixelRule(3, [(0, 255)]))
+        valid, small = raster.read((0, 0, 40, 60))[1], raster.read_small((4, 6))[1]
+        assert np.array_equal(valid, np.repeat(np.arange(40)[:, None] >= 10, 60, 1))
+        assert np.array_equal(small, np.repeat(np.arange(4)[:, None] >= 1, 6, 1))
+
+
 def test_grey_colour_map_16_bits_and_more_bands(tmp_path):
     grey = noise(1, 40, 50) % 3
     assert np.array_equal(Raster(write(tmp_path / 'g.tif', grey)).read((0, 0, 9, 9))[0], grey[0, :9, :9])
@@ -263,6 +273,18 @@ def test_control_points_stay(tmp_path):
     with rasterio.open(tmp_path / 'ids.tif') as file:
         found, crs = file.gcps
     assert [(p.row, p.col, p.x, p.y) for p in found] == corners and crs == 'EPSG:4326'
+
+
+def test_a_coordinate_system_that_a_tiff_can_not_hold_stays(tmp_path):
+    rotated = '+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +to_meter=0.0174533'
+    place = dict(crs=rasterio.crs.CRS.from_proj4(rotated), transform=rasterio.Affine(0.1, 0, 0, 0, -0.1, 5))
+    ids = np.ones((40, 50), np.int32)
+    for _ in range(2):  # in the place of an earlier one too
+        with write_ids(tmp_path / 'ids.tif', ids.shape, place) as put:
+            put((0, 0, 40, 50), ids)
+        again = Raster(tmp_path / 'ids.tif', PixelRule(1, [(0, 1)])).place
+        assert again == place
+        assert {path.name for path in tmp_path.iterdir()} == {'ids.tif', 'ids.tif.aux.xml'}
 
 
 def test_formats_without_georeference_have_none(tmp_path):

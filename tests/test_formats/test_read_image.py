@@ -74,6 +74,28 @@ def test_files_that_are_no_images(tmp_path, name, content, message):
         read_image(tmp_path / name)
 
 
+@pytest.mark.parametrize('compression', ['tiff_adobe_deflate', 'tiff_lzw', 'jpeg'])
+def test_a_tiff_of_which_a_part_is_damaged(tmp_path, compression):
+    """Whole, it is read as ever; damaged, none of it is black without a word."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 80, 3), np.uint8))
+    image.save(tmp_path / 'a.tif', compression=compression, strip_size=80 * 3 * 16)
+    with Image.open(tmp_path / 'a.tif') as file:
+        start, length = file.tag_v2[273][3], file.tag_v2[279][3]  # the fourth strip
+    expected = np.array(Image.open(tmp_path / 'a.tif').convert('RGB'))[..., ::-1]
+    assert np.abs(read_image(tmp_path / 'a.tif').astype(int) - expected).max() <= 1
+    content = bytearray((tmp_path / 'a.tif').read_bytes())
+    content[start : start + length] = bytes([200]) * length
+    (tmp_path / 'a.tif').write_bytes(content)
+    with pytest.raises(ValueError, match='a.tif can not be decoded'):
+        read_image(tmp_path / 'a.tif')
+
+
+def test_a_tiff_compressed_as_opencv_does_not_know_is_not_called_damaged(tmp_path):
+    Image.new('RGB', (80, 96)).save(tmp_path / 'a.tif', compression='lzma')
+    with pytest.raises(ValueError, match='compressed in a way that OpenCV does not know; .* LZW'):
+        read_image(tmp_path / 'a.tif')
+
+
 def test_what_is_not_there_or_no_image(tmp_path):
     with pytest.raises(FileNotFoundError, match='nothing.jpg is not there'):
         read_image(tmp_path / 'nothing.jpg')

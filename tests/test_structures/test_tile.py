@@ -1,6 +1,7 @@
 """Tiles on disk, and what they see of a segment."""
 
 import numpy as np
+import pytest
 
 from mmpfcn.structures.tile import Tile, Views, count_overlap
 from mmpfcn.structures.tiling import Tiling
@@ -18,6 +19,20 @@ def test_on_disk(tmp_path):
     )
     assert [path.name for path in (tmp_path / 'a').iterdir()] == ['tile.npz']
     assert len(Tile.empty((2, 3))) == 0 and Tile.empty((2, 3)).index.shape == (2, 3)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    """Any byte of it, and any length: a tile that is read is the one that was written."""
+    path, index = tmp_path / 'tile.npz', np.arange(64, dtype=np.uint16).reshape(8, 8)
+    tile = Tile(index, np.arange(64), np.ones(64), np.ones((64, 2), np.float32))
+    tile.save(path)
+    content = path.read_bytes()
+    damaged = [content[:length] for length in range(0, len(content), 97)]
+    damaged += [content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :] for at in (1, 150, 400)]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='tile.npz is damaged .*: remove it'):
+            Tile.load(path)
 
 
 def test_views():
