@@ -32,13 +32,15 @@ def load_graph(
 
     Raises:
         ImportError: the runtime is not installed.
-        ValueError: no such runtime or precision, or no model that it can load; a run of one that it
-            can not run raises it too.
+        ValueError: no such runtime, precision or number of threads, or no model that it can load;
+            a run of one that it can not run raises it too.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f'runtime={runtime!r}, expected one of {", ".join(RUNTIMES)}')
     if precision not in PRECISIONS:
         raise ValueError(f'precision={precision!r}, expected one of {", ".join(PRECISIONS)}')
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ValueError(f'threads={threads!r}, expected a whole number from 1 on, or None')
     threads = threads or available_threads()
     if runtime == 'openvino':
         if providers is not None:

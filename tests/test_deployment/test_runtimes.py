@@ -16,6 +16,8 @@ from mmpfcn.deployment.runtimes import available_threads, cache_settings
 @pytest.mark.parametrize('arguments, message', [
     (dict(runtime='tensorrt'), "runtime='tensorrt', expected one of onnxruntime, openvino"),
     (dict(precision='fp16'), "precision='fp16', expected one of f32, bf16, int8"),
+    (dict(threads=-1, runtime='openvino'), 'threads=-1, expected a whole number from 1 on'),
+    (dict(threads='2'), "threads='2', expected a whole number"),
     (dict(precision='bf16'), "precision='bf16' needs runtime='openvino'"),
     (dict(precision='int8'), 'is not quantised: quantise it by "mmpfcn quantize"$'),
     (dict(precision='f16'), 'is not quantised: quantise it by "mmpfcn quantize" --precision f16'),
