@@ -55,6 +55,26 @@ def test_files(tool, tmp_path, capsys):
     assert 'objects' in (tmp_path / 'cost.svg').read_text()
 
 
+def test_the_frontier(tool, tmp_path, capsys):
+    """What another one beats in time and in PQ is beside the line."""
+    rows = [row(name, seconds=(x, x, 9.0)) for name, x in (('a', 2.0), ('b', 1.0), ('c', 3.0), ('d', 4.0))]
+    runs = [('b', 5.0), ('x/a.py', 20.0), ('x/a.py', 30.0), ('c.py', 24.0), ('d', 26.0), ('other', 99.0)]
+    runs = [dict(config=name, metrics={'coco_panoptic/PQ': pq}) for name, pq in runs]
+    axes = tool.draw_frontier(rows, runs, 'coco_panoptic/PQ').axes[0]
+    line, *points = [x.get_xydata().tolist() for x in axes.lines]
+    assert line == [[1.0, 5.0], [2.0, 25.0], [4.0, 26.0]]
+    assert points == [[[1.0, 5.0]], [[2.0, 25.0]], [[3.0, 24.0]], [[4.0, 26.0]]]
+    path, file = tmp_path / 'benchmark.json', tmp_path / 'runs.jsonl'
+    path.write_text(json.dumps(dict(times=rows)))
+    file.write_text(''.join(json.dumps(run) + '\n' for run in runs))
+    tool.main([str(path), '--runs', str(file)])
+    assert 'coco_panoptic/PQ' in (tmp_path / 'frontier.svg').read_text()
+    for wrong in (['--runs', str(tmp_path / 'no')], ['--runs', str(file), '--metric', 'x']):
+        with pytest.raises(SystemExit, match='2'):
+            tool.main([str(path), *wrong])
+        assert 'has nothing to draw' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('content, message', [
     (None, 'is not what benchmark.py wrote'),
     ('[]', 'is not what benchmark.py wrote'),

@@ -3,13 +3,15 @@
     python tools/analysis_tools/plot_benchmark.py work_dirs/benchmark/benchmark.json
 
 writes stages.svg beside the file, a bar for every row of the tables, and cost.svg if something was
-measured with several numbers of objects or several input sizes.
+measured with several numbers of objects or several input sizes. With --runs, a file of
+compare_recipes.py, also frontier.svg: the mean of a metric of our configs in both against their
+time, with a line through those that no other one beats in both.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import matplotlib
 from benchmarking.stages import INFERENCE_STAGES, TRAINING_STAGES
@@ -93,9 +95,36 @@ def megapixels(size: Sequence[int]) -> float:
     return size[0] * size[1] / 1e6
 
 
+def draw_frontier(rows: Sequence[dict], runs: Sequence[dict], metric: str) -> Figure:
+    """A point for each config that was both measured and trained, the frontier through the best.
+
+    KeyError where a run lacks the metric, ValueError where there is no such config.
+    """
+    seconds = {row['model']: median(row['seconds']) for row in rows}
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        values.setdefault(Path(run['config']).stem, []).append(run['metrics'][metric])
+    points = sorted((seconds[name], fmean(values[name]), name) for name in seconds.keys() & values)
+    if not points:
+        raise ValueError(f'none of {", ".join(seconds)} was trained: {", ".join(values)}')
+    best = [p for i, p in enumerate(points) if all(p[1] > other[1] for other in points[:i])]
+    figure = Figure(figsize=(6, 4), layout='constrained')
+    axes = figure.subplots()
+    axes.step(*zip(*[p[:2] for p in best], strict=True), where='post', color='0.7')
+    for x, y, name in points:
+        axes.plot(x, y, 'o')
+        axes.annotate(name, (x, y), (4, 4), textcoords='offset points', fontsize='small')
+    axes.set_xscale('log')
+    axes.set_xlabel('seconds an image, median')
+    axes.set_ylabel(metric)
+    return figure
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__)
     parser.add_argument('json', type=Path, help='benchmark.json')
+    parser.add_argument('--runs', type=Path, metavar='RUNS.jsonl', help='of compare_recipes.py')
+    parser.add_argument('--metric', default='coco_panoptic/PQ', help='of --runs (%(default)s)')
     args = parser.parse_args(argv)
     try:
         rows = [row for row in json.loads(args.json.read_bytes())['times'] if not row['error']]
@@ -103,7 +132,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f'{args.json} is not what benchmark.py wrote: {error!r}')
     if not rows:
         parser.error(f'{args.json} has no row without an error')
-    for name, figure in (('stages', draw_stages(rows)), ('cost', draw_cost(rows))):
+    figures = dict(stages=draw_stages(rows), cost=draw_cost(rows))
+    if args.runs:
+        try:
+            runs = [json.loads(line) for line in args.runs.read_text().splitlines()]
+            figures['frontier'] = draw_frontier(rows, runs, args.metric)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            parser.error(f'--runs {args.runs} has nothing to draw: {error!r}')
+    for name, figure in figures.items():
         if figure is not None:
             path = args.json.with_name(f'{name}.svg')
             figure.savefig(path)
