@@ -43,7 +43,7 @@ def test_a_large_piece_that_is_cut():
 
 def test_a_thing_that_a_tile_sees_as_a_whole_is_another():
     assert pieces(0, np.s_[8:60, 8:60]) == ([], [False], [48 * 48])  # pixels in the core
-    assert large().credible(np.array([2304])).all() and not large().credible(np.array([2305])).any()
+    assert large().credible(np.array([3686])).all() and not large().credible(np.array([3687])).any()
 
 
 def test_what_scores_less_is_a_piece():
