@@ -201,9 +201,12 @@ def compare(
         actual = run(dict(image=normalize([image], inferencer.meta)))
         infinite = [name for name, x in actual.items() if not np.isfinite(x).all()]
         if infinite:
+            advice = 'calibrate with more images, such as the model will see'
+            if precision == 'f16':
+                advice = 'use the exported file as it is'
             raise ValueError(
                 f'the quantised graph gives numbers that are not finite in {RUNTIMES[runtime]} '
-                f'({", ".join(infinite)}): calibrate with more images, such as the model will see'
+                f'({", ".join(infinite)}): {advice}'
             )
         for name, expected in inferencer.run_network([image]).items():
             if name in ('thing_labels', 'thing_kernels', 'thing_scores'):
