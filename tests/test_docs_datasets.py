@@ -49,7 +49,8 @@ def draw(folder: Path, split: str, number: int, things: bool = True) -> list[dic
     pixels = rng.integers(0, 60, (*SIZE, 3), np.uint8) + classes[..., None] * 7
     save(folder / split / f'{number}.jpg', pixels)
     save(folder / f'{split}_classes' / f'{number}.png', classes)
-    save(folder / f'{split}_instances' / f'{number}.png', instances)
+    for kind in ('instances', 'masks'):
+        save(folder / f'{split}_{kind}' / f'{number}.png', instances)
 
 
 REGIONS = [('sky', SKY, 0, 0, 96, 32), ('road', ROAD, 0, 32, 96, 64)]
@@ -109,7 +110,7 @@ def test_what_the_page_shows_works(tmp_path):
     dataset = PanopticDataset(ann_file=str(tmp_path / 'panoptic.json'))
     assert dataset.metainfo['classes'] == ('car', 'road')
     assert [s['category'] for s in dataset[0]['segments_info']] == [0, 1]
-    own = {'id_maps_panoptic', 'polygons_panoptic', 'coco_panoptic', 'semantic_panoptic'}
+    own = {'id_maps_panoptic', 'polygons_panoptic', 'coco_panoptic', 'semantic_panoptic', 'objects_panoptic'}
     assert {Path(words[1]).stem for words in commands()} == own
     for words in commands():
         assert (ROOT / words[1]).is_file() and words[0] == 'python'
@@ -124,8 +125,11 @@ def test_each_command_of_a_converter(mine, index):
         labels = result.labels(f'{number}.jpg')
         expected = np.full(SIZE, 'sky', object)
         expected[32:] = 'road'
-        for name, _, x1, y1, x2, y2 in OBJECTS:
-            expected[y1:y2, x1:x2] = f'{name}1'
+        if 'nucleus' in commands()[index]:  # a set of one class
+            expected[:] = 'background'
+        for number, (name, _, x1, y1, x2, y2) in enumerate(reversed(OBJECTS), 1):
+            one_class = 'nucleus' in commands()[index]
+            expected[y1:y2, x1:x2] = f'nucleus{number}' if one_class else f'{name}1'
         assert (labels != expected).sum() <= 15  # the corner that is void in the PNGs
 
 

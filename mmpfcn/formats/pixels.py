@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 
 from .image_header import TIFF_CHANNELS, check_pixels
@@ -127,17 +128,34 @@ class PixelRule:
         if self.percentiles is None:
             return self
         channels = np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), 2, 0)
-        known = [x[np.isfinite(x)] for x in channels]
-        limits = [np.percentile(x, self.percentiles) if x.size else (0, 0) for x in known]
-        low, high = np.array(limits).T
+        low, high = np.array([_percentiles(x, self.percentiles) for x in channels]).T
         high = np.where(high > low, high, low + 1)  # all the same
         return PixelRule(self.channels, np.stack([low, high], 1).tolist())
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         low, high = np.array(self.fixed(pixels).ranges).T
-        factor = (255 / (high - low)).astype(np.float32)
-        scaled = (pixels.astype(np.float32) - low.astype(np.float32)) * factor
-        return np.nan_to_num(scaled.clip(0, 255), copy=False)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3:
+            return _stretched(pixels, low, high)
+        numbers = np.arange(256, dtype=np.uint8)[:, None].repeat(pixels.shape[2], 1)
+        return cv2.LUT(pixels, _stretched(numbers, low, high)[None]).reshape(pixels.shape)
+
+
+def _stretched(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """float32, from 0 at ``low`` to 255 at ``high``, which are of each channel (the last axis)."""
+    factor = (255 / (high - low)).astype(np.float32)
+    scaled = (pixels.astype(np.float32) - low.astype(np.float32)) * factor
+    return np.nan_to_num(scaled.clip(0, 255), copy=False)
+
+
+def _percentiles(pixels: np.ndarray, percents: Sequence[float]) -> Sequence[float]:
+    """``np.percentile`` of the finite ones; of 8 bits by counting them, which is faster."""
+    if pixels.dtype != np.uint8:
+        known = pixels[np.isfinite(pixels)]
+        return np.percentile(known, percents) if known.size else (0, 0)
+    ends = np.bincount(pixels.ravel(), minlength=256).cumsum()
+    place = np.array(percents) / 100 * (ends[-1] - 1)  # among the sorted pixels
+    below, above = (ends.searchsorted(end(place), 'right') for end in (np.floor, np.ceil))
+    return below + (above - below) * (place % 1)
 
 
 COLOUR = PixelRule()

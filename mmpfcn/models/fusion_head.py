@@ -12,11 +12,13 @@ from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 from ..ops.label_tiles import best_labels
-from ..ops.mask_resizing import FullMasks, MaskResizer
+from ..ops.mask_resizing import FullMasks, MaskResizer, spans_of
 from .settings import InferenceSettings, read_settings
 
 CHUNK_PIXELS = 2**22
 """Pixels held at a time where all of them need not be: 16 MiB in float32."""
+CACHED_PIXELS = 2**18
+"""The same where steps follow each other on a CPU: 1 MiB in float32, which stays in its cache."""
 
 
 class MergeTrace(NamedTuple):
@@ -24,7 +26,8 @@ class MergeTrace(NamedTuple):
 
     Attributes:
         things: those that are left after rescoring, best first, with the fields that they came
-            with; ``mask_logits`` have become ``probs`` (n, H/4, W/4) in [0, 1].
+            with but ``mask_logits``; ``places`` (n,) among those, and ``spans`` (n, 4), the rows
+            and columns of the mask at stride 4, from the first to one past the last.
         instance: (H, W) int16, 0 where no thing is, i + 1 for the i-th.
         masks: of the things, if ``instance_on``.
         sem_seg: (H, W) int16, label of the best region.
@@ -126,34 +129,40 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         out_shape = sample.ori_shape[:2] if rescale else img_shape
         resizer = MaskResizer(logits.shape[1:], img_shape, out_shape, logits.device)
         things = self._rescore(things)
-        instance, masks = self._place_things(things, resizer)
+        instance, masks = self._place_things(things, logits, resizer)
         return MergeTrace(things, instance, masks, self._semantic_map(regions, resizer))
 
     def _rescore(self, things: InstanceData) -> InstanceData:
-        """Rescore by the mean probability inside the mask, keep the best."""
-        step = max(CHUNK_PIXELS // things.mask_logits.shape[1:].numel(), 1)
-        quality = torch.cat([self._quality(part) for part in things.mask_logits.split(step)])
+        """Rescore by the mean probability inside the mask, keep the best; see `MergeTrace`."""
+        logits = things.mask_logits
+        held = CACHED_PIXELS if logits.device.type == 'cpu' else CHUNK_PIXELS
+        parts = logits.split(max(held // logits.shape[1:].numel(), 1))
+        quality, spans = (torch.cat(x) for x in zip(*map(self._inside, parts), strict=True))
         scores = things.scores * quality
         order = scores.argsort(descending=True, stable=True)[: self.test_cfg.max_per_img]
         order = order[scores[order] >= self.test_cfg.score_thr]
-        things = things[order]
-        things.probs = things.pop('mask_logits').float().sigmoid()
-        things.scores = scores[order]
+        # not the masks, which are gigabytes where there are thousands
+        things = InstanceData(**{k: v for k, v in things.items() if k != 'mask_logits'})[order]
+        things.scores, things.spans, things.places = scores[order], spans[order], order
         return things
 
-    def _quality(self, mask_logits: Tensor) -> Tensor:
+    def _inside(self, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean probability inside of masks (n, H/4, W/4), (n,), and their spans (n, 4)."""
         inside = F.threshold(mask_logits.float().sigmoid(), self.test_cfg.mask_thr_binary, 0)
-        return inside.sum((1, 2)) / inside.sign().sum((1, 2)).clamp(min=1)
+        mean = inside.sum((1, 2)) / inside.sign().sum((1, 2)).clamp(min=1)
+        return mean, spans_of(inside)
 
     def _place_things(
-        self, things: InstanceData, resizer: MaskResizer
+        self, things: InstanceData, mask_logits: Tensor, resizer: MaskResizer
     ) -> tuple[Tensor, FullMasks | None]:
         """(H, W) number of the thing on each pixel, and the masks if ``instance_on``."""
-        probs, threshold, shape = things.probs, self.test_cfg.mask_thr_binary, resizer.out_shape
-        instance = torch.zeros(shape, dtype=torch.int16, device=probs.device)
-        masks = FullMasks(len(things), shape, probs.device) if self.test_cfg.instance_on else None
-        for i, box in enumerate(resizer.boxes(F.threshold(probs, threshold, 0))):
-            mask = resizer.exceeds(probs[i], *box, threshold)
+        shape, device = resizer.out_shape, mask_logits.device
+        instance = torch.zeros(shape, dtype=torch.int16, device=device)
+        masks = FullMasks(len(things), shape, device) if self.test_cfg.instance_on else None
+        spans = torch.cat([things.places[:, None], things.spans], 1).tolist()
+        for i, (place, *span) in enumerate(spans):
+            box, prob = resizer.box(*span), mask_logits[place].float().sigmoid()
+            mask = resizer.exceeds(prob, *box, self.test_cfg.mask_thr_binary)
             if masks is not None:
                 masks.add(i, mask, *box)
             self._take_free_pixels(instance[box], mask[None], things.scores[i : i + 1], i)

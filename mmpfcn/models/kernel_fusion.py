@@ -10,8 +10,8 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-SOME = 256
-"""Kernels whose masks are drawn at a time."""
+CHUNK_PIXELS = 2**22
+"""Pixels of the masks that are drawn at a time: 16 MiB in float32."""
 
 
 class KernelGroups(NamedTuple):
@@ -107,7 +107,8 @@ def draw_same_pixels(kernels: Tensor, mask_feats: Tensor, iou_thr: float | None)
         return None
     feats = mask_feats.flatten(1)
     # hundreds of small masks: mostly zeros, and all at a time would be gigabytes
-    masks = torch.cat([(x @ feats > 0).float().to_sparse() for x in kernels.split(SOME)])
+    some = max(CHUNK_PIXELS // feats.shape[1], 1)
+    masks = torch.cat([(x @ feats > 0).float().to_sparse() for x in kernels.split(some)])
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'Sparse CSR tensor support is in beta')
         common = torch.sparse.mm(masks, masks.T).to_dense()  # (K, hw) x (hw, K) -> (K, K)

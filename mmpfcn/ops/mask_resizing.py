@@ -76,12 +76,9 @@ class MaskResizer:
         bands = [slice(start, min(start + step, rows.stop)) for start in starts]
         return torch.cat([self.resize(prob, band, columns) > threshold for band in bands])
 
-    def boxes(self, supports: Tensor) -> list[tuple[slice, slice]]:
-        """Rows and columns of the output in which a cell of each map (K, H/4, W/4) that is not 0
-        has a part. This waits for the device, once.
-        """
-        spans = torch.cat([extents(supports.amax(2)), extents(supports.amax(1))], 1).tolist()
-        return [(self.rows.pixels(*span[:2]), self.columns.pixels(*span[2:])) for span in spans]
+    def box(self, top: int, bottom: int, left: int, right: int) -> tuple[slice, slice]:
+        """Rows and columns of the output in which a cell of a span has a part."""
+        return self.rows.pixels(top, bottom), self.columns.pixels(left, right)
 
 
 class FullMasks:
@@ -110,6 +107,13 @@ class FullMasks:
         """(K, 4) x1, y1, x2, y2 in pixels, 0 for an empty mask; without a wait for each object."""
         (y1, y2), (x1, x2) = extents(self._rows).T, extents(self._columns).T
         return torch.stack([x1, y1, x2, y2], 1).where(y2[:, None] > 0, 0).float()
+
+
+def spans_of(maps: Tensor) -> Tensor:
+    """Rows and columns that are not 0 in (K, h, w) numbers from 0: first and one past the last of
+    both, (K, 4).
+    """
+    return torch.cat([extents(maps.amax(2)), extents(maps.amax(1))], 1)
 
 
 def extents(occupied: Tensor) -> Tensor:

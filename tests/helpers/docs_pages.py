@@ -32,6 +32,8 @@ ELSEWHERE = {
         'test_street_scenes.py::test_from_the_raw_folders_to_figures',
     r'dataset_converters/\w+_panoptic\.py data/mine':
         'test_docs_datasets.py::test_each_command_of_a_converter',
+    r'mmpfcn convert (objects|polygons|coco) data/mine':
+        'test_docs_datasets.py::test_each_command_of_a_converter',
     r'browse_dataset\.py configs/panoptic_fcn/mine':
         'test_commands/test_browse.py::test_the_page_needs_nothing_but_its_pictures',
     r'check_dataset\.py data/mine': 'test_commands/test_check.py::test_a_right_data_set_is_counted',
@@ -62,7 +64,8 @@ NOT_RUN = {
     r'--amp': 'needs a GPU, or COCO',
     r'configs/panoptic_fcn/(r50|r18_coco)\w*\.py': 'needs COCO, Cityscapes or weights: a download',
     r'analysis_tools/(plot_)?benchmark\w*\.py|^\$B |^[BCDP]=': 'minutes of measuring',
-    r'configs/panoptic_fcn/mine\.py': 'the config of the reader',
+    r'configs/panoptic_fcn/mine\.py|^mmpfcn \w+ (tuned_)?mine\.py': 'the config of the reader',
+    r'^(mkdir|for d in) .*(data/dsb2018|stage1)': 'needs the data',
     r'measure_tiles\.py': 'minutes of measuring',
     r"dsb2018|facades|^pip install (timm|'mmpfcn)": 'needs the data, or downloads weights',
 }

@@ -190,8 +190,9 @@ def test_a_right_data_set_is_counted(files, tmp_path, capsys):
     assert held['things_per_image'] == {'2': 3}
     # sqrt(15 x 10) = 12.2 and sqrt(6 x 16) = 9.8, both on the first level only
     assert [level['objects'] for level in held['levels']] == [6, 0, 0, 0, 0]
-    assert held['objects_without_level'] == 0
+    assert held['objects_without_level'] == 0 and held['sides'] == [9.8, 11, 12.2]
     printed = capsys.readouterr().out
+    assert 'of the files: 5 % up to 9.8, median 11, 5 % from 12.2' in printed
     assert 'Nothing that stops a run or makes it wrong.' in printed
     assert 'Void: 1.0 %' in printed and 'least 2, median 2, most 2' in printed
     assert f'{SIZE[0]} x {SIZE[1]} (3 images)' in printed

@@ -206,3 +206,15 @@ for _ in range(5):
         run = [sys.executable, *options, '-c', code]
         said = subprocess.run(run, capture_output=True, text=True, check=True).stderr
         assert said.count('images of 16 bits are cut to their upper 8') == count
+
+
+def test_bytes_by_counting_as_others_by_sorting():
+    """Of 8 bits percentiles are counted and pixels looked up; the numbers are the same."""
+    for shape, highest in (((1, 1, 3), 256), ((3, 2, 4), 4), ((40, 33, 2), 250), ((64, 80, 3), 20)):
+        pixels = RNG.integers(0, highest, shape).astype(np.uint8)
+        rule = PixelRule(shape[2], percentiles=(1, 99.8))
+        low, high = np.array(rule.fixed(pixels).ranges).T
+        expected = np.percentile(pixels, (1, 99.8), (0, 1))
+        assert np.allclose(low, expected[0], rtol=0, atol=1e-9)
+        assert np.allclose(high, np.where(expected[1] > low, expected[1], low + 1))
+        assert np.array_equal(rule.fit(pixels, 'a'), rule.fit(pixels.astype(np.uint16), 'a'))

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmpfcn.ops.mask_resizing import FullMasks, MaskResizer, extents
+from mmpfcn.ops.mask_resizing import FullMasks, MaskResizer, extents, spans_of
 
 CPU = torch.device('cpu')
 SHAPES = [  # cells, input without padding, output
@@ -47,7 +47,8 @@ def test_parts_weights_and_boxes(cells, img_shape, out_shape):
     maps = torch.zeros(30, *cells)
     spots = torch.stack([torch.randint(0, side, (30,)) for side in cells])
     maps[torch.arange(30), spots[0], spots[1]] = 1
-    for box, image in zip(resizer.boxes(maps), whole(maps, img_shape, out_shape), strict=True):
+    boxes = [resizer.box(*span) for span in spans_of(maps).tolist()]
+    for box, image in zip(boxes, whole(maps, img_shape, out_shape), strict=True):
         # and nothing else; a cell of the padding has a box without area
         assert image[box].gt(0).sum() == image[box].numel() == image.gt(0).sum()
 
@@ -56,9 +57,9 @@ def test_extents_empty_boxes_and_full_masks(tmp_path):
     rows = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]])
     assert extents(rows).tolist() == [[1, 4], [5, 0], [0, 5], [4, 5]]
     resizer = MaskResizer((8, 8), (32, 32), (50, 50), CPU)
-    rows, columns = resizer.boxes(torch.zeros(1, 8, 8))[0]
+    rows, columns = resizer.box(*spans_of(torch.zeros(1, 8, 8))[0].tolist())
     assert resizer.exceeds(torch.zeros(8, 8), rows, columns, 0.5).numel() == 0
-    assert resizer.boxes(torch.zeros(0, 8, 8)) == []
+    assert spans_of(torch.zeros(0, 8, 8)).shape == (0, 4)
     masks = FullMasks(3, (6, 8), CPU)
     masks.add(0, torch.tensor([[False, True], [False, False]]), slice(1, 3), slice(4, 6))
     masks.add(1, torch.zeros(0, 4, dtype=torch.bool), slice(2, 2), slice(0, 4))

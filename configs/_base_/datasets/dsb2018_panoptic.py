@@ -7,11 +7,16 @@ load = dict(type='LoadImage', percentiles=(1, 99.8))
 train_pipeline = [
     load,
     dict(type='LoadPanopticGroundTruth'),
+    # what the crop will need is cut out first: of a large image that is little
     dict(
         type='RandomChoice',
         transforms=[
-            [dict(type='Resize', scale_factor=factor, keep_ratio=True)]
+            [
+                dict(type='RandomCrop', crop_size=(size, size), allow_negative_crop=True),
+                dict(type='Resize', scale_factor=factor, keep_ratio=True),
+            ]
             for factor in (0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0)
+            for size in [int(256 / factor) + 2]
         ],
     ),
     dict(type='RandomCrop', crop_size=(256, 256), allow_negative_crop=True),

@@ -32,6 +32,7 @@ class Statistics:
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.objects: Counter[int] = Counter()
         """Number of images with so many objects that are no crowds."""
+        self._sides: list[np.ndarray] = []
         self.levels = np.zeros(len(scale_ranges), np.int64)
         self.lost = Counter(dict.fromkeys(('smaller', 'larger', 'between the levels'), 0))
         self.void = 0
@@ -47,6 +48,7 @@ class Statistics:
         for column, amount in ((1, 1), (2, crowd), (3, area)):
             np.add.at(self.per_class[:, column], labels, amount)
         self.objects[len(result.sides)] += 1
+        self._sides.append(result.sides)
         low, high = np.array(self.scale_ranges, float).T
         fits = (low <= result.sides[:, None]) & (result.sides[:, None] <= high)
         self.levels += fits.sum(0)
@@ -54,6 +56,11 @@ class Statistics:
         small, large = int((lost < low.min()).sum()), int((lost > high.max()).sum())
         found = small, large, len(lost) - small - large
         self.lost.update(dict(zip(self.lost, found, strict=True)))
+
+    def sides(self) -> list[float]:
+        """sqrt(box area) in pixels that 5, 50 and 95 % of the objects do not exceed."""
+        sides = np.concatenate([*self._sides, []])
+        return np.percentile(sides, (5, 50, 95)).round(1).tolist() if len(sides) else []
 
     def as_dict(self) -> dict:
         """The same as plain numbers."""
@@ -66,6 +73,7 @@ class Statistics:
             void_pixels=self.void,
             sizes=[dict(size=size, images=count) for size, count in self.sizes.most_common()],
             things_per_image=dict(sorted(self.objects.items())),
+            sides=self.sides(),
             levels=[
                 dict(range=list(limits), objects=count)
                 for limits, count in zip(self.scale_ranges, self.levels.tolist(), strict=True)
@@ -104,9 +112,15 @@ class Statistics:
 
     def _level_lines(self, at_scale: str) -> Iterator[str]:
         total = sum(objects * images for objects, images in self.objects.items())
+        if total:
+            low, middle, high = self.sides()
+            yield (
+                f'Size of objects, as sqrt(box area) in pixels {at_scale}: 5 % up to {low:g}, '
+                f'median {middle:g}, 5 % from {high:g}'
+            )
         yield (
-            f'Objects per pyramid level, by sqrt(box area) in pixels {at_scale} (the ranges '
-            'overlap: an object may be taught on two levels):'
+            'Objects per pyramid level, by that size (the ranges overlap: an object may be taught '
+            'on two levels):'
         )
         rows = list(zip(self.scale_ranges, self.levels.tolist(), strict=True))
         for level, ((low, high), count) in enumerate(rows, FIRST_LEVEL):

@@ -18,7 +18,7 @@ from .fields import some
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 Image.MAX_IMAGE_PIXELS = None  # check_pixels has the limit of all our tools
-ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B')
+ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B', 'F')
 
 
 def find_files(
@@ -103,7 +103,7 @@ def image_record(folder: Path, name: str, image_id: int, annotation: bytes) -> d
 
 
 def read_ids(path: Path, image: dict) -> np.ndarray:
-    """(H, W) int32, the grey values or palette indices of a PNG of the image's size."""
+    """(H, W) int32, the grey values or palette indices of a file of the image's size."""
     content = read_content(path)
     try:
         with Image.open(io.BytesIO(content)) as file:
@@ -123,7 +123,17 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
             f'{path} is {ids.shape[1]} x {ids.shape[0]}, but its image {image["file_name"]} is '
             f'{image["width"]} x {image["height"]}: they must have the same size'
         )
-    return ids.astype(np.int32)
+    return whole_numbers(ids, path)
+
+
+def whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
+    """int32 of the same numbers; ValueError where they are not whole, or too large."""
+    numbers = array.astype(np.int32)
+    if (numbers != array).any():
+        raise ValueError(
+            f'{path} has {array.dtype} numbers that are not whole or beyond 32 bits, expected ids'
+        )
+    return numbers
 
 
 def check_same_size(annotation: Path, ids: np.ndarray, image: Path) -> None:

@@ -4,10 +4,10 @@ import base64
 import binascii
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -78,7 +78,7 @@ def read_labelme(
             )
         if stem in drawings:
             raise ValueError(f'{file} and {drawings[stem].file} are of the same image: remove one')
-        shapes = _with_area(partial(_labelme_shape, file), data['shapes'], skipped)
+        shapes = with_area(partial(_labelme_shape, file), data['shapes'], skipped)
         size = None
         if data.get('imageHeight') is not None and data.get('imageWidth') is not None:
             keys = 'imageHeight', 'imageWidth'
@@ -136,9 +136,10 @@ def _decoded(record: dict, key: str, where: str) -> bytes:
     return content
 
 
-def _with_area(
-    read: Callable[[int, dict], Shape], records: list[dict], skipped: list[str] | None
+def with_area(
+    read: Callable[[int, Any], Shape], records: Iterable, skipped: list[str] | None
 ) -> list[Shape]:
+    """What ``read`` makes of numbered records; one without area is skipped, or an error."""
     shapes = []
     for number, record in enumerate(records, 1):
         try:
@@ -156,7 +157,7 @@ def _labelme_shape(file: Path, number: int, shape: dict) -> Shape:
     name = f'shape {number} ({label})'
     where = f'{file}: {name}'
     kind = shape.get('shape_type') or 'polygon'
-    points = _points(shape.get('points'), where)
+    points = xy_points(shape.get('points'), where)
     key = None if shape.get('group_id') is None else str(shape['group_id'])
     closed = kind == 'linestrip' and len(points) > 3 and points[0] == points[-1]
     bitmap, two = None, len(points) == 2
@@ -206,7 +207,7 @@ def read_via(
     for name, found in regions.items():
         read = partial(_via_shape, f'{file}: {name}', attribute, only_class)
         stem = PurePosixPath(name).with_suffix('')
-        drawings[str(stem)] = Drawing(file, _with_area(read, found, skipped))
+        drawings[str(stem)] = Drawing(file, with_area(read, found, skipped))
     return drawings
 
 
@@ -260,7 +261,7 @@ def _via_outline(where: str, shape: dict) -> list[tuple[float, float]]:
         xs, ys = (field(shape, f'all_points_{axis}', 'a list', where) for axis in 'xy')
         if len(xs) != len(ys):
             raise ValueError(f'{where} has {len(xs)} x and {len(ys)} y: draw it again')
-        corners = _points(list(zip(xs, ys, strict=True)), where)
+        corners = xy_points(list(zip(xs, ys, strict=True)), where)
         closed = len(corners) > 3 and corners[0] == corners[-1]
         if len(corners) > 2 and (kind == 'polygon' or closed):
             return corners
@@ -288,7 +289,8 @@ def ellipse(x: float, y: float, rx: float, ry: float, theta: float = 0.0) -> lis
     return list(zip(xs.tolist(), ys.tolist(), strict=True))
 
 
-def _points(points: object, where: str) -> list[tuple[float, float]]:
+def xy_points(points: object, where: str) -> list[tuple[float, float]]:
+    """Corners as floats; ValueError where they are no list of pairs of numbers."""
     pairs = isinstance(points, list) and all(
         isinstance(p, list | tuple) and len(p) == 2 and all(map(is_number, p)) for p in points
     )

@@ -1,4 +1,4 @@
-"""Make a panoptic data set of images and polygons that were drawn with LabelMe or VIA 2.
+"""Make a panoptic data set of images and polygons drawn with LabelMe, VIA 2 or ImageScope.
 
     python tools/dataset_converters/polygons_panoptic.py data/mine/train data/mine/train \\
         --out data/mine/annotations --things car person --stuff road sky
@@ -6,10 +6,10 @@
     python tools/dataset_converters/polygons_panoptic.py data/mine/train data/mine/via.json \\
         --attribute type --out data/mine/annotations --things car person --background ground
 
-A folder has one LabelMe JSON for each image (it may be the folder of the images), a JSON file is a
-project or an export of VIA 2. What was drawn later lies on top. In LabelMe, shapes of a class with
-the same group_id are one object; an image that is only in the file (imageData) is written beside
-the output. All shapes of a stuff class are one segment. Shapes with a label
+A folder has one LabelMe JSON or ImageScope XML for each image (it may be the folder of the images),
+a JSON file is a project or an export of VIA 2. What was drawn later lies on top. In LabelMe, shapes
+of a class with the same group_id are one object; an image that is only in the file (imageData) is
+written beside the output. All shapes of a stuff class are one segment. Shapes with a label
 of --void make their pixels void; so are pixels that nothing covers, unless --background says what
 they are. Without a class list the labels that were found are shown.
 """
@@ -28,6 +28,7 @@ from pycocotools import mask as mask_utils
 from .classes import Void, add_background, make_categories, read_specs, read_void
 from .fields import encode, some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
+from .imagescope import read_imagescope
 from .outlines import Drawing, Shape, read_labelme, read_via, write_embedded
 from .own_data import exit_on_error, json_path, make, own_data_parser
 from .segments import Canvas, Painted
@@ -87,10 +88,12 @@ def prepare(
     out, folder, labelme = json_path(args), args.images, args.annotations.is_dir()
     images = find_files(folder, IMAGE_SUFFIXES, 'IMAGES', out, may_lack=labelme)
     specs, void = read_specs(args), read_void(args)
-    if labelme:
+    only_class = specs[0].name if len(specs) == 1 else None
+    if labelme and find_files(args.annotations, ['.xml'], 'ANNOTATIONS', out, may_lack=True):
+        drawings = read_imagescope(args.annotations, images, out, only_class, skipped)
+    elif labelme:
         drawings = read_labelme(args.annotations, images, out, skipped)
     else:
-        only_class = specs[0].name if len(specs) == 1 else None
         drawings = read_via(args.annotations, args.attribute, folder, images, only_class, skipped)
     if not specs:
         counts = Counter(shape.label for drawing in drawings.values() for shape in drawing.shapes)
@@ -125,7 +128,7 @@ def main() -> None:
         'annotations',
         type=Path,
         metavar='ANNOTATIONS',
-        help='folder of LabelMe files, or JSON of VIA',
+        help='folder of LabelMe or ImageScope files, or JSON of VIA',
     )
     parser.add_argument('--attribute', help='VIA: the region attribute that has the class')
     args = parser.parse_args()
