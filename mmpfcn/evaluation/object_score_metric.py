@@ -19,9 +19,10 @@ class ObjectScoreMetric(BaseMetric):
     It is the score of Kaggle's Data Science Bowl 2018 (stage 1), and at one threshold what StarDist
     and Cellpose report as AP. Objects are matched as for PQ, by :func:`match_segments`: the mean is
     over the images in which a class occurs, in the ground truth or in the prediction. Crowds and
-    void count for neither side. Data samples and arguments are those of
-    :class:`PanopticQualityMetric`, which also raises for the same; ``prefix`` is that of ``score``,
-    ``AP50`` and ``AP75``, in [0, 1].
+    void count for neither side. ``PQ`` is the mean of the images' own PQ of things, as papers on
+    nuclei give it (HoVer-Net, arXiv 1812.06499), where that of COCO is one of all images. Data
+    samples and arguments are those of :class:`PanopticQualityMetric`, which also raises for the
+    same; ``prefix`` is that of ``score``, ``AP50``, ``AP75`` and ``PQ``, in [0, 1].
     """
 
     default_prefix = 'objects'
@@ -36,7 +37,7 @@ class ObjectScoreMetric(BaseMetric):
         self.backend_args = backend_args
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the scores (T, 10) of each image, a dict of each data sample."""
+        """Keep the scores (T, 11) of each image, a dict of each data sample."""
         things = set(self.dataset_meta['thing_classes'])
         is_thing = [name in things for name in self.dataset_meta['classes']]
         for sample in data_samples:
@@ -44,28 +45,30 @@ class ObjectScoreMetric(BaseMetric):
             self.results.append(object_scores(matching, np.flatnonzero(is_thing)))
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
-        """Means of the scores (T, 10) of all images; nan where no object occurs."""
+        """Means of the scores (T, 11) of all images; nan where no object occurs."""
         scores = np.stack(results)
         seen = ~np.isnan(scores[..., 0])
         means = [scores[seen[:, c], c].mean(0) for c in range(scores.shape[1]) if seen[:, c].any()]
-        mean = np.mean(means, axis=0) if means else np.full(len(THRESHOLDS), np.nan)
-        return dict(score=float(mean.mean()), AP50=float(mean[0]), AP75=float(mean[5]))
+        *mean, pq = np.mean(means, axis=0).tolist() if means else [np.nan] * (len(THRESHOLDS) + 1)
+        return dict(score=float(np.mean(mean)), AP50=mean[0], AP75=mean[5], PQ=pq)
 
 
 def object_scores(matching: Matching, labels: Sequence[int]) -> np.ndarray:
-    """TP / (TP + FP + FN) of one image, whose segments match at an IoU above 0.5.
+    """TP / (TP + FP + FN) and PQ of one image, whose segments match at an IoU above 0.5.
 
-    (T, 10) by class, of the T labels, and threshold; nan for a class that does not occur.
+    (T, 11) by class, of the T labels, and threshold, with PQ behind; nan for a class that does not
+    occur.
     """
     matched = matching.gt_labels[matching.rows]
     iou = matching.iou[matching.rows, matching.columns]
-    scores = np.full((len(labels), len(THRESHOLDS)), np.nan)
+    scores = np.full((len(labels), len(THRESHOLDS) + 1), np.nan)
     for row, label in enumerate(labels):
         unmatched = (matching.pred_labels[matching.wrong] == label).sum()
         unmatched += (matching.gt_labels[matching.missed] == label).sum()
-        found = (iou[matched == label, None] > THRESHOLDS).sum(0)
-        # a match below the threshold is a false positive and a false negative
-        total = 2 * (matched == label).sum() - found + unmatched
-        if (matched == label).any() or unmatched:
-            scores[row] = found / total
+        ious = iou[matched == label]
+        found = (ious[:, None] > THRESHOLDS).sum(0)
+        if len(ious) or unmatched:
+            # a match below the threshold is a false positive and a false negative
+            scores[row, :-1] = found / (2 * len(ious) - found + unmatched)
+            scores[row, -1] = ious.sum() / (len(ious) + unmatched / 2)
     return scores

@@ -31,14 +31,15 @@ def sample(folder, gt: np.ndarray, labels: dict, pred: np.ndarray, crowds: tuple
 
 
 def score_of_masks(gt: list[set], pred: list[set]) -> list[float]:
-    """TP / (TP + FP + FN) at each threshold, from sets of pixels."""
+    """TP / (TP + FP + FN) at each threshold and PQ, from sets of pixels."""
     scores = []
     for threshold in THRESHOLDS:
         hits = [(g, p) for g in range(len(gt)) for p in range(len(pred))
                 if len(gt[g] & pred[p]) > threshold * len(gt[g] | pred[p])]  # fmt: skip
         tp = len({g for g, _ in hits})
         scores.append(tp / (tp + len(pred) - len({p for _, p in hits}) + len(gt) - tp))
-    return scores
+    ious = [len(g & p) / len(g | p) for g in gt for p in pred]
+    return [*scores, sum(x for x in ious if x > 0.5) / ((len(gt) + len(pred)) / 2)]
 
 
 def test_a_count_from_scratch(tmp_path):
@@ -69,7 +70,8 @@ def test_a_count_from_scratch(tmp_path):
     result = measured.evaluate(12)
     expected = np.mean([np.mean(scores, axis=0) for scores in by_class], axis=0)
     assert 0.2 < expected.mean() < 0.8
-    assert result['objects/score'] == pytest.approx(expected.mean(), abs=1e-12)
+    assert result['objects/score'] == pytest.approx(expected[:10].mean(), abs=1e-12)
+    assert result['objects/PQ'] == pytest.approx(expected[10], abs=1e-12)
     assert result['objects/AP50'] == pytest.approx(expected[0], abs=1e-12)
     assert result['objects/AP75'] == pytest.approx(expected[5], abs=1e-12)
 
