@@ -45,23 +45,22 @@ def metainfo_of(dataset: Any) -> dict:
     metainfo = dataset.metainfo
     if isinstance(metainfo, dict):
         return metainfo
-    first, *others = inner_datasets(dataset)
-    known = first.metainfo
-    for other in others:
-        metainfo = other.metainfo
+    (first, known), *others = ((inner, metainfo_of(inner)) for inner in wrapped(dataset))
+    for inner, metainfo in others:
         differ = sorted(key for key in {**known, **metainfo} if known.get(key) != metainfo.get(key))
         if differ:
-            one, two = _different(known.get(differ[0]), metainfo.get(differ[0]))
+            one, other = _different(known.get(differ[0]), metainfo.get(differ[0]))
             raise ValueError(
-                f'the data sets that are joined differ in {", ".join(differ)}: {differ[0]} has '
-                f'{one!r} in {getattr(first, "ann_file", "the first")} and {two!r} in '
-                f'{getattr(other, "ann_file", "another")}. Give both the same '
-                'metainfo=dict(thing_classes=(...), stuff_classes=(...)); where it does not '
-                f'matter, set ignore_keys={differ} of ConcatDataset'
+                f'data sets that are joined differ in {", ".join(differ)}: {differ[0]} has {one!r} '
+                f'in {_name(first)} and {other!r} in {_name(inner)}. Give both the same '
+                'metainfo=dict(thing_classes=(...), stuff_classes=(...)); what may differ, such as '
+                f"ids and colours, goes into ConcatDataset's ignore_keys={differ}"
             )
-    raise ValueError(
-        f'{type(dataset).__name__} joins wrappers whose metainfo differs: set its ignore_keys'
-    )
+    return known
+
+
+def _name(dataset: Any) -> str:
+    return getattr(next(inner_datasets(dataset)), 'ann_file', type(dataset).__name__)
 
 
 def _different(one: Any, two: Any) -> tuple[Any, Any]:
