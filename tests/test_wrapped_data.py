@@ -103,7 +103,7 @@ def figures(folder):
 
 def test_a_test_of_two_files_is_that_of_one(figures, folder):
     assert figures[0] == pytest.approx(figures[1], abs=1e-9) and figures[0]['coco_panoptic/PQ'] > 0
-    joined, one = (read_json(f'{x}.panoptic.json')['annotations'] for x in 'rp')
+    joined, one = (read_json(Path(f'{x}.panoptic.json'))['annotations'] for x in 'rp')
     assert [a['image_id'] for a in joined] == [1, 2, '1_2', '2_2']
     assert [a['file_name'] for a in joined] == ['1.png', '2.png', '1_2.png', '2_2.png']
     assert sorted(x.name for x in Path('r.panoptic').iterdir()) == sorted(a['file_name'] for a in joined)

@@ -47,15 +47,20 @@ def metainfo_of(dataset: Any) -> dict:
         return metainfo
     (first, known), *others = ((inner, metainfo_of(inner)) for inner in wrapped(dataset))
     for inner, metainfo in others:
-        differ = sorted(key for key in {**known, **metainfo} if known.get(key) != metainfo.get(key))
-        if differ:
-            one, other = _different(known.get(differ[0]), metainfo.get(differ[0]))
-            raise ValueError(
-                f'data sets that are joined differ in {", ".join(differ)}: {differ[0]} has {one!r} '
-                f'in {_name(first)} and {other!r} in {_name(inner)}. Give both the same '
-                'metainfo=dict(thing_classes=(...), stuff_classes=(...)); what may differ, such as '
-                f"ids and colours, goes into ConcatDataset's ignore_keys={differ}"
-            )
+        differ = [key for key in {**known, **metainfo} if known.get(key) != metainfo.get(key)]
+        if not differ:
+            continue
+        key = next((key for key in differ if key.endswith('classes')), differ[0])
+        one, other = _different(known.get(key), metainfo.get(key))
+        change = (
+            'give each the same metainfo=dict(thing_classes=(...), stuff_classes=(...))'
+            if key.endswith('classes')
+            else f'set ignore_keys={differ} of ConcatDataset, and those of the first count'
+        )
+        raise ValueError(
+            f'data sets that are joined differ in {key}: {one!r} in {_name(first)}, {other!r} in '
+            f'{_name(inner)}: {change}'
+        )
     return known
 
 

@@ -11,7 +11,6 @@ from mmengine.evaluator import Evaluator
 
 from mmpfcn import ClassCountHook
 
-
 META = dict(thing_classes=('a',) * 6, stuff_classes=('b',) * 4)
 
 
