@@ -153,6 +153,24 @@ def test_all_of_them_are_checked_and_drawn(split, tmp_path, capsys):
     assert len(list(tmp_path.glob('*.png'))) >= 4
 
 
+def test_joined_data_sets_of_other_classes(tmp_path, capsys, refused):
+    """Are found by check, and refused before anything is computed."""
+    content = read_json(Path(f'b/{NAME}.json'))
+    content['categories'].reverse()
+    (tmp_path / 'other.json').write_text(json.dumps(content))
+    option = f'test_dataloader.dataset.datasets.1.dataset.ann_file={tmp_path}/other.json'
+    given = ('--cfg-options', option)
+    assert check(['wrapped.py', '--split', 'test', '--workers', '1', *given]) == 1
+    assert 'which are not those of a/annotations' in capsys.readouterr().out
+    for message in (
+        refused(report, 'wrapped.py', 'r.panoptic.json', *given),
+        refused(browse, 'wrapped.py', '--split', 'test', *given),
+    ):
+        assert 'data sets that are joined differ in classes' in message
+    with pytest.raises(ValueError, match='data sets that are joined differ in classes'):
+        measured('wrapped.py', *given)
+
+
 def test_a_training_step_on_all_of_them():
     runner = build_runner(read_train(['wrapped.py', '--work-dir', 'trained']), 'train_loop', 'val_loop')
     runner.train()
