@@ -60,6 +60,7 @@ if is_importable('mmengine') and not runs_without_torch():
     from .evaluation import ObjectScoreMetric, PanopticQualityMetric, RegionSemSegMetric
     from .models import (
         ChannelDataPreprocessor,
+        ClassPath,
         FeatureEncoder,
         InferenceSettings,
         KernelFusion,
@@ -88,8 +89,8 @@ else:
 
 
 __all__ = [
-    'AccelerateInferenceHook', 'ChannelDataPreprocessor', 'ClassCountHook', 'CompileNetworkHook',
-    'FeatureEncoder',
+    'AccelerateInferenceHook', 'ChannelDataPreprocessor', 'ClassCountHook', 'ClassPath',
+    'CompileNetworkHook', 'FeatureEncoder',
     'ImageTargets', 'InferenceSettings', 'KernelFusion', 'KernelGenerator', 'KernelUpdate',
     'LevelMaps', 'LevelTargets', 'LoadImage', 'LoadPanopticGroundTruth', 'ModulatedDeformConv',
     'ObjectScoreMetric', 'PackPanopticInputs', 'PaintThings', 'PairedCrop', 'PairedSampler',

@@ -9,5 +9,5 @@ weights = 'work_dirs/tf_efficientnet_lite2.pth'
 model = dict(
     backbone=dict(model_name='tf_efficientnet_lite2', checkpoint=weights),
     neck=dict(in_channels=[24, 48, 120, 352]),
-    test_cfg=dict(instance_on=False, semantic_on=False),
+    test_cfg=dict(instance_on=False, semantic_on=False, panoptic_score_thr=0.07),
 )

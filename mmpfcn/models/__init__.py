@@ -2,6 +2,7 @@
 
 from ..ops.deform_conv import ModulatedDeformConv
 from .assigner import PanopticFCNAssigner
+from .class_path import ClassPath
 from .feature_encoder import FeatureEncoder
 from .fusion_head import PanopticFCNFusionHead
 from .input_channels import ChannelDataPreprocessor
@@ -17,6 +18,7 @@ from .timm_backbone import TimmBackbone
 
 __all__ = [
     'ChannelDataPreprocessor',
+    'ClassPath',
     'FeatureEncoder',
     'KernelFusion',
     'KernelGenerator',

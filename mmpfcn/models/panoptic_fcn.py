@@ -70,7 +70,10 @@ class PanopticFCN(MaskFormer):
             self._require_channels(self.backbone.out_channels)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, H, W) to P2..P7, of which P_l has stride 2^l."""
+        """(N, C, H, W) to P2..P7, of which P_l has stride 2^l.
+
+        Behind them stand the last features of the backbone, if the head has a :class:`ClassPath`.
+        """
         feats = self.backbone(batch_inputs)
         self._require_channels([f.shape[1] for f in feats])
         height, heights = batch_inputs.shape[2], [f.shape[2] for f in feats]
@@ -83,7 +86,9 @@ class PanopticFCN(MaskFormer):
                 f'{height}, expected those at strides {STRIDES}: choose them by the settings of '
                 'model.backbone'
             )
-        return self.neck(feats)
+        class_path = getattr(self.panoptic_head, 'class_path', None)
+        num_given = len(class_path.in_channels) if class_path else 0
+        return (*self.neck(feats), *feats[len(feats) - num_given :])
 
     def _require_channels(self, channels: list[int]) -> None:
         expected = list(getattr(self.neck, 'in_channels', channels))

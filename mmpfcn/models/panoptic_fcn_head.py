@@ -73,6 +73,8 @@ class PanopticFCNHead(BaseModule):
         separate_thing_regions: every thing class is a region class of its own (the paper's
             Cityscapes recipe, R = S + T), instead of one region class "any thing" (R = S + 1).
         kernel_update: config of :class:`KernelUpdate`; None, as published, for none.
+        class_path: config of :class:`ClassPath`; None, as published, for none. It needs features
+            of the backbone, which :class:`PanopticFCN` gives.
 
     Raises:
         ValueError: when ``train_cfg`` or ``test_cfg`` has an unknown or lacks a necessary key, or
@@ -102,6 +104,7 @@ class PanopticFCNHead(BaseModule):
         separate_thing_regions: bool = False,
         kernel_update: dict | None = None,
         loss_intra_batch: dict | None = None,
+        class_path: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         check_class_counts(num_things_classes, num_stuff_classes)
@@ -115,14 +118,14 @@ class PanopticFCNHead(BaseModule):
         )
         self.region_labels = region_labels(**counts)
         self.feature_encoder = MODELS.build(feature_encoder)
+        channels = dict(
+            num_things_classes=num_things_classes, num_region_channels=len(self.region_labels)
+        )
         self.kernel_generator = MODELS.build(
             kernel_generator,
-            default_args=dict(
-                num_things_classes=num_things_classes,
-                num_region_channels=len(self.region_labels),
-                embed_channels=self.feature_encoder.out_channels,
-            ),
+            default_args=dict(embed_channels=self.feature_encoder.out_channels, **channels),
         )
+        self.class_path = class_path and MODELS.build(class_path, default_args=channels)
         check_place_channels(self.kernel_generator, self.feature_encoder)
         self.kernel_fusion = MODELS.build(kernel_fusion)
         self.loss_center, self.loss_region = map(build_position_loss, (loss_center, loss_region))
@@ -142,7 +145,7 @@ class PanopticFCNHead(BaseModule):
         """The network without targets or post-processing.
 
         Args:
-            feats: P2..P7, each (N, channels, h, w).
+            feats: P2..P7, each (N, channels, h, w), and behind them those of ``class_path``.
             batch_data_samples: not used; mmdet's panoptic detectors pass it.
 
         Returns:
@@ -154,7 +157,11 @@ class PanopticFCNHead(BaseModule):
             generate, encode = (
                 partial(checkpoint, part, use_reentrant=False) for part in (generate, encode)
             )
-        return generate(feats[1:]), encode(feats[:num_encoded])
+        if self.class_path is None:
+            return generate(feats[1:]), encode(feats[:num_encoded])
+        end = len(feats) - len(self.class_path.in_channels)
+        levels = self.class_path(generate(feats[1:end]), feats[end:])
+        return levels, encode(feats[:num_encoded])
 
     def loss(self, feats: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch.

@@ -46,7 +46,8 @@ def write_checkpoint(folder: Path, model_config: Config | None = None, **dataset
     model.init_weights()
     with torch.no_grad():  # maps that differ from place to place
         for name, parameter in model.named_parameters():
-            if name.endswith(('.change.weight', '.class_embed.weight')):  # 0 in a new update
+            new = ('.change.weight', '.class_embed.weight', '.class_path.out.weight')
+            if name.endswith(new):  # 0 at the start
                 parameter.normal_(std=0.1)
             elif name.endswith(('_out.weight', '_embed.weight')) and '.kernel_update.' not in name:
                 parameter.mul_(30)

@@ -68,6 +68,14 @@ def test_updates_of_kernels_are_counted(tool):
     assert part.params == 3 * (weights + biases_and_norms)
 
 
+def test_the_class_path_is_counted(tool):
+    config = tiny_config()
+    config.panoptic_head.class_path = dict(type='ClassPath', in_channels=(64, 128))
+    part = tool.count_parts(MODELS.build(config), SHAPE, 10)['class path']
+    assert part.flops == conv(CELLS[1], 64 + 128, T + REGIONS, taps=1)
+    assert part.params == (64 + 128 + 1) * (T + REGIONS)
+
+
 def test_models_with_places_are_counted(tool):
     config = tiny_config()
     for name in ('kernel_generator', 'feature_encoder'):

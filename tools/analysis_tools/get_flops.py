@@ -35,8 +35,8 @@ PARTS = {
     'feature encoder': ['panoptic_head.feature_encoder'],
     'embeddings': [f'{GENERATOR}.{x}' for x in ('thing_embed', 'stuff_embed')],
 }
-UPDATE = {'kernel update': ['panoptic_head.kernel_update']}
-"""A part that not every model has."""
+OPTIONAL = ('class_path', 'kernel_update')
+"""Parts of the head that not every model has."""
 
 
 class Part(NamedTuple):
@@ -69,7 +69,9 @@ def count_parts(model: PanopticFCN, shape: tuple[int, int], num_kernels: int) ->
             convolve(kernels, mask_feats[0])
     counted = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     parts = {}
-    for name, paths in (PARTS | UPDATE if update else PARTS).items():
+    optional = (x for x in OPTIONAL if getattr(model.panoptic_head, x))
+    more = {x.replace('_', ' '): [f'panoptic_head.{x}'] for x in optional}
+    for name, paths in (PARTS | more).items():
         params = (p.numel() for path in paths for p in model.get_submodule(path).parameters())
         # a list is never called itself, but its members are
         wanted = {f'{type(model).__name__}.{path}' for path in paths}
