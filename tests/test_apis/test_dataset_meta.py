@@ -32,7 +32,7 @@ def test_names_of_joined_test_data(tmp_path):
     repeated = dict(type='RepeatDataset', times=2, dataset=here)
     dataset = dict(type='ConcatDataset', datasets=[absent, repeated])
     config = Config(dict(test_dataloader=dict(dataset=dataset)))
-    assert find_dataset_meta({}, config, 2, 2)['classes'] == ['person', 'car', 'sky', 'road']
+    assert [*find_dataset_meta({}, config, 2, 2)['classes']] == ['person', 'car', 'sky', 'road']
     known = dict(dataset_meta=dict(classes=['person', 'car', 'sky', 'road']))
     assert find_dataset_meta(known, config, 2, 2)['stuff_classes'] == ['sky', 'road']
     here['metainfo'] = dict(thing_classes=['car', 'person'], stuff_classes=['sky', 'road'])
