@@ -149,6 +149,7 @@ def test_all_of_them_are_checked_and_drawn(split, tmp_path, capsys):
     assert check(['wrapped.py', '--split', split, '--workers', '1']) == 0
     shown = capsys.readouterr().out
     assert all(f'{part}/{NAME}.json' in shown for part in 'ab')
+    assert check(['r18_shapes', '--split', split, '--workers', '1']) == 0  # a config by its name
     browse(['wrapped.py', '--split', split, '--num', '0', '--out-dir', str(tmp_path), '--original'])
     assert len(list(tmp_path.glob('*.png'))) >= 4
 

@@ -80,15 +80,15 @@ def name_predictions(wanted: Sequence[Wanted]) -> list[tuple[int | str, str]]:
 
 
 def write_prediction(
-    path: Path, pred: np.ndarray, ids: Sequence[int], category_ids: Sequence[int]
+    folder: str, name: str, pred: np.ndarray, ids: Sequence[int], category_ids: Sequence[int]
 ) -> list[dict]:
-    """Write a panoptic map, (H, W) integers, with ids numbered from 1.
+    """Write a panoptic map, (H, W) integers, with ids numbered from 1 as ``folder/name``.
 
     The n values ``ids`` of the map are segments; the rest is void. Returns ``segments_info`` of the
     JSON: ``id``, ``category_id``, ``area`` in pixels.
     """
     index = segment_index(pred, ids)
-    write_panoptic_png(path, index.astype(np.int32))
+    write_panoptic_png(Path(folder) / name_below(name), index.astype(np.int32))
     areas = segment_areas(index, len(ids))[1:].tolist()
     return [
         dict(id=number, category_id=category_id, area=area)

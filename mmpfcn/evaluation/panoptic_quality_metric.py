@@ -157,12 +157,12 @@ class PanopticQualityMetric(BaseMetric):
         name = name_below(named or f'{Path(sample["img_path"]).stem}.png')
         ids = [int(category_ids[segment.label]) for segment in segments.values()]
         path, pred = self._unnamed(len(self._images)), predicted_map(sample)
-        infos = write_prediction(path, pred, list(segments), ids)
+        infos = write_prediction(str(path.parent), path.name, pred, list(segments), ids)
         scores = predicted_scores(sample, segments, len(self._meta('classes')))
         for info, value in zip(infos, segments, strict=True):
             if value in scores:
                 info['score'] = scores[value]
-        wanted = Wanted(sample['img_id'], name, named is not None)
+        wanted = Wanted(sample['img_id'], name, bool(named))
         return dict(**wanted._asdict(), segments_info=infos)
 
     def _unnamed(self, number: int) -> Path:
