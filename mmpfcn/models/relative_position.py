@@ -85,7 +85,7 @@ class RelativeKernelGenerator(KernelGenerator):
             norm_cfg,
         )
         self.thing_embed = RelativeEmbedding(feat_channels, embed_channels - NUM_CHANNELS)
-        self.stuff_embed = DirectionEmbedding(feat_channels, embed_channels - NUM_CHANNELS)
+        self.stuff_embed = PlacelessEmbedding(feat_channels, embed_channels - NUM_CHANNELS)
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -133,21 +133,14 @@ class RelativeEmbedding(nn.Module):
         return torch.cat([self.embed(kernels), parabola], -1)
 
 
-class DirectionEmbedding(nn.Linear):
-    """(..., C + 3) to (..., E + 4), of which the last four are zero, by the kernel's direction.
-
-    A region's kernel is a sum over its cells divided by all cells of the level, so its length is
-    that of the region's share of the image. Here every kernel gets a root mean square of 0.5, and
-    a class that covers little is drawn as surely as one that covers much.
-    """
+class PlacelessEmbedding(nn.Linear):
+    """(..., C + 3) to (..., E + 4), of which the last four are zero."""
 
     def init_weights(self) -> None:
         normal_init(self, std=0.01)
 
     def forward(self, kernels: Tensor) -> Tensor:
-        kernels = nn.functional.normalize(kernels[..., :-3], dim=-1, eps=1e-6)
-        embedded = super().forward(kernels * (0.5 * self.in_features**0.5))
-        return nn.functional.pad(embedded, (0, NUM_CHANNELS))
+        return nn.functional.pad(super().forward(kernels[..., :-3]), (0, NUM_CHANNELS))
 
 
 def places(like: Tensor, cells: float) -> tuple[Tensor, Tensor]:
