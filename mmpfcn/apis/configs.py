@@ -1,11 +1,16 @@
 """Config files, by path or by the name of one that comes with the package."""
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from unittest.mock import patch
 
 from mmengine.config import Config
 from mmengine.fileio import load
+
+from ..datasets.inner_datasets import inner_datasets
+from ..datasets.load_image import configured_rule
 
 PREFIX = 'mmpfcn::'
 
@@ -56,3 +61,37 @@ def model_index() -> dict[str, dict]:
     """The entries of the model index, by name, with ``Config`` as :func:`read_config` takes it."""
     models = load(configs_folder() / 'panoptic_fcn' / 'metafile.yml')['Models']
     return {x['Name']: {**x, 'Config': f'{PREFIX}{Path(x["Config"]).stem}'} for x in models}
+
+
+def inference_pipeline(config: Config) -> list[dict]:
+    """The transforms of the config's test data, by which any other image is made ready too.
+
+    Raises ValueError where there are none, or where data sets that are joined do other things with
+    an image; how they load their ground truth does not matter.
+    """
+    datasets = list(inner_datasets((config.get('test_dataloader') or {}).get('dataset') or {}))
+    if not all(dataset.get('pipeline') for dataset in datasets):
+        raise ValueError(
+            'the config has no test_dataloader.dataset with a pipeline, which says how an image is '
+            'made ready for the model: take the config of the training'
+        )
+    first, *others = (_on_images(dataset['pipeline']) for dataset in datasets)
+    for dataset, steps in zip(datasets[1:], others, strict=True):
+        if steps != first:
+            one, other = next(x for x in zip_longest(first, steps) if x[0] != x[1])
+            raise ValueError(
+                'test_dataloader joins data sets with different pipelines, so that it is not clear '
+                f'how another image is made ready for the model: {datasets[0].get("ann_file")} '
+                f'has {one}, {dataset.get("ann_file")} has {other}: give all the same pipeline'
+            )
+    return datasets[0]['pipeline']
+
+
+def without_readers(pipeline: Sequence[Mapping]) -> list[Mapping]:
+    """The transforms that read no file."""
+    return [step for step in pipeline if not step['type'].startswith('Load')]
+
+
+def _on_images(pipeline: Sequence[Mapping]) -> list:
+    """What a pipeline does with an image, wherever its ground truth comes from."""
+    return [configured_rule(pipeline), *map(dict, without_readers(pipeline))]

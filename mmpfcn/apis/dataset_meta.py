@@ -7,6 +7,7 @@ from mmdet.datasets import CocoPanopticDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
+from ..datasets.inner_datasets import inner_datasets
 from ..formats.class_names import class_names, compare_class_names, other_names_allowed
 
 
@@ -33,23 +34,29 @@ def find_dataset_meta(
             f'{len(classes)} classes: take the config and the checkpoint of one training'
         )
     if not other_names_allowed(config.get('custom_hooks')):
-        stated = (config.get('test_dataloader') or {}).get('dataset', {}).get('metainfo')
-        other = class_names(stated) if isinstance(stated, Mapping) else None
-        compare_class_names('checkpoint', classes, "config's test data", other)
+        for dataset in _test_data(config):
+            stated = dataset.get('metainfo')
+            other = class_names(stated) if isinstance(stated, Mapping) else None
+            compare_class_names('checkpoint', classes, "config's test data", other)
     meta.setdefault('thing_classes', classes[:num_things])
     meta.setdefault('stuff_classes', classes[num_things:])
     return meta
 
 
 def _from_data_set(config: Config) -> dict | None:
-    dataset = config.get('test_dataloader', {}).get('dataset')
-    if dataset is None:
-        return None
-    try:
-        dataset = DATASETS.build({**dataset, 'pipeline': [], 'serialize_data': False})
-    except (OSError, ValueError):
-        return None  # the data set is not on this machine
-    return dict(dataset.metainfo)
+    for dataset in _test_data(config):
+        try:
+            dataset = DATASETS.build({**dataset, 'pipeline': [], 'serialize_data': False})
+        except (OSError, ValueError):
+            continue  # the data set is not on this machine
+        return dict(dataset.metainfo)
+    return None
+
+
+def _test_data(config: Config) -> list[Mapping]:
+    """The data sets of the config's test; those that are joined have the same classes."""
+    dataset = (config.get('test_dataloader') or {}).get('dataset')
+    return [] if dataset is None else list(inner_datasets(dataset))
 
 
 def _made_up(num_things: int, num_stuff: int) -> dict:

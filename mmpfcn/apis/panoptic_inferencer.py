@@ -33,7 +33,7 @@ from ..models.relative_position import num_place_channels
 from ..models.settings import InferenceSettings, read_settings
 from ..structures import LevelMaps, NetworkOutput, Tracker
 from .checkpoint import config_of, load_weights, read_checkpoint
-from .configs import PREFIX, model_index, read_config
+from .configs import PREFIX, inference_pipeline, model_index, read_config, without_readers
 from .dataset_meta import find_dataset_meta
 from .large_images import predict_large
 from .panoptic_result import PanopticResult
@@ -150,9 +150,9 @@ class PanopticInferencer(BaseInferencer):
 
         By the rule of its ``LoadImage``, :attr:`rule`.
         """
-        steps = cfg.test_dataloader.dataset.pipeline
+        steps = inference_pipeline(cfg)
         self.rule = configured_rule(steps)
-        pipeline = Compose([step for step in steps if not step['type'].startswith('Load')])
+        pipeline = Compose(without_readers(steps))
         require_rule(self.rule, pipeline.transforms)
         require_input(self.model, self.rule)
         return pipeline

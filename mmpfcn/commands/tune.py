@@ -24,6 +24,7 @@ from rich.progress import track
 from torch import Tensor
 
 from mmpfcn import PanopticInferencer, PanopticQualityMetric
+from mmpfcn.datasets.inner_datasets import metainfo_of
 from mmpfcn.structures import LevelMaps
 
 from . import options
@@ -120,6 +121,7 @@ def build(
     with options.wrong_ends(parser):
         inferencer = PanopticInferencer(cfg, args.checkpoint, args.device, show_progress=False)
         dataset = DATASETS.build(copy.deepcopy(cfg.val_dataloader.dataset))
+        metainfo_of(dataset)  # refuses joined data sets of different classes
     number = min(len(dataset), args.images)
     if not number:
         parser.error(f'the validation data of {args.config} has no image')
@@ -144,12 +146,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f'--cfg-options {key}: a place in a list can not be written to --out')
     inferencer, images = build(parser, args, cfg)
     samples = list(run_network(inferencer, images))
-    known = {}
+    known, metainfo = {}, metainfo_of(images.dataset)
 
     def measure(settings: Mapping[str, Any]) -> float:
         key = tuple(settings[name] for name in CANDIDATES)
         if key not in known:
-            known[key] = quality(inferencer, samples, images.dataset.metainfo, settings)
+            known[key] = quality(inferencer, samples, metainfo, settings)
         return known[key]
 
     before = asdict(inferencer.settings)

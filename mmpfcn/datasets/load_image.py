@@ -10,6 +10,7 @@ from mmdet.registry import TRANSFORMS
 from ..formats.panoptic_png import read_complete
 from ..formats.pixels import COLOUR, PixelRule, preview
 from ..formats.read_image import decode_image
+from .inner_datasets import dataset_of, inner_datasets
 
 FOR_COLOURS = (
     'PhotoMetricDistortion', 'YOLOXHSVRandomAug', 'RandomGrayscale', 'Color', 'ColorTransform',
@@ -72,12 +73,11 @@ def configured_rule(pipeline: Sequence[Mapping]) -> PixelRule:
 
 def pixel_rule(dataset: Any) -> PixelRule:
     """That of the ``LoadImage`` of a data set, or of the first one in a wrapper."""
-    steps = transforms_of(getattr(dataset, 'pipeline', None))
-    for step in steps:
+    first = next(inner_datasets(dataset))
+    for step in transforms_of(getattr(first, 'pipeline', None)):
         if isinstance(step, LoadImage):
             return step.rule
-    inner = [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]
-    return COLOUR if inner[0] is None else pixel_rule(inner[0])
+    return COLOUR
 
 
 def require_rule(rule: PixelRule, pipeline: Any) -> None:
@@ -101,6 +101,7 @@ def require_rule(rule: PixelRule, pipeline: Any) -> None:
 
 def picture(dataset: Any, path: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB to look at, of an image of a data set; raises as ``LoadImage``."""
-    load = LoadImage(getattr(dataset, 'backend_args', None))
-    load.rule = pixel_rule(dataset)
+    inner = dataset_of(dataset, path)
+    load = LoadImage(getattr(inner, 'backend_args', None))
+    load.rule = pixel_rule(inner)
     return np.ascontiguousarray(preview(load.transform(dict(img_path=path))['img'])[..., ::-1])

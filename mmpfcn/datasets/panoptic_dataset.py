@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..formats.panoptic_json import arrange_classes, read_panoptic_json
+from .inner_datasets import wrapped
 from .load_image import pixel_rule, require_rule, transforms_of
 from .replayable_sampler import SampleIndex, seeded
 
@@ -33,9 +34,8 @@ def check_transforms(dataset: Any, behind: Sequence[str] = ()) -> None:
     pipeline = getattr(dataset, 'pipeline', None)
     names = [*(type(step).__name__ for step in transforms_of(pipeline)), *behind]
     require_rule(pixel_rule(dataset), pipeline)
-    for inner in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
-        if inner is not None:
-            check_transforms(inner, names)
+    for inner in wrapped(dataset):
+        check_transforms(inner, names)
     if 'LoadPanopticGroundTruth' not in names:
         return
     for name in names:

@@ -21,6 +21,13 @@ class SampleIndex(int):
         self.seed = seed
         return self
 
+    # how ConcatDataset and RepeatDataset turn it into the place in what they wrap
+    def __sub__(self, other: int) -> 'SampleIndex':
+        return SampleIndex(int(self) - other, self.seed)
+
+    def __mod__(self, other: int) -> 'SampleIndex':
+        return SampleIndex(int(self) % other, self.seed)
+
 
 @DATA_SAMPLERS.register_module()
 class ReplayableSampler(InfiniteSampler):
@@ -28,8 +35,8 @@ class ReplayableSampler(InfiniteSampler):
 
     The n-th sample of a run is always the same image, flipped and cropped in the same way, whatever
     process or worker loads it and whenever: so a run that was killed and resumed sees the data that
-    it would have seen. :class:`PanopticDataset` obeys; for other data sets it is an
-    ``InfiniteSampler``.
+    it would have seen. :class:`PanopticDataset` obeys, also inside ``ConcatDataset`` and
+    ``RepeatDataset``; for other data sets it is an ``InfiniteSampler``.
     """
 
     def _indices_of_rank(self) -> Iterator[int]:

@@ -1,15 +1,18 @@
 """Compare the model with the data set before anything is computed."""
 
+from typing import Any
+
 from mmdet.datasets import CocoPanopticDataset
-from mmdet.evaluation import CocoMetric
+from mmdet.evaluation import CocoMetric, CocoPanopticMetric
 from mmdet.registry import HOOKS
 from mmengine.dataset import BaseDataset
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.inner_datasets import inner_datasets, metainfo_of, wrapped
 from ..datasets.load_image import pixel_rule
 from ..datasets.panoptic_dataset import check_transforms
 from ..formats.class_names import class_names, compare_class_names
@@ -26,8 +29,9 @@ class ClassCountHook(Hook):
     checkpoint that is tested, validated or resumed (a training that starts from weights,
     ``load_from``, may have classes of its own); that a ``CocoPanopticDataset`` gives the first
     labels to things (in its first 100 images); and that ``CocoMetric``, which takes the order of
-    classes from its own JSON, has the data set's. What lacks these is not checked. The images'
-    channels are compared with the model's, and how training and validation images are read.
+    classes from its own JSON, has the data set's, and an id for each image of joined data sets.
+    What lacks these is not checked. The images' channels are compared with the model's, and how
+    training and validation images are read.
 
     Args:
         allow_other_names: do not compare names. For labels that mean the same under other names.
@@ -47,7 +51,7 @@ class ClassCountHook(Hook):
         check_classes(runner, dataset)
         if runner._resume:
             self._compare('training data', dataset)
-        self._known = 'training data', class_names(dataset.metainfo)
+        self._known = 'training data', class_names(metainfo_of(dataset))
         if runner.val_loop is not None:
             self._compare('validation data', runner.val_dataloader.dataset)
             compare_rules(dataset, runner.val_dataloader.dataset)
@@ -65,16 +69,18 @@ class ClassCountHook(Hook):
 
     def _compare(self, name: str, dataset: BaseDataset) -> None:
         if not self.allow_other_names:
-            compare_class_names(*self._known, name, class_names(dataset.metainfo))
+            compare_class_names(*self._known, name, class_names(metainfo_of(dataset)))
 
 
 def check_classes(runner: Runner, dataset: BaseDataset) -> None:
     """Raise ValueError unless the model has the classes and channels of the data set."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    require_input(model, pixel_rule(dataset))
+    metainfo = metainfo_of(dataset)
+    for inner in inner_datasets(dataset):
+        require_input(model, pixel_rule(inner))
     counts = dict(thing_classes='num_things_classes', stuff_classes='num_stuff_classes')
     for key, count in counts.items():
-        names, has = dataset.metainfo.get(key), getattr(model, count, None)
+        names, has = metainfo.get(key), getattr(model, count, None)
         if names is None or has is None or has == len(names):
             continue
         raise ValueError(
@@ -83,16 +89,18 @@ def check_classes(runner: Runner, dataset: BaseDataset) -> None:
             f'model.panoptic_fusion_head.{count}={len(names)}, or give the data set the right '
             f'metainfo (classes, thing_classes, stuff_classes)'
         )
-    if isinstance(dataset, CocoPanopticDataset):
-        _check_things_first(dataset)
+    for inner in inner_datasets(dataset):
+        if isinstance(inner, CocoPanopticDataset):
+            _check_things_first(inner)
 
 
 def compare_rules(train: BaseDataset, val: BaseDataset) -> None:
     """Raise ValueError where the images of training and validation are read differently."""
-    rules = pixel_rule(train), pixel_rule(val)
-    if rules[0] != rules[1]:
+    known = [pixel_rule(inner) for inner in inner_datasets(train)]
+    other = [rule for rule in map(pixel_rule, inner_datasets(val)) if rule not in known]
+    if other:
         raise ValueError(
-            f'images are read differently, {rules[0]} in training and {rules[1]} in validation: '
+            f'images are read differently, {known[0]} in training and {other[0]} in validation: '
             'give LoadImage the same settings in both pipelines'
         )
 
@@ -113,10 +121,12 @@ def _check_things_first(dataset: CocoPanopticDataset, num_images: int = 100) -> 
 
 
 def check_metrics(evaluator: Evaluator, dataset: BaseDataset) -> None:
-    """Raise ValueError if a ``CocoMetric`` would take one class for another."""
-    things = dataset.metainfo.get('thing_classes')
+    """Raise ValueError if a ``CocoMetric`` would take one class, or one image, for another."""
+    things = metainfo_of(dataset).get('thing_classes')
     for metric in evaluator.metrics:
         coco = getattr(metric, '_coco_api', None)
+        if isinstance(metric, CocoMetric | CocoPanopticMetric) and wrapped(dataset):
+            _check_image_ids(metric, coco, dataset)
         if things is None or coco is None or not isinstance(metric, CocoMetric):
             continue
         names = [coco.cats[id_]['name'] for id_ in coco.get_cat_ids(cat_names=[*things])]
@@ -126,3 +136,23 @@ def check_metrics(evaluator: Evaluator, dataset: BaseDataset) -> None:
                 f'data set has {[*things]}: list the same categories in the same order in it, or '
                 'leave CocoMetric out of the evaluator'
             )
+
+
+def _check_image_ids(metric: BaseMetric, coco: Any, dataset: BaseDataset) -> None:
+    """For a metric that knows images by their ids alone, which several files may have."""
+    name, paths = type(metric).__name__, {}
+    known = None if coco is None else set(coco.get_img_ids())
+    for i in range(len(dataset)):
+        record = dataset.get_data_info(i)
+        id_, path = record['img_id'], record['img_path']
+        if id_ in paths:
+            wrong = f'{paths[id_]} and {path} have the same id {id_!r}'
+        elif known is not None and id_ not in known:
+            wrong = f'its JSON lacks the id {id_!r} of {path}'
+        else:
+            paths[id_] = path
+            continue
+        raise ValueError(
+            f'{name} knows images by their ids, but {wrong}: join data sets whose images have ids '
+            f'of their own and give {name} a JSON of all, or leave it out of the evaluator'
+        )

@@ -1,6 +1,7 @@
 """Pictures of the results of a test or validation."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from mmdet.engine.hooks import DetVisualizationHook
@@ -10,11 +11,17 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..datasets.load_image import picture
+from ..formats.safe_names import distinct
 
 
 @HOOKS.register_module()
 class PanopticVisualizationHook(DetVisualizationHook):
     """mmdet's, on images as the data set reads them: upright, of any channels and bits."""
+
+    @cached_property
+    def _names(self) -> dict[Path, str]:
+        """The files of the pictures of images."""
+        return {}
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[DetDataSample]
@@ -45,6 +52,9 @@ class PanopticVisualizationHook(DetVisualizationHook):
         folder: Path | None = None,
     ) -> None:
         path = Path(sample.img_path)
+        if path not in self._names:  # data sets that are joined may share some
+            self._names[path] = distinct(path.name, {*self._names.values()})
+        out_file = folder and str(folder / self._names[path])
         self._visualizer.add_datasample(
             path.name if self.show else name,
             picture(loader.dataset, sample.img_path),
@@ -52,6 +62,6 @@ class PanopticVisualizationHook(DetVisualizationHook):
             show=self.show,
             wait_time=self.wait_time,
             pred_score_thr=self.score_thr,
-            out_file=folder and str(folder / path.name),
+            out_file=out_file,
             step=step,
         )

@@ -6,13 +6,14 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ..formats.atomic_files import write_atomic
 from ..formats.label_map import segment_areas, segment_index
 from ..formats.panoptic_png import write_panoptic_png
-from ..formats.safe_names import name_below
+from ..formats.safe_names import distinct, name_below
 
 PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
 
@@ -45,19 +46,37 @@ def write_coco_json(path: str, annotations: Sequence[dict], categories: Sequence
     """The JSON beside the PNGs of a submission to the COCO server.
 
     The names of the categories, which the server does not need, tell the report whose ids they are.
-    Raises ValueError where two images have PNGs of the same name.
     """
-    images = {}
-    for annotation in annotations:
-        name, image = annotation['file_name'], annotation['image_id']
-        if images.setdefault(name, image) != image:
+    content = dict(annotations=annotations, categories=categories)
+    write_atomic(path, json.dumps(content).encode())
+
+
+class Wanted(NamedTuple):
+    """What the files of a prediction are called where no other image has the same."""
+
+    image_id: int | str
+    file_name: str
+    by_data_set: bool  # or by us, from the name of the image
+
+
+def name_predictions(wanted: Sequence[Wanted]) -> list[tuple[int | str, str]]:
+    """Id and PNG of each image of a data set, in its order: data sets that are joined may share
+    some, see :func:`distinct`.
+
+    Raises ValueError where two images would have a PNG that the data set has not named.
+    """
+    images: dict[str, int | str] = {}
+    for image, name, by_data_set in wanted:
+        if images.setdefault(name, image) != image and not by_data_set:
             raise ValueError(
                 f'the images {images[name]!r} and {image!r} both have the prediction {name}, so '
                 "one is lost: add 'seg_file_name' to meta_keys of PackPanopticInputs and use "
                 'PanopticDataset, which names the PNGs as the data set does'
             )
-    content = dict(annotations=annotations, categories=categories)
-    write_atomic(path, json.dumps(content).encode())
+    ids, names = set(), set()
+    return [
+        (distinct(one.image_id, ids), name_below(distinct(one.file_name, names))) for one in wanted
+    ]
 
 
 def write_prediction(

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 from mmdet.registry import METRICS
-from mmengine.dist import get_dist_info
+from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
@@ -14,7 +15,14 @@ from terminaltables import AsciiTable
 from ..formats.coco_results import categories
 from ..formats.label_map import find_runs
 from ..formats.safe_names import name_below
-from .panoptic_files import check_writable, write_coco_json, write_per_image_file, write_prediction
+from .panoptic_files import (
+    Wanted,
+    check_writable,
+    name_predictions,
+    write_coco_json,
+    write_per_image_file,
+    write_prediction,
+)
 from .panoptic_maps import match_sample, predicted_map, predicted_scores, predicted_segments
 from .panoptic_quality import STATISTICS, Segment, class_quality, count_matching, mean_quality
 
@@ -43,7 +51,8 @@ class PanopticQualityMetric(BaseMetric):
         outfile_prefix: write the predictions for the COCO server: ``{outfile_prefix}.panoptic/``
             with PNGs named by ``seg_file_name`` of the data sample (by the image's name without
             it), and ``{outfile_prefix}.panoptic.json`` with ``category_ids`` of the metainfo and
-            scores where the model gives them.
+            scores where the model gives them. Data sets that are joined may share names and ids of
+            images: the second image 7, 7.png, is '7_2', 7_2.png.
         format_only: only write them; a ground truth is not needed.
         backend_args: of mmengine's file client, for ``seg_map_path``.
         collect_device, prefix: as of mmdet's metric, whose prefix 'coco_panoptic' is the default.
@@ -89,7 +98,8 @@ class PanopticQualityMetric(BaseMetric):
         if not self._images:
             for target in self.targets.values():
                 check_writable(target)
-        self._images += [self._measure(sample) for sample in data_samples]
+        for sample in data_samples:
+            self._images.append(self._measure(sample))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """The results of a data set of ``size`` samples; resets the metric.
@@ -105,6 +115,8 @@ class PanopticQualityMetric(BaseMetric):
                 f"set of {size}: use mmengine's DefaultSampler and give evaluate the number of "
                 'samples'
             )
+        if 'coco' in self.targets:
+            self._name_predictions(size)
         return super().evaluate(size)
 
     def compute_metrics(self, results: list[tuple]) -> dict[str, float]:
@@ -141,16 +153,42 @@ class PanopticQualityMetric(BaseMetric):
 
     def _write(self, segments: Mapping[int, Segment], sample: Mapping) -> dict:
         category_ids = self._meta('category_ids')
-        named = sample.get('seg_file_name') or f'{Path(sample["img_path"]).stem}.png'
-        name = name_below(named)
+        named = sample.get('seg_file_name')
+        name = name_below(named or f'{Path(sample["img_path"]).stem}.png')
         ids = [int(category_ids[segment.label]) for segment in segments.values()]
-        folder, pred = f'{self.outfile_prefix}.panoptic', predicted_map(sample)
-        infos = write_prediction(folder, name, pred, list(segments), ids)
+        path, pred = self._unnamed(len(self._images)), predicted_map(sample)
+        infos = write_prediction(str(path.parent), path.name, pred, list(segments), ids)
         scores = predicted_scores(sample, segments, len(self._meta('classes')))
         for info, value in zip(infos, segments, strict=True):
             if value in scores:
                 info['score'] = scores[value]
-        return dict(image_id=sample['img_id'], file_name=name, segments_info=infos)
+        wanted = Wanted(sample['img_id'], name, bool(named))
+        return dict(**wanted._asdict(), segments_info=infos)
+
+    def _unnamed(self, number: int) -> Path:
+        """The PNG of this process until the names of all others are known."""
+        rank, _ = get_dist_info()
+        return Path(f'{self.outfile_prefix}.panoptic', f'.{rank}.{number}.part')
+
+    def _name_predictions(self, size: int) -> None:
+        """Name the PNGs and images of this process; the same names in any number of processes."""
+        rank, world_size = get_dist_info()
+        own = [records['coco'] for _, _, records in self.results]
+        wanted = [Wanted(*(record[field] for field in Wanted._fields)) for record in own]
+        shares = all_gather_object(wanted)
+        in_order = [x for turn in zip_longest(*shares) for x in turn if x is not None][:size]
+        names = name_predictions(in_order)
+        for number, record in enumerate(own):
+            unnamed, index = self._unnamed(number), number * world_size + rank
+            del record['by_data_set']
+            if index >= size:  # repeated, to fill the last turn
+                unnamed.unlink()
+                continue
+            image_id, name = names[index]
+            path = unnamed.parent / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unnamed.replace(path)
+            record.update(image_id=image_id, file_name=name)
 
     def _report(self, total: np.ndarray) -> dict[str, float]:
         is_thing = self._is_thing()

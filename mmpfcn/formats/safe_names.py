@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Hashable
 from pathlib import Path, PurePosixPath
 
 LONGEST_NAME = 255  # bytes that file systems take for a name without its folders
@@ -25,6 +26,20 @@ def name_below(name: str, longest: int = LONGEST_NAME) -> str:
     end = f'-{hashlib.sha1(name.encode(errors="surrogatepass")).hexdigest()[:8]}{kept.suffix[:20]}'
     folders = (_cut(part, longest) for part in kept.parent.parts)
     return str(PurePosixPath(*folders, _cut(kept.stem, longest - _bytes(end)) + end))
+
+
+def distinct(name: Hashable, taken: set) -> Hashable:
+    """A name or id; one that is ``taken`` gets _2, _3 ... before its ending, and is taken then.
+
+    Images of several files may have the same ones: the next of 7 is '7_2', of a/b.png a/b_2.png.
+    """
+    root, end = os.path.splitext(str(name))
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f'{root}_{number}{end}'
+    taken.add(unique)
+    return unique
 
 
 def _bytes(name: str) -> int:

@@ -8,7 +8,7 @@ from helpers.oracle import ROOT
 from helpers.shell import run
 from mmengine.config import Config
 
-from mmpfcn.apis.configs import configs_folder, find_config, read_config
+from mmpfcn.apis.configs import configs_folder, find_config, inference_pipeline, read_config
 
 NAMES = ('r50_coco', 'r50_coco.py', 'panoptic_fcn/r50_coco', 'panoptic_fcn/r50_coco.py')
 
@@ -56,3 +56,27 @@ def test_from_the_files_of_a_wheel(tmp_path):
     file, work_dir, model = result.stdout.splitlines()[-1].split()
     assert file == str(site / 'mmpfcn/.mim/configs/panoptic_fcn/r18_shapes.py')
     assert (work_dir, model) == ('./work_dirs/mine', 'PanopticFCN')
+
+
+def test_the_pipeline_of_joined_data_sets_is_one():
+    steps = [dict(type='LoadImage'), dict(type='Resize', scale=(64, 48)), dict(type='PackPanopticInputs')]
+    truth = dict(type='LoadPanopticGroundTruth', panoptic=True)
+
+    def config(*pipelines):
+        datasets = [dict(type='X', ann_file=f'{i}.json', pipeline=p) for i, p in enumerate(pipelines)]
+        repeated = dict(type='RepeatDataset', times=2, dataset=datasets.pop())
+        dataset = dict(type='ConcatDataset', datasets=[*datasets, repeated])
+        return Config(dict(test_dataloader=dict(dataset=dataset)))
+
+    assert inference_pipeline(config(steps)) == steps
+    assert inference_pipeline(config(steps, [steps[0], truth, *steps[1:]])) == steps
+    larger = [steps[0], dict(type='Resize', scale=(96, 72)), steps[2]]
+    with pytest.raises(ValueError, match=r'0.json has .*\(64, 48\).*, 1.json has .*\(96, 72\)'):
+        inference_pipeline(config(steps, larger))
+    deeper = [dict(type='LoadImage', channels=1), *steps[1:]]
+    for other in (deeper, steps[:2]):
+        with pytest.raises(ValueError, match='joins data sets with different pipelines'):
+            inference_pipeline(config(steps, steps, other))
+    for none in (Config(), Config(dict(test_dataloader=None)), config([]), config(steps, None)):
+        with pytest.raises(ValueError, match='no test_dataloader.dataset with a pipeline'):
+            inference_pipeline(none)

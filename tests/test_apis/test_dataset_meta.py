@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import tiny_inferencer
+from helpers import panoptic_files, tiny_inferencer
 from mmengine.config import Config
 
 from mmpfcn import PanopticInferencer
@@ -23,3 +23,19 @@ def test_names_of_the_checkpoint_come_first_and_numbers_last(tmp_path):
     torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=['a', 'b']))), path)
     with pytest.raises(ValueError, match='6 thing and 4 stuff classes, but its data set has 2'):
         PanopticInferencer(tiny_inferencer.config(), str(path), 'cpu')
+
+
+def test_names_of_joined_test_data(tmp_path):
+    """Of the first that is on this machine; none may name other classes than the checkpoint."""
+    absent = dict(type='PanopticDataset', ann_file='not/here.json', pipeline=[])
+    here = dict(absent, ann_file=f'{panoptic_files.write(tmp_path)}/panoptic.json')
+    repeated = dict(type='RepeatDataset', times=2, dataset=here)
+    dataset = dict(type='ConcatDataset', datasets=[absent, repeated])
+    config = Config(dict(test_dataloader=dict(dataset=dataset)))
+    assert [*find_dataset_meta({}, config, 2, 2)['classes']] == ['person', 'car', 'sky', 'road']
+    known = dict(dataset_meta=dict(classes=['person', 'car', 'sky', 'road']))
+    assert find_dataset_meta(known, config, 2, 2)['stuff_classes'] == ['sky', 'road']
+    here['metainfo'] = dict(thing_classes=['car', 'person'], stuff_classes=['sky', 'road'])
+    config = Config(dict(test_dataloader=dict(dataset=dataset)))
+    with pytest.raises(ValueError, match="of checkpoint and of config's test data are not the same"):
+        find_dataset_meta(known, config, 2, 2)

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 from helpers import tiny
 from mmdet.registry import DATASETS, METRICS
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.evaluator import Evaluator
 
 from mmpfcn import ClassCountHook
+
+META = dict(thing_classes=('a',) * 6, stuff_classes=('b',) * 4)
 
 
 def runner(things: int, stuff: int, **metainfo):
@@ -81,6 +83,36 @@ def test_another_order_in_the_json_of_ap_is_refused(tmp_path):
         for metric in ap[1:]:
             with pytest.raises(ValueError, match='JSON of CocoMetric has the thing classes'):
                 check(runner_with(dataset, metric))
+
+
+def test_ids_of_joined_data_sets_in_a_metric_that_knows_images_by_them(tmp_path):
+    path, kind = write_json(tmp_path / 'p.json', 'wxyzABCDEF'), 'PanopticDataset'
+    ap = METRICS.build(
+        dict(type='CocoMetric', ann_file=write_json(tmp_path / 'a.json', 'ABCDEF', annotations=[]))
+    )
+    twice = ConcatDataset([dataset_of(kind, path), dataset_of(kind, path)])
+    check = ClassCountHook().before_test
+    check(runner_with(twice))
+    with pytest.raises(ValueError, match='CocoMetric knows .* a.jpg and a.jpg have the same id 1'):
+        check(runner_with(twice, ap))
+    check(runner_with(ConcatDataset([dataset_of(kind, path)]), ap))
+    content = json.loads((tmp_path / 'p.json').read_text())
+    content['images'][0]['id'] = 2
+    (tmp_path / 'q.json').write_text(json.dumps(content))
+    other = dataset_of(kind, str(tmp_path / 'q.json'))
+    with pytest.raises(ValueError, match='its JSON lacks the id 2 of a.jpg'):
+        check(runner_with(ConcatDataset([dataset_of(kind, path), other]), ap))
+
+
+def test_rules_of_joined_data_sets_are_compared():
+    steps = [dict(type='LoadImage', ranges=[(0, top)]) for top in (255, 4095, 65535)]
+    few, more, other = (BaseDataset(pipeline=[step], metainfo=META, lazy_init=True) for step in steps)
+    run = runner_with(ConcatDataset([few, more], lazy_init=True))
+    run.val_dataloader = SimpleNamespace(dataset=more)
+    ClassCountHook().before_train(run)
+    run.val_dataloader = SimpleNamespace(dataset=ConcatDataset([few, other], lazy_init=True))
+    with pytest.raises(ValueError, match=r'read differently, .* in training and .*65535.* in val'):
+        ClassCountHook().before_train(run)
 
 
 ORDERS = dict(train='ABCDEFwxyz', same='ABCDEFwxyz', swapped='ABDCEFwxyz', renamed='ABCDEFwxyv')

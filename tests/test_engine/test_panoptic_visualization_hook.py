@@ -43,3 +43,18 @@ def test_the_image_as_it_was_read(runner, tmp_path, name, step, shape, color):
     file.unlink()
     PanopticVisualizationHook().after_test_iter(runner, 0, {}, [sample])
     assert not file.exists()
+
+
+def test_two_images_of_one_name_have_two_pictures(runner, tmp_path):
+    PanopticVisualizer.get_instance('hook names')
+    dataset = SimpleNamespace(pipeline=Compose([dict(type='LoadImage')]))
+    runner.test_dataloader = SimpleNamespace(dataset=dataset)
+    hook = PanopticVisualizationHook(draw=True, test_out_dir='out')
+    hook._visualizer = PanopticVisualizer.get_instance('hook names')
+    for number, folder in enumerate('ab'):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / 'x.png'), np.full((20, 40, 3), 200 * number, np.uint8))
+        sample = DetDataSample(metainfo=dict(img_path=str(tmp_path / folder / 'x.png')))
+        hook.after_test_iter(runner, number, {}, [sample])
+    files = [tmp_path / 'now' / 'out' / name for name in ('x.png', 'x_2.png')]
+    assert [round(cv2.imread(str(file)).mean()) for file in files] == [0, 200]

@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
-from mmpfcn.evaluation.panoptic_files import write_prediction
+from mmpfcn.evaluation.panoptic_files import Wanted, name_predictions, write_prediction
 from mmpfcn.formats.panoptic_png import read_panoptic_png
 from mmpfcn.formats.safe_names import name_below
 
@@ -46,3 +46,11 @@ def test_an_absolute_name_overwrites_nothing(tmp_path):
 def test_no_name_is_refused(name):
     with pytest.raises(ValueError, match='is no name of a file'):
         name_below(name)
+
+
+def test_images_of_joined_data_sets_have_names_and_ids_of_their_own():
+    wanted = [Wanted(id_, name, True) for id_, name in ((7, 'a/7.png'), (8, '8.png'), (7, 'a/7.png'))]
+    assert name_predictions(wanted) == [(7, 'a/7.png'), (8, '8.png'), ('7_2', 'a/7_2.png')]
+    assert name_predictions([Wanted(i, 'x.png', True) for i in (1, 2)]) == [(1, 'x.png'), (2, 'x_2.png')]
+    with pytest.raises(ValueError, match='images 1 and 2 both have the prediction x.png.*seg_file_name'):
+        name_predictions([Wanted(i, 'x.png', False) for i in (1, 2)])

@@ -298,13 +298,44 @@ def test_format_only_needs_no_ground_truth(tmp_path):
         measure(samples, **written)
 
 
+def joined_samples(folder: Path) -> list[dict]:
+    """Of two data sets, whose images have the same names and ids."""
+    samples = drawn_samples(folder / 'a', 3) + drawn_samples(folder / 'b', 5)[2:]
+    for number, sample in enumerate(samples):
+        sample.update(img_id=number % 3, seg_file_name=f'{number % 3}.png')
+    return samples
+
+
+def test_images_of_joined_data_sets_are_kept_apart(tmp_path):
+    samples = joined_samples(tmp_path)
+    kept = measure(samples, outfile_prefix=str(tmp_path / 'out'))
+    for number, sample in enumerate(samples):
+        sample.update(img_id=number, seg_file_name=f'{number}.png')
+    assert kept == measure(samples, outfile_prefix=str(tmp_path / 'own'))
+    out, own = (read_json(tmp_path / f'{name}.panoptic.json')['annotations'] for name in ('out', 'own'))
+    assert [a['image_id'] for a in out] == [0, 1, 2, '0_2', '1_2', '2_2']
+    assert [a['segments_info'] for a in out] == [a['segments_info'] for a in own]
+    for a, b in zip(out, own, strict=True):
+        pngs = [tmp_path / f'{x}.panoptic' / y['file_name'] for x, y in (('out', a), ('own', b))]
+        assert pngs[0].read_bytes() == pngs[1].read_bytes()
+    assert len(list((tmp_path / 'out.panoptic').iterdir())) == 6
+    assert len({(tmp_path / 'own.panoptic' / a['file_name']).read_bytes() for a in own}) > 2
+
+
+COUNTS = (1, 5, 6)
+
+
+def samples_of(count: int, folder: Path) -> list[dict]:
+    return joined_samples(folder) if count == 6 else drawn_samples(folder, count)
+
+
 def evaluate_part(rank: int, port: str, folder: str) -> None:
-    """A process of a test: the loader's share of five images and of one, two at a time."""
+    """A process of a test: the loader's share of five images, of one and of six, two at a time."""
     os.chdir(folder)
     torch.set_num_threads(1)
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    for count in (5, 1):
-        samples = drawn_samples(Path(folder) / f'gt{rank}', count)
+    for count in COUNTS:
+        samples = samples_of(count, Path(folder) / f'gt{rank}')
         order = list(DefaultSampler(samples, shuffle=False))
         out = f'{folder}/two{count}'
         measured = metric(per_image_file=f'{out}.csv', outfile_prefix=out)
@@ -316,16 +347,19 @@ def evaluate_part(rank: int, port: str, folder: str) -> None:
 
 def test_two_processes_equal_one(tmp_path):
     run_processes(evaluate_part, free_port(), str(tmp_path), number=2)
-    for count in (5, 1):
+    for count in COUNTS:
         arguments = dict(per_image_file=str(tmp_path / 'one.csv'), outfile_prefix=str(tmp_path / 'one'))
-        expected = measure(drawn_samples(tmp_path / 'gt', count), **arguments)
+        expected = measure(samples_of(count, tmp_path / 'gt'), **arguments)
         for rank in range(2):
             result = read_json(tmp_path / f'two{count}.{rank}.json')
             assert result == pytest.approx(expected, abs=1e-12)
         for end in ('.csv', '.panoptic.json'):
             two, one = tmp_path / f'two{count}{end}', tmp_path / f'one{end}'
             assert two.read_text() == one.read_text()
-        assert len(list((tmp_path / f'two{count}.panoptic').iterdir())) == count
+        written = list((tmp_path / f'two{count}.panoptic').iterdir())
+        assert len(written) == count
+        for path in written:
+            assert path.read_bytes() == (tmp_path / 'one.panoptic' / path.name).read_bytes()
     assert not list(tmp_path.glob('.*.part'))
 
 

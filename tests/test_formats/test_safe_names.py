@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from mmpfcn.formats.inputs import Stems
-from mmpfcn.formats.safe_names import name_below, safe_name
+from mmpfcn.formats.safe_names import distinct, name_below, safe_name
 
 SAFE = ['a.jpg', 'night/a.jpg', 'a..b/c...jpg', '.a', 'ü/' + 249 * 'x' + '.jpg']
 LEADING_OUT = [
@@ -63,3 +63,10 @@ def test_no_two_inputs_share_a_stem():
     assert all(len(part.encode()) <= 249 for stem in found for part in stem.split('/'))
     for one, other in itertools.permutations(found, 2):
         assert not f'{one}.jpg'.startswith(f'{other}.jpg')
+
+
+def test_names_and_ids_that_are_taken_get_numbers():
+    taken = set()
+    names = ['a/b.png', 'a/b.png', 7, 7, 'a/b_2.png', 'a/b.png', '', '', '7']
+    expected = ['a/b.png', 'a/b_2.png', 7, '7_2', 'a/b_2_2.png', 'a/b_3.png', '', '_2', '7']
+    assert [distinct(name, taken) for name in names] == expected

@@ -27,6 +27,7 @@ from torch import nn
 
 from mmpfcn import accelerate_inference
 from mmpfcn.commands import options
+from mmpfcn.datasets.inner_datasets import metainfo_of
 from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
 from mmpfcn.engine import compile_network
 
@@ -62,7 +63,7 @@ def quality(
     loader = dict(cfg.test_dataloader, batch_size=batch_size or cfg.test_dataloader.batch_size)
     loader = Runner.build_dataloader(loader, seed=0)
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
-    evaluator.dataset_meta = loader.dataset.metainfo
+    evaluator.dataset_meta = metainfo_of(loader.dataset)
     for data in loader:
         with numerics(dtype, device), torch.no_grad():
             samples = model.test_step(data)
@@ -75,7 +76,7 @@ def onnx_quality(cfg: Config, path: str, **given: str) -> float:
     inferencer = OnnxInferencer(path, **given)
     loader = Runner.build_dataloader(dict(cfg.test_dataloader, batch_size=1), seed=0)
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
-    evaluator.dataset_meta = loader.dataset.metainfo
+    evaluator.dataset_meta = metainfo_of(loader.dataset)
     void = len(inferencer.dataset_meta['classes'])
     for data in loader:
         (sample,) = data['data_samples']

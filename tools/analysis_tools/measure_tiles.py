@@ -20,10 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from compare_recipes import difference
+from mmdet.registry import DATASETS
+from mmengine.dataset import BaseDataset
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.apis.large_images import TiledPrediction
-from mmpfcn.commands.options import from_1, load_config, new_parser
+from mmpfcn.commands.options import from_1, load_config, new_parser, wrong_ends
+from mmpfcn.datasets.inner_datasets import metainfo_of
 from mmpfcn.evaluation.panoptic_quality import (
     Segment,
     class_quality,
@@ -39,34 +42,28 @@ from mmpfcn.structures.tile import Tile
 
 
 def lay(
-    dataset: dict, classes: list[str], side: int, seed: int
+    dataset: BaseDataset, classes: list[str], side: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, dict]:
     """(H, W, 3) BGR and (H, W) ids of a mosaic, and the segments; stuff is one of each class."""
-    root = Path(dataset['data_root'])
-    content = json.loads((root / dataset['ann_file']).read_text())
-    labels = {c['id']: classes.index(c['name']) for c in content['categories']}
-    things = {c['id'] for c in content['categories'] if c['isthing']}
-    sizes = [(i['height'], i['width']) for i in content['images']]
+    names, things = (metainfo_of(dataset)[key] for key in ('classes', 'thing_classes'))
+    labels = [classes.index(name) for name in names]
+    records = [dataset.get_data_info(i) for i in range(len(dataset))]
+    sizes = [(record['height'], record['width']) for record in records]
     h, w = max(set(sizes), key=sizes.count)
-    names = {
-        i['id']: i['file_name'] for i in content['images'] if (i['height'], i['width']) == (h, w)
-    }
-    annotations = [a for a in content['annotations'] if a['image_id'] in names]
+    records = [record for record, size in zip(records, sizes, strict=True) if size == (h, w)]
     rng, segments = np.random.default_rng(seed), {}
     image = np.zeros((side // h * h, side // w * w, 3), np.uint8)
     ids = np.zeros(image.shape[:2], np.int32)
     for top in range(0, len(ids), h):
         for left in range(0, ids.shape[1], w):
-            annotation = annotations[rng.integers(len(annotations))]
+            record = records[rng.integers(len(records))]
             turn = np.s_[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
             cell = np.s_[top : top + h, left : left + w]
-            file = root / dataset['data_prefix']['img'] / names[annotation['image_id']]
-            image[cell] = read_image(file)[turn]
-            seg = root / dataset['data_prefix']['seg'] / annotation['file_name']
-            found = read_panoptic_png(str(seg))[turn]
-            for info in annotation['segments_info']:
-                segment = Segment(labels[info['category_id']], bool(info.get('iscrowd', 0)))
-                is_new = info['category_id'] in things or segment not in segments.values()
+            image[cell] = read_image(record['img_path'])[turn]
+            found = read_panoptic_png(record['seg_map_path'])[turn]
+            for info in record['segments_info']:
+                segment = Segment(labels[info['category']], info['iscrowd'])
+                is_new = names[info['category']] in things or segment not in segments.values()
                 known = {s: id_ for id_, s in segments.items()}
                 id_ = len(segments) + 1 if is_new else known[segment]
                 segments[id_] = segment
@@ -142,7 +139,7 @@ def predict(tiles: TiledPrediction) -> tuple[np.ndarray, list[dict], list[float]
     return ids, [json.loads(line) for line in joined.segments.open()], np.diff(times).tolist()
 
 
-def measure(inferencer: PanopticInferencer, dataset: dict, seed: int, args) -> list[float]:
+def measure(inferencer: PanopticInferencer, dataset: BaseDataset, seed: int, args) -> list[float]:
     """Print what one mosaic shows; PQ of the whole image, and of all sides of tiles."""
     classes = list(inferencer.dataset_meta['classes'])
     image, truth, segments = lay(dataset, classes, args.side, seed)
@@ -191,7 +188,9 @@ def main() -> None:
     args = parser.parse_args()
     cfg = load_config(parser, args)
     inferencer = PanopticInferencer(cfg, args.checkpoint, show_progress=False)
-    dataset = cfg.val_dataloader.dataset
+    with wrong_ends(parser, 'the data of val_dataloader can not be read: '):
+        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+        metainfo_of(dataset)
     found = [measure(inferencer, dataset, seed, args) for seed in range(args.mosaics)]
     whole, *columns = zip(*found, strict=True)
     for side, column in zip(args.tiles, columns, strict=True):

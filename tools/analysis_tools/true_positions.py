@@ -28,6 +28,7 @@ from mmpfcn.commands.options import (
     require_file,
     wrong_ends,
 )
+from mmpfcn.datasets.inner_datasets import inner_datasets, metainfo_of
 from mmpfcn.models.losses import stack_targets
 
 METRICS = ('PQ', 'SQ', 'RQ', 'PQ_th', 'PQ_st')
@@ -53,7 +54,7 @@ def with_objects(pipeline: Sequence[dict]) -> list[dict]:
 def measure(model: nn.Module, loader: object, given: bool) -> dict[str, float]:
     """Metrics in percent of ``PanopticQualityMetric``, with the true positions ``given`` or not."""
     evaluator = Evaluator(dict(type='PanopticQualityMetric'))
-    evaluator.dataset_meta = loader.dataset.metainfo
+    evaluator.dataset_meta = metainfo_of(loader.dataset)
     head = model.panoptic_head
     for batch in loader:
         data = model.data_preprocessor(batch, False)
@@ -75,8 +76,7 @@ def build(
     """The trained model, and the loader of the validation data."""
     if not cfg.get('val_dataloader'):
         parser.error(f'{args.config} has no val_dataloader, whose data is measured on')
-    datasets = cfg.val_dataloader.dataset.get('datasets', [cfg.val_dataloader.dataset])
-    for dataset in datasets:
+    for dataset in inner_datasets(cfg.val_dataloader.dataset):
         dataset.pipeline = with_objects(dataset.pipeline)
     with wrong_ends(parser):
         model = MODELS.build(cfg.model)

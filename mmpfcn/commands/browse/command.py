@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from rich.progress import track
 
+from mmpfcn.datasets.inner_datasets import metainfo_of
 from mmpfcn.formats.panoptic_png import write_atomic
 from mmpfcn.formats.safe_names import name_below
 from mmpfcn.visualization.colors import class_palette
@@ -65,7 +66,8 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config, split: str) -> B
         parser.error(f'the config has no {split}_dataloader, only those of: {", ".join(has)}')
     with wrong_ends(parser, f'the {split} data set can not be built: '):
         dataset = DATASETS.build(loader.dataset)
-    if not dataset.metainfo.get('classes'):
+        metainfo = metainfo_of(dataset)
+    if not metainfo.get('classes'):
         parser.error(f'{type(dataset).__name__} has no classes: give it metainfo=dict(classes=...)')
     return dataset
 
@@ -134,8 +136,8 @@ def main(argv: list[str] | None = None) -> None:
             'browse.html',
             title=f'{Path(args.config).stem}: {args.split}',
             note=note,
-            groups=class_groups(dataset.metainfo, counts),
-            num_classes=len(dataset.metainfo['classes']),
+            groups=class_groups(metainfo_of(dataset), counts),
+            num_classes=len(metainfo_of(dataset)['classes']),
             cards=cards,
         )
         write(parser, folder / INDEX, page.encode())

@@ -8,6 +8,7 @@ import numpy as np
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
+from mmpfcn.datasets.inner_datasets import dataset_of, metainfo_of
 from mmpfcn.datasets.load_image import picture
 from mmpfcn.formats.pixels import preview
 from mmpfcn.visualization import ground_truth as gt
@@ -73,7 +74,7 @@ class Browser(NamedTuple):
 
     @property
     def _things(self) -> set[int]:
-        metainfo = self.dataset.metainfo
+        metainfo = metainfo_of(self.dataset)
         if 'thing_classes' in metainfo:
             return gt.thing_labels(metainfo)
         return set(range(len(metainfo['classes'])))  # a data set of objects
@@ -98,14 +99,14 @@ class Browser(NamedTuple):
                 'the pipeline gives no ground truth: it lacks LoadPanopticGroundTruth, or the JSON '
                 'has no annotations'
             )
-        truth = self._read_png(path, sample.get('segments_info', ()))
+        truth = self._read_png(path, sample.get('segments_info', ()), image_path)
         return self._read_image(image_path), truth
 
     def _original_row(self, info: dict) -> np.ndarray:
         image = self._read_image(info['img_path'])
         panels = [(f'{Path(info["img_path"]).name}: file, {_size(image)}', image)]
         if info.get('seg_map_path') is not None:
-            truth = self._read_png(info['seg_map_path'], info['segments_info'])
+            truth = self._read_png(info['seg_map_path'], info['segments_info'], info['img_path'])
             title = f'its annotation: {self._describe(truth)}'
             panels.append((title, self._overlay(image, truth)))
         return self._row(panels)
@@ -114,7 +115,7 @@ class Browser(NamedTuple):
         self, sample: TrainingSample, canvas: np.ndarray, panels: list[tuple[str, np.ndarray]]
     ) -> list[np.ndarray]:
         """The panels and the objects by level; then a row for each level."""
-        metainfo, assigner = self.dataset.metainfo, self.target_pipeline.head.assigner
+        metainfo, assigner = metainfo_of(self.dataset), self.target_pipeline.head.assigner
         names = target_names(
             metainfo['classes'],
             class_palette(metainfo),
@@ -144,7 +145,7 @@ class Browser(NamedTuple):
         return self._draw(resize(image, size), resize(truth.ids, size), truth.segments)
 
     def _draw(self, image: np.ndarray, ids: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
-        metainfo = self.dataset.metainfo
+        metainfo = metainfo_of(self.dataset)
         classes, palette = metainfo['classes'], class_palette(metainfo)
         return draw_panoptic(image, ids, segments, classes, palette, hatch_void=True)
 
@@ -171,10 +172,9 @@ class Browser(NamedTuple):
         size = self._panel_size(panels[-1][1])
         return join_panels([(title, resize(image, size)) for title, image in panels])
 
-    def _read_png(self, path: str, segments: Sequence[dict]) -> gt.GroundTruth:
-        return gt.from_png(
-            path, segments, self._things, getattr(self.dataset, 'backend_args', None)
-        )
+    def _read_png(self, path: str, segments: Sequence[dict], image_path: str) -> gt.GroundTruth:
+        backend_args = getattr(dataset_of(self.dataset, image_path), 'backend_args', None)
+        return gt.from_png(path, segments, self._things, backend_args)
 
     def _read_image(self, path: str) -> np.ndarray:
         return picture(self.dataset, path)

@@ -10,17 +10,17 @@ would be right; 1: it would stop or be silently wrong; 2: wrong usage.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from mmpfcn.apis.configs import read_config
+from mmpfcn.apis.configs import find_config, read_config
 from mmpfcn.datasets import PanopticDataset
 
-from ..options import add_config_options, add_workers, new_parser
+from ..options import add_config_options, add_workers, new_parser, wrong_ends
 from ..workers import map_in_processes
 from .annotations import check_categories, make_jobs, pair, read_json
 from .images import check_image
@@ -34,7 +34,10 @@ CHUNK = 8  # images that a process checks at a time
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Exit with a message for what can be seen to be wrong at once."""
-    if not args.source.is_file():
+    if args.source.suffix != '.json':
+        with wrong_ends(parser, kinds=(FileNotFoundError,)):
+            args.source = find_config(str(args.source))
+    elif not args.source.is_file():
         parser.error(f'{args.source} is not a file (looked for in {Path.cwd()})')
     if args.workers < 1:
         parser.error(f'--workers got {args.workers}, expected at least 1')
@@ -116,6 +119,19 @@ def _load(source: Source) -> list[Problem]:
     return []
 
 
+def check_same_classes(
+    sources: Sequence[Source], held: Sequence[Statistics | None], findings: Findings
+) -> None:
+    """A run joins data sets of the same classes, in the same order."""
+    read = [
+        (x.json, x_held.classes.names) for x, x_held in zip(sources, held, strict=True) if x_held
+    ]
+    for path, names in read[1:]:
+        if names != read[0][1]:
+            text = f'{path} has the classes {[*names]}, which are not those of {read[0][0]}'
+            findings.add([Problem('metainfo', text)])
+
+
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     """Check, print and write what was found; returns the exit code."""
     to_check, model = find_sources(parser, args)
@@ -123,6 +139,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     for source in to_check:
         held.append(check_source(source, model, args.workers, findings))
         print('\n'.join(source_lines(source, held[-1])))
+    check_same_classes(to_check, held, findings)
     print('\n'.join(finding_lines(findings)))
     if args.out is not None:
         try:

@@ -1,12 +1,13 @@
 """Which files belong to a data set: from a JSON alone, or from a config."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import mmcv
 from mmengine.config import Config
 
+from mmpfcn.datasets.inner_datasets import inner_datasets
 from mmpfcn.datasets.load_image import configured_rule
 from mmpfcn.formats.pixels import COLOUR, PixelRule
 
@@ -58,17 +59,7 @@ def from_config(cfg: Config, split: str) -> list[Source]:
         raise ValueError(f'{cfg.filename} has no {split}_dataloader')
     ranges = cfg.get('model', {}).get('train_cfg') or {}
     ranges = ranges.get('assigner', {}).get('scale_ranges', COCO_RANGES)
-    return [_source(dataset, ranges) for dataset in _unwrap(loader.dataset)]
-
-
-def _unwrap(dataset: Mapping) -> Iterator[Mapping]:
-    """Data sets inside ``ConcatDataset``, ``RepeatDataset``, ``ClassBalancedDataset``, ..."""
-    inner = dataset.get('datasets', [dataset['dataset']] if 'dataset' in dataset else None)
-    if inner is None:
-        yield dataset
-        return
-    for item in inner:
-        yield from _unwrap(item)
+    return [_source(dataset, ranges) for dataset in inner_datasets(loader.dataset)]
 
 
 def _source(dataset: Mapping, scale_ranges: Sequence) -> Source:

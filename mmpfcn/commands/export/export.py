@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mmpfcn import KernelUpdate
 from mmpfcn.apis import PanopticInferencer
+from mmpfcn.apis.configs import inference_pipeline
 from mmpfcn.deployment.kernel_update import UPDATE_INPUTS, UPDATE_KEY, UPDATE_OUTPUTS
 from mmpfcn.deployment.onnx_inferencer import EXTENDED_FORMAT, FORMAT, METADATA_KEY
 from mmpfcn.formats.pixels import COLOUR
@@ -228,7 +229,7 @@ def describe(inferencer: PanopticInferencer) -> dict:
         for key in ('classes', 'thing_classes', 'stuff_classes', 'palette', 'category_ids')
         if inferencer.dataset_meta.get(key)
     }
-    pipeline = _describe_pipeline(inferencer.cfg.test_dataloader.dataset.pipeline)
+    pipeline = _describe_pipeline(inference_pipeline(inferencer.cfg))
     if inferencer.rule != COLOUR:
         pipeline['pixels'] = asdict(inferencer.rule)
     extended = model.panoptic_head.kernel_update or {'scale_factor', 'pixels'} & {*pipeline}

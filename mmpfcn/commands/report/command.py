@@ -19,6 +19,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
+from mmpfcn.datasets.inner_datasets import dataset_of, inner_datasets, metainfo_of
+
 from .. import options
 from ..page import fill_template, require_page
 from ..workers import map_in_processes
@@ -77,22 +79,24 @@ def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
     if loader is None:
         parser.error('the config has no test_dataloader, which says where the ground truth is')
     with options.wrong_ends(parser, 'the test data set can not be built: '):
-        pipeline = loader.dataset.get('pipeline', [])
-        pipeline = [step for step in pipeline if step['type'] == 'LoadImage']
-        dataset = DATASETS.build({**loader.dataset, 'pipeline': pipeline})
+        for inner in inner_datasets(loader.dataset):
+            inner['pipeline'] = [s for s in inner.get('pipeline') or () if s['type'] == 'LoadImage']
+        dataset = DATASETS.build(loader.dataset)
+        metainfo = metainfo_of(dataset)
     for key in ('classes', 'thing_classes'):
-        if key not in dataset.metainfo:
+        if key not in metainfo:
             parser.error(
                 f'{type(dataset).__name__} has no {key} in its metainfo: a report needs a panoptic '
                 'data set, such as PanopticDataset'
             )
     if not len(dataset):
         parser.error('the test data set has no images, so there is nothing to report')
-    if dataset.get_data_info(0).get('seg_map_path') is None:
-        parser.error(
-            'the test data set has no panoptic annotations, so nothing can be compared: set '
-            'test_dataloader.dataset.ann_file to those of an annotated split'
-        )
+    for inner in inner_datasets(dataset):
+        if len(inner) and inner.get_data_info(0).get('seg_map_path') is None:
+            parser.error(
+                'the test data set has no panoptic annotations, so nothing can be compared: set '
+                f'its ann_file, {inner.ann_file}, to those of an annotated split'
+            )
     return dataset
 
 
@@ -118,12 +122,14 @@ def main(argv: list[str] | None = None) -> None:
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     dataset = build_dataset(parser, cfg)
     log, log_note = read_training(parser, args.log or Path(cfg.work_dir), args.log is not None)
-    metainfo = dataset.metainfo
+    metainfo = metainfo_of(dataset)
     is_thing = tuple(name in metainfo['thing_classes'] for name in metainfo['classes'])
-    comparer = Comparer(is_thing, getattr(dataset, 'backend_args', None))
+    comparer = Comparer(is_thing)
 
     def job(index: int) -> Job:
-        return Job(index, dataset.get_data_info(index), predictions[index])
+        record = dataset.get_data_info(index)
+        backend_args = getattr(dataset_of(dataset, record['img_path']), 'backend_args', None)
+        return Job(index, record, predictions[index], backend_args)
 
     with options.wrong_ends(parser, kinds=options.WRONG_FILE):
         predictions = read_predictions(args.results, args.png, dataset)

@@ -18,6 +18,7 @@ class Job(NamedTuple):
     index: int
     record: dict
     prediction: Prediction
+    backend_args: dict | None  # of mmengine's file client, for the ground truth
 
 
 class Comparison(NamedTuple):
@@ -53,14 +54,13 @@ class Comparer(NamedTuple):
     """Compares predictions with the ground truth."""
 
     is_thing: tuple[bool, ...]  # (C,) of each label
-    backend_args: dict | None  # of mmengine's file client, for the ground truth
 
     def compare(self, job: Job) -> Comparison:
         """Read both maps of an image and match their segments.
 
         OSError or ValueError where a file is missing or broken, or they do not fit each other.
         """
-        gt, gt_segments = read_ground_truth(job.record, self.is_thing, self.backend_args)
+        gt, gt_segments = read_ground_truth(job.record, self.is_thing, job.backend_args)
         pred = job.prediction.load()
         check_sizes(gt, pred.ids, job.record)
         matching = pq.match_segments(*pq.count_pairs(gt, pred.ids), gt_segments, pred.segments)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from mmpfcn.datasets.inner_datasets import metainfo_of
 from mmpfcn.datasets.load_image import picture
 from mmpfcn.evaluation.segment_errors import KINDS, NO_ERROR, missed_kinds, wrong_kinds
 from mmpfcn.formats.label_map import segment_index
@@ -51,8 +52,8 @@ def make_example(job: Job, score: Score, comparer: Comparer, dataset: BaseDatase
     size = (max(1, round(len(image) * THUMBNAIL_WIDTH / image.shape[1])), THUMBNAIL_WIDTH)
     image = resize(image, size)
     errors = _errors(compared)
-    pred, classes = compared.pred, dataset.metainfo['classes']
-    palette = class_palette(dataset.metainfo)
+    metainfo = metainfo_of(dataset)
+    pred, classes, palette = compared.pred, metainfo['classes'], class_palette(metainfo)
     truth = [Segment(i, s.label, crowd=s.is_crowd) for i, s in compared.gt_segments.items()]
     found = [Segment(i, s.label, pred.scores.get(i)) for i, s in pred.segments.items()]
     panels = {'image': image}

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from mmpfcn.datasets.inner_datasets import inner_datasets, metainfo_of
 from mmpfcn.evaluation.panoptic_quality import Segment
 from mmpfcn.formats.file_content import read_content
 from mmpfcn.formats.label_map import find_runs
 from mmpfcn.formats.panoptic_json import require_fields
 from mmpfcn.formats.panoptic_png import read_panoptic_png
+from mmpfcn.formats.safe_names import distinct
 
 
 class PredictedMap(NamedTuple):
@@ -60,7 +62,8 @@ def read_predictions(path: Path, png_dir: Path | None, dataset: BaseDataset) -> 
     """
     content = _read_json(path)
     by_name, records = 'images' in content, map(dataset.get_data_info, range(len(dataset)))
-    keys = [Path(r['img_path']).name if by_name else r['img_id'] for r in records]
+    taken = set()
+    keys = [Path(r['img_path']).name if by_name else distinct(r['img_id'], taken) for r in records]
     found = _parse_json(content, path, png_dir or path.with_suffix(''), dataset)
     for where, names in (('the data set', keys), (path, [key for key, _ in found])):
         twice = [key for key, count in Counter(names).items() if count > 1]
@@ -130,8 +133,8 @@ def _parse_json(
 def _labels(content: dict, path: Path, dataset: BaseDataset) -> dict[int, int | None]:
     """Label by category id: by the names of the JSON's categories, or the data set's ids."""
     if 'categories' not in content:
-        return dataset.cat2label
-    classes = list(dataset.metainfo['classes'])
+        return next(inner_datasets(dataset)).cat2label
+    classes = list(metainfo_of(dataset)['classes'])
     names = {category['id']: category['name'] for category in content['categories']}
     if set(names.values()) != set(classes):
         other = sorted(set(names.values()) ^ set(classes))

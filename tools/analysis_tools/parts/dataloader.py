@@ -21,6 +21,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
 from mmpfcn.commands.options import add_config_options, from_1, load_config
+from mmpfcn.datasets.inner_datasets import dataset_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,22 +38,21 @@ def time_transforms(dataset: BaseDataset, number: int) -> dict[str, list[float]]
 
     An image that a transform refuses (it returns None) is left out.
     """
-    transforms = dataset.pipeline.transforms
-    names = [f'{i}. {type(transform).__name__}' for i, transform in enumerate(transforms, 1)]
-    seconds = {name: [] for name in names}
+    images: list[dict[str, float]] = []
     order = itertools.cycle(np.random.permutation(len(dataset)).tolist())
     for index in itertools.islice(order, number + 1):
-        record, spent = dataset.get_data_info(index), []
-        for transform in transforms:
+        record, spent = dataset.get_data_info(index), {}
+        transforms = dataset_of(dataset, record['img_path']).pipeline.transforms
+        for i, transform in enumerate(transforms, 1):
             start = time.perf_counter()
             record = transform(record)
-            spent.append(time.perf_counter() - start)
+            spent[f'{i}. {type(transform).__name__}'] = time.perf_counter() - start
             if record is None:
                 break
         else:
-            for name, value in zip(names, spent, strict=True):
-                seconds[name].append(value)
-    return {name: values[1:] for name, values in seconds.items()}
+            images.append(spent)
+    names = dict.fromkeys(name for spent in images for name in spent)
+    return {name: [spent.get(name, 0.0) for spent in images[1:]] for name in names}
 
 
 def loader_rate(cfg: Config, workers: int, number: int) -> float:
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, str]]:
         seconds = time_transforms(DATASETS.build(cfg.train_dataloader.dataset), args.images)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'the training data of {args.config} can not be read: {error}') from error
-    if not min(map(len, seconds.values())):
+    if not min(map(len, seconds.values()), default=0):
         raise ValueError(f'no image of {args.config} passes its training pipeline')
     means = {name: float(np.mean(values)) for name, values in seconds.items()}
     total = sum(means.values())
