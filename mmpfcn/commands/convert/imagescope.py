@@ -43,7 +43,7 @@ def read_imagescope(
 def _read(file: Path) -> list[ElementTree.Element]:
     try:
         root = ElementTree.fromstring(read_content(file))
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # encodings
         raise ValueError(f'{file} is not valid XML ({error}): export it again') from None
     layers = root.findall('Annotation')
     if root.tag != 'Annotations' or not layers:
