@@ -23,6 +23,7 @@ from scipy.io import loadmat
 from mmpfcn.formats.file_content import read_content
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
+from .fields import decode
 from .images import IMAGE_SUFFIXES, find_files, image_record, match, read_ids, whole_numbers
 from .own_data import exit_on_error, json_path, make, own_data_parser
 from .segments import Canvas, Painted, segments_of
@@ -62,7 +63,8 @@ def paint_masks(thing: int, ground: int | None, files: list[Path], image: dict) 
         rle = mask_utils.encode(np.asfortranarray(read_map(file, image) != 0, np.uint8))
         layers.append((-int(mask_utils.area(rle)), file.name, rle))
     for _, name, rle in sorted(layers, key=lambda layer: layer[:2]):
-        canvas.paint(mask_utils.decode(rle), thing, name=name)
+        mask, where = decode(rle)
+        canvas.paint(mask, thing, name=name, where=where)
     return canvas.result()
 
 
