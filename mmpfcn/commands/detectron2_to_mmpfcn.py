@@ -18,6 +18,7 @@ from torch import Tensor
 from mmpfcn.apis.checkpoint import write_checkpoint
 from mmpfcn.apis.checkpoint_limits import require_no_bomb
 from mmpfcn.apis.configs import read_config
+from mmpfcn.formats.atomic_files import require_writable
 
 from .options import new_parser
 
@@ -179,21 +180,21 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f'SRC {args.src} is not a file')
     if args.dst.exists() and args.dst.samefile(args.src):
         parser.error(f'DST {args.dst} is SRC, which would be lost: choose another name')
+    from mmdet.datasets import CocoPanopticDataset
+
+    names = {key: list(value) for key, value in CocoPanopticDataset.METAINFO.items()}
+    meta = dict(source=args.src.name, dataset_meta=names)
     try:
+        require_writable(args.dst)
         weights = load_weights(args.src, args.trust)
         converted = convert(weights, build_model(args.star).state_dict())
+        write_checkpoint(dict(state_dict=converted, meta=meta), args.dst)
     except ConversionError as error:
         hint = 'without' if args.star else 'with'
         print(
             f'{error}\nNothing was written. (Another variant? Try {hint} --star.)', file=sys.stderr
         )
         return 1
-    from mmdet.datasets import CocoPanopticDataset
-
-    names = {key: list(value) for key, value in CocoPanopticDataset.METAINFO.items()}
-    meta = dict(source=args.src.name, dataset_meta=names)
-    try:
-        write_checkpoint(dict(state_dict=converted, meta=meta), args.dst)
     except OSError as error:
         print(f'{args.dst} could not be written: {error}', file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ import torch
 
 from ..apis.checkpoint import write_checkpoint
 from ..models.timm_backbone import import_timm
-from .options import new_parser, wrong_ends
+from .options import new_parser, require_out, wrong_ends
 
 
 def find_weights(name: str) -> Path:
@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.out.suffix != '.pth':
         parser.error(f'out must end in .pth, got {args.out}')
+    require_out(parser, args.out, 'out')
     with wrong_ends(parser, kinds=(ImportError, OSError, ValueError)):
         timm = import_timm()
         weights = torch.load(find_weights(args.name), map_location='cpu', weights_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmpfcn.deployment.runtimes import PRECISIONS, RUNTIMES
 
-from .options import WRONG_FILE, from_1, new_parser, wrong_ends
+from .options import WRONG_FILE, from_1, new_parser, require_out, wrong_ends
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # for names that are no text
+    require_out(parser, args.out_dir / 'panoptic.json', '--out-dir')
     try:
         from mmpfcn.deployment.onnx_inferencer import OnnxInferencer
         from mmpfcn.formats.coco_results import written

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmpfcn.formats.atomic_files import write_atomic
+from mmpfcn.formats.atomic_files import require_writable, write_atomic
 
 from .cfg_options import CfgOptions
 
@@ -117,10 +117,25 @@ def write_or_exit(parser: argparse.ArgumentParser, path: Path, content: bytes, w
 
 def write_out(path: str | Path, content: bytes) -> None:
     """Write what ``--out`` names, whole; OSError says what to do where it can not be."""
-    try:
+    with _another('--out', path):
         write_atomic(path, content)
+
+
+def require_out(parser: argparse.ArgumentParser, path: Path, option: str = '--out') -> None:
+    """Exit with a message where a file that is written after the work could not be."""
+    with wrong_ends(parser, kinds=(OSError,)), _another(option, path):
+        require_writable(path)
+
+
+@contextmanager
+def _another(option: str, path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except IsADirectoryError as error:
+        raise OSError(f'{option} {path} is a folder, expected the name of a file') from error
     except OSError as error:
-        raise OSError(f'{path} can not be written ({error}): give another --out') from error
+        reason = f'{option} {path} can not be written ({error})'
+        raise OSError(f'{reason}: give another {option}') from error
 
 
 def require_checkpoint(parser: argparse.ArgumentParser, what: str, name: str) -> None:

@@ -1,6 +1,5 @@
 """What the HTML pages of the commands share: one file, light and dark, that needs nothing else."""
 
-import argparse
 import base64
 import math
 from collections.abc import Sequence
@@ -53,12 +52,6 @@ def fill_template(template: str, **values: object) -> str:
 def html_part(template: str, macro: str, *values: object) -> str:
     """What one macro of a template gives."""
     return str(getattr(TEMPLATES.get_template(template).module, macro)(*values))
-
-
-def require_page(parser: argparse.ArgumentParser, path: Path) -> None:
-    """Exit with a message where a page can not have this name."""
-    if path.is_dir():
-        parser.error(f'--out {path} is a folder, expected the name of a file')
 
 
 def thumbnail(picture: np.ndarray, new_width: int = THUMBNAIL_WIDTH) -> str:

@@ -31,6 +31,7 @@ from mmpfcn.apis.checkpoint import (
 )
 from mmpfcn.apis.checkpoint_limits import CheckpointError
 from mmpfcn.apis.pretrained import CONFIG, WEIGHTS
+from mmpfcn.formats.atomic_files import require_writable
 
 from .options import new_parser
 from .page import fill_template
@@ -158,6 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.target.is_dir() and (is_file or any(args.target.iterdir())):
         parser.error(f'OUT {args.target} is a folder that has files: choose another, or remove it')
     try:
+        require_writable(args.target if is_file else args.target / 'README.md')
         checkpoint = read_checkpoint(args.source, args.trust)
         published = strip(checkpoint, args.source)
         if is_file:

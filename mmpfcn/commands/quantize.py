@@ -25,7 +25,7 @@ from mmpfcn.formats.batches import read_batches
 from mmpfcn.formats.inputs import list_files, list_inputs, require_one
 from mmpfcn.formats.read_image import ImageSource
 
-from .options import WRONG_FILE, from_1, new_parser, write_out, wrong_ends
+from .options import WRONG_FILE, from_1, new_parser, require_out, write_out, wrong_ends
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -58,10 +58,11 @@ def main(argv: list[str] | None = None) -> int:
     add('--num-images', type=from_1, default=100, help='of them, evenly chosen (%(default)s)')
     add('--precision', choices=('int8', 'f16'), default='int8', help='%(default)s; f16 is for GPUs')
     args = parser.parse_args(argv)
-    if args.out.suffix != '.onnx' or args.out.is_dir():
+    if args.out.suffix != '.onnx':
         parser.error(f'--out is a file that ends in .onnx, got {args.out}')
     if args.out.resolve() == Path(args.model).resolve():
         parser.error(f'--out {args.out} is the model itself: give another name')
+    require_out(parser, args.out)
     with wrong_ends(parser, kinds=(*WRONG_FILE, ImportError)):
         differences = quantize(args.model, args.images, args.out, args.num_images, args.precision)
     print(f'{args.out}: {args.out.stat().st_size / 2**20:.0f} MiB')

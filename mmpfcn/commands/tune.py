@@ -141,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = options.load_config(parser, args)
     if args.out is not None and args.out.exists() and args.out.samefile(args.config):
         parser.error(f'--out {args.out} is the config itself: choose another name')
+    if args.out is not None:
+        options.require_out(parser, args.out)
     for key in (args.cfg_options or {}) if args.out is not None else ():
         if any(part.isdigit() for part in key.split('.')):
             parser.error(f'--cfg-options {key}: a place in a list can not be written to --out')

@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ..formats.atomic_files import write_atomic
+from ..formats.atomic_files import require_writable, write_atomic
 from ..formats.label_map import segment_areas, segment_index
 from ..formats.panoptic_png import write_panoptic_png
 from ..formats.safe_names import distinct, name_below
@@ -20,10 +19,9 @@ PER_IMAGE_COLUMNS = ('img_id', 'img_path', 'PQ', 'SQ', 'RQ', 'TP', 'FP', 'FN')
 
 def check_writable(target: str) -> None:
     """Make the folder of a file that is written later, so that OSError, if any, comes at once."""
-    folder = Path(target).parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        require_writable(target)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise type(error)(
             f'can not write {target} ({error}): give per_image_file or outfile_prefix of '

@@ -1,10 +1,11 @@
 """Files that are complete or not there: nothing half-written is left under a name."""
 
+import errno
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import IO
@@ -37,6 +38,23 @@ def open_atomic(path: str | Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.filename is None:  # such as of a full disk
             error.filename = str(path)
         raise
+
+
+def require_writable(path: str | Path) -> None:
+    """Raise OSError where a file can not be written here; nothing is left behind, also no folder.
+
+    For what takes long and writes at its end.
+    """
+    path = Path(path).absolute()
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path)  # no right to look, or a name that is too long
+    folder = next(folder for folder in path.parents if os.path.lexists(folder))
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
 
 
 def temporary_prefix(name: str) -> str:

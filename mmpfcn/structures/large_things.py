@@ -25,6 +25,7 @@ class LargeThings(NamedTuple):
     areas: np.ndarray  # (K,) float64, pixels of the image
     index: np.ndarray  # (h, w) uint16, cells of the overview: k + 1 on the k-th
     inner: np.ndarray  # likewise, without the cells along its outline
+    certain: np.ndarray  # ``inner`` without those at the edges of the image, where a thing may end
     shape: tuple[int, int]  # of the image
 
     @classmethod
@@ -40,12 +41,14 @@ class LargeThings(NamedTuple):
         index = numbers[overview.index]
         square = np.ones((3, 3), np.uint8)
         inner = np.where(cv2.erode(index, square) == cv2.dilate(index, square), index, 0)
+        certain = inner.copy()
+        certain[[0, -1]] = certain[:, [0, -1]] = 0
         areas = np.bincount(index.ravel(), minlength=large.sum() + 1)[1:] * cell.prod()
         labels, scores = overview.labels[large], overview.scores[large]
-        return cls(labels, scores, areas, index, inner, tiling.shape)
+        return cls(labels, scores, areas, index, inner, certain, tiling.shape)
 
     def part(self, index: np.ndarray, window: Window) -> np.ndarray:
-        """``index`` or ``inner`` on the pixels of a window."""
+        """``index``, ``inner`` or ``certain`` on the pixels of a window."""
         sides = zip((window[0::2], window[1::2]), self.shape, index.shape, strict=True)
         rows, columns = (np.arange(*span) * cells // size for span, size, cells in sides)
         return index[rows][:, columns]
@@ -67,7 +70,10 @@ class LargeThings(NamedTuple):
             score less in proportion.
         """
         shape = len(tile) + 1, len(self.labels) + 1
-        overlap = count_overlap(tile.index, self.part(self.inner, window), shape)
+        overlap, certain = (
+            count_overlap(tile.index, self.part(cells, window), shape)
+            for cells in (self.inner, self.certain)
+        )
         enough = MIN_PART * np.prod(self.shape) / self.index.size
         inside, asked = overlap[1:, 1:], overlap[:, 1:].sum(0)
         mostly = is_thing[:, None] & (inside > 0) & (2 * inside >= overlap[1:].sum(1)[:, None])
@@ -75,7 +81,8 @@ class LargeThings(NamedTuple):
         whole, unsure = ~views.cut[:, None], sureness < 1
         pieces = mostly & (unsure | ~whole & (inside >= enough) & (4 * inside >= asked))
         others = mostly & whole
-        overlooked = (2 * inside[is_thing].sum(0) < asked) & (asked >= enough)
+        seen, expected = certain[1:, 1:][is_thing].sum(0), certain[:, 1:].sum(0)
+        overlooked = (2 * seen < expected) & (expected >= enough)
         overlooked &= ~(others & ~unsure).any(0)
         return np.argwhere(pieces), overlooked, views.areas @ (others * sureness)
 

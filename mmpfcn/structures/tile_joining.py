@@ -177,7 +177,7 @@ class JoinedTiles:
     def _add_large(self, number: int, ids: np.ndarray) -> None:
         """Large things where nothing is, and where the tile overlooked them where no thing is."""
         core, large = self.tiling.cores[number], self._large
-        empty = np.append(False, self._credible)[large.part(large.inner, core)] & (ids == 0)
+        empty = np.append(False, self._credible)[large.part(large.certain, core)] & (ids == 0)
         index = large.part(large.index, core)
         no_thing = np.append(False, self._overlooked[number])[index] & ~self._is_thing(ids)
         take = empty | no_thing

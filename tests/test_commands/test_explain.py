@@ -131,6 +131,7 @@ def test_bad_input(folder, tmp_path, refused):
         ("did you mean 'center_thr'", arguments(folder, out, *typo)),
         ('is a folder', arguments(folder, tmp_path)),
         ('can not be written', arguments(folder, folder / NAME / 'page.html')),
+        ('another --out', arguments(folder, folder / NAME / 'page.html', checkpoint='other.pth')),
     ):
         assert message in refused(main, *argv)
     assert not list(tmp_path.iterdir())

@@ -150,6 +150,7 @@ def test_pixels_of_the_pipeline(tmp_path, step):
 @pytest.mark.parametrize('options, message', [
     (['--out', 'model.pt'], '--out is a file that ends in .onnx, got model.pt'),
     (['--out', 'file/model.onnx'], 'file'),
+    (['--out', 'file/model.onnx', '--cfg-options', 'model.neck.out_channels=32'], 'give another --out'),
     (['--cfg-options', 'model.panoptic_head.num_stuff_classes=3',
       'model.panoptic_fusion_head.num_stuff_classes=3'], 'classes'),
     (['--cfg-options', 'model.neck.out_channels=32'], 'belongs to another model'),

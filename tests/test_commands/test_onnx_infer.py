@@ -84,6 +84,7 @@ def test_tool_without_torch(exported, photos, theirs, tmp_path):
     ('text.onnx a.jpg --out-dir out', 'can not be loaded by ONNX Runtime'),
     ('foreign.onnx a.jpg --out-dir out', "no metadata of format 1 under 'mmpfcn'"),
     ('model.onnx no.jpg --out-dir out', 'input no.jpg is not there'),
+    ('no.onnx photos --out-dir model.onnx/out', 'give another --out-dir'),
     ('model.onnx no/*.jpg --out-dir out', 'no file matches the pattern no/*.jpg'),
     ('model.onnx a.jpg --out-dir out --threads 0', '--threads: got 0, expected a whole number from 1 on'),
     ('model.onnx a.jpg --out-dir text.onnx/out', 'text.onnx'),

@@ -419,6 +419,7 @@ def test_any_frame_rate_and_bad_videos_do_not_stop_the_others(demo, tmp_path, mo
     ('*.nothing --out-dir out', r'no file matches the pattern \*.nothing'),
     ('a.png --out-dir a.png', '--out-dir a.png is a file'),
     ('a.png --out-dir a.png/out', 'error: --out-dir a.png is a file, expected a folder\n$'),
+    ('a.png --out-dir /proc/out', '--out-dir /proc/out/panoptic.json can not be .* another --out-dir'),
     ('no.jpg no/more.jpg --out-dir out', 'error: input no.jpg is not there'),
     ('a.png --out-dir out --batch-size 0', '--batch-size 0, expected at least 1'),
     ('a.png --out-dir out --alpha 3', '--alpha 3.0, expected 0 to 1'),

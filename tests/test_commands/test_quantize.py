@@ -120,5 +120,8 @@ def test_what_is_refused(exported, quantized, half, photos, tmp_path, refused):
     below = photos / '0.png' / 'out.onnx'
     error = refused(main, model, photos, '--out', below, '--precision', 'f16')
     assert f'{below} can not be written (' in error and error.endswith('give another --out')
+    for out, message in ((below, 'can not be written'), (tmp_path / 'a.onnx', 'is a folder')):
+        (tmp_path / 'a.onnx').mkdir(exist_ok=True)
+        assert message in refused(main, 'no.onnx', 'no.png', '--out', out)  # before all else
     given = quantized, photos / '0.png', '--out-dir', tmp_path / 'results', '--precision', 'f32'
     assert 'is quantised: give the exported file' in refused(predict, *given)

@@ -266,6 +266,7 @@ DATASET = f'{FOUND_JSON} --cfg-options test_dataloader.dataset'
     (f'{FOUND_JSON} --png none', 'PNGs of .* are not in none: give --png'),
     (f'{FOUND_JSON} --out data', 'is a folder'),
     (f'{FOUND_JSON} --out config.py/x.html', 'give another --out'),
+    ('empty.json --out config.py/x.html', 'give another --out'),
     (f'{FOUND_JSON} --num-images 0', 'got 0, expected a whole number from 1 on'),
     (f'{FOUND_JSON} --log data', 'has no log of a training'),
     (f'{FOUND_JSON} --log config.py', 'line 1 is no JSON object'),

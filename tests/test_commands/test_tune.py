@@ -92,6 +92,7 @@ def test_wrong_input(folder, monkeypatch, refused):
         ([*WHOLE, '--images=0'], '--images 0, expected at least 1'),
         ([*WHOLE, '--out=a.txt'], '--out must end in .py, got a.txt'),
         ([*WHOLE, '--out=tiny.py'], 'is the config itself'),
+        (['tiny.py', 'other.pth', '--out=tiny.py/x.py'], 'give another --out'),  # before a model
         (
             [*WHOLE, '--out=x.py', '--cfg-options', 'val_evaluator.0.classwise=True'],
             '0.classwise: a place in a',

@@ -1,9 +1,19 @@
 """Files appear when they are complete."""
 
-import pytest
-from helpers.files import file_limit
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from mmpfcn.formats.atomic_files import append_line, open_atomic, temporary_prefix, write_atomic
+import pytest
+from helpers.files import file_limit, tree, without_privileges
+
+from mmpfcn.formats.atomic_files import (
+    append_line,
+    open_atomic,
+    require_writable,
+    temporary_prefix,
+    write_atomic,
+)
 
 
 @pytest.mark.parametrize('name', ['a.png', 'x' * 251 + '.png', 'é' * 125 + '.json', '写' * 80])
@@ -36,3 +46,51 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path, mode):
             append_line(file, b'second\n')
         append_line(file, b'third\n')
     assert (tmp_path / 'a').read_bytes() == b'first\nthird\n'
+
+
+@pytest.mark.parametrize('name, error', [
+    ('new', None),
+    ('made/below/new', None),
+    ('file', None),
+    ('read only file', None),
+    ('link to nothing', None),
+    ('folder', IsADirectoryError),
+    ('file/new', OSError),
+    ('file/made/new', NotADirectoryError),
+    ('link to nothing/new', OSError),
+    ('closed/new', PermissionError),
+    ('closed/made/new', PermissionError),
+    ('closed/folder/new', PermissionError),
+    ('x' * 256, OSError),
+])  # fmt: skip
+def test_what_can_not_be_written_is_known_before(name, error):
+    with TemporaryDirectory() as folder, without_privileges_in(Path(folder)) as path:
+        before = tree(path)
+        if error is None:
+            require_writable(path / name)
+            assert tree(path) == before
+            write_atomic(path / name, b'new')
+            return
+        for write in (require_writable, lambda target: write_atomic(target, b'new')):
+            with pytest.raises(error):
+                write(path / name)
+            assert tree(path) == before
+
+
+@contextmanager
+def without_privileges_in(folder):
+    """A place with files, links and folders, of which some are closed."""
+    folder.chmod(0o755)
+    place = folder / 'place'
+    place.mkdir()
+    for name, mode in (('folder', 0o777), ('closed/folder', 0o700), ('closed', 0o555)):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        (place / name).chmod(mode)
+    for name, mode in (('file', 0o666), ('read only file', 0o444)):
+        (place / name).touch()
+        (place / name).chmod(mode)
+    (place / 'link to nothing').symlink_to('nothing')
+    place.chmod(0o777)
+    with without_privileges():
+        yield place
+    (place / 'closed').chmod(0o755)

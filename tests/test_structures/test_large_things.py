@@ -22,6 +22,15 @@ def test_only_things_larger_than_half_a_tile():
     assert (large().inner > 0).sum() == 22 * 22
 
 
+def test_at_an_edge_of_the_image_nothing_is_certain():
+    """A strip that ends between the middle of the last cells and the edge looks as if it went on."""
+    index = np.zeros((40, 40), np.uint16)
+    index[38:, 2:38] = 1
+    found = LargeThings.of(Tile(index, np.zeros(1, int), np.ones(1), np.ones((1, 1))), TILING, 1)
+    assert (found.inner > 0).sum() == 34 and not found.certain.any()
+    assert np.array_equal(large().certain, large().inner)
+
+
 def pieces(number, *masks, is_thing=True, score=1.0):
     """Of a tile whose segments have these masks, given as slices."""
     index = np.zeros((64, 64), np.uint16)

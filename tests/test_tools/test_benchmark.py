@@ -194,6 +194,7 @@ def test_stages_count_their_own_time_and_end(part, monkeypatch):
     ('--train --out-size 9 9', '--out-size belongs to inference'),
     ('--objects -1', 'got -1, expected a whole number from 0 on'),
     ('--batch-size 0', 'got 0, expected a whole number from 1 on'),
+    ('--out /dev/null', '--out /dev/null/benchmark.json can not be written'),
     ('--peers detr', "invalid choice: 'detr'"),
 ])  # fmt: skip
 def test_wrong_arguments(tool, config, arguments, message, refused):

@@ -45,6 +45,7 @@ from mmpfcn.commands.options import (
     from_1,
     new_parser,
     require_file,
+    require_out,
     wrong_ends,
 )
 
@@ -86,6 +87,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         args.configs = [str(find_config(config)) for config in args.configs]
     for path in args.onnx:
         require_file(parser, '--onnx', path)
+    if args.out is not None:
+        require_out(parser, args.out / 'benchmark.json')
     args.device = torch.device(args.device)
     if args.device.type == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: torch sees no CUDA device')

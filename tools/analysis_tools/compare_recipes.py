@@ -32,6 +32,7 @@ from mmpfcn.commands.options import (
     from_0,
     from_1,
     new_parser,
+    require_out,
     wrong_ends,
 )
 from mmpfcn.commands.processes import build_runner
@@ -142,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f'--seconds {args.seconds}, expected more than 0')
     with wrong_ends(parser):
         cfgs = {name: recipe(args.base, name, options) for name in names}
+        require_out(parser, out / 'runs.jsonl')
         out.mkdir(parents=True, exist_ok=True)
     if args.iterations:
         iterations = dict.fromkeys(names, args.iterations)

@@ -18,7 +18,7 @@ from benchmarking.stages import INFERENCE_STAGES, TRAINING_STAGES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmpfcn.commands.options import new_parser
+from mmpfcn.commands.options import new_parser, wrong_ends
 
 matplotlib.rcParams['svg.fonttype'] = 'none'  # text stays text
 ORDER = dict.fromkeys([*INFERENCE_STAGES, *TRAINING_STAGES])
@@ -142,7 +142,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, figure in figures.items():
         if figure is not None:
             path = args.json.with_name(f'{name}.svg')
-            figure.savefig(path)
+            with wrong_ends(parser, f'{path} can not be written: ', (OSError,)):
+                figure.savefig(path)
             print(path)
 
 

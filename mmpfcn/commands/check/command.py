@@ -20,12 +20,19 @@ from tqdm import tqdm
 from mmpfcn.apis.configs import find_config, read_config
 from mmpfcn.datasets import PanopticDataset
 
-from ..options import add_config_options, add_workers, new_parser, wrong_ends
+from ..options import (
+    add_config_options,
+    add_workers,
+    new_parser,
+    require_out,
+    write_or_exit,
+    wrong_ends,
+)
 from ..workers import map_in_processes
 from .annotations import check_categories, make_jobs, pair, read_json
 from .images import check_image
 from .problems import AT_START, KINDS, Findings, Problem
-from .report import Statistics, finding_lines, source_lines, write_report
+from .report import Statistics, finding_lines, report_json, source_lines
 from .sources import Source, check_class_counts, from_config, from_json
 
 WRONG_CONFIG = (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError)
@@ -49,8 +56,8 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     for option, folder in (('images', args.images), ('png', args.png)):
         if folder is not None and not folder.is_dir():
             parser.error(f'--{option} {folder} is not a folder (looked for in {Path.cwd()})')
-    if args.out is not None and args.out.is_dir():
-        parser.error(f'--out {args.out} is a folder, expected the name of a file')
+    if args.out is not None:
+        require_out(parser, args.out)
 
 
 def find_sources(parser: argparse.ArgumentParser, args: argparse.Namespace) -> tuple[list, dict]:
@@ -142,11 +149,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     check_same_classes(to_check, held, findings)
     print('\n'.join(finding_lines(findings)))
     if args.out is not None:
-        try:
-            write_report(args.out, to_check, held, findings)
-        except OSError as error:
-            parser.error(f'--out {args.out} can not be written: {error}')
-        print(f'Report: {args.out}')
+        write_or_exit(parser, args.out, report_json(to_check, held, findings), 'Report')
     return int(findings.unfit)
 
 

@@ -3,11 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
-
-from mmpfcn.formats.panoptic_png import write_atomic
 
 from .annotations import Classes
 from .images import Result
@@ -195,9 +192,9 @@ def finding_lines(findings: Findings) -> Iterator[str]:
         yield 'Nothing that stops a run or makes it wrong.'
 
 
-def write_report(
-    path: Path, sources: Sequence[Source], held: Sequence[Statistics | None], findings: Findings
-) -> None:
+def report_json(
+    sources: Sequence[Source], held: Sequence[Statistics | None], findings: Findings
+) -> bytes:
     report = dict(
         datasets=[
             dict(json=str(source.json), **(statistics.as_dict() if statistics else {}))
@@ -215,4 +212,4 @@ def write_report(
         ],
         unfit=findings.unfit,
     )
-    write_atomic(path, json.dumps(report, indent=1, ensure_ascii=False).encode())
+    return json.dumps(report, indent=1, ensure_ascii=False).encode()

@@ -18,7 +18,7 @@ from mmpfcn.visualization.heat_maps import TAKEN
 from mmpfcn.visualization.targets import level_name
 
 from .. import options
-from ..page import fill_template, require_page
+from ..page import fill_template
 from . import texts
 from .pictures import Pictures
 
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     options.require_file(parser, 'image', args.image)
     options.require_checkpoint(parser, '--checkpoint', args.checkpoint)
     path = args.out or Path(f'{Path(args.image).stem}.html')
-    require_page(parser, path)
+    options.require_out(parser, path)
     cfg = options.load_config(parser, args)
     wrong_model = (*options.WRONG, AttributeError)
     with options.wrong_ends(parser, 'the model can not be built: ', wrong_model):

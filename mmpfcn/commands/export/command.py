@@ -13,7 +13,14 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..options import add_config_options, load_config, new_parser, require_checkpoint, wrong_ends
+from ..options import (
+    add_config_options,
+    load_config,
+    new_parser,
+    require_checkpoint,
+    require_out,
+    wrong_ends,
+)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,8 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     require_checkpoint(parser, 'checkpoint', args.checkpoint)
     out = args.out or Path(args.checkpoint).with_suffix('.onnx')
-    if out.suffix != '.onnx' or out.is_dir():
+    if out.suffix != '.onnx':
         parser.error(f'--out is a file that ends in .onnx, got {out}')
+    require_out(parser, out)
     config = load_config(parser, args)
     try:
         from .export import export_onnx

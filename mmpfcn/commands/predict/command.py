@@ -131,6 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     for path in (args.out_dir, *args.out_dir.parents):
         if path.exists() and not path.is_dir():
             parser.error(f'--out-dir {path} is a file, expected a folder')
+    options.require_out(parser, args.out_dir / 'panoptic.json', '--out-dir')
     work = list_work(parser, args)
     tiles = tiles_of(parser, args, work)
     inferencer = build_inferencer(parser, args)

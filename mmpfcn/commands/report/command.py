@@ -22,7 +22,7 @@ from rich.progress import track
 from mmpfcn.datasets.inner_datasets import dataset_of, inner_datasets, metainfo_of
 
 from .. import options
-from ..page import fill_template, require_page
+from ..page import fill_template
 from ..workers import map_in_processes
 from .curves import Log, draw_chart, find_logs, read_logs
 from .measuring import Comparer, Job, add_up, worst_and_best
@@ -70,7 +70,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     if not args.results.is_file():
         parser.error(f'{args.results} is not a file (looked for in {Path.cwd()})')
     args.out = args.out or args.results.with_suffix('.html')
-    require_page(parser, args.out)
+    options.require_out(parser, args.out)
 
 
 def build_dataset(parser: argparse.ArgumentParser, cfg: Config) -> BaseDataset:
