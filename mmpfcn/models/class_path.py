@@ -43,11 +43,8 @@ class ClassPath(BaseModule):
         self.norms = ModuleList(nn.BatchNorm2d(c, affine=False) for c in in_channels)
         self.dropout = nn.Dropout2d(drop_rate)
         self.out = nn.Conv2d(sum(in_channels), sum(self.num_channels), 1)
-
-    def init_weights(self) -> None:
-        super().init_weights()
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():  # here: a test of older weights initialises nothing
+            nn.init.zeros_(parameter)
 
     def forward(self, levels: Sequence[LevelMaps], feats: Sequence[Tensor]) -> list[LevelMaps]:
         """Add to the maps of P3..P7 what the features (N, in_channels[i], h_i, w_i) say.

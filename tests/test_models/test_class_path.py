@@ -5,6 +5,7 @@ import torch
 from helpers import onnx_model, tiny
 from helpers.onnx_model import assert_same
 from helpers.tiny_inferencer import picture
+from mmdet.registry import MODELS
 
 from mmpfcn import ClassPath
 from mmpfcn.commands.export.export import export_onnx
@@ -30,6 +31,18 @@ def test_nothing_is_added_at_the_start():
     levels = levels_of(model, images)
     model.panoptic_head.class_path = None
     for ours, plain in zip(levels, levels_of(model, images), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, plain, strict=True))
+
+
+def test_weights_from_before_it_give_what_they_gave():
+    """In a test, too, which loads what there is and initialises nothing."""
+    config, old = tiny.config(), tiny.build()
+    config.panoptic_head.class_path = PATH
+    model = MODELS.build(config)
+    missing = model.load_state_dict(old.state_dict(), strict=False).missing_keys
+    assert all('.class_path.' in key for key in missing) and missing
+    images = torch.randn(1, 3, 64, 64)
+    for ours, plain in zip(*(levels_of(x.eval(), images) for x in (model, old)), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, plain, strict=True))
 
 

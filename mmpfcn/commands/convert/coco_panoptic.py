@@ -27,7 +27,7 @@ from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
 from .coco import CocoFile, Outline, default_specs, number_classes, outlines, read_coco
-from .fields import encode, some
+from .fields import decode, encode, some
 from .images import check_values, find_files, image_record, read_ids
 from .own_data import exit_on_error, json_path, make, own_data_parser
 from .segments import Canvas, Painted
@@ -64,7 +64,8 @@ def paint(classes: Classes, drawn: list[Outline], stuff_png: Path | None, image:
         layer = 0 if outline.category is None else 1 + isthing + (isthing and not outline.crowd)
         layers.append((layer, -float(mask_utils.area(rle)), outline, rle, name))
     for _, _, outline, rle, name in sorted(layers, key=lambda entry: entry[:2]):
-        canvas.paint(mask_utils.decode(rle), outline.category, crowd=outline.crowd, name=name)
+        mask, where = decode(rle)
+        canvas.paint(mask, outline.category, crowd=outline.crowd, name=name, where=where)
     return canvas.result()
 
 

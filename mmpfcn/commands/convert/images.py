@@ -19,6 +19,7 @@ from .fields import some
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 Image.MAX_IMAGE_PIXELS = None  # check_pixels has the limit of all our tools
 ID_MODES = ('L', 'P', '1', 'I', 'I;16', 'I;16B', 'F')
+LOSSY = ('JPEG', 'MPO')
 
 
 def find_files(
@@ -109,6 +110,7 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as file:
             mode, (width, height) = file.mode, file.size
             fits = width * height <= MAX_PIXELS
+            lossy, pages = file.format in LOSSY, _count_pages(file)
             ids = np.array(file) if mode in ID_MODES and fits else None
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded ({error}): write it again') from error
@@ -118,6 +120,11 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
             f'{path} has {mode} pixels, expected a grey (8 or 16 bit) or palette PNG: turn its '
             'colours into one id per pixel first'
         )
+    if lossy or pages > 1:
+        raise ValueError(
+            f'{path} is {"a JPEG, which changes numbers" if lossy else f"{pages} pages"}, expected '
+            'one id per pixel, such as in a PNG: save it so from what it was made of'
+        )
     if ids.shape != (image['height'], image['width']):
         raise ValueError(
             f'{path} is {ids.shape[1]} x {ids.shape[0]}, but its image {image["file_name"]} is '
@@ -126,9 +133,19 @@ def read_ids(path: Path, image: dict) -> np.ndarray:
     return whole_numbers(ids, path)
 
 
+def _count_pages(file: Image.Image) -> int:
+    """How many there are; 1 where the second is of another size, as smaller copies are."""
+    pages, sizes = getattr(file, 'n_frames', 1), []
+    for page in range(min(pages, 2))[::-1]:  # ends at the first
+        file.seek(page)
+        sizes.append(file.size)
+    return pages if len({*sizes}) == 1 else 1
+
+
 def whole_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     """int32 of the same numbers; ValueError where they are not whole, or too large."""
-    numbers = array.astype(np.int32)
+    with np.errstate(invalid='ignore'):  # NaN
+        numbers = array.astype(np.int32)
     if (numbers != array).any():
         raise ValueError(
             f'{path} has {array.dtype} numbers that are not whole or beyond 32 bits, expected ids'

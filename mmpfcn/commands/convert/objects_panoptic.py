@@ -10,6 +10,8 @@ of the image's size, `.mat` with several of them one that is called `inst_map`. 
 the smaller object is on top. Pixels of no object are void, unless --background says what they are.
 """
 
+import io
+import json
 from collections import defaultdict
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,7 +20,10 @@ import numpy as np
 from pycocotools import mask as mask_utils
 from scipy.io import loadmat
 
+from mmpfcn.formats.file_content import read_content
+
 from .classes import Void, add_background, make_categories, read_specs, read_void
+from .fields import decode
 from .images import IMAGE_SUFFIXES, find_files, image_record, match, read_ids, whole_numbers
 from .own_data import exit_on_error, json_path, make, own_data_parser
 from .segments import Canvas, Painted, segments_of
@@ -58,7 +63,8 @@ def paint_masks(thing: int, ground: int | None, files: list[Path], image: dict) 
         rle = mask_utils.encode(np.asfortranarray(read_map(file, image) != 0, np.uint8))
         layers.append((-int(mask_utils.area(rle)), file.name, rle))
     for _, name, rle in sorted(layers, key=lambda layer: layer[:2]):
-        canvas.paint(mask_utils.decode(rle), thing, name=name)
+        mask, where = decode(rle)
+        canvas.paint(mask, thing, name=name, where=where)
     return canvas.result()
 
 
@@ -66,25 +72,31 @@ def read_map(file: Path, image: dict) -> np.ndarray:
     """(H, W) int32 of a file, of the image's size; ValueError names it and what is wrong."""
     if file.suffix.lower() not in ARRAYS:
         return read_ids(file, image)
+    content = io.BytesIO(read_content(file))
     try:
         if file.suffix.lower() == '.npy':
-            arrays = {'array': np.load(file, allow_pickle=False)}
+            arrays = {'array': np.load(content, allow_pickle=False)}
         else:
-            arrays = {k: v for k, v in loadmat(file).items() if not k.startswith('__')}
+            arrays = {k: v for k, v in loadmat(content).items() if not k.startswith('__')}
     except Exception as error:  # both have many for what a file can be
         raise ValueError(
             f'{file} cannot be read ({error}): save it again, as one array of numbers or a .mat of '
             'version 7'
         ) from error
     size = image['height'], image['width']
-    fits = [key for key, array in arrays.items() if array.shape == size]
+    dense = {
+        k: x for k, x in arrays.items() if isinstance(x, np.ndarray) and x.dtype.kind in 'buif'
+    }
+    fits = [key for key, array in dense.items() if array.shape == size]
     key = fits[0] if len(fits) == 1 else VARIABLE
     if key not in fits:
-        shown = ', '.join(f'{key} {array.shape}' for key, array in arrays.items())
+        shown = ', '.join(
+            f'{key} {x.shape if key in dense else type(x).__name__}' for key, x in arrays.items()
+        )
         raise ValueError(
-            f'{file} has {shown or "nothing"}, expected one array of {size}, the size of '
-            f'{image["file_name"]}, or among several one that is called {VARIABLE}: save the map '
-            'of objects alone'
+            f'{file} has {shown or "nothing"}, expected one array of numbers of {size}, the '
+            f'size of {image["file_name"]}, or among several one that is called {VARIABLE}: save '
+            'the map of objects alone'
         )
     return whole_numbers(arrays[key], file)
 
@@ -132,3 +144,10 @@ def main() -> None:
     thing, ground = (*(category['id'] for category in categories), None)[:2]
     read = partial(read_objects, thing, ground, read_void(args))
     make(args, jobs, read, categories, made_by='objects_panoptic.py', background=background)
+    annotations = json.loads(json_path(args).read_bytes())['annotations']
+    counts = [sum(s['category_id'] == thing for s in x['segments_info']) for x in annotations]
+    if max(counts) == 1 and not any(one_each for _, _, (_, one_each, _) in jobs):
+        print(
+            'warning: no image has more than one object. If the masks show objects by 1 or 255 '
+            'only, all of an image became one: number them first, such as by scipy.ndimage.label'
+        )

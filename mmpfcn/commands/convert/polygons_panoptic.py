@@ -23,10 +23,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as mask_utils
 
 from .classes import Void, add_background, make_categories, read_specs, read_void
-from .fields import encode, some
+from .fields import decode, encode, some
 from .images import IMAGE_SUFFIXES, find_files, image_record, match
 from .imagescope import read_imagescope
 from .outlines import Drawing, Shape, read_labelme, read_via, write_embedded
@@ -45,23 +44,24 @@ def draw(
     if background is not None:
         canvas.paint(np.ones(size, bool), by_name[background])
     for shape in shapes:
-        mask = shape_mask(shape, *size)
-        canvas.paint(mask, by_name.get(shape.label), shape.key, name=shape.name)
+        mask, where = shape_mask(shape, *size)
+        category = by_name.get(shape.label)
+        canvas.paint(mask, category, shape.key, name=shape.name, where=where)
     return canvas.result()
 
 
-def shape_mask(shape: Shape, height: int, width: int) -> np.ndarray:
-    """(H, W), 1 where the shape is."""
+def shape_mask(shape: Shape, height: int, width: int) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """(h, w), 1 where the shape is, and the rows and columns of the image that these are."""
     if shape.bitmap is None:
         polygon = [number for point in shape.outline for number in point]
-        return mask_utils.decode(encode([polygon], height, width, shape.name))
+        return decode(encode([polygon], height, width, shape.name))
     png, x, y = shape.bitmap
     bitmap = np.array(Image.open(io.BytesIO(png))).astype(bool)
     bitmap = bitmap[max(-y, 0) :, max(-x, 0) :]
     mask = np.zeros((height, width), np.uint8)
     part = mask[max(y, 0) : max(y, 0) + bitmap.shape[0], max(x, 0) : max(x, 0) + bitmap.shape[1]]
     part[:] = bitmap[: part.shape[0], : part.shape[1]]
-    return mask
+    return mask, np.s_[:, :]
 
 
 def check_labels(

@@ -34,11 +34,12 @@ class Canvas:
 
     def paint(
         self,
-        mask: np.ndarray,  # (H, W) bool or 0/1
+        mask: np.ndarray,  # (H, W) bool or 0/1, or the part of it that is at `where`
         category: int | None,  # None is void
         key: Hashable = None,  # of parts of one object that are painted one by one
         crowd: bool = False,  # a region of several objects of a thing class
         name: str | None = None,  # of an annotation, which is counted where no pixel remains
+        where: tuple[slice, slice] = np.s_[:, :],  # rows and columns
     ) -> None:
         number, kind = len(self._ids), 'objects'
         if category not in self._things:
@@ -46,7 +47,7 @@ class Canvas:
         elif crowd:
             key = kind = 'crowd regions'
         mask = mask.astype(bool, copy=False)
-        self._numbers[mask] = number
+        self._numbers[where][mask] = number
         if category is None:
             self._ids.append(0)
             return

@@ -109,6 +109,10 @@ def test_files_of_others(data):
     assert_names(failure(TOOL, *where, out=out), ['got <annotation>', 'move it away'])
     (data / 'xml' / 'TCGA-1-DX1.xml').write_text('<Annotations><Annotation>')
     assert_names(failure(TOOL, *where, out=out), ['TCGA-1-DX1.xml is not valid XML'])
+    for encoding in ('shift_jis', 'nonsense'):  # those that the parser has not
+        text = f'<?xml version="1.0" encoding="{encoding}"?><Annotations/>'
+        (data / 'xml' / 'TCGA-1-DX1.xml').write_text(text)
+        assert_names(failure(TOOL, *where, out=out), ['TCGA-1-DX1.xml is not valid XML'])
     write(data / 'xml' / 'TCGA-2-DX1.xml', layer(box(0, 0, 9, 9)))
     write(data / 'xml' / 'TCGA-1-DX1.xml', layer(box(0, 0, 9, 9)))
     assert_names(failure(TOOL, *where, out=out), ['TCGA-2-DX1.xml has no image of its name'])

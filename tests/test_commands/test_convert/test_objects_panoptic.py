@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 from helpers.own_data import assert_names, failure, grid, made, photo, run, save
+from PIL import Image
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
+
+from mmpfcn.formats.file_content import LFS_POINTER
 
 TOOL = 'objects_panoptic'
 SIZE = (3, 6)
@@ -124,3 +128,42 @@ def test_a_matlab_file_says_which_array(data):
     assert_names(message, ['one (3, 6), two (3, 6)', 'called inst_map'])
     savemat(path, dict(nuclei=NUMBERS))
     assert convert(data, *LISTED).labels('city/a.tif').tolist() == EXPECTED
+
+
+def test_files_that_would_be_read_in_part_or_wrongly_are_refused(data, tmp_path):
+    """A stack, a JPEG, sparse arrays, an archive of arrays, a pointer of Git LFS."""
+    stack = [Image.fromarray((NUMBERS == i).astype(np.uint8)) for i in (1, 2)]
+    ways = {
+        'a.tif': (lambda path: stack[0].save(path, save_all=True, append_images=stack[1:]), '2 pages'),
+        'a.jpg': (lambda path: stack[0].save(path), 'JPEG'),
+        'a.mat': (
+            lambda path: savemat(path, dict(m=csc_matrix(NUMBERS * 1.0))),
+            'numbers of (3, 6)',
+        ),
+        'a.npy': (lambda path: np.savez(path.open('wb'), a=NUMBERS), 'array NpzFile'),
+        'a/1.npy': (lambda path: path.write_bytes(LFS_POINTER + b'v1'), 'git lfs pull'),
+    }
+    for name, (write, part) in ways.items():
+        path = data / 'masks' / 'city' / name
+        path.parent.mkdir(exist_ok=True)
+        write(path)
+        message = failure(TOOL, data / 'train', data / 'masks', *LISTED, out=data / 'annotations')
+        assert_names(message, [name, part])
+        path.unlink()
+
+
+def test_a_map_whose_second_page_is_a_smaller_copy(data):
+    pages = [Image.fromarray(NUMBERS.astype(np.uint8)), Image.new('L', (3, 1))]
+    pages[0].save(data / 'masks' / 'city' / 'a.tif', save_all=True, append_images=pages[1:])
+    assert convert(data, *LISTED).labels('city/a.tif').tolist() == EXPECTED
+
+
+def test_all_objects_by_one_value(data, capsys):
+    """They became one: that is said, but not of a mask for each object."""
+    save(data / 'masks' / 'city' / 'a.png', (NUMBERS > 0).astype(np.uint8) * 255)
+    convert(data, *LISTED)
+    assert 'no image has more than one object' in capsys.readouterr().out
+    (data / 'masks' / 'city' / 'a').mkdir()
+    (data / 'masks' / 'city' / 'a.png').rename(data / 'masks' / 'city' / 'a' / '1.png')
+    convert(data, *LISTED, '--overwrite')
+    assert 'no image has more' not in capsys.readouterr().out
