@@ -118,9 +118,8 @@ class PanopticFCNHead(BaseModule):
         )
         self.region_labels = region_labels(**counts)
         self.feature_encoder = MODELS.build(feature_encoder)
-        channels = dict(
-            num_things_classes=num_things_classes, num_region_channels=len(self.region_labels)
-        )
+        num_regions = len(self.region_labels)
+        channels = dict(num_things_classes=num_things_classes, num_region_channels=num_regions)
         self.kernel_generator = MODELS.build(
             kernel_generator,
             default_args=dict(embed_channels=self.feature_encoder.out_channels, **channels),
