@@ -20,7 +20,7 @@ class ClassPath(BaseModule):
     """Logits from the backbone's last features, added to the centres and regions of every level.
 
     Normalised features at the stride of the first, one 1 x 1 convolution that starts at zero. Its
-    gradient does not reach the backbone, whose features would lose what they know of classes.
+    gradient does not reach the backbone.
 
     Args:
         in_channels: of the last features of the backbone, which :class:`PanopticFCN` gives to the
