@@ -58,29 +58,30 @@ class LargeThings(NamedTuple):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What a tile has of them; parts of less than :data:`MIN_PART` cells are left alone.
 
-        A thing is a piece of a large one where half of it lies in that, and either an edge of the
-        tile cuts it and it is a quarter of what the tile should have of the large one, or it scores
-        less: what is seen of a large thing in a tile looks like this and that. A large thing is
-        overlooked where the tile has things on less than half of it, and none as a whole that
-        scores as much.
+        A thing is a piece of a large one where half of it lies in that, and it scores less, or the
+        overview would have shown it, or an edge of the tile cuts it and it is a quarter of what the
+        tile should have of the large one: what is seen of a large thing in a tile looks like this
+        and that. A large thing is overlooked where the tile has things on less than half of it, and
+        no small one as a whole that scores as much.
 
         Returns:
             (m, 2) pairs of a segment and the large thing it is a piece of, from 0; (K,) bool: the
-            overlooked; (K,) pixels of things in the core that lie in it as a whole, those that
-            score less in proportion.
+            overlooked; (K,) pixels of things in the core that lie in it as a whole and are too
+            small for the overview, those that score less in proportion.
         """
         shape = len(tile) + 1, len(self.labels) + 1
         overlap, certain = (
             count_overlap(tile.index, self.part(cells, window), shape)
             for cells in (self.inner, self.certain)
         )
-        enough = MIN_PART * np.prod(self.shape) / self.index.size
+        cell = np.prod(self.shape) / self.index.size
+        enough, visible = MIN_PART * cell, overlap[1:, 1:] >= MIN_CELLS**2 * cell
         inside, asked = overlap[1:, 1:], overlap[:, 1:].sum(0)
         mostly = is_thing[:, None] & (inside > 0) & (2 * inside >= overlap[1:].sum(1)[:, None])
         sureness = np.minimum(tile.scores[:, None] / self.scores.clip(min=1e-9), 1)
-        whole, unsure = ~views.cut[:, None], sureness < 1
-        pieces = mostly & (unsure | ~whole & (inside >= enough) & (4 * inside >= asked))
-        others = mostly & whole
+        cut, unsure = views.cut[:, None], sureness < 1
+        pieces = mostly & (unsure | visible | cut & (inside >= enough) & (4 * inside >= asked))
+        others = mostly & ~cut & ~visible
         seen, expected = certain[1:, 1:][is_thing].sum(0), certain[:, 1:].sum(0)
         overlooked = (2 * seen < expected) & (expected >= enough)
         overlooked &= ~(others & ~unsure).any(0)

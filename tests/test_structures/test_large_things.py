@@ -51,13 +51,14 @@ def test_a_large_piece_that_is_cut():
 
 
 def test_a_thing_that_a_tile_sees_as_a_whole_is_another():
-    assert pieces(0, np.s_[8:60, 8:60]) == ([], [False], [48 * 48])  # pixels in the core
+    assert pieces(0, np.s_[8:36, 30:58]) == ([], [False], [28 * 26])  # 7 x 7 cells, pixels in the core
+    assert pieces(0, np.s_[12:44, 24:56]) == ([[0, 0]], [True], [0])  # 8 x 8: the overview shows none
     assert large().credible(np.array([3686])).all() and not large().credible(np.array([3687])).any()
 
 
 def test_what_scores_less_is_a_piece():
     whole, small, score = np.s_[8:60, 8:60], np.s_[40:60, 40:60], 0.35
-    assert pieces(0, whole, score=score) == ([[0, 0]], [False], [48 * 48 / 2])
+    assert pieces(0, whole, score=score) == ([[0, 0]], [False], [0])
     assert pieces(0, small, score=score) == ([[0, 0]], [True], [16 * 16 / 2])
     assert pieces(0, small, score=0.7) == ([], [False], [16 * 16])
     assert pieces(0, np.s_[:, :20], score=score)[0] == []  # less than half of it lies in the large one
