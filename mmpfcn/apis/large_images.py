@@ -144,16 +144,23 @@ class TiledPrediction:
         """Pixels of a tile, or of the whole image made as small as a tile, and what is valid."""
         if number < len(self.tiling):
             return self.raster.read(self.tiling.windows[number])
+        return self.raster.read_small(self._small_shape())
+
+    def _small_shape(self) -> tuple[int, int]:
+        """(h, w) of the whole image made as small as a tile."""
         h, w = self.tiling.shape
         scale = min(self.tiling.tile / max(h, w), 1)
-        return self.raster.read_small((max(round(h * scale), 1), max(round(w * scale), 1)))
+        return max(round(h * scale), 1), max(round(w * scale), 1)
 
     def rule(self) -> PixelRule:
-        """The model's; its percentiles are those of what is valid in the whole image."""
+        """The model's; its percentiles are those of what is valid in the whole image.
+
+        Of a sample of its pixels, where it is larger than a tile.
+        """
         rule = self.inferencer.rule
         if not rule.percentiles:
             return rule
-        image, valid = self.read(len(self.tiling))
+        image, valid = self.raster.sample(self._small_shape())
         return rule.fixed(image[valid][None])
 
     def predict(self, batch_size: int) -> None:
