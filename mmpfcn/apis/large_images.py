@@ -25,7 +25,7 @@ from ..formats.raster import Raster, write_ids, write_lines, write_polygons
 from ..formats.read_ahead import read_ahead
 from ..structures.tile import Tile
 from ..structures.tile_joining import JoinedTiles
-from ..structures.tiling import Tiling
+from ..structures.tiling import Tiling, usual_overlap
 from .panoptic_result import PanopticResult
 
 WORK_FOLDER = 'records/tiles'
@@ -45,7 +45,7 @@ def predict_large(
     path: str | Path | Input,
     out_dir: str | Path,
     tile: int = 1024,
-    overlap: int = 256,
+    overlap: int | None = None,
     batch_size: int = 1,
     polygons: bool = False,
     rank: int = 0,
@@ -61,7 +61,8 @@ def predict_large(
         path: an image file that rasterio reads (``mmpfcn[large]``).
         out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
             and ``panoptic/<stem>.jsonl``, a segment in each line.
-        tile, overlap: side of a tile, and least number of pixels that neighbours share.
+        tile, overlap: side of a tile, and least number of pixels that neighbours share;
+            None for a quarter of the side.
         batch_size: tiles computed at once.
         polygons: write ``panoptic/<stem>.geojson`` as well.
         rank, world_size: number of this process, and of those that share the tiles in one
@@ -75,7 +76,11 @@ def predict_large(
         OSError: a file can not be written.
         ImportError: rasterio is missing.
     """
-    (item,) = list_files([path], out_dir)
+    items = list(list_files([path], out_dir))
+    if len(items) > 1:
+        raise ValueError(f'{path} names {len(items)} images, expected one: call it for each')
+    (item,) = items
+    overlap = usual_overlap(tile) if overlap is None else overlap
     tiles = TiledPrediction(inferencer, item, Path(out_dir), tile, overlap, rank, world_size)
     tiles.predict(batch_size)
     return None if tiles.missing(tiles.numbers) else tiles.join(polygons)

@@ -74,13 +74,15 @@ class Raster:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no image, cut off, turned by EXIF, or of other bands or pixels.
+        ValueError: no image, an address, cut off, turned by EXIF, or of other bands or pixels.
         ImportError: rasterio is missing.
     """
 
     def __init__(self, path: str | os.PathLike, rule: PixelRule = COLOUR) -> None:
         self._rasterio = import_rasterio()
         self.path = os.fspath(path)
+        if '://' in self.path:
+            raise ValueError(f'image {path} is an address, of which no tiles are read: download it')
         if not Path(self.path).is_file():
             raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
         header = self._check_header()

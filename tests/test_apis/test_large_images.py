@@ -177,7 +177,16 @@ def test_tiles_that_can_not_be_made(inferencer, image, tmp_path):
     for sizes, message in (((16, 4), 'too small for the model'), ((64, 64), 'expected an overlap')):
         with pytest.raises(ValueError, match=message):
             inferencer.large(image, tmp_path / 'out', *sizes)
+    cv2.imwrite(str(tmp_path / 'b.png'), picture(150, 220))
+    with pytest.raises(ValueError, match='names 2 images, expected one'):
+        inferencer.large(tmp_path, tmp_path / 'out', tile=64)
     assert not (tmp_path / 'out').exists()
+
+
+def test_tiles_share_a_quarter_if_nothing_is_said(inferencer, image, tmp_path):
+    inferencer.large(image, tmp_path / 'said', 64, 16)
+    inferencer.large(image, tmp_path / 'unsaid', 64)
+    assert contents(tmp_path / 'said') == contents(tmp_path / 'unsaid')
 
 
 def test_what_is_not_valid_is_no_segment(inferencer, image):

@@ -187,6 +187,8 @@ def test_what_can_not_be_used_says_why(tmp_path):
     for name, message in cases.items():
         with pytest.raises(ValueError, match=f'{name}.*{message}'):
             Raster(tmp_path / name)
+    with pytest.raises(ValueError, match='https://a.org/b.tif is an address.*download it'):
+        Raster('https://a.org/b.tif')
     with pytest.raises(FileNotFoundError, match='none.tif is not there'):
         Raster(tmp_path / 'none.tif')
 
