@@ -5,9 +5,10 @@ import json
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import is_zipfile
@@ -15,7 +16,7 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from mmengine.infer import BaseInferencer
-from rich.progress import track
+from rich.progress import Progress, track
 
 from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
@@ -171,21 +172,27 @@ class TiledPrediction:
     def predict(self, batch_size: int) -> None:
         """This process's share of the tiles. Files are read and written while the network works."""
         share = self.missing(self.numbers[self.rank :: self.world_size])
+        with Progress(disable=not self.inferencer.show_progress) as progress:
+            bar = progress.add_task('Tiles', total=len(share))
+            self._predict(share, batch_size, partial(progress.advance, bar))
+
+    def _predict(
+        self, share: Sequence[int], batch_size: int, advance: Callable[[], object]
+    ) -> None:
         valid: deque[np.ndarray] = deque()
 
         def save(result: PanopticResult, mask: np.ndarray) -> None:
             as_tile(result, mask).save(self.path(int(result.stem)))
 
         tiles = read_ahead(map(self.read, share), AHEAD)
-        results = self._results(self._inputs(share, tiles, valid), batch_size)
+        results = self._results(self._inputs(share, tiles, valid, advance), batch_size)
         waiting: deque[Future] = deque()
         with ThreadPoolExecutor(1) as writer, closing(tiles):
-            for result in track(
-                results, 'Tiles', len(share), disable=not self.inferencer.show_progress
-            ):
+            for result in results:
                 waiting.append(writer.submit(save, result, valid.popleft()))
                 if len(waiting) > AHEAD:
                     waiting.popleft().result()
+                advance()
             for written in waiting:
                 written.result()
 
@@ -194,11 +201,13 @@ class TiledPrediction:
         numbers: Iterable[int],
         tiles: Iterable[tuple[np.ndarray, np.ndarray]],
         valid: deque[np.ndarray],
+        advance: Callable[[], object],
     ) -> Iterator[Input]:
-        """What is to be predicted; appends what of it is ``valid``."""
+        """What is to be predicted; appends what of it is ``valid``. Void is done at once."""
         for number, (image, mask) in zip(numbers, tiles, strict=True):
             if not mask.any():
                 Tile.empty(mask.shape).save(self.path(number))
+                advance()
                 continue
             valid.append(mask)
             name = f'{self.item.name}, tile {number + 1} of {len(self.tiling)}'
@@ -231,7 +240,9 @@ class TiledPrediction:
         segments = [dict(s, name=names[s['label']]) for s in joined.segments()]
         write_lines(files[1], segments)
         if polygons:
-            write_polygons(files[2], files[0], {s['id']: s for s in segments})
+            with Progress(disable=not self.inferencer.show_progress) as progress:
+                progress.add_task('Outlines', total=None)  # how many there are shows at the end
+                write_polygons(files[2], files[0], {s['id']: s for s in segments})
         return LargeResult(*files[:2], files[2] if polygons else None)
 
 

@@ -49,6 +49,21 @@ def test_map_segments_and_polygons_once(predict, image, tmp_path, capsys):
     assert contents(tmp_path / 'out')['panoptic/large.tif'] != files['panoptic/large.tif']
 
 
+def test_progress_counts_tiles_without_a_valid_pixel(predict, tmp_path, capsys):
+    pixels = picture(100, 300).transpose(2, 0, 1) | 1
+    pixels[:, :, :200] = 0
+    kind = dict(driver='GTiff', count=3, height=100, width=300, dtype='uint8', nodata=0)
+    for number, part in enumerate((pixels, 0 * pixels)):
+        with rasterio.open(tmp_path / f'{number}.tif', 'w', **kind) as file:
+            file.write(part)
+        assert predict(tmp_path / f'{number}.tif', *TILES, '--polygons') == 0
+        shown = capsys.readouterr().out
+        assert [' 100%' in line for line in shown.splitlines() if line[:5] in ('Tiles', 'Joini')] == [
+            True
+        ] * 2
+        assert 'Outlines' in shown
+
+
 def test_processes_share_the_tiles(predict, image, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('WORLD_SIZE', '2')
     for rank in '10':
