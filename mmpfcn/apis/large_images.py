@@ -18,6 +18,7 @@ import torch
 from mmengine.infer import BaseInferencer
 from rich.progress import Progress, track
 
+from ..formats.atomic_files import delete_partial
 from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
 from ..formats.label_map import segment_index
@@ -127,6 +128,9 @@ class TiledPrediction:
         # the overview first: reading it shows whether the file is whole
         overview = [len(self.tiling)] if len(self.tiling) > 1 else []
         self.numbers = [*overview, *range(len(self.tiling))]
+        target = out_dir / PNG_FOLDER / item.stem
+        ends = ('.tif', '.jsonl', '.geojson')
+        self.files = [target.with_name(target.name + end) for end in ends]
 
     def _fingerprint(self) -> str:
         """Of everything on which a tile depends."""
@@ -172,6 +176,9 @@ class TiledPrediction:
     def predict(self, batch_size: int) -> None:
         """This process's share of the tiles. Files are read and written while the network works."""
         share = self.missing(self.numbers[self.rank :: self.world_size])
+        delete_partial(map(self.path, share))
+        if self.world_size == 1:  # else another may be joining
+            delete_partial(self.files)
         with Progress(disable=not self.inferencer.show_progress) as progress:
             bar = progress.add_task('Tiles', total=len(share))
             self._predict(share, batch_size, partial(progress.advance, bar))
@@ -222,8 +229,6 @@ class TiledPrediction:
     def join(self, polygons: bool) -> LargeResult:
         """One map of all tiles, which have to be there."""
         meta, names = self.inferencer.dataset_meta, self.inferencer.dataset_meta['classes']
-        target = self.out_dir / PNG_FOLDER / self.item.stem
-        files = [target.with_name(target.name + end) for end in ('.tif', '.jsonl', '.geojson')]
         joined = JoinedTiles(
             self.tiling,
             lambda number: Tile.load(self.path(number)),
@@ -234,16 +239,16 @@ class TiledPrediction:
         blocks = track(
             joined.blocks(), 'Joining', len(self.tiling), disable=not self.inferencer.show_progress
         )
-        with write_ids(files[0], self.tiling.shape, self.raster.place, self.rank) as write:
+        with write_ids(self.files[0], self.tiling.shape, self.raster.place, self.rank) as write:
             for window, ids in blocks:
                 write(window, ids)
         segments = [dict(s, name=names[s['label']]) for s in joined.segments()]
-        write_lines(files[1], segments)
+        write_lines(self.files[1], segments)
         if polygons:
             with Progress(disable=not self.inferencer.show_progress) as progress:
                 progress.add_task('Outlines', total=None)  # how many there are shows at the end
-                write_polygons(files[2], files[0], {s['id']: s for s in segments})
-        return LargeResult(*files[:2], files[2] if polygons else None)
+                write_polygons(self.files[2], self.files[0], {s['id']: s for s in segments})
+        return LargeResult(*self.files[:2], self.files[2] if polygons else None)
 
 
 def as_tile(result: PanopticResult, valid: np.ndarray) -> Tile:

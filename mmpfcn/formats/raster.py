@@ -263,7 +263,7 @@ def write_ids(
     """
     rasterio = import_rasterio()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{temporary_prefix(path.name)}{writer}.tif')
+    partial = path.with_name(f'{temporary_prefix(path.name)}{writer}')
     sidecar = Path(f'{partial}{SIDECAR}')
     name = _gdal_name(partial)
     kind = dict(driver='GTiff', count=1, dtype='int32', height=shape[0], width=shape[1], nodata=0)

@@ -102,6 +102,17 @@ def test_what_is_finished_is_kept_where_the_map_can_not_be_written(predict, imag
     assert predict(image, *TILES) == 1
     assert 'What was finished is kept; the same command goes on' in capsys.readouterr().err
     assert not [path for path in (tmp_path / 'out').rglob('.*')]
+    tile = next((tmp_path / 'out').rglob('0000001.npz'))
+    tile.unlink()
+    names = ('.large.tif.1', '.large.jsonl.a_b2c3d4', '.large.geojson.abcd1234')
+    rests = [
+        *(tmp_path / 'out' / 'panoptic' / name for name in names),
+        tile.with_name('.0000001.npz.abcd1234'),
+    ]
+    for path in rests:  # as if a process had been killed while it wrote them
+        path.touch()
+    assert predict(image, *TILES) == 1
+    assert not [path for path in (tmp_path / 'out').rglob('.*')]
     before = contents(tmp_path / 'out' / 'records' / 'tiles')
     assert len(before) > 4
     (tmp_path / 'out' / 'panoptic' / 'large.tif').rmdir()
