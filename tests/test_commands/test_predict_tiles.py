@@ -1,6 +1,7 @@
 """mmpfcn predict --tile: large images on the command line, and what is wrong with them."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -131,6 +132,17 @@ def test_options_that_do_not_fit(predict, image, capsys, tmp_path, arguments, me
     assert predict(image, *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_huge_image_and_a_missing_package_say_what_to_do(predict, tmp_path, monkeypatch, capsys):
+    kind = dict(driver='GTiff', count=1, height=17_000, width=17_000, dtype='uint8', sparse_ok=True)
+    rasterio.open(tmp_path / 'huge.tif', 'w', **kind).close()
+    assert predict(tmp_path / 'huge.tif') == 1
+    assert 'huge.tif has 17000 x 17000 pixels' in (error := capsys.readouterr().err)
+    assert 'mmpfcn predict --tile 1024' in error
+    monkeypatch.setitem(sys.modules, 'rasterio', None)
+    assert predict(tmp_path / 'huge.tif', *TILES) == 2
+    assert "pip install 'mmpfcn[large]'" in capsys.readouterr().err
 
 
 def test_not_for_videos(predict, tmp_path, capsys):

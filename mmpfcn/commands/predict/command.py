@@ -95,7 +95,10 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
             f'--track follows objects through videos, {still[0]} is an image: leave it out, or '
             'make a video of the images'
         )
-    return list({path_of(item): item for item in work}.values())
+    first: dict[str, Input] = {}  # its name is without the number of a second one
+    for item in work:
+        first.setdefault(path_of(item), item)
+    return list(first.values())
 
 
 def tiles_of(
