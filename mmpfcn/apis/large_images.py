@@ -5,9 +5,10 @@ import json
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import is_zipfile
@@ -15,8 +16,9 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 from mmengine.infer import BaseInferencer
-from rich.progress import track
+from rich.progress import Progress, track
 
+from ..formats.atomic_files import delete_partial
 from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
 from ..formats.label_map import segment_index
@@ -25,7 +27,7 @@ from ..formats.raster import Raster, write_ids, write_lines, write_polygons
 from ..formats.read_ahead import read_ahead
 from ..structures.tile import Tile
 from ..structures.tile_joining import JoinedTiles
-from ..structures.tiling import Tiling
+from ..structures.tiling import Tiling, usual_overlap
 from .panoptic_result import PanopticResult
 
 WORK_FOLDER = 'records/tiles'
@@ -45,7 +47,7 @@ def predict_large(
     path: str | Path | Input,
     out_dir: str | Path,
     tile: int = 1024,
-    overlap: int = 256,
+    overlap: int | None = None,
     batch_size: int = 1,
     polygons: bool = False,
     rank: int = 0,
@@ -61,7 +63,8 @@ def predict_large(
         path: an image file that rasterio reads (``mmpfcn[large]``).
         out_dir: folder to write ``panoptic/<stem>.tif`` to, int32 ids, georeferenced as it is,
             and ``panoptic/<stem>.jsonl``, a segment in each line.
-        tile, overlap: side of a tile, and least number of pixels that neighbours share.
+        tile, overlap: side of a tile, and least number of pixels that neighbours share;
+            None for a quarter of the side.
         batch_size: tiles computed at once.
         polygons: write ``panoptic/<stem>.geojson`` as well.
         rank, world_size: number of this process, and of those that share the tiles in one
@@ -75,7 +78,11 @@ def predict_large(
         OSError: a file can not be written.
         ImportError: rasterio is missing.
     """
-    (item,) = list_files([path], out_dir)
+    items = list(list_files([path], out_dir))
+    if len(items) > 1:
+        raise ValueError(f'{path} names {len(items)} images, expected one: call it for each')
+    (item,) = items
+    overlap = usual_overlap(tile) if overlap is None else overlap
     tiles = TiledPrediction(inferencer, item, Path(out_dir), tile, overlap, rank, world_size)
     tiles.predict(batch_size)
     return None if tiles.missing(tiles.numbers) else tiles.join(polygons)
@@ -121,6 +128,9 @@ class TiledPrediction:
         # the overview first: reading it shows whether the file is whole
         overview = [len(self.tiling)] if len(self.tiling) > 1 else []
         self.numbers = [*overview, *range(len(self.tiling))]
+        target = out_dir / PNG_FOLDER / item.stem
+        ends = ('.tif', '.jsonl', '.geojson')
+        self.files = [target.with_name(target.name + end) for end in ends]
 
     def _fingerprint(self) -> str:
         """Of everything on which a tile depends."""
@@ -144,36 +154,52 @@ class TiledPrediction:
         """Pixels of a tile, or of the whole image made as small as a tile, and what is valid."""
         if number < len(self.tiling):
             return self.raster.read(self.tiling.windows[number])
+        return self.raster.read_small(self._small_shape())
+
+    def _small_shape(self) -> tuple[int, int]:
+        """(h, w) of the whole image made as small as a tile."""
         h, w = self.tiling.shape
         scale = min(self.tiling.tile / max(h, w), 1)
-        return self.raster.read_small((max(round(h * scale), 1), max(round(w * scale), 1)))
+        return max(round(h * scale), 1), max(round(w * scale), 1)
 
     def rule(self) -> PixelRule:
-        """The model's; its percentiles are those of what is valid in the whole image."""
+        """The model's; its percentiles are those of what is valid in the whole image.
+
+        Of a sample of its pixels, where it is larger than a tile.
+        """
         rule = self.inferencer.rule
         if not rule.percentiles:
             return rule
-        image, valid = self.read(len(self.tiling))
+        image, valid = self.raster.sample(self._small_shape())
         return rule.fixed(image[valid][None])
 
     def predict(self, batch_size: int) -> None:
         """This process's share of the tiles. Files are read and written while the network works."""
         share = self.missing(self.numbers[self.rank :: self.world_size])
+        delete_partial(map(self.path, share))
+        if self.world_size == 1:  # else another may be joining
+            delete_partial(self.files)
+        with Progress(disable=not self.inferencer.show_progress) as progress:
+            bar = progress.add_task('Tiles', total=len(share))
+            self._predict(share, batch_size, partial(progress.advance, bar))
+
+    def _predict(
+        self, share: Sequence[int], batch_size: int, advance: Callable[[], object]
+    ) -> None:
         valid: deque[np.ndarray] = deque()
 
         def save(result: PanopticResult, mask: np.ndarray) -> None:
             as_tile(result, mask).save(self.path(int(result.stem)))
 
         tiles = read_ahead(map(self.read, share), AHEAD)
-        results = self._results(self._inputs(share, tiles, valid), batch_size)
+        results = self._results(self._inputs(share, tiles, valid, advance), batch_size)
         waiting: deque[Future] = deque()
         with ThreadPoolExecutor(1) as writer, closing(tiles):
-            for result in track(
-                results, 'Tiles', len(share), disable=not self.inferencer.show_progress
-            ):
+            for result in results:
                 waiting.append(writer.submit(save, result, valid.popleft()))
                 if len(waiting) > AHEAD:
                     waiting.popleft().result()
+                advance()
             for written in waiting:
                 written.result()
 
@@ -182,11 +208,13 @@ class TiledPrediction:
         numbers: Iterable[int],
         tiles: Iterable[tuple[np.ndarray, np.ndarray]],
         valid: deque[np.ndarray],
+        advance: Callable[[], object],
     ) -> Iterator[Input]:
-        """What is to be predicted; appends what of it is ``valid``."""
+        """What is to be predicted; appends what of it is ``valid``. Void is done at once."""
         for number, (image, mask) in zip(numbers, tiles, strict=True):
             if not mask.any():
                 Tile.empty(mask.shape).save(self.path(number))
+                advance()
                 continue
             valid.append(mask)
             name = f'{self.item.name}, tile {number + 1} of {len(self.tiling)}'
@@ -201,8 +229,6 @@ class TiledPrediction:
     def join(self, polygons: bool) -> LargeResult:
         """One map of all tiles, which have to be there."""
         meta, names = self.inferencer.dataset_meta, self.inferencer.dataset_meta['classes']
-        target = self.out_dir / PNG_FOLDER / self.item.stem
-        files = [target.with_name(target.name + end) for end in ('.tif', '.jsonl', '.geojson')]
         joined = JoinedTiles(
             self.tiling,
             lambda number: Tile.load(self.path(number)),
@@ -213,14 +239,16 @@ class TiledPrediction:
         blocks = track(
             joined.blocks(), 'Joining', len(self.tiling), disable=not self.inferencer.show_progress
         )
-        with write_ids(files[0], self.tiling.shape, self.raster.place, self.rank) as write:
+        with write_ids(self.files[0], self.tiling.shape, self.raster.place, self.rank) as write:
             for window, ids in blocks:
                 write(window, ids)
         segments = [dict(s, name=names[s['label']]) for s in joined.segments()]
-        write_lines(files[1], segments)
+        write_lines(self.files[1], segments)
         if polygons:
-            write_polygons(files[2], files[0], {s['id']: s for s in segments})
-        return LargeResult(*files[:2], files[2] if polygons else None)
+            with Progress(disable=not self.inferencer.show_progress) as progress:
+                progress.add_task('Outlines', total=None)  # how many there are shows at the end
+                write_polygons(self.files[2], self.files[0], {s['id']: s for s in segments})
+        return LargeResult(*self.files[:2], self.files[2] if polygons else None)
 
 
 def as_tile(result: PanopticResult, valid: np.ndarray) -> Tile:

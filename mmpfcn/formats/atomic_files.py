@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_atomic(path: str | Path, content: bytes) -> None:
 def open_atomic(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write to, which gets its name when it is complete; folders are made.
 
-    A process that is killed (-9) meanwhile leaves a file with :func:`temporary_prefix`.
+    A process that is killed (-9) meanwhile leaves what :func:`delete_partial` removes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +38,15 @@ def open_atomic(path: str | Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.filename is None:  # such as of a full disk
             error.filename = str(path)
         raise
+
+
+def delete_partial(paths: Iterable[Path]) -> None:
+    """Remove what processes that were killed left of these files under temporary names."""
+    ours = {(path.parent, temporary_prefix(path.name)) for path in paths}
+    for folder in {folder for folder, _ in ours}:
+        for path in folder.glob('.*'):
+            if (folder, path.name.rpartition('.')[0] + '.') in ours:
+                path.unlink(missing_ok=True)
 
 
 def require_writable(path: str | Path) -> None:

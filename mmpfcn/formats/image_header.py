@@ -114,8 +114,9 @@ def check_pixels(height: int, width: int, what: str, max_pixels: int = MAX_PIXEL
     if height * width > max_pixels:
         raise ValueError(
             f'{what} is refused: Image size ({height * width} pixels): {what} has '
-            f'{width} x {height} pixels, more than {max_pixels}: cut it into tiles or make it '
-            f'smaller; if the memory holds it, set the environment variable {LIMIT} to more'
+            f'{width} x {height} pixels, more than {max_pixels}: cut it into tiles (mmpfcn '
+            'predict --tile 1024 does) or make it smaller; if the memory holds it, set the '
+            f'environment variable {LIMIT} to more'
         )
 
 

@@ -1,5 +1,6 @@
 """Images of any size, read window by window, and maps of ids that are written so. By rasterio."""
 
+import copy
 import json
 import mmap
 import os
@@ -73,13 +74,15 @@ class Raster:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no image, cut off, turned by EXIF, or of other bands or pixels.
+        ValueError: no image, an address, cut off, turned by EXIF, or of other bands or pixels.
         ImportError: rasterio is missing.
     """
 
     def __init__(self, path: str | os.PathLike, rule: PixelRule = COLOUR) -> None:
         self._rasterio = import_rasterio()
         self.path = os.fspath(path)
+        if '://' in self.path:
+            raise ValueError(f'image {path} is an address, of which no tiles are read: download it')
         if not Path(self.path).is_file():
             raise FileNotFoundError(f'image {path} is not there (looked for in {Path.cwd()})')
         header = self._check_header()
@@ -125,6 +128,18 @@ class Raster:
         kinds = self._rasterio.enums.Resampling
         kind = kinds.nearest if self._colours is not None else kinds.average
         return self._read(out_shape=shape, resampling=kind)
+
+    def sample(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`read_small`, but of pixels as they are, evenly spread, and no means: what is
+        dark, bright and noisy stays so.
+        """
+        whole = copy.copy(self)
+        with self._told('opened'):  # overviews are means
+            whole._pages = [
+                self._rasterio.open(page.name, overview_level='NONE') for page in self._pages
+            ]
+        whole._file = whole._pages[0]
+        return whole._read(out_shape=shape)
 
     def _read(self, **part: object) -> tuple[np.ndarray, np.ndarray]:
         with self._told('read'):
@@ -248,7 +263,7 @@ def write_ids(
     """
     rasterio = import_rasterio()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{temporary_prefix(path.name)}{writer}.tif')
+    partial = path.with_name(f'{temporary_prefix(path.name)}{writer}')
     sidecar = Path(f'{partial}{SIDECAR}')
     name = _gdal_name(partial)
     kind = dict(driver='GTiff', count=1, dtype='int32', height=shape[0], width=shape[1], nodata=0)

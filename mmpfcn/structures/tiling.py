@@ -30,6 +30,11 @@ class Window(NamedTuple):
         return rows, slice(self.left - left, self.right - left)
 
 
+def usual_overlap(tile: int) -> int:
+    """Pixels that tiles of this side share where nothing else is said: a quarter."""
+    return max(tile // 4, 2)
+
+
 class Tiling:
     """Tiles of one size that overlap and cover an image, numbered row by row.
 

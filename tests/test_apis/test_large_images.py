@@ -87,6 +87,18 @@ def test_percentiles_are_those_of_valid_pixels(of_two_channels, tmp_path):
     assert rule.channels == 2 and np.allclose(rule.ranges, expected)
 
 
+def test_percentiles_are_those_of_an_image_larger_than_a_tile(of_two_channels, tmp_path):
+    """Noise and small bright spots are not averaged away."""
+    rng = np.random.default_rng(1)
+    pixels = rng.poisson(200, (2, 520, 640)).astype(np.uint16)
+    pixels[:, rng.random((520, 640)) < 0.02] = 5000
+    with rasterio.open(tmp_path / 'a.tif', 'w', 'GTiff', 640, 520, 2, dtype='uint16') as file:
+        file.write(pixels)
+    (item,) = list_files([tmp_path / 'a.tif'])
+    rule = TiledPrediction(of_two_channels, item, tmp_path / 'out', 96, 32).rule()
+    assert np.allclose(rule.ranges, np.percentile(pixels, (1, 99), axis=(1, 2)).T, rtol=0.03)
+
+
 def test_segments_are_those_of_the_map(inferencer, image, tmp_path):
     result = inferencer.large(image, tmp_path / 'out', tile=64, overlap=24, polygons=True)
     ids, segments = read(result)
@@ -165,7 +177,16 @@ def test_tiles_that_can_not_be_made(inferencer, image, tmp_path):
     for sizes, message in (((16, 4), 'too small for the model'), ((64, 64), 'expected an overlap')):
         with pytest.raises(ValueError, match=message):
             inferencer.large(image, tmp_path / 'out', *sizes)
+    cv2.imwrite(str(tmp_path / 'b.png'), picture(150, 220))
+    with pytest.raises(ValueError, match='names 2 images, expected one'):
+        inferencer.large(tmp_path, tmp_path / 'out', tile=64)
     assert not (tmp_path / 'out').exists()
+
+
+def test_tiles_share_a_quarter_if_nothing_is_said(inferencer, image, tmp_path):
+    inferencer.large(image, tmp_path / 'said', 64, 16)
+    inferencer.large(image, tmp_path / 'unsaid', 64)
+    assert contents(tmp_path / 'said') == contents(tmp_path / 'unsaid')
 
 
 def test_what_is_not_valid_is_no_segment(inferencer, image):

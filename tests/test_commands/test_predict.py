@@ -95,6 +95,11 @@ def test_folder_gives_maps_pictures_and_json(demo, photos, tmp_path):
     assert read_json(out / 'instances.json')
 
 
+def test_an_image_that_is_named_twice_is_one(demo, photos, tmp_path):
+    assert demo(photos / '0.png', photos, '--out-dir', tmp_path / 'out', '--no-pictures') == 0
+    assert {p.name for p in (tmp_path / 'out' / PNG_FOLDER).iterdir()} == {'0.png', '1.png', '2.png'}
+
+
 def test_bad_images_are_named_and_the_others_done(demo, photos, tmp_path, capsys):
     whole = min((coco200() / 'val2017').glob('*.jpg')).read_bytes()
     (photos / 'a.jpg').write_text('no image')

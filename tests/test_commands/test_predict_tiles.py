@@ -1,6 +1,7 @@
 """mmpfcn predict --tile: large images on the command line, and what is wrong with them."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -49,6 +50,21 @@ def test_map_segments_and_polygons_once(predict, image, tmp_path, capsys):
     assert contents(tmp_path / 'out')['panoptic/large.tif'] != files['panoptic/large.tif']
 
 
+def test_progress_counts_tiles_without_a_valid_pixel(predict, tmp_path, capsys):
+    pixels = picture(100, 300).transpose(2, 0, 1) | 1
+    pixels[:, :, :200] = 0
+    kind = dict(driver='GTiff', count=3, height=100, width=300, dtype='uint8', nodata=0)
+    for number, part in enumerate((pixels, 0 * pixels)):
+        with rasterio.open(tmp_path / f'{number}.tif', 'w', **kind) as file:
+            file.write(part)
+        assert predict(tmp_path / f'{number}.tif', *TILES, '--polygons') == 0
+        shown = capsys.readouterr().out
+        assert [' 100%' in line for line in shown.splitlines() if line[:5] in ('Tiles', 'Joini')] == [
+            True
+        ] * 2
+        assert 'Outlines' in shown
+
+
 def test_processes_share_the_tiles(predict, image, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('WORLD_SIZE', '2')
     for rank in '10':
@@ -87,6 +103,17 @@ def test_what_is_finished_is_kept_where_the_map_can_not_be_written(predict, imag
     assert predict(image, *TILES) == 1
     assert 'What was finished is kept; the same command goes on' in capsys.readouterr().err
     assert not [path for path in (tmp_path / 'out').rglob('.*')]
+    tile = next((tmp_path / 'out').rglob('0000001.npz'))
+    tile.unlink()
+    names = ('.large.tif.1', '.large.jsonl.a_b2c3d4', '.large.geojson.abcd1234')
+    rests = [
+        *(tmp_path / 'out' / 'panoptic' / name for name in names),
+        tile.with_name('.0000001.npz.abcd1234'),
+    ]
+    for path in rests:  # as if a process had been killed while it wrote them
+        path.touch()
+    assert predict(image, *TILES) == 1
+    assert not [path for path in (tmp_path / 'out').rglob('.*')]
     before = contents(tmp_path / 'out' / 'records' / 'tiles')
     assert len(before) > 4
     (tmp_path / 'out' / 'panoptic' / 'large.tif').rmdir()
@@ -105,6 +132,17 @@ def test_options_that_do_not_fit(predict, image, capsys, tmp_path, arguments, me
     assert predict(image, *arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_huge_image_and_a_missing_package_say_what_to_do(predict, tmp_path, monkeypatch, capsys):
+    kind = dict(driver='GTiff', count=1, height=17_000, width=17_000, dtype='uint8', sparse_ok=True)
+    rasterio.open(tmp_path / 'huge.tif', 'w', **kind).close()
+    assert predict(tmp_path / 'huge.tif') == 1
+    assert 'huge.tif has 17000 x 17000 pixels' in (error := capsys.readouterr().err)
+    assert 'mmpfcn predict --tile 1024' in error
+    monkeypatch.setitem(sys.modules, 'rasterio', None)
+    assert predict(tmp_path / 'huge.tif', *TILES) == 2
+    assert "pip install 'mmpfcn[large]'" in capsys.readouterr().err
 
 
 def test_not_for_videos(predict, tmp_path, capsys):

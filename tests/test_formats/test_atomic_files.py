@@ -9,6 +9,7 @@ from helpers.files import file_limit, tree, without_privileges
 
 from mmpfcn.formats.atomic_files import (
     append_line,
+    delete_partial,
     open_atomic,
     require_writable,
     temporary_prefix,
@@ -22,6 +23,15 @@ def test_any_legal_name(tmp_path, name):
     assert [path.name for path in (tmp_path / 'folder').iterdir()] == [name]
     assert (tmp_path / 'folder' / name).read_bytes() == b'content'
     assert len(temporary_prefix(name).encode()) <= 202
+
+
+def test_what_killed_processes_left_of_these_files_is_removed(tmp_path):
+    long = 'x' * 240 + '.png'
+    for name in ('a.png', 'b.png', long):
+        (tmp_path / f'{temporary_prefix(name)}abc_1234').touch()
+    (tmp_path / 'a.png').touch()
+    delete_partial([tmp_path / 'a.png', tmp_path / long, tmp_path / 'none' / 'c.png'])
+    assert {path.name for path in tmp_path.iterdir()} == {'a.png', '.b.png.abc_1234'}
 
 
 def test_a_failure_leaves_the_old_file(tmp_path):

@@ -57,6 +57,23 @@ def test_made_small_it_is_the_mean(tmp_path):
     assert valid.shape == (16, 24) and abs(small - expected).max() <= 1
 
 
+@pytest.mark.parametrize('suffix', ['tif', 'jp2'])
+def test_a_sample_has_pixels_and_no_means(tmp_path, suffix):
+    pixels = RNG.integers(1, 8, (2, 256, 320)).astype(np.uint16)
+    pixels[:, :, ::2] = 900
+    pixels[:, :128] = 0
+    path = write(tmp_path / 'a.tif', pixels, nodata=0)
+    with rasterio.open(path, 'r+') as file:
+        file.build_overviews([2, 4], rasterio.enums.Resampling.average)
+    if suffix == 'jp2':  # has overviews by itself
+        from rasterio.shutil import copy
+
+        copy(path, tmp_path / 'a.jp2', driver='JP2OpenJPEG', REVERSIBLE='YES', QUALITY='100')
+    found, valid = Raster(tmp_path / f'a.{suffix}', PixelRule(2, [(0, 10)])).sample((64, 72))
+    assert found.shape == (64, 72, 2) and np.isin(found, pixels).all()
+    assert valid[33:].all() and not valid[:31].any() and 0.4 < (found[valid] == 900).mean() < 0.6
+
+
 def test_what_is_not_valid(tmp_path):
     pixels = noise(3, 40, 50) | 1
     pixels[:, :10] = 0
@@ -170,6 +187,8 @@ def test_what_can_not_be_used_says_why(tmp_path):
     for name, message in cases.items():
         with pytest.raises(ValueError, match=f'{name}.*{message}'):
             Raster(tmp_path / name)
+    with pytest.raises(ValueError, match='https://a.org/b.tif is an address.*download it'):
+        Raster('https://a.org/b.tif')
     with pytest.raises(FileNotFoundError, match='none.tif is not there'):
         Raster(tmp_path / 'none.tif')
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpfcn.structures.tiling import Tiling, Window
+from mmpfcn.structures.tiling import Tiling, Window, usual_overlap
 
 TILINGS = st.tuples(st.integers(1, 90), st.integers(1, 90), st.integers(3, 40), st.integers(2, 39)).filter(
     lambda x: x[3] < x[2]
@@ -37,6 +37,10 @@ def test_hand_drawn():
     # nothing is cut at the edge of the image
     rows, columns = tiling.trust(0, Window(0, 30, 10, 40))
     assert rows.tolist() == [40] * 10 and columns.tolist() == [9.5 - i for i in range(10)]
+
+
+def test_a_quarter_is_an_overlap_of_any_tile():
+    assert [usual_overlap(tile) for tile in (3, 8, 90, 1024)] == [2, 2, 22, 256]
 
 
 @pytest.mark.parametrize('tile, overlap', [(64, 64), (64, 100), (64, 1), (1, 0)])

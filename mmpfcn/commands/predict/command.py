@@ -27,7 +27,7 @@ from mmpfcn.apis.checkpoint import config_of, file_hash, read_checkpoint
 from mmpfcn.apis.large_images import check_tile
 from mmpfcn.formats.inputs import Input, list_files, require_one, require_untouched
 from mmpfcn.formats.raster import import_rasterio
-from mmpfcn.structures.tiling import Tiling
+from mmpfcn.structures.tiling import Tiling, usual_overlap
 
 from .. import options
 from .images import run_images
@@ -95,7 +95,10 @@ def list_work(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list
             f'--track follows objects through videos, {still[0]} is an image: leave it out, or '
             'make a video of the images'
         )
-    return list({path_of(item): item for item in work}.values())
+    first: dict[str, Input] = {}  # its name is without the number of a second one
+    for item in work:
+        first.setdefault(path_of(item), item)
+    return list(first.values())
 
 
 def tiles_of(
@@ -108,7 +111,7 @@ def tiles_of(
                 '--overlap and --polygons are of tiles: give their side, as by --tile 1024'
             )
         return None
-    tiles = Tiles(args.tile, args.overlap or max(args.tile // 4, 2), args.polygons)
+    tiles = Tiles(args.tile, args.overlap or usual_overlap(args.tile), args.polygons)
     moving = [item.name for item in work if is_moving(item)]
     if moving or args.instances:
         what = moving[0] if moving else '--instances'

@@ -1,13 +1,12 @@
 """Any number of images: each once, whatever is killed meanwhile."""
 
 import sys
-from pathlib import Path
 
 from rich.progress import track
 
 from mmpfcn import PanopticInferencer
 from mmpfcn.formats import coco_results
-from mmpfcn.formats.atomic_files import temporary_prefix
+from mmpfcn.formats.atomic_files import delete_partial
 from mmpfcn.formats.inputs import Failure, Input
 
 from .records import RECORDS, Output, Records
@@ -26,7 +25,9 @@ def run_images(
     share = [item for item in images[output.rank :: output.world_size] if item not in records]
     if len(records):
         print(f'{len(records)} of {len(images)} images are finished already')
-    _delete_partial({item.stem for item in share}, output.folder)
+    stems = {item.stem for item in share}
+    for kind, suffix in ((coco_results.PNG_FOLDER, '.png'), (coco_results.PICTURE_FOLDER, '.jpg')):
+        delete_partial(output.folder / kind / f'{stem}{suffix}' for stem in stems)
     failures: list[Failure] = []
     begun = records.begin(share)
     try:
@@ -54,16 +55,6 @@ def run_images(
     if len(failed) > SHOWN:
         print(f'  and {len(failed) - SHOWN} more, in records/*.jsonl', file=sys.stderr)
     return len(failed)
-
-
-def _delete_partial(stems: set[str], folder: Path) -> None:
-    """Files of these images that a killed process left under their temporary names."""
-    for kind, suffix in ((coco_results.PNG_FOLDER, '.png'), (coco_results.PICTURE_FOLDER, '.jpg')):
-        files = [folder / kind / f'{stem}{suffix}' for stem in stems]
-        ours = {(file.parent, temporary_prefix(file.name)) for file in files}
-        for path in (folder / kind).rglob('.*'):
-            if (path.parent, path.name.rpartition('.')[0] + '.') in ours:
-                path.unlink()
 
 
 def _note(failures: list[Failure], records: Records) -> None:
