@@ -110,6 +110,20 @@ def test_recipes_of_street_scenes(
     assert tuple(cfg.test_dataloader.dataset.pipeline[1].scale) == test_scale
 
 
+@pytest.mark.parametrize('papers, plus', [
+    ('lite0_shapes', 'lite0_plus_shapes'), ('lite0_facades', 'lite0_plus_facades'),
+    ('lite0_dsb2018', 'lite0_plus_dsb2018'), ('lite2_coco200', 'lite2_plus_coco200'),
+])  # fmt: skip
+def test_what_plus_is_compared_with_differs_in_the_model_only(papers, plus):
+    """Same data, rate and length; the backbone and what images are made of as well."""
+    theirs, ours = load(papers), load(plus)
+    for key in ('train_dataloader', 'val_dataloader', 'val_evaluator', 'optim_wrapper', 'param_scheduler',
+                'train_cfg', 'auto_scale_lr', 'randomness'):  # fmt: skip
+        assert theirs[key] == ours[key], key
+    for part in ('backbone', 'neck', 'data_preprocessor', 'train_cfg'):
+        assert theirs.model[part] == ours.model[part], part
+
+
 @pytest.mark.parametrize('fold', ['-1', '5'])
 def test_a_fold_that_is_none_is_refused(fold, monkeypatch):
     monkeypatch.setenv('FOLD', fold)

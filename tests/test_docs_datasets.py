@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +229,39 @@ def test_the_lines_for_masks_in_colours(tmp_path, monkeypatch):
     save(tmp_path / 'mask.png', mask)
     exec(next(block for block in blocks('python') if 'Image.open' in block), {})
     assert np.array(Image.open('ids.png')).tolist() == [[26, 7, 0]]
+
+
+def run_lines(word: str) -> None:
+    exec(textwrap.dedent(next(block for block in blocks('python') if word in block)), {})
+
+
+def test_the_lines_for_runs_of_pixels(tmp_path, monkeypatch):
+    """They go down the columns, from 1 on, and each row of the file is an object."""
+    monkeypatch.chdir(tmp_path)
+    rows = ['ImageId,EncodedPixels,Height,Width,Usage', 'a,1 2 4 1,3,2,Public', 'a,6 1,3,2,Public',
+            'b,2 1,1,2,Private']  # fmt: skip
+    (tmp_path / 'stage1_solution.csv').write_text('\n'.join(rows))
+    run_lines('stage1_solution')
+    maps = {
+        path.stem: np.array(Image.open(path)).tolist() for path in Path('data/dsb2018/test_masks').iterdir()
+    }
+    assert maps == {'a': [[1, 1], [1, 0], [0, 2]], 'b': [[0, 1]]}
+
+
+def test_the_lines_for_a_validation_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'data/dsb2018/annotations'
+    folder.mkdir(parents=True)
+    images = [dict(id=i, file_name=f'{99 - i}.png') for i in range(23)]
+    whole = dict(images=images, annotations=[dict(image_id=i) for i in range(23)], categories=[1])
+    (folder / 'panoptic_train.json').write_text(json.dumps(whole))
+    run_lines('[::11]')
+    val, train = (json.loads((folder / f'panoptic_{name}.json').read_text()) for name in ('val', 'train'))
+    assert [image['id'] for image in val['images']] == [22, 11, 0]
+    for part in (val, train):
+        assert {x['image_id'] for x in part['annotations']} == {image['id'] for image in part['images']}
+        assert part['categories'] == [1]
+    assert len(train['images']) == 20 and len(val['annotations']) == 3
 
 
 def source_texts() -> list[str]:

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/panoptic_fcn_lite0.py',
     '../_base_/datasets/dsb2018_panoptic.py',
-    '../_base_/schedules/schedule_finetune.py',
+    '../_base_/schedules/schedule_finetune_longer.py',
     '../_base_/default_runtime.py',
 ]
 scale_ranges = ((1, 64), (48, 128), (96, 256), (192, 512), (384, 2048))

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/panoptic_fcn_lite0.py',
     '../_base_/datasets/coco200_panoptic.py',
-    '../_base_/schedules/schedule_finetune.py',
+    '../_base_/schedules/schedule_finetune_long.py',
     '../_base_/default_runtime.py',
 ]
 weights = 'work_dirs/tf_efficientnet_lite2.pth'

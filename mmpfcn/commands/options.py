@@ -197,13 +197,14 @@ def wrong_ends(
 @contextmanager
 def exit_if_refused(*errors: type[Exception]) -> Iterator[None]:
     """Read checkpoints without running code; end a process, each of a distributed run, where one
-    is refused, or at one of the errors.
+    or weights of a backbone are refused, or at one of the errors.
     """
     from mmpfcn.apis.checkpoint import CheckpointError, use_safe_loader
+    from mmpfcn.models.timm_backbone import BackboneWeightsError
 
     use_safe_loader()
     try:
         yield
-    except (CheckpointError, *errors) as error:
+    except (CheckpointError, BackboneWeightsError, *errors) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error_text(error)}', file=sys.stderr)
         sys.exit(2)

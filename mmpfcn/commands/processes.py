@@ -20,7 +20,8 @@ from .options import WRONG, exit_if_refused
 def processes(cfg: Config) -> Iterator[None]:
     """Start and end the process group of a run that is distributed; on a CPU it is one of gloo.
 
-    Checkpoints are read without running code; one that is refused ends the program.
+    Checkpoints are read without running code; one that is refused ends the program, and so do
+    weights of a backbone, which are loaded when the training starts.
 
     mmengine starts the group itself, but first selects a CUDA device, and gives it to the model's
     wrapper. Without an accelerator there is none to select, so the group is started here.

@@ -1,5 +1,6 @@
 """All image geometry: mask logits to instances, a semantic map and the panoptic map."""
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,12 @@ CHUNK_PIXELS = 2**22
 """Pixels held at a time where all of them need not be: 16 MiB in float32."""
 CACHED_PIXELS = 2**18
 """The same where steps follow each other on a CPU: 1 MiB in float32, which stays in its cache."""
+
+TOO_MANY = (
+    'an image has more objects than test_cfg.max_per_img={0.max_per_img}: those of the lowest '
+    'scores are left out. Raise max_per_img, or panoptic_score_thr'
+)
+"""What is said where the limit, not a threshold, decides what comes into the panoptic map."""
 
 
 class MergeTrace(NamedTuple):
@@ -139,12 +146,20 @@ class PanopticFCNFusionHead(BasePanopticFusionHead):
         parts = logits.split(max(held // logits.shape[1:].numel(), 1))
         quality, spans = (torch.cat(x) for x in zip(*map(self._inside, parts), strict=True))
         scores = things.scores * quality
-        order = scores.argsort(descending=True, stable=True)[: self.test_cfg.max_per_img]
+        order, limit = scores.argsort(descending=True, stable=True), self.test_cfg.max_per_img
+        if len(order) > limit:
+            self._warn_of_lost(scores[order[limit]].item())
+        order = order[:limit]
         order = order[scores[order] >= self.test_cfg.score_thr]
         # not the masks, which are gigabytes where there are thousands
         things = InstanceData(**{k: v for k, v in things.items() if k != 'mask_logits'})[order]
         things.scores, things.spans, things.places = scores[order], spans[order], order
         return things
+
+    def _warn_of_lost(self, best: float) -> None:
+        """Say it where the best of those left out would come into the panoptic map."""
+        if best >= max(self.test_cfg.score_thr, self.test_cfg.panoptic_score_thr):
+            warnings.warn(TOO_MANY.format(self.test_cfg), stacklevel=2)
 
     def _inside(self, mask_logits: Tensor) -> tuple[Tensor, Tensor]:
         """Mean probability inside of masks (n, H/4, W/4), (n,), and their spans (n, 4)."""

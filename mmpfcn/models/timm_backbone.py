@@ -14,6 +14,10 @@ from .simple_pyramid import SimplePyramid
 STRIDES = [4, 8, 16, 32]
 
 
+class BackboneWeightsError(ValueError):
+    """Weights of a backbone are another model's, no weights at all, or can not be downloaded."""
+
+
 @MODELS.register_module()
 class TimmBackbone(BaseModule):
     """Features of a timm model (``features_only``) at strides 4, 8, 16 and 32; needs ``timm``.
@@ -38,7 +42,8 @@ class TimmBackbone(BaseModule):
     Raises:
         ImportError: timm is not installed.
         ValueError: timm has no such model (the nearest names are given), one without features at
-            these strides, or one for images of a certain size; the checkpoint is another model's.
+            these strides, or one for images of a certain size.
+        BackboneWeightsError: the checkpoint is another model's, or timm can not load its weights.
         FileNotFoundError: there is no such checkpoint.
     """
 
@@ -132,10 +137,20 @@ class TimmBackbone(BaseModule):
         if self.checkpoint is not None:
             loaded = self._load_checkpoint()
         elif self.pretrained:
-            loaded = self._create(pretrained=True, **self._features)
+            loaded = self._load_pretrained()
         else:
             return
         self.net.load_state_dict(loaded.state_dict())
+
+    def _load_pretrained(self) -> nn.Module:
+        try:
+            return self._create(pretrained=True, **self._features)
+        except (OSError, RuntimeError) as error:
+            raise BackboneWeightsError(
+                f'timm can not load the weights of {self.model_name}: set backbone.pretrained to '
+                'False and backbone.checkpoint to a file of them that was downloaded elsewhere '
+                f'({in_a_line(error)})'
+            ) from error
 
     def _load_checkpoint(self) -> nn.Module:
         """The network with the weights of a file, which has to name all of them."""
@@ -157,10 +172,10 @@ class TimmBackbone(BaseModule):
             self._create(**source)  # a whole model is strict about names, one of features is not
             return self._create(**source, **self._features)
         except Exception as error:  # timm and torch have many for what a file can be
-            raise ValueError(
+            raise BackboneWeightsError(
                 f'backbone.checkpoint {self.checkpoint} is not of {self.model_name}, whose weights '
                 f'are named as in timm.create_model({self.model_name!r}).state_dict(): '
-                f'{type(error).__name__}: {str(error)[:500]}'
+                f'{in_a_line(error)}'
             ) from error
 
     def train(self, mode: bool = True) -> 'TimmBackbone':
@@ -186,6 +201,11 @@ class TimmBackbone(BaseModule):
         if getattr(self.net, 'output_fmt', 'NCHW') == 'NHWC':
             feats = [f.permute(0, 3, 1, 2) for f in feats]
         return feats
+
+
+def in_a_line(error: Exception) -> str:
+    """What an error says, of which timm and torch make pages."""
+    return f'{type(error).__name__}: {" ".join(str(error).split())[:500]}'
 
 
 def import_timm():

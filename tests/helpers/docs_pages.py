@@ -49,6 +49,8 @@ ELSEWHERE = {
     r'mmpfcn quantize': 'test_commands/test_quantize.py::test_it_is_near_the_model_and_as_small_as_int8',
     r'mmpfcn predict --model \S+\.onnx': 'test_commands/test_onnx_infer.py::test_instances_of_a_video',
     r'import OnnxInferencer': 'test_deployment/test_onnx_inferencer.py::test_same_results_at_any_size',
+    r'stage1_solution': 'test_docs_datasets.py::test_the_lines_for_runs_of_pixels',
+    r'\[::11\]': 'test_docs_datasets.py::test_the_lines_for_a_validation_set',
     r'colors = \{': 'test_docs_datasets.py::test_the_lines_for_masks_in_colours',
 }  # fmt: skip
 """Patterns of commands, or of Python, that another test runs."""

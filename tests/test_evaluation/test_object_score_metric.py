@@ -1,9 +1,16 @@
 """The score of the Data Science Bowl 2018, against a count that knows nothing of PQ."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from helpers.forked import run_processes
+from helpers.shell import free_port
 from mmdet.registry import METRICS
+from mmengine.dataset import DefaultSampler
 
 from mmpfcn.formats import write_panoptic_png
 
@@ -105,3 +112,33 @@ def test_crowds_excuse_and_parts_of_processes_give_the_whole(tmp_path):
     assert whole.compute_metrics(first.results + second.results) == expected
     # IoU 1, 25 / 36 and 9 / 36: ten, four and no thresholds
     assert expected['score'] == pytest.approx(14 / 30)
+
+
+def drawn(folder) -> list[dict]:
+    """Five images with an object that is found ever worse."""
+    folder.mkdir()
+    samples = []
+    for side in (8, 7, 6, 5, 4):
+        gt, pred = np.full((8, 8), 9), np.full((8, 8), 2)
+        gt[:8, :7], pred[:side, :side] = 1, 1000
+        samples.append(sample(folder, gt, {1: 0, 9: 2}, pred))
+    return samples
+
+
+def evaluate_part(rank: int, port: str, folder: str) -> None:
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    samples, measured = drawn(Path(folder) / f'gt{rank}'), metric()
+    for i in DefaultSampler(samples, shuffle=False):  # of five the first is seen twice
+        measured.process({}, [samples[i]])
+    Path(f'{folder}/{rank}.json').write_text(json.dumps(measured.evaluate(len(samples))))
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    run_processes(evaluate_part, free_port(), str(tmp_path), number=2)
+    one = metric()
+    one.process({}, samples := drawn(tmp_path / 'gt'))
+    expected = one.evaluate(len(samples))
+    assert 0.2 < expected['objects/score'] < 0.8
+    for rank in range(2):
+        assert json.loads((tmp_path / f'{rank}.json').read_text()) == pytest.approx(expected, abs=1e-12)

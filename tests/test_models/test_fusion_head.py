@@ -1,5 +1,7 @@
 """Hand-drawn panoptic maps with the expected ids, and random ones against full-size maps."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -120,6 +122,20 @@ def test_rescored_instances_are_sorted_limited_and_thresholded():
     assert result.labels.tolist() == [1, 0]
     assert result.scores.tolist() == pytest.approx([0.9526, 0.7311], abs=1e-4)
     assert len(predict(([0, 1, 0, 1], logits), score_thr=0.9)['ins_results']) == 1
+
+
+@pytest.mark.parametrize(
+    'limit, panoptic_score_thr, warned', [(2, 0.2, True), (3, 0.2, False), (2, 0.7, False)]
+)
+def test_objects_beyond_the_limit_are_said(limit, panoptic_score_thr, warned):
+    """Scores are 0.95, 0.73, 0.62 and 0: the third matters where the panoptic map would have it."""
+    logits = torch.tensor([0.5, 3.0, 1.0, -9.0])[:, None, None].expand(4, 4, 4)
+    settings = dict(max_per_img=limit, panoptic_score_thr=panoptic_score_thr)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        predict(([0, 1, 0, 1], logits), **settings)
+    said = [w for w in caught if 'more objects than test_cfg.max_per_img=2' in str(w.message)]
+    assert len(said) == warned
 
 
 def test_best_regions_and_no_instances():

@@ -5,6 +5,8 @@ import timm
 import torch
 from mmdet.registry import MODELS
 
+from mmpfcn.models.timm_backbone import BackboneWeightsError
+
 NAME = 'tf_efficientnet_lite0'
 
 
@@ -128,9 +130,21 @@ def test_other_checkpoints(tmp_path):
         {name: value for name, value in weights.items() if name != 'bn1.bias'},
     ):
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
-        with pytest.raises(ValueError, match=r'weights.pth is not of tf_eff.* named as in timm.create'):
+        with pytest.raises(
+            BackboneWeightsError, match=r'weights.pth is not of tf_eff.* named as in timm.create'
+        ):
             model.init_weights()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     torch.save(dict(state_dict=weights), path)
     model.init_weights()
     assert torch.equal(model.net.conv_stem.weight, whole.conv_stem.weight)
+
+
+@pytest.mark.parametrize('name', ['test_resnet.r160_in1k', 'resnet50_mlp'])
+def test_weights_that_can_not_be_downloaded(name, monkeypatch, tmp_path):
+    """Without a network, and of a model for which there are none."""
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
+    model = MODELS.build(dict(type='TimmBackbone', model_name=name, pretrained=True))
+    with pytest.raises(BackboneWeightsError, match=f'can not load the weights of {name}: set'):
+        model.init_weights()
