@@ -3,14 +3,15 @@
     mmpfcn tune CONFIG CHECKPOINT --out CONFIG_WITH_THRESHOLDS.py
 
 The network runs once over the data of val_dataloader; then one threshold of model.test_cfg at a
-time is moved to the value with the best PQ, until none gains. It prints PQ before and after and
-the thresholds as --cfg-options. Measure on another set than this one what was gained.
+time is moved, value by value, as long as PQ does not fall, until none gains. It prints PQ before
+and after and the thresholds as --cfg-options. Measure on another set than this one what was gained.
 """
 
 import argparse
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ from mmpfcn.structures import LevelMaps
 from . import options
 
 CANDIDATES = dict(
+    mask_thr_binary=(0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
     fusion_iou_thr=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
     similarity_thr=(-1.0, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999),
     panoptic_score_thr=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
     center_thr=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
-    mask_thr_binary=(0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
     region_thr=(0.02, 0.05, 0.1, 0.2),
     mask_overlap=(0.3, 0.5, 0.7),
     stuff_area_limit=(0, 64, 256, 1024, 4096),
@@ -97,18 +98,25 @@ def quality(
 
 
 def search(measure: Callable[[Mapping], float], start: Mapping[str, Any]) -> dict[str, Any]:
-    """Coordinate search: move one threshold at a time to its best value, until none gains."""
+    """Coordinate search: move one threshold at a time up and down, value by value, as long as PQ
+    does not fall, to its best value; until none gains.
+    """
     best, best_pq = dict(start), measure(start)
     print(f'PQ {best_pq:.2f} with the thresholds of the config')
     gained = True
     while gained:
         gained = False
         for name, values in CANDIDATES.items():
-            for value in values:
-                pq = measure({**best, name: value})
-                if pq > best_pq + LEAST_GAIN:
-                    best, best_pq, gained = {**best, name: value}, pq, True
-                    print(f'PQ {pq:.2f} with {name}={value}', flush=True)
+            now = inf if best[name] is None else best[name]  # fusion_iou_thr that is off
+            below = sorted((value for value in values if value < now), reverse=True)
+            for ladder in sorted(value for value in values if value > now), below:
+                for value in ladder:
+                    pq = measure({**best, name: value})
+                    if pq > best_pq + LEAST_GAIN:
+                        best, best_pq, gained = {**best, name: value}, pq, True
+                        print(f'PQ {pq:.2f} with {name}={value}', flush=True)
+                    elif pq < best_pq - LEAST_GAIN:
+                        break
     return best
 
 

@@ -80,7 +80,7 @@ def test_a_search_moves_one_threshold_at_a_time_to_the_best_value():
 
     best = tune.search(measure, start)
     assert best == {**start, **target}
-    assert measure(start) < -0.05 and len(calls) < 200
+    assert measure(start) < -0.05 and len(calls) < 80
 
 
 def test_wrong_input(folder, monkeypatch, refused):
