@@ -5,11 +5,14 @@ import os.path as osp
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import cv2
+import numpy as np
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
 from ..formats.panoptic_json import arrange_classes, read_panoptic_json
+from ..formats.read_image import read_image
 from .inner_datasets import wrapped
 from .load_image import pixel_rule, require_rule, transforms_of
 from .replayable_sampler import SampleIndex, seeded
@@ -51,6 +54,11 @@ def check_transforms(dataset: Any, behind: Sequence[str] = ()) -> None:
         )
 
 
+def median_grey(path: str) -> float:
+    """Of an image, from 0 to 255."""
+    return float(np.median(cv2.cvtColor(read_image(path), cv2.COLOR_BGR2GRAY)))
+
+
 @DATASETS.register_module()
 class PanopticDataset(BaseDetDataset):
     """Images with a COCO panoptic JSON and its PNGs, for panoptic models of mmpfcn and mmdet.
@@ -74,7 +82,8 @@ class PanopticDataset(BaseDetDataset):
         data_root: folder of ``ann_file`` and ``data_prefix``.
         data_prefix: ``img``: folder of the images' ``file_name``; ``seg``: of the annotations'.
         filter_cfg: ``filter_empty_gt=True`` leaves out images without things, ``min_size`` those
-            with a smaller side, in pixels. For training only.
+            with a smaller side, in pixels, ``min_median`` those with a smaller median grey value
+            (as of 8 bits; each image is read for it). For training only.
         indices: use these images only, or so many first ones; after the filter.
         serialize_data: share the records among workers.
         pipeline: transforms.
@@ -188,11 +197,13 @@ class PanopticDataset(BaseDetDataset):
             return self.data_list
         things_only = self.filter_cfg.get('filter_empty_gt', False)
         min_size = self.filter_cfg.get('min_size', 0)
+        min_median = self.filter_cfg.get('min_median', 0)
         kept = [
             record
             for record in self.data_list
             if min(record['height'], record['width']) >= min_size
             and (record['instances'] or not things_only)
+            and (not min_median or median_grey(record['img_path']) >= min_median)
         ]
         if not kept:
             raise ValueError(

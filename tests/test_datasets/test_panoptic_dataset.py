@@ -1,5 +1,7 @@
 """Labels, names and records of a data set in COCO's panoptic format."""
 
+import cv2
+import numpy as np
 import pytest
 from helpers import panoptic_files as files
 from helpers.files import edited
@@ -111,6 +113,9 @@ def test_filter(tmp_path):
     things_only = dict(filter_empty_gt=True)
     assert names(filter_cfg=things_only) == ['a']
     assert names(filter_cfg=dict(min_size=3)) == ['a']
+    for name, grey in (('a', 127), ('stuff', 128), ('crowd', 255)):
+        cv2.imwrite(str(root / f'images/{name}.png'), np.full((2, 4), grey, np.uint8))
+    assert names(filter_cfg=dict(min_median=128)) == ['stuff', 'crowd']
     assert names() == names(filter_cfg=things_only, test_mode=True) == ['a', 'stuff', 'crowd']
     assert names(indices=[2, 0]) == ['crowd', 'a'] and names(indices=1) == ['a']
     stuff = dict(stuff_classes=['sky', 'road'])
