@@ -189,7 +189,7 @@ class UpdateRound(BaseModule):
         self, embed_channels: int, num_place_channels: int, channels: int, num_classes: int
     ) -> None:
         super().__init__()
-        self.num_place_channels = num_place_channels
+        self.embed_channels, self.num_place_channels = embed_channels, num_place_channels
         width = embed_channels - num_place_channels
         if num_place_channels:
             width += NUM_MEASURES
@@ -216,15 +216,12 @@ class UpdateRound(BaseModule):
         areas = masks.sum(1, keepdim=True).clamp(min=1)
         pooled = masks @ feats.flatten(1).T / areas  # (n, hw) x (hw, E) -> (n, E)
         x = self._update(*self._inputs(kernels, pooled))
-        change = self.change(x)
+        width = self.embed_channels - self.num_place_channels
+        change, places = self.change(x).tensor_split([width], dim=1)
+        # as large as the kernel is: those of stuff are a hundred times shorter than those of things
+        change = change * (kernels[:, :width].norm(dim=1, keepdim=True) / width**0.5)
         if self.num_place_channels:
-            change = torch.cat(
-                [
-                    change[:, : -self.num_place_channels],
-                    move_places(kernels, change[:, -self.num_place_channels :]),
-                ],
-                1,
-            )
+            change = torch.cat([change, move_places(kernels, places)], 1)
         return Updated(kernels + change, self.class_out(x))
 
     def _inputs(self, kernels: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:

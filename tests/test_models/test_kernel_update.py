@@ -124,6 +124,16 @@ def test_a_round_by_hand():
     assert seen[0].tolist() == [[6, -1], [0, 0], [0, 0], [4, -1]]  # 1 x - 4 > 0 at 5 and 7
 
 
+def test_a_kernel_changes_by_as_much_as_it_is():
+    """By its own root mean square, here 2 and 0.5, for the same features."""
+    update = KernelUpdate(2, 3, num_rounds=1, channels=4)
+    torch.nn.init.constant_(update.rounds[0].change.bias, 0.1)
+    kernels = torch.tensor([[2.0, -2], [0.5, -0.5], [0, 0]])
+    changed = update(kernels, torch.zeros(3, dtype=torch.int64), torch.randn(2, 8, 8))[-1].kernels
+    expected = [[0.2, 0.2], [0.05, 0.05], [0, 0]]
+    assert torch.allclose(changed - kernels, torch.tensor(expected), atol=1e-6)
+
+
 def test_scores_are_geometric_means_with_the_probability_of_the_class():
     update = KernelUpdate(2, 3, num_rounds=1, channels=4)
     torch.nn.init.zeros_(update.rounds[0].class_out.weight)
