@@ -1,6 +1,7 @@
 """Runs of mmengine's runner, distributed on machines without an accelerator too."""
 
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -43,6 +44,9 @@ def processes(cfg: Config) -> Iterator[None]:
         yield
     if torch.distributed.is_initialized():  # after an error it might wait for the others
         torch.distributed.destroy_process_group()
+        # its threads need the interpreter's lock to let go of the last tensors: the collection
+        # would hold it, and wait for the threads
+        time.sleep(0.1)
         # held by the model, whose group would outlive the interpreter: its threads abort then
         gc.collect()
 
