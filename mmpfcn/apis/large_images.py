@@ -23,7 +23,8 @@ from ..formats.coco_results import PNG_FOLDER
 from ..formats.inputs import Input, list_files
 from ..formats.label_map import segment_index
 from ..formats.pixels import PixelRule
-from ..formats.raster import Raster, write_ids, write_lines, write_polygons
+from ..formats.raster import Raster
+from ..formats.raster_output import write_ids, write_lines, write_polygons
 from ..formats.read_ahead import read_ahead
 from ..structures.tile import Tile
 from ..structures.tile_joining import JoinedTiles
