@@ -32,7 +32,8 @@ class Updated(NamedTuple):
 class KernelUpdate(BaseModule):
     """Rounds of updates of embedded kernels, in training the sampled ones, in inference the fused.
 
-    A new one leaves kernels as they are. With the channels of places of
+    A new one leaves kernels as they are, and its losses train nothing else: passed on to the
+    network, they drown those of centres and regions. With the channels of places of
     :class:`RelativeFeatureEncoder`, a round moves, sharpens and lifts a kernel's paraboloid.
 
     Args:
@@ -146,15 +147,16 @@ class KernelUpdate(BaseModule):
             object_rows, region_rows = target.object_rows, target.region_rows
             things, thing_weights = with_mean(image.things, image.weights.detach())
             stuff, stuff_weights = with_level_mean(image.stuff, region_rows)
-            parts = [things.flatten(0, 1), stuff.flatten(0, 1)]
-            sizes = [len(part) for part in parts]
+            sizes = [things.shape[:2].numel(), stuff.shape[:2].numel()]
+            kernels = torch.cat([things.flatten(0, 1), stuff.flatten(0, 1)]).detach()
+            feats = feats.detach()
             of_things = target.labels[object_rows].repeat_interleave(things.shape[1])
             of_channels = torch.tensor(region_labels, device=region_rows.device)
             of_stuff = of_channels[target.region_channels[region_rows]].repeat_interleave(2)
             labels = torch.cat([of_things, of_stuff])
             classes = F.one_hot(labels, self.num_classes + 1)[:, :-1]  # "any thing" is none
             weights = torch.cat([thing_weights.flatten(), stuff_weights.flatten()])
-            for i, (updated, class_logits) in enumerate(self(torch.cat(parts), labels, feats)):
+            for i, (updated, class_logits) in enumerate(self(kernels, labels, feats)):
                 new_things, new_stuff = updated.split(sizes)
                 losses[f'update{i}.loss_thing'] += thing_loss(
                     new_things.view_as(things), thing_weights, target.masks, object_rows, feats

@@ -88,6 +88,15 @@ def test_every_parameter_is_trained(head, content):
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
 
 
+@pytest.mark.parametrize('head', HEADS)
+def test_the_network_learns_nothing_of_it(head):
+    model = build(head)
+    losses = tiny.losses(model, tiny.sample())
+    sum(loss for name, loss in losses.items() if name.startswith('update')).backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {name for name, _ in model.named_parameters() if '.kernel_update.' in name}
+
+
 @pytest.mark.parametrize('num_place_channels', [0, 4])
 def test_the_gradient_in_float64(num_place_channels):
     torch.manual_seed(0)
