@@ -209,7 +209,8 @@ class PanopticDataset(BaseDetDataset):
             raise ValueError(
                 f'none of the {len(self.data_list)} images of {self.ann_file} passes '
                 f'filter_cfg={dict(self.filter_cfg)}: filter_empty_gt=True leaves out images '
-                'without things, set it to False for data without things'
+                'without things, min_size and min_median smaller and darker ones; set '
+                'filter_empty_gt=False for data without things, or lower the others'
             )
         if len(kept) < len(self.data_list):
             counts = f'{len(kept)} of {len(self.data_list)} images'

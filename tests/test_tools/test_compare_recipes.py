@@ -5,6 +5,7 @@ import re
 
 import pytest
 from helpers import tiny_run
+from mmengine.config import Config
 
 
 def compare(folder, *arguments) -> str:
@@ -41,9 +42,13 @@ def test_the_same_recipe_twice_has_no_difference(folder):
     assert [(line['config'], line['seed']) for line in lines] == [
         ('tiny.py', 0), ('same.py', 0), ('tiny.py', 1), ('same.py', 1)
     ]  # fmt: skip
-    compare(folder, *options, '--seeds', '1', '2')
-    assert [json.loads(line) for line in runs.read_text().splitlines()][:4] == lines
-    assert len(runs.read_text().splitlines()) == 6
+    with runs.open('a') as file:
+        file.write(json.dumps(lines[1] | dict(seed=7)) + '\n')
+    lines = [json.loads(line) for line in runs.read_text().splitlines()]
+    output = compare(folder, *options, '--seeds', '1', '2')
+    assert 'left out, without a pair: same.py of seed 7; for it --seeds 7' in output
+    assert [json.loads(line) for line in runs.read_text().splitlines()][:5] == lines
+    assert len(runs.read_text().splitlines()) == 7
 
 
 @pytest.mark.ops
@@ -55,6 +60,18 @@ def test_models_of_mmdet_in_equal_seconds(folder):
     for name in peers:
         iterations = int(re.search(rf'^\| {name} \| 1 \| (\d+) ', output, re.MULTILINE)[1])
         assert iterations == max(1, round(1 / steps[name]))
+    files = (next((folder / f'runs/{name}_0').glob('*.py')) for name in peers)
+    fpn, _, mask2former = (Config.fromfile(file).optim_wrapper for file in files)
+    assert mask2former.optimizer.lr == 0.0001 and mask2former.clip_grad.max_norm == 0.01
+    assert fpn == Config.fromfile(folder / 'tiny.py').optim_wrapper
+
+
+def test_a_warm_up_takes_a_fifth_at_most(folder):
+    tiny_run.write_config(folder, train_cfg__max_iters=800)
+    compare(folder, '--iterations', '10', '--seeds', '0')
+    (file,) = (folder / 'runs/tiny_0').glob('*.py')
+    warm_up, decay = Config.fromfile(file).param_scheduler
+    assert (warm_up.end, decay.end) == (3, 11)
 
 
 def test_a_result_that_is_none_is_named(folder):

@@ -9,7 +9,8 @@ mean difference to BASE of runs with the same seed with its 95 % interval (Stude
 
 With --seconds instead of --iterations every config trains as long: 20 steps of each are measured
 first, twice by turns, which wants a machine where nothing else runs. CONFIG may also be mmdet's
-panoptic-fpn, maskformer or mask2former, which take all of BASE but its model.
+panoptic-fpn, maskformer or mask2former, which take all of BASE but its model; the latter two have
+the optimiser of mmdet's config.
 """
 
 import json
@@ -50,10 +51,12 @@ def recipe(base: str, name: str, options: dict) -> Config:
 
 
 def set_length(cfg: Config, iterations: int) -> None:
-    """Make a run that long: schedules that end with it end with it still."""
+    """Make a run that long: schedules that end with it end with it still, and what comes before,
+    as a warm-up, takes a fifth of it at most.
+    """
     for schedule in cfg.param_scheduler:
-        if schedule.end >= cfg.train_cfg.max_iters:
-            schedule.end = iterations + 1
+        ends = schedule.end >= cfg.train_cfg.max_iters
+        schedule.end = iterations + 1 if ends else min(schedule.end, iterations // 5 + 1)
     cfg.train_cfg.max_iters = iterations
     cfg.train_cfg.val_interval = iterations
     cfg.default_hooks.checkpoint.interval = iterations
@@ -161,11 +164,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             with file.open('a') as stream:
                 stream.write(json.dumps(dict(config=name, seed=seed, **result)) + '\n')
     lines = read(file)
+    for name in names[1:]:
+        if alone := unpaired(lines, names[0], name):
+            seeds = ' '.join(map(str, alone))
+            print(f'left out, without a pair: {name} of seed {seeds}; for it --seeds {seeds}')
     known = sorted({metric for line in lines for metric in line['metrics']})
     for metric in args.metrics:
         if metric not in known:
             sys.exit(f'--metrics {metric} is none of those measured: {", ".join(known)}')
     print(table(lines, names, args.metrics))
+
+
+def unpaired(lines: Sequence[dict], base: str, name: str) -> list[int]:
+    """Seeds of a config with which the base was not trained."""
+    seeds = {key: {line['seed'] for line in lines if line['config'] == key} for key in (base, name)}
+    return sorted(seeds[name] - seeds[base])
 
 
 def require_lengths(file: Path, iterations: dict[str, int]) -> None:

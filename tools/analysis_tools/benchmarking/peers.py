@@ -15,10 +15,11 @@ def peer_config(cfg: Config, name: str) -> Config:
     """One of ``PEERS`` as wide as the neck of ``cfg``, on all of ``cfg`` but its model.
 
     A query for every object of ``test_cfg.max_per_img``, from 100 to 300; no instances beside the
-    panoptic map.
+    panoptic map. A transformer has the optimiser of its own config, a tenth of our rates.
     """
     ours, cfg = cfg.model, Config(cfg.to_dict())
-    model = get_config(PEERS[name]).model
+    theirs = get_config(PEERS[name])
+    model = theirs.model
     without_pretraining(model)
     for part in PARTS:
         if part in model:
@@ -31,6 +32,7 @@ def peer_config(cfg: Config, name: str) -> Config:
     model.data_preprocessor.batch_augments = None
     limit = ours.test_cfg.max_per_img
     if 'panoptic_head' in model:
+        cfg.optim_wrapper = theirs.optim_wrapper
         model.panoptic_head.num_queries = min(max(limit, 100), 300)
         model.test_cfg.instance_on = False
     else:
