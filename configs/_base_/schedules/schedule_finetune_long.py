@@ -7,3 +7,4 @@ param_scheduler = [
     dict(type='PolyLR', power=0.9, eta_min=0, by_epoch=False, begin=0, end=max_iters + 1),
 ]
 optim_wrapper = dict(optimizer=dict(lr=0.001))
+auto_scale_lr = dict(base_batch_size=4)
