@@ -56,7 +56,7 @@ def set_length(cfg: Config, iterations: int) -> None:
     """
     for schedule in cfg.param_scheduler:
         ends = schedule.end >= cfg.train_cfg.max_iters
-        schedule.end = iterations + 1 if ends else min(schedule.end, iterations // 5 + 1)
+        schedule.end = iterations + 1 if ends else min(schedule.end, 1 + max(1, iterations // 5))
     cfg.train_cfg.max_iters = iterations
     cfg.train_cfg.val_interval = iterations
     cfg.default_hooks.checkpoint.interval = iterations
